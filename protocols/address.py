@@ -1,0 +1,26 @@
+"""Addresses: which system, which actor in it. `etcd-0/etcd` is the actor `etcd` of the system `etcd-0`."""
+
+from __future__ import annotations
+
+import zlib
+from typing import NamedTuple
+
+
+class Address(NamedTuple):
+    system: str
+    actor: str
+
+    def __str__(self) -> str:
+        return f"{self.system}/{self.actor}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        system, slash, actor = text.partition("/")
+        if not (system and slash and actor):
+            raise ValueError(f"an actor's address is SYSTEM/ACTOR, not {text!r}")
+        return cls(system, actor)
+
+
+def actor_id(name: str) -> int:
+    """The number that stands for an actor's name in a frame header. Systems refuse two names with one number."""
+    return zlib.crc32(name.encode())

@@ -1,0 +1,169 @@
+"""Errors that actors give each other: three kinds, never mixed.
+
+    Answer               somebody decided: the request was understood and refused. Travels by name.
+      StatusError        Kubernetes' own `Status`; each subclass is one `reason` with its HTTP code
+        BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404, MethodNotAllowed 405, NotAcceptable 406,
+        AlreadyExists 409, Conflict 409 (read again, then retry), Expired 410 (list again), RequestEntityTooLarge 413,
+        UnsupportedMediaType 415, Invalid 422, TooManyRequests 429 (wait `retryAfterSeconds`), InternalError 500,
+        ServiceUnavailable 503, ServerTimeout 500 (retry)
+      etcd's answers     NotLeader (ask `leader`), Compacted (watch from later), LeaseNotFound ...: in protocols/etcd.py
+    AskError             nobody answered; each says what is known about the request
+        NotSent          it never left: safe to repeat
+        Unknown          it may or may not have happened: look before deciding more
+        DeadlineExceeded its time ran out (the same doubt as Unknown)
+        Overloaded       the receiver's mailbox was full: it did not happen
+        Terminated       the receiver does not exist (any more); it did not happen if it never ran
+    anything else        a bug: the actor crashes and its supervisor restarts it
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgpack
+
+
+class Answer(Exception):
+    """A refusal that travels: encoded by class name, message and details (plain data)."""
+
+    _known: ClassVar[dict[str, type[Answer]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        Answer._known[cls.__name__] = cls
+
+    def __init__(self, message: str = "", details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: dict[str, Any] = details or {}
+
+
+class StatusError(Answer):
+    """A `Status` of kind Failure. `details` are StatusDetails: name, group, kind, causes, retryAfterSeconds."""
+
+    code: ClassVar[int] = 500
+    reason: ClassVar[str] = "InternalError"
+
+    def status(self) -> dict[str, Any]:
+        """The Kubernetes Status object (meta/v1) for this error."""
+        body: dict[str, Any] = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+            "code": self.code,
+        }
+        if self.details:
+            body["details"] = self.details
+        return body
+
+
+class BadRequest(StatusError):
+    code, reason = 400, "BadRequest"
+
+
+class Unauthorized(StatusError):
+    code, reason = 401, "Unauthorized"
+
+
+class Forbidden(StatusError):
+    code, reason = 403, "Forbidden"
+
+
+class NotFound(StatusError):
+    code, reason = 404, "NotFound"
+
+
+class MethodNotAllowed(StatusError):
+    code, reason = 405, "MethodNotAllowed"
+
+
+class NotAcceptable(StatusError):
+    code, reason = 406, "NotAcceptable"
+
+
+class AlreadyExists(StatusError):
+    code, reason = 409, "AlreadyExists"
+
+
+class Conflict(StatusError):
+    code, reason = 409, "Conflict"
+
+
+class Expired(StatusError):
+    code, reason = 410, "Expired"
+
+
+class RequestEntityTooLarge(StatusError):
+    code, reason = 413, "RequestEntityTooLarge"
+
+
+class UnsupportedMediaType(StatusError):
+    code, reason = 415, "UnsupportedMediaType"
+
+
+class Invalid(StatusError):
+    code, reason = 422, "Invalid"
+
+
+class TooManyRequests(StatusError):
+    code, reason = 429, "TooManyRequests"
+
+
+class InternalError(StatusError):
+    code, reason = 500, "InternalError"
+
+
+class ServerTimeout(StatusError):
+    code, reason = 500, "ServerTimeout"
+
+
+class ServiceUnavailable(StatusError):
+    code, reason = 503, "ServiceUnavailable"
+
+
+class AskError(Exception):
+    """No answer came; the subclass says what is known."""
+
+
+class NotSent(AskError):
+    """The request never left this process, or was refused before it was handled: repeating it is safe."""
+
+
+class Unknown(AskError):
+    """The connection ended after the request was sent: it may have happened."""
+
+
+class DeadlineExceeded(Unknown):
+    """No answer within the time to live: it may have happened."""
+
+
+class Overloaded(NotSent):
+    """The receiver's mailbox is full; it was not handled."""
+
+
+class Terminated(NotSent):
+    """There is no such actor at the address."""
+
+
+_ask_errors: dict[str, type[AskError]] = {
+    cls.__name__: cls for cls in (NotSent, Unknown, DeadlineExceeded, Overloaded, Terminated)
+}
+
+
+def encode_error(error: Answer | AskError) -> bytes:
+    details = error.details if isinstance(error, Answer) else {}
+    packed: bytes = msgpack.packb([type(error).__name__, str(error), details])
+    return packed
+
+
+def decode_error(body: bytes) -> Answer | AskError:
+    """Total: an error that this process does not know becomes InternalError with its text."""
+    try:
+        name, message, details = msgpack.unpackb(body)
+        if name in _ask_errors:
+            return _ask_errors[name](message)
+        return Answer._known[name](message, details)
+    except (ValueError, KeyError, TypeError, msgpack.UnpackException):
+        return InternalError(f"an error this process does not know: {body[:200]!r}")

@@ -1,0 +1,94 @@
+"""Messages: frozen, typed values with a number on the wire.
+
+A request names its reply in its base class (`class Get(Request[Object])`), so `ask` is typed end to end. A message's
+number is derived from its name: both ends agree as long as they run the same message table, which the handshake
+compares by digest.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import zlib
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+
+Reply = TypeVar("Reply", covariant=True)
+Item = TypeVar("Item", covariant=True)
+
+
+class Lane(enum.IntEnum):
+    """Which of the two connections per peer carries a message; a long list must never delay a heartbeat."""
+
+    CONTROL = 0
+    BULK = 1
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True):
+    """Base of everything actors say. Subclasses are declared at import time and never change."""
+
+    lane: ClassVar[Lane] = Lane.BULK
+    type_id: ClassVar[int] = 0
+
+    def __init_subclass__(cls, **config: Any) -> None:
+        super().__init_subclass__(**config)
+        if cls.__module__ != __name__:
+            cls.type_id = _register(cls)
+
+
+class Request(Message, Generic[Reply]):
+    """A message that is answered with exactly one `Reply`, or with an error."""
+
+
+class Streaming(Message, Generic[Item]):
+    """A message that is answered with a stream of `Item`, ended by the producer, the consumer, or an error."""
+
+
+class Done(Message):
+    """The empty answer: it happened."""
+
+
+_types: dict[int, type[Message]] = {}
+_decoders: dict[int, msgspec.msgpack.Decoder[Any]] = {}
+_encoder = msgspec.msgpack.Encoder()
+
+
+def _register(cls: type[Message]) -> int:
+    type_id = (zlib.crc32(cls.__name__.encode()) & 0xFFFF) or 1
+    known = _types.get(type_id)
+    # msgspec builds a generic struct's class twice; the same name in the same module is the same message.
+    if known is not None and (known.__name__, known.__module__) != (cls.__name__, cls.__module__):
+        raise TypeError(f"message {cls.__name__} has the number of {known.__module__}.{known.__name__}: rename one")
+    _types[type_id] = cls
+    return type_id
+
+
+_types[_done_id := zlib.crc32(b"Done") & 0xFFFF] = Done
+Done.type_id = _done_id
+
+
+class UnknownMessage(ValueError):
+    """A type number that this process has no message for."""
+
+
+def encode(message: Message) -> bytes:
+    return _encoder.encode(message)
+
+
+def decode(type_id: int, body: bytes | memoryview) -> Message:
+    """Decode a body by its type number. Raises UnknownMessage or msgspec.DecodeError/ValidationError, nothing else."""
+    decoder = _decoders.get(type_id)
+    if decoder is None:
+        cls = _types.get(type_id)
+        if cls is None:
+            raise UnknownMessage(f"no message has number {type_id}")
+        decoder = _decoders[type_id] = msgspec.msgpack.Decoder(cls)
+    message: Message = decoder.decode(body)
+    return message
+
+
+def table_digest() -> bytes:
+    """8 bytes that two processes share exactly when their message tables (names and fields) are equal."""
+    rows = sorted(f"{i}:{cls.__name__}:{','.join(cls.__struct_fields__)}" for i, cls in _types.items())
+    return hashlib.blake2b("\n".join(rows).encode(), digest_size=8).digest()

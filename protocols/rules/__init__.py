@@ -1,0 +1,1 @@
+"""Facts about API objects that two components share, as pure functions: no clock, no chance, no I/O."""
