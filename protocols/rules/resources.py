@@ -1,0 +1,111 @@
+"""What a pod asks of a node: effective requests, and the quality-of-service class that follows from them.
+
+Amounts are plain integers: CPU in thousandths of a core, everything else in whole units (bytes, devices), rounded up.
+Init containers run one after another before the others, so they count by their maximum; those that restart always
+("sidecars") keep running, so they add to everything that starts after them (KEP-753).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from protocols.objects import Object
+from protocols.rules.quantity import bytes_of, cpu_milli, parse_quantity
+
+Amounts = dict[str, int]
+QosClass = Literal["Guaranteed", "Burstable", "BestEffort"]
+
+# What the scheduler's scores assume of a container that asks for nothing, so that such pods spread too.
+ASSUMED_REQUESTS: Amounts = {"cpu": 100, "memory": 200 * 1024 * 1024}
+_QOS_RESOURCES = ("cpu", "memory")
+_POD_LEVEL_RESOURCES = ("cpu", "memory")
+
+
+def amount(resource: str, quantity: str | float) -> int:
+    return cpu_milli(quantity) if resource == "cpu" else bytes_of(quantity)
+
+
+def amounts(quantities: Mapping[str, Any] | None) -> Amounts:
+    """A ResourceList (`{"cpu": "100m"}`) as integers."""
+    return {resource: amount(resource, quantity) for resource, quantity in (quantities or {}).items()}
+
+
+def container_requests(container: Mapping[str, Any]) -> Amounts:
+    """Requests; where one is missing but limited, its limit."""
+    resources = container.get("resources") or {}
+    return amounts({**(resources.get("limits") or {}), **(resources.get("requests") or {})})
+
+
+def pod_requests(pod: Object, assumed: Mapping[str, int] | None = None) -> Amounts:
+    """The pod's effective requests, overhead included; `assumed` stands in where a container asks for nothing."""
+    spec = pod.get("spec") or {}
+    total = _containers_requests(spec, assumed or {})
+    pod_level = container_requests(spec)
+    total.update({resource: pod_level[resource] for resource in _POD_LEVEL_RESOURCES if resource in pod_level})
+    _add(total, amounts(spec.get("overhead")))
+    return total
+
+
+def scoring_requests(pod: Object) -> Amounts:
+    """The requests that scores count: a container that names no CPU or memory is taken for a small one."""
+    return pod_requests(pod, ASSUMED_REQUESTS)
+
+
+def qos_class(pod: Object) -> QosClass:
+    """Guaranteed: every container limits CPU and memory, and requests the same. BestEffort: nobody asks anything."""
+    spec = pod.get("spec") or {}
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    if container_requests(spec):
+        containers = [spec]
+    if not any(_asks(container) for container in containers):
+        return "BestEffort"
+    return "Guaranteed" if all(_is_guaranteed(container) for container in containers) else "Burstable"
+
+
+def _containers_requests(spec: Mapping[str, Any], assumed: Mapping[str, int]) -> Amounts:
+    sidecars: Amounts = {}
+    starting: Amounts = {}
+    for container in spec.get("initContainers") or ():
+        wanted = {**assumed, **container_requests(container)}
+        if container.get("restartPolicy") == "Always":
+            _add(sidecars, wanted)
+            _raise_to(starting, sidecars)
+        else:
+            _raise_to(starting, _sum((sidecars, wanted)))
+    running = _sum([{**assumed, **container_requests(container)} for container in spec.get("containers") or ()])
+    _add(running, sidecars)
+    _raise_to(running, starting)
+    return running
+
+
+def _asks(container: Mapping[str, Any]) -> bool:
+    resources = container.get("resources") or {}
+    asked = [*(resources.get("requests") or {}).items(), *(resources.get("limits") or {}).items()]
+    return any(resource in _QOS_RESOURCES and parse_quantity(quantity) > 0 for resource, quantity in asked)
+
+
+def _is_guaranteed(container: Mapping[str, Any]) -> bool:
+    limits = (container.get("resources") or {}).get("limits") or {}
+    requests = container_requests(container)
+    return all(
+        resource in limits and amount(resource, limits[resource]) == requests[resource] > 0
+        for resource in _QOS_RESOURCES
+    )
+
+
+def _sum(parts: Iterable[Mapping[str, int]]) -> Amounts:
+    total: Amounts = {}
+    for part in parts:
+        _add(total, part)
+    return total
+
+
+def _add(total: Amounts, part: Mapping[str, int]) -> None:
+    for resource, count in part.items():
+        total[resource] = total.get(resource, 0) + count
+
+
+def _raise_to(total: Amounts, floor: Mapping[str, int]) -> None:
+    for resource, count in floor.items():
+        total[resource] = max(total.get(resource, 0), count)
