@@ -1,0 +1,1 @@
+"""The components of a cluster, one folder each: the Kubernetes architecture diagram."""

@@ -1,0 +1,1 @@
+"""The API server: REST for people, messages for actors, one pipeline for both."""

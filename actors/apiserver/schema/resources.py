@@ -1,0 +1,215 @@
+"""Which resources the API serves: one table, and look-ups in it.
+
+A row is what `kubectl api-resources -o wide` shows. Nothing else in the API server names a kind in order to serve it:
+paths, discovery, OpenAPI and storage keys all follow from this table.
+
+Left out: componentstatuses (deprecated), apiextensions and admissionregistration (no CustomResourceDefinitions or
+webhooks yet), and the subresources that stream both ways (exec, attach, portforward, proxy), which are listed here as
+soon as they answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_VERBS = {
+    "all": (
+        "create",
+        "delete",
+        "deletecollection",
+        "get",
+        "list",
+        "patch",
+        "update",
+        "watch",
+    ),
+    "single": (
+        "create",
+        "delete",
+        "get",
+        "list",
+        "patch",
+        "update",
+        "watch",
+    ),  # no deletecollection
+    "create": ("create",),  # answered at once, never stored
+}
+
+# A line starting with "=" opens a group version. SCOPE: ns (namespaced) or cluster. "-" is empty.
+# STORED AS: the group resource whose store holds the objects, where it is not the resource's own.
+_TABLE = """
+# KIND                      PLURAL                     SHORT   SCOPE    VERBS   SUBRESOURCES                 CATEGORIES  STORED AS
+
+= v1
+Binding                     bindings                   -       ns       create  -                            -
+ConfigMap                   configmaps                 cm      ns       all     -                            -
+Endpoints                   endpoints                  ep      ns       all     -                            -
+Event                       events                     ev      ns       all     -                            -
+LimitRange                  limitranges                limits  ns       all     -                            -
+Namespace                   namespaces                 ns      cluster  single  finalize,status              -
+Node                        nodes                      no      cluster  all     status                       -
+PersistentVolume            persistentvolumes          pv      cluster  all     status                       -
+PersistentVolumeClaim       persistentvolumeclaims     pvc     ns       all     status                       -
+Pod                         pods                       po      ns       all     binding,eviction,log,status  all
+PodTemplate                 podtemplates               -       ns       all     -                            -
+ReplicationController       replicationcontrollers     rc      ns       all     scale,status                 all
+ResourceQuota               resourcequotas             quota   ns       all     status                       -
+Secret                      secrets                    -       ns       all     -                            -
+Service                     services                   svc     ns       all     status                       all
+ServiceAccount              serviceaccounts            sa      ns       all     token                        -
+
+= apps/v1
+ControllerRevision          controllerrevisions        -       ns       all     -                            -
+DaemonSet                   daemonsets                 ds      ns       all     status                       all
+Deployment                  deployments                deploy  ns       all     scale,status                 all
+ReplicaSet                  replicasets                rs      ns       all     scale,status                 all
+StatefulSet                 statefulsets               sts     ns       all     scale,status                 all
+
+= events.k8s.io/v1
+Event                       events                     ev      ns       all     -                            -           events
+
+= authentication.k8s.io/v1
+SelfSubjectReview           selfsubjectreviews         -       cluster  create  -                            -
+TokenReview                 tokenreviews               -       cluster  create  -                            -
+
+= authorization.k8s.io/v1
+LocalSubjectAccessReview    localsubjectaccessreviews  -       ns       create  -                            -
+SelfSubjectAccessReview     selfsubjectaccessreviews   -       cluster  create  -                            -
+SelfSubjectRulesReview      selfsubjectrulesreviews    -       cluster  create  -                            -
+SubjectAccessReview         subjectaccessreviews       -       cluster  create  -                            -
+
+= autoscaling/v2
+HorizontalPodAutoscaler     horizontalpodautoscalers   hpa     ns       all     status                       all
+
+= batch/v1
+CronJob                     cronjobs                   cj      ns       all     status                       all
+Job                         jobs                       -       ns       all     status                       all
+
+= networking.k8s.io/v1
+IngressClass                ingressclasses             -       cluster  all     -                            -
+Ingress                     ingresses                  ing     ns       all     status                       -
+NetworkPolicy               networkpolicies            netpol  ns       all     -                            -
+
+= policy/v1
+PodDisruptionBudget         poddisruptionbudgets       pdb     ns       all     status                       -
+
+= rbac.authorization.k8s.io/v1
+ClusterRoleBinding          clusterrolebindings        -       cluster  all     -                            -
+ClusterRole                 clusterroles               -       cluster  all     -                            -
+RoleBinding                 rolebindings               -       ns       all     -                            -
+Role                        roles                      -       ns       all     -                            -
+
+= storage.k8s.io/v1
+CSIDriver                   csidrivers                 -       cluster  all     -                            -
+CSINode                     csinodes                   -       cluster  all     -                            -
+CSIStorageCapacity          csistoragecapacities       -       ns       all     -                            -
+StorageClass                storageclasses             sc      cluster  all     -                            -
+VolumeAttachment            volumeattachments          -       cluster  all     status                       -
+
+= scheduling.k8s.io/v1
+PriorityClass               priorityclasses            pc      cluster  all     -                            -
+
+= coordination.k8s.io/v1
+Lease                       leases                     -       ns       all     -                            -
+
+= node.k8s.io/v1
+RuntimeClass                runtimeclasses             -       cluster  all     -                            -
+
+= discovery.k8s.io/v1
+EndpointSlice               endpointslices             -       ns       all     -                            -
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind in one group version, and what can be asked of it."""
+
+    group: str  # "" for core
+    version: str
+    kind: str
+    plural: str
+    singular: str
+    namespaced: bool
+    short_names: tuple[str, ...]
+    categories: tuple[str, ...]
+    verbs: tuple[str, ...]
+    subresources: tuple[str, ...]
+    storage: str  # the group resource that the objects are stored as: its own, but for aliases
+
+    @property
+    def group_resource(self) -> str:
+        """kubectl's notation, and the name in protocols/api.py: "pods", "deployments.apps"."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def list_kind(self) -> str:
+        return f"{self.kind}List"
+
+    @property
+    def stored(self) -> bool:
+        """False for what is answered at once and kept nowhere: reviews and bindings."""
+        return "get" in self.verbs
+
+
+def find(group_resource: str) -> Resource | None:
+    """The resource by kubectl's notation: "pods", "deployments.apps"."""
+    return _BY_GROUP_RESOURCE.get(group_resource)
+
+
+def by_path(group: str, version: str, plural: str) -> Resource | None:
+    """The resource behind a REST path; group "" for /api/v1."""
+    return _BY_PATH.get((group, version, plural))
+
+
+def by_kind(api_version: str, kind: str) -> Resource | None:
+    """The resource that an object's own apiVersion and kind name."""
+    return _BY_KIND.get((api_version, kind))
+
+
+def _parse(table: str) -> tuple[Resource, ...]:
+    resources: list[Resource] = []
+    group_version = ""
+    for line in table.splitlines():
+        if line.startswith("="):
+            group_version = line[1:].strip()
+        elif line and not line.startswith("#"):
+            resources.append(_row(group_version, line.split()))
+    return tuple(resources)
+
+
+def _row(group_version: str, cells: list[str]) -> Resource:
+    kind, plural, short_names, scope, verbs, subresources, categories, *stored_as = (
+        cells
+    )
+    group, _, version = group_version.rpartition("/")
+    return Resource(
+        group=group,
+        version=version,
+        kind=kind,
+        plural=plural,
+        singular=kind.lower(),
+        namespaced=scope == "ns",
+        short_names=_names(short_names),
+        categories=_names(categories),
+        verbs=_VERBS[verbs],
+        subresources=_names(subresources),
+        storage=stored_as[0] if stored_as else f"{plural}.{group}" if group else plural,
+    )
+
+
+def _names(cell: str) -> tuple[str, ...]:
+    return () if cell == "-" else tuple(cell.split(","))
+
+
+RESOURCES: tuple[Resource, ...] = _parse(_TABLE)
+
+_BY_GROUP_RESOURCE = {resource.group_resource: resource for resource in RESOURCES}
+_BY_PATH = {
+    (resource.group, resource.version, resource.plural): resource
+    for resource in RESOURCES
+}
+_BY_KIND = {(resource.api_version, resource.kind): resource for resource in RESOURCES}

@@ -1,0 +1,261 @@
+"""The structural types of API objects: which fields there are, of what kind, and how lists and maps merge.
+
+They come from Kubernetes' own definitions, as the package `kubernetes-validate` carries them for each API version. The
+one idea: nothing is decoded before somebody asks. Loading reads the file and remembers where each definition's bytes
+are; a definition becomes a `Type` when a field is followed into it, and is then shared by everything that refers to it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from actors.apiserver.schema.resources import Resource
+
+# The newest version whose every client on the market is content (kr8s 0.20 warns from 1.36 on). Another one is an
+# argument away: whatever the installed kubernetes-validate carries.
+DEFAULT_VERSION = "1.35"
+
+Kind = Literal[
+    "object", "map", "array", "string", "integer", "number", "boolean", "quantity", "int-or-string", "any"
+]  # fmt: skip
+
+_API = "io.k8s.api."
+_META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+_META_KINDS = frozenset({"DeleteOptions", "Status"})
+_SPECIAL_KINDS: dict[str, Kind] = {
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": "quantity",
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "int-or-string",
+}
+_SCALARS: dict[str, Kind] = {
+    "string": "string",
+    "integer": "integer",
+    "number": "number",
+    "boolean": "boolean",
+}
+
+
+class Types:
+    """All definitions of one API version, decoded one by one as they are asked for."""
+
+    def __init__(self, version: str, definitions: dict[str, msgspec.Raw]) -> None:
+        self.version = version
+        self._definitions = definitions
+        self._known: dict[str, Type] = {}
+
+    @classmethod
+    def load(cls, version: str = DEFAULT_VERSION) -> Types:
+        """The types of an API version such as "1.35"; LookupError when the installed package does not carry it."""
+        path = _file(version)
+        if not path.exists():
+            raise LookupError(
+                f"no API definitions for version {version}: there are {', '.join(installed_versions())}"
+            )
+        return cls(
+            version, msgspec.json.decode(path.read_bytes(), type=_File).definitions
+        )
+
+    def of(self, resource: Resource) -> Type:
+        return self.definition(
+            _definition_name(resource.group, resource.version, resource.kind)
+        )
+
+    def by_kind(self, api_version: str, kind: str) -> Type | None:
+        """Also what is no resource of its own: Scale, Eviction, TokenRequest, DeleteOptions (of any group)."""
+        group, _, version = api_version.rpartition("/")
+        name = (
+            _META + kind
+            if kind in _META_KINDS
+            else _definition_name(group, version, kind)
+        )
+        return self.definition(name) if name in self._definitions else None
+
+    def definition(self, name: str) -> Type:
+        """The shared type of a definition, by its full name ("io.k8s.api.core.v1.PodSpec")."""
+        known = self._known.get(name)
+        if known is None:
+            schema = _schema_decoder.decode(self._definitions[name])
+            known = self._known[name] = Type(self, schema, name)
+        return known
+
+    def description(self, name: str, field: str = "") -> str:
+        """What a definition, or one of its fields, is for."""
+        described = _description_decoder.decode(self._definitions[name])
+        return (
+            described.properties[field].description if field else described.description
+        )
+
+    def raw(self, name: str) -> bytes:
+        """A definition's own JSON."""
+        return bytes(self._definitions[name])
+
+    def node(self, schema: _Schema) -> Type:
+        """The type that a field, item or value refers to: shared, unless the place itself says how it merges."""
+        if not schema.ref:
+            return Type(self, schema, "")
+        name = schema.ref.removeprefix("#/$defs/")
+        if schema.patch_strategy or schema.map_type:
+            target = _schema_decoder.decode(self._definitions[name])
+            target.patch_strategy, target.map_type = (
+                schema.patch_strategy,
+                schema.map_type or target.map_type,
+            )
+            return Type(self, target, name)
+        return self.definition(name)
+
+
+class Type:
+    """One place in an object's structure.
+
+    `fields` (kind "object"), `items` ("array") and `values` ("map") lead on; each exists for its own kind only.
+    `format` tells scalars apart: "int32", "int64", "double", "byte" (base64), "date-time", "micro-time".
+    `patch_strategy` and `patch_merge_key` are for strategic merge patches, `list_type`, `list_map_keys` and `map_type`
+    for apply; each is empty where the definition is silent.
+    """
+
+    def __init__(self, types: Types, schema: _Schema, name: str) -> None:
+        self.name = name  # the definition's, "" for what is written in place
+        self.kind: Kind = _kind(schema, name)
+        self.format = "micro-time" if name == _META + "MicroTime" else schema.format
+        self.required = schema.required
+        self.patch_strategy = schema.patch_strategy
+        self.patch_merge_key = schema.patch_merge_key
+        self.list_type = schema.list_type
+        self.list_map_keys = schema.list_map_keys
+        self.map_type = schema.map_type
+        self._types = types
+        self._schema = schema
+        self._fields: dict[str, Type] | None = None
+        self._element: Type | None = None
+
+    @property
+    def fields(self) -> dict[str, Type]:
+        """The fields of an object by name; empty for every other kind."""
+        if self._fields is None:
+            properties = self._schema.properties if self.kind == "object" else {}
+            self._fields = {
+                field: self._types.node(schema) for field, schema in properties.items()
+            }
+        return self._fields
+
+    @property
+    def items(self) -> Type:
+        """What an array holds."""
+        assert self.kind == "array", self
+        return self._follow(self._schema.items)
+
+    @property
+    def values(self) -> Type:
+        """What a map holds."""
+        assert self.kind == "map", self
+        return self._follow(self._schema.values)
+
+    def describe(self, field: str = "") -> str:
+        """What the definition, or one of its fields, is for; "" for what is written in place."""
+        return self._types.description(self.name, field) if self.name else ""
+
+    def at(self, path: Iterable[str]) -> Type | None:
+        """The type below, by field names; array items and map values are entered without a step for arrays."""
+        here: Type | None = self
+        for step in path:
+            while here is not None and here.kind == "array":
+                here = here.items
+            here = (
+                None
+                if here is None
+                else here.values
+                if here.kind == "map"
+                else here.fields.get(step)
+            )
+        return here
+
+    def __repr__(self) -> str:
+        return f"<Type {self.kind} {self.name}>" if self.name else f"<Type {self.kind}>"
+
+    def _follow(self, schema: _Schema | None) -> Type:
+        if self._element is None:
+            assert schema is not None, self
+            self._element = self._types.node(schema)
+        return self._element
+
+
+def installed_versions() -> list[str]:
+    """The API versions that can be loaded, oldest first."""
+    suffix = ".0-local"
+    names = (path.name for path in _directory().glob(f"v1.*{suffix}"))
+    return sorted(
+        (name[1 : -len(suffix)] for name in names),
+        key=lambda version: int(version.split(".")[1]),
+    )
+
+
+class _Schema(msgspec.Struct):
+    """A JSON schema as the definitions use it; descriptions are skipped while decoding."""
+
+    ref: str = msgspec.field(default="", name="$ref")
+    type: str | list[str] = ""
+    format: str = ""
+    properties: dict[str, _Schema] = {}
+    items: _Schema | None = None
+    values: _Schema | None = msgspec.field(default=None, name="additionalProperties")
+    required: tuple[str, ...] = ()
+    patch_strategy: str = msgspec.field(default="", name="x-kubernetes-patch-strategy")
+    patch_merge_key: str = msgspec.field(
+        default="", name="x-kubernetes-patch-merge-key"
+    )
+    list_type: str = msgspec.field(default="", name="x-kubernetes-list-type")
+    list_map_keys: tuple[str, ...] = msgspec.field(
+        default=(), name="x-kubernetes-list-map-keys"
+    )
+    map_type: str = msgspec.field(default="", name="x-kubernetes-map-type")
+
+
+class _Described(msgspec.Struct):
+    description: str = ""
+    properties: dict[str, _Described] = {}
+
+
+class _File(msgspec.Struct):
+    definitions: dict[str, msgspec.Raw] = msgspec.field(name="$defs")
+
+
+_schema_decoder = msgspec.json.Decoder(_Schema)
+_description_decoder = msgspec.json.Decoder(_Described)
+
+
+def _kind(schema: _Schema, name: str) -> Kind:
+    if name in _SPECIAL_KINDS:
+        return _SPECIAL_KINDS[name]
+    types = [schema.type] if isinstance(schema.type, str) else schema.type
+    json_type = next((json_type for json_type in types if json_type != "null"), "")
+    if json_type == "array":
+        return "array"
+    if json_type == "object" and schema.values is not None:
+        return "map"
+    if json_type == "object" and schema.properties:
+        return "object"
+    return _SCALARS.get(
+        json_type, "any"
+    )  # RawExtension, FieldsV1: whatever JSON there is
+
+
+def _definition_name(group: str, version: str, kind: str) -> str:
+    """Definitions are named after Go packages: the first word of the group, "core" for the group without a name."""
+    return f"{_API}{group.partition('.')[0] or 'core'}.{version}.{kind}"
+
+
+def _file(version: str) -> Path:
+    return _directory() / f"v{version}.0-local" / "_definitions.json"
+
+
+def _directory() -> Path:
+    """Where the package keeps its data; found without importing it, which would cost 50 ms."""
+    spec = importlib.util.find_spec("kubernetes_validate")
+    assert spec is not None and spec.submodule_search_locations, (
+        "kubernetes-validate is a dependency"
+    )
+    return Path(spec.submodule_search_locations[0]) / "kubernetes-json-schema"
