@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import zlib
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -25,6 +25,7 @@ class Lane(enum.IntEnum):
     BULK = 1
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Message(msgspec.Struct, frozen=True, array_like=True):
     """Base of everything actors say. Subclasses are declared at import time and never change."""
 

@@ -1,0 +1,27 @@
+"""Actors: bounded mailboxes, deadlines, streams with credit, supervision; carried in one process or over TCP.
+
+Knows nothing of Kubernetes. `Actor` is what to write, `System` is where actors live, a transport joins systems.
+"""
+
+from actorkube.runtime.actor import LATER, Actor, Context, Mailbox, Ref, Timer
+from actorkube.runtime.disk import Disk, DiskFull, FileDisk
+from actorkube.runtime.stream import Outlet, Stream
+from actorkube.runtime.supervisor import Backoff, Supervision
+from actorkube.runtime.system import System
+
+__all__ = [
+    "LATER",
+    "Actor",
+    "Backoff",
+    "Context",
+    "Disk",
+    "DiskFull",
+    "FileDisk",
+    "Mailbox",
+    "Outlet",
+    "Ref",
+    "Stream",
+    "Supervision",
+    "System",
+    "Timer",
+]

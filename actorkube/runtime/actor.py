@@ -1,0 +1,194 @@
+"""What a user of the framework writes against: `Actor`, and the `Context` through which it touches the world.
+
+An actor handles one message at a time. A plain (synchronous) handler runs to completion without a task; a handler
+that returns a coroutine is run as a task, and at most `concurrency` of them run at once. Everything that differs
+between the three worlds (time, chance, disk, network) is reached through `ctx`, so the same class runs in one
+process, over TCP and in simulation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
+
+from protocols.address import Address, actor_id
+from protocols.message import Message, Request, Streaming
+
+if TYPE_CHECKING:
+    from actorkube.runtime.cell import Cell, Envelope
+    from actorkube.runtime.disk import Disk
+    from actorkube.runtime.reply import ReplyHandle
+    from actorkube.runtime.stream import Outlet, Stream
+
+R = TypeVar("R")
+
+
+class _Later:
+    """The answer will come through a ReplyHandle or an Outlet."""
+
+
+LATER: Final = _Later()
+
+
+class Mailbox(NamedTuple):
+    """Messages beyond `capacity` are refused: an ask with Overloaded, a tell is dropped and counted."""
+
+    capacity: int = 1024
+
+
+class Actor:
+    """State, a mailbox, and `receive`.
+
+    `receive` returns: a message (the reply); None (`Done`, for an ask); LATER (answered through a ReplyHandle or an
+    Outlet); a coroutine (run as a task, its result is the reply); an async generator (the items of a stream).
+    Raising an `Answer` refuses the request. Any other exception crashes the actor; its supervisor starts a new one.
+    """
+
+    mailbox: ClassVar[Mailbox] = Mailbox()
+    concurrency: ClassVar[int] = 1
+    ctx: Context
+
+    async def on_start(self) -> None:
+        """Runs before the first message; messages wait. Failing here counts as a crash."""
+
+    def receive(self, message: Message) -> object:
+        raise NotImplementedError(f"{type(self).__name__} receives no messages, got {message!r}")
+
+    async def on_stop(self) -> None:
+        """Runs at a planned stop, not after a crash."""
+
+
+class Ref:
+    """A name for an actor, here or elsewhere. Cheap, comparable, valid before and after the actor lives."""
+
+    __slots__ = ("actor_id", "address")
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.actor_id = actor_id(address.actor)
+
+    def __repr__(self) -> str:
+        return f"<{self.address}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ref) and other.address == self.address
+
+    def __hash__(self) -> int:
+        return self.actor_id
+
+
+class Timer:
+    """A scheduled message to oneself. A periodic tick is skipped while the one before it still waits unread."""
+
+    __slots__ = ("_cell", "_handle", "_message", "_period_s", "waiting")
+
+    def __init__(self, cell: Cell, message: Message, delay_s: float, period_s: float | None) -> None:
+        self._cell = cell
+        self._message = message
+        self._period_s = period_s
+        self.waiting = False
+        self._handle = cell.system.loop.call_later(delay_s, self._fire)
+        cell.timers[self] = None
+
+    def cancel(self) -> None:
+        self._handle.cancel()
+        self._cell.timers.pop(self, None)
+
+    def _fire(self) -> None:
+        if self._period_s is None:
+            self._cell.timers.pop(self, None)
+        else:
+            self._handle = self._cell.system.loop.call_later(self._period_s, self._fire)
+        if not self.waiting:
+            self.waiting = True
+            self._cell.tick(self._message, self)
+
+
+class Context:
+    """An actor's hands: messages, time, chance, disk, tasks. Valid from `on_start` to the end of `on_stop`."""
+
+    def __init__(self, cell: Cell, incarnation: int) -> None:
+        self._cell = cell
+        self._system = cell.system
+        self.self_ref = cell.ref
+        self.random = random.Random(f"{self._system.seed}/{cell.ref.address}/{incarnation}")
+        self.log = self._system.log.bind(actor=str(cell.ref.address))
+        self._disk: Disk | None = None
+
+    # -- messages -------------------------------------------------------------------------------------------------
+
+    def ref(self, address: str) -> Ref:
+        return self._system.ref(address)
+
+    def tell(self, ref: Ref, message: Message) -> None:
+        """Send and forget: at most once, in order per pair while a link lasts. Never blocks, never raises."""
+        self._system.tell(ref, message, self._cell)
+
+    def ask(self, ref: Ref, request: Request[R], timeout_s: float = 5.0) -> asyncio.Future[R]:
+        """Await the reply. Raises an Answer (refused) or an AskError (what is known when nobody answered).
+
+        The time to live travels with the request and is never longer than what is left of the request being handled.
+        """
+        return self._system.ask(ref, request, timeout_s, self._cell)
+
+    def stream(self, ref: Ref, request: Streaming[R], window: int = 64) -> Stream[R]:
+        """Open a stream; at most `window` items are under way or buffered. Close it, or use it with `async with`."""
+        return self._system.stream(ref, request, window, self._cell)
+
+    @property
+    def sender(self) -> Ref | None:
+        """Who sent the message being handled; valid in the synchronous part of `receive`."""
+        return self._current().sender
+
+    def reply_handle(self) -> ReplyHandle:
+        """Take over the answer of the request being handled; return LATER."""
+        return self._current().take_reply()
+
+    def outlet(self) -> Outlet:
+        """The producing end of the stream being opened by the message being handled; return LATER."""
+        return self._current().take_outlet(self._system)
+
+    def _current(self) -> Envelope:
+        envelope = self._cell.current
+        if envelope is None:
+            raise RuntimeError("no message is being handled: use it in the synchronous part of receive")
+        return envelope
+
+    # -- time, chance, disk ---------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Seconds since the epoch; virtual in simulation; never goes back."""
+        return self._system.now
+
+    def uuid(self) -> str:
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    @property
+    def disk(self) -> Disk:
+        """This actor's own directory."""
+        if self._disk is None:
+            self._disk = self._system.disk(self.self_ref.address.actor)
+        return self._disk
+
+    def after(self, delay_s: float, message: Message) -> Timer:
+        return Timer(self._cell, message, delay_s, None)
+
+    def every(self, period_s: float, message: Message) -> Timer:
+        return Timer(self._cell, message, period_s, period_s)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    # -- tasks ----------------------------------------------------------------------------------------------------
+
+    def background(self, coro: Coroutine[Any, Any, object], name: str) -> asyncio.Task[object]:
+        """A task that belongs to the actor: cancelled at its stop; when it crashes, the actor crashes."""
+        return self._cell.background(coro, name)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Run at the end of this loop turn: the place to do once what many messages asked for."""
+        self._system.loop.call_soon(self._cell.guarded, callback)

@@ -1,0 +1,337 @@
+"""One actor's place in its system: its mailbox, the dispatch of its messages, its tasks, and what a crash does.
+
+Dispatch drains up to 128 messages in one loop turn. A synchronous handler costs no task. A coroutine handler becomes a
+task, and while `concurrency` of them run, the mailbox waits; so an actor with concurrency 1 is never re-entered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import enum
+import math
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from types import AsyncGeneratorType, CoroutineType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from actorkube.runtime.actor import LATER, Actor, Context, Ref, Timer
+from actorkube.runtime.reply import NO_REPLY, ReplyHandle
+from actorkube.runtime.stream import Outlet
+from protocols.errors import Answer, AskError, BadRequest, Overloaded, Terminated, Unknown
+from protocols.message import Message, UnknownMessage, decode
+
+if TYPE_CHECKING:
+    from actorkube.runtime.link import Link
+    from actorkube.runtime.system import System
+
+TURN_MESSAGES_MAX = 128
+
+# When the request that a task works for runs out of time (loop time): asks made on the way inherit it.
+deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline", default=math.inf)
+
+
+class State(enum.Enum):
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+class Envelope:
+    """A message in a mailbox, still encoded when it came over a link, and how its answer gets back."""
+
+    __slots__ = (
+        "body",
+        "corr",
+        "credit",
+        "expires_at",
+        "link",
+        "message",
+        "outlet",
+        "reply",
+        "sender",
+        "timer",
+        "type_id",
+    )
+
+    def __init__(
+        self,
+        message: Message | None,
+        sender: Ref | None = None,
+        reply: ReplyHandle = NO_REPLY,
+        expires_at: float = math.inf,
+        type_id: int = 0,
+        body: bytes = b"",
+    ) -> None:
+        self.message = message
+        self.sender = sender
+        self.reply = reply
+        self.expires_at = expires_at
+        self.type_id = type_id
+        self.body = body
+        self.timer: Timer | None = None
+        self.link: Link | None = None  # set for a stream request
+        self.corr = 0
+        self.credit = 0
+        self.outlet: Outlet | None = None
+
+    def take_reply(self) -> ReplyHandle:
+        reply, self.reply = self.reply, NO_REPLY
+        return reply
+
+    def take_outlet(self, system: System) -> Outlet:
+        if self.link is None:
+            raise RuntimeError("only a Streaming message opens a stream")
+        if self.outlet is None:
+            self.outlet = Outlet(self.link, self.corr, self.credit)
+        return self.outlet
+
+    def fail(self, error: Answer | AskError) -> None:
+        if self.link is not None:
+            outlet = self.outlet or Outlet(self.link, self.corr, self.credit)
+            outlet.end(error)
+        else:
+            self.reply.fail(error)
+
+
+class Cell:
+    def __init__(self, system: System, ref: Ref, factory: Callable[[], Actor]) -> None:
+        self.system = system
+        self.ref = ref
+        self.factory = factory
+        self.state = State.STARTING
+        self.current: Envelope | None = None
+        self.timers: dict[Timer, None] = {}
+        self.restarts = 0
+        self.dropped = 0
+        self._mailbox: deque[Envelope] = deque()
+        self._tasks: dict[asyncio.Task[object], None] = {}
+        self._outlets: dict[Outlet, None] = {}
+        self._in_flight = 0
+        self._scheduled = False
+        self._new_actor()
+
+    def _new_actor(self) -> None:
+        self.actor = self.factory()
+        self.actor.ctx = Context(self, self.restarts)
+        self._capacity = self.actor.mailbox.capacity
+        self._concurrency = self.actor.concurrency
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Run on_start, then open the mailbox. Does not raise: a failure is a crash, which the supervisor answers."""
+        try:
+            await self.actor.on_start()
+        except Exception as error:
+            self.crash(error)
+            return
+        if self.state is State.STARTING:
+            self.state = State.RUNNING
+            self._schedule()
+
+    async def restart(self) -> None:
+        self.restarts += 1
+        self.state = State.STARTING
+        try:
+            self._new_actor()
+        except Exception as error:
+            self.crash(error)
+            return
+        await self.start()
+
+    async def stop(self) -> None:
+        """Planned: on_stop runs, tasks end, whoever waits is told."""
+        if self.state is State.RUNNING:
+            self.state = State.STOPPED
+            try:
+                await self.actor.on_stop()
+            except Exception as error:
+                self.actor.ctx.log.error("on_stop failed", error=repr(error))
+        self.state = State.STOPPED
+        await self._end_tasks()
+        self._refuse_waiting()
+
+    def crash(self, error: BaseException) -> None:
+        """The actor is broken: everything it was doing ends, its supervisor decides what follows."""
+        if self.state is State.STOPPED:
+            return
+        self.state = State.STOPPED
+        self.actor.ctx.log.error("actor crashed", error=repr(error), exc_info=error)
+        for task in list(self._tasks):
+            task.cancel()
+        self._end_timers_and_outlets(Unknown(f"{self.ref.address} crashed"))
+        self.system.crashed(self, error)
+
+    async def halt(self) -> None:
+        """Stopped by a supervisor because a sibling crashed; the mailbox is kept for the next incarnation."""
+        self.state = State.STOPPED
+        await self._end_tasks()
+
+    async def _end_tasks(self) -> None:
+        tasks = [t for t in self._tasks if t is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._end_timers_and_outlets(Terminated(f"{self.ref.address} stopped"))
+
+    def _end_timers_and_outlets(self, error: AskError) -> None:
+        for timer in list(self.timers):
+            timer.cancel()
+        for outlet in list(self._outlets):
+            outlet.on_closed = None
+            outlet.end(error)
+        self._outlets.clear()
+        self._in_flight = 0
+
+    def _refuse_waiting(self) -> None:
+        while self._mailbox:
+            self._mailbox.popleft().fail(Terminated(f"{self.ref.address} stopped"))
+
+    # -- mailbox --------------------------------------------------------------------------------------------------
+
+    def deliver(self, envelope: Envelope) -> None:
+        if len(self._mailbox) >= self._capacity:
+            self.dropped += 1
+            envelope.fail(Overloaded(f"the mailbox of {self.ref.address} is full"))
+            return
+        self._mailbox.append(envelope)
+        if not self._scheduled:
+            self._schedule()
+
+    def tick(self, message: Message, timer: Timer) -> None:
+        """A timer's message: one per timer at most, so it needs no bound and is never dropped."""
+        envelope = Envelope(message)
+        envelope.timer = timer
+        self._mailbox.append(envelope)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled and self.state is State.RUNNING:
+            self._scheduled = True
+            self.system.loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        self._scheduled = False
+        budget = TURN_MESSAGES_MAX
+        mailbox = self._mailbox
+        while mailbox and budget and self._in_flight < self._concurrency and self.state is State.RUNNING:
+            budget -= 1
+            self._handle(mailbox.popleft())
+        if mailbox and self._in_flight < self._concurrency:
+            self._schedule()
+
+    def _handle(self, envelope: Envelope) -> None:
+        if envelope.expires_at <= self.system.loop.time():
+            self.system.expired += 1  # nobody waits any more: it is dropped undecoded
+            return
+        if envelope.timer is not None:
+            envelope.timer.waiting = False
+        try:
+            message = envelope.message or decode(envelope.type_id, envelope.body)
+        except (UnknownMessage, msgspec.MsgspecError) as error:
+            self.actor.ctx.log.warning("message does not decode", error=str(error), sender=str(envelope.sender))
+            envelope.fail(BadRequest(f"the message does not decode: {error}"))
+            return
+        self.current = envelope
+        try:
+            result = self.actor.receive(message)
+        except Answer as answer:
+            envelope.fail(answer)
+        except Exception as error:
+            envelope.fail(Unknown(f"{self.ref.address} crashed"))
+            self.crash(error)
+        else:
+            self._finish(envelope, result)
+        finally:
+            self.current = None
+
+    def _finish(self, envelope: Envelope, result: object) -> None:
+        if envelope.outlet is not None:
+            self._outlets = {o: None for o in self._outlets if not o.closed}
+            self._outlets[envelope.outlet] = None
+        if result is LATER:
+            return
+        if type(result) is CoroutineType:
+            self._in_flight += 1
+            self._spawn(self._run(envelope, result), envelope.expires_at)
+        elif type(result) is AsyncGeneratorType:
+            outlet = envelope.take_outlet(self.system)
+            self._outlets[outlet] = None
+            self._pump_task(outlet, result)
+        else:
+            envelope.reply.send(result)  # type: ignore[arg-type]
+
+    # -- tasks ----------------------------------------------------------------------------------------------------
+
+    def background(self, coro: Coroutine[Any, Any, object], name: str) -> asyncio.Task[object]:
+        task = self._spawn(self._guard(coro), math.inf)
+        task.set_name(f"{self.ref.address}:{name}")
+        return task
+
+    def guarded(self, callback: Callable[[], None]) -> None:
+        if self.state is State.STOPPED:
+            return
+        try:
+            callback()
+        except Exception as error:
+            self.crash(error)
+
+    def _spawn(self, coro: Coroutine[Any, Any, object], expires_at: float) -> asyncio.Task[object]:
+        context = contextvars.copy_context()
+        context.run(deadline.set, expires_at)
+        task = self.system.loop.create_task(coro, context=context)
+        self._tasks[task] = None
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[object]) -> None:
+        self._tasks.pop(task, None)
+
+    async def _guard(self, coro: Coroutine[Any, Any, object]) -> object:
+        try:
+            return await coro
+        except Exception as error:
+            self.crash(error)
+            return None
+
+    async def _run(self, envelope: Envelope, coro: CoroutineType[Any, Any, Any]) -> None:
+        try:
+            result = await coro
+        except Answer as answer:
+            envelope.fail(answer)
+        except AskError as error:
+            envelope.fail(Unknown(f"{type(error).__name__}: {error}"))
+        except asyncio.CancelledError:
+            envelope.fail(Unknown(f"{self.ref.address} stopped"))
+            raise
+        except Exception as error:
+            envelope.fail(Unknown(f"{self.ref.address} crashed"))
+            self.crash(error)
+        else:
+            envelope.reply.send(result)
+        if self.state is State.RUNNING:
+            self._in_flight -= 1
+            self._schedule()
+
+    def _pump_task(self, outlet: Outlet, items: AsyncGenerator[Message, None]) -> None:
+        task = self._spawn(self._pump(outlet, items), math.inf)
+        outlet.on_closed = task.cancel  # type: ignore[assignment]
+
+    async def _pump(self, outlet: Outlet, items: AsyncGenerator[Message, None]) -> None:
+        error: Answer | AskError | None = None
+        try:
+            async for item in items:
+                await outlet.put(item)
+        except (Answer, AskError) as refusal:
+            error = refusal
+        except Exception as bug:
+            self.crash(bug)
+        finally:
+            await items.aclose()
+            outlet.on_closed = None
+            outlet.end(error)
+            self._outlets.pop(outlet, None)

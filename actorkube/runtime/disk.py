@@ -1,0 +1,127 @@
+"""Disks: what is written is durable only when `sync` or `replace` has returned.
+
+Reading and listing happen at start, so they may block; appending only hands bytes to the operating system; the calls
+that wait for the medium are coroutines, run in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+from typing import Protocol
+
+
+class DiskFull(OSError):
+    """No space left; nothing of the call's data may be relied on."""
+
+
+class Disk(Protocol):
+    """A flat directory of files."""
+
+    def list(self) -> list[str]:
+        """Names, sorted."""
+
+    def read(self, name: str) -> bytes:
+        """The whole file. FileNotFoundError if there is none."""
+
+    def append(self, name: str, data: bytes) -> None:
+        """Write at the end, creating the file; may vanish or tear at a crash until `sync` returns."""
+
+    def truncate(self, name: str, size: int) -> None: ...
+
+    def remove(self, name: str) -> None: ...
+
+    async def sync(self, name: str) -> None:
+        """Make all that was appended to the file (and its name) durable. An OSError means nothing is known."""
+
+    async def replace(self, name: str, data: bytes) -> None:
+        """Write beside, sync, rename over, sync the directory: after a crash it is the old file or the new one."""
+
+
+class FileDisk:
+    """A directory of the real file system."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._files: dict[str, int] = {}
+        self._named: dict[str, None] = {}  # files whose directory entry is durable
+
+    def list(self) -> list[str]:
+        return sorted(p.name for p in self._root.iterdir() if p.is_file() and not p.name.endswith(".tmp"))
+
+    def read(self, name: str) -> bytes:
+        return (self._root / name).read_bytes()
+
+    def append(self, name: str, data: bytes) -> None:
+        fd = self._open(name)
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(fd, view) :]
+            except OSError as error:
+                raise _named(error) from error
+
+    def truncate(self, name: str, size: int) -> None:
+        os.ftruncate(self._open(name), size)
+
+    def remove(self, name: str) -> None:
+        self._close(name)
+        (self._root / name).unlink(missing_ok=True)
+
+    async def sync(self, name: str) -> None:
+        fd = self._open(name)
+        await asyncio.get_running_loop().run_in_executor(None, self._sync, name, fd)
+
+    async def replace(self, name: str, data: bytes) -> None:
+        self._close(name)
+        await asyncio.get_running_loop().run_in_executor(None, self._replace, name, data)
+
+    def close(self) -> None:
+        for name in list(self._files):
+            self._close(name)
+
+    def _open(self, name: str) -> int:
+        fd = self._files.get(name)
+        if fd is None:
+            fd = os.open(self._root / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._files[name] = fd
+        return fd
+
+    def _close(self, name: str) -> None:
+        fd = self._files.pop(name, None)
+        self._named.pop(name, None)
+        if fd is not None:
+            os.close(fd)
+
+    def _sync(self, name: str, fd: int) -> None:
+        try:
+            os.fdatasync(fd) if hasattr(os, "fdatasync") else os.fsync(fd)
+        except OSError as error:
+            raise _named(error) from error
+        if name not in self._named:
+            self._sync_directory()
+            self._named[name] = None
+
+    def _replace(self, name: str, data: bytes) -> None:
+        beside = self._root / f"{name}.tmp"
+        fd = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        beside.rename(self._root / name)
+        self._sync_directory()
+
+    def _sync_directory(self) -> None:
+        fd = os.open(self._root, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _named(error: OSError) -> OSError:
+    return DiskFull(error.errno, error.strerror) if error.errno == errno.ENOSPC else error

@@ -1,0 +1,48 @@
+"""Links and transports: how two systems are joined. The system knows these two interfaces, not what is behind them.
+
+A link delivers frames at most once and in order while it lasts; when it ends, a suffix may be lost, never the middle,
+and both systems are told by `link_lost`.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING
+
+from protocols.message import Lane
+
+if TYPE_CHECKING:
+    from actorkube.runtime.actor import Ref
+    from actorkube.runtime.stream import Outlet
+    from actorkube.runtime.system import System
+
+
+class Link(abc.ABC):
+    """One direction-less connection to the system `peer`."""
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        self.asks: dict[int, None] = {}  # correlation ids of our asks and streams that this link carries
+        self.outlets: dict[int, Outlet] = {}  # streams that we feed over it
+        self.announced: dict[int, None] = {}  # actor ids whose names the peer has been told
+        self.names: dict[int, Ref] = {}  # actors of the peer, by the id that it told us
+
+    @abc.abstractmethod
+    def send(self, kind: int, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes) -> bool:
+        """Queue one frame. False: it will not be sent (link down, or its bounded queue is full)."""
+
+
+class Transport(abc.ABC):
+    """Where links come from. One transport belongs to one system."""
+
+    @abc.abstractmethod
+    async def start(self, system: System) -> None:
+        """Begin to accept links; frames go to system.on_frame, ends to system.link_lost."""
+
+    @abc.abstractmethod
+    def link(self, peer: str, lane: Lane) -> Link | None:
+        """The link to a peer, dialled if need be. None: the peer is not known."""
+
+    @abc.abstractmethod
+    async def stop(self) -> None:
+        """End all links and stop accepting."""

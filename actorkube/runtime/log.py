@@ -1,0 +1,55 @@
+"""Logs: structlog, one line an event, to standard error. Imported late: a process that logs nothing does not pay."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Log(Protocol):
+    def bind(self, **values: Any) -> Log: ...
+    def debug(self, event: str, **values: Any) -> Any: ...
+    def info(self, event: str, **values: Any) -> Any: ...
+    def warning(self, event: str, **values: Any) -> Any: ...
+    def error(self, event: str, **values: Any) -> Any: ...
+
+
+class Quiet:
+    """A log that keeps nothing: for simulations, whose trace is the record."""
+
+    def bind(self, **values: Any) -> Quiet:
+        return self
+
+    def debug(self, event: str, **values: Any) -> None:
+        return
+
+    info = warning = error = debug
+
+
+def logger() -> Log:
+    """The process's log, as `configure` set it up (structlog's defaults otherwise)."""
+    import structlog
+
+    log: Log = structlog.get_logger()
+    return log
+
+
+def configure(level: str, *, json: bool = False) -> None:
+    """Everything from `level` on, to standard error, as text for people or JSON lines for machines."""
+    import logging
+    import sys
+
+    import structlog
+
+    shape = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([structlog.processors.format_exc_info] if json else []),
+            shape,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,77 @@
+"""Answers on their way back to whoever asked, here or over a link."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from protocols.errors import Answer, AskError, encode_error
+from protocols.frame import Kind
+from protocols.message import Done, Message, encode
+
+if TYPE_CHECKING:
+    from actorkube.runtime.link import Link
+
+
+class ReplyHandle:
+    """Answers one request, at most once; later answers are ignored."""
+
+    __slots__ = ()
+
+    def send(self, reply: Message | None) -> None:
+        raise NotImplementedError
+
+    def fail(self, error: Answer | AskError) -> None:
+        raise NotImplementedError
+
+
+class LocalReply(ReplyHandle):
+    """The asker is in the same system: the reply is handed over as it is (messages are frozen)."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: asyncio.Future[Any]) -> None:
+        self._future = future
+
+    def send(self, reply: Message | None) -> None:
+        if not self._future.done():
+            self._future.set_result(reply if reply is not None else Done())
+
+    def fail(self, error: Answer | AskError) -> None:
+        if not self._future.done():
+            self._future.set_exception(error)
+
+
+class RemoteReply(ReplyHandle):
+    __slots__ = ("_corr", "_link")
+
+    def __init__(self, link: Link, corr: int) -> None:
+        self._link: Link | None = link
+        self._corr = corr
+
+    def send(self, reply: Message | None) -> None:
+        message = reply if reply is not None else Done()
+        self._answer(Kind.REPLY, type(message).type_id, encode(message))
+
+    def fail(self, error: Answer | AskError) -> None:
+        self._answer(Kind.ERROR, 0, encode_error(error))
+
+    def _answer(self, kind: Kind, type_id: int, body: bytes) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            link.send(kind, type_id, 0, 0, self._corr, 0, body)
+
+
+class NoReply(ReplyHandle):
+    """For a tell: nobody waits."""
+
+    __slots__ = ()
+
+    def send(self, reply: Message | None) -> None:
+        return
+
+    def fail(self, error: Answer | AskError) -> None:
+        return
+
+
+NO_REPLY = NoReply()

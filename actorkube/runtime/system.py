@@ -1,0 +1,384 @@
+"""A system: the actors of one process (or of one simulated host), and the switchboard between them and the links.
+
+Routing looks at frame headers only; a body is decoded when its actor gets to it. Asks that wait for an answer are one
+dict entry each, and one shared timer watches their deadlines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from actorkube.runtime.actor import Actor, Ref
+from actorkube.runtime.cell import Cell, Envelope, deadline
+from actorkube.runtime.disk import Disk, FileDisk
+from actorkube.runtime.link import Link, Transport
+from actorkube.runtime.log import Log, logger
+from actorkube.runtime.reply import LocalReply, RemoteReply
+from actorkube.runtime.stream import Stream, dead_stream
+from actorkube.runtime.supervisor import Escalate, Supervision, Supervisor
+from protocols.address import Address
+from protocols.errors import (
+    Answer,
+    AskError,
+    DeadlineExceeded,
+    NotSent,
+    Terminated,
+    Unknown,
+    decode_error,
+    encode_error,
+)
+from protocols.frame import Kind
+from protocols.message import Message, Request, Streaming, UnknownMessage, decode, encode
+
+R = TypeVar("R")
+
+
+class Pending(NamedTuple):
+    future: asyncio.Future[Any]
+    link: Link | None
+    expires_at: float
+    what: str
+
+
+class System:
+    """`await start()`, then `spawn`; `await stop()` ends the actors, last started first."""
+
+    def __init__(
+        self,
+        name: str,
+        transport: Transport,
+        *,
+        seed: int | str | None = None,
+        disk: Callable[[str], Disk] | Path | None = None,
+        epoch: float | None = None,
+        log: Log | None = None,
+    ) -> None:
+        self.name = name
+        self.seed = seed if seed is not None else os.urandom(16).hex()
+        self.transport = transport
+        self.log = (log or logger()).bind(system=name)
+        self.failed: asyncio.Future[str] | None = None  # resolved with the reason when supervision gives up
+        self.expired = 0
+        self.dead_letters = 0
+        self.unsent = 0
+        self._disk = disk
+        self._epoch = epoch
+        self._cells: dict[int, Cell] = {}
+        self._supervisors: dict[int, Supervisor] = {}
+        self._lives: dict[asyncio.Task[None], None] = {}
+        self._pending: dict[int, Pending] = {}
+        self._streams: dict[int, Stream[Any]] = {}
+        self._last_corr = 0
+        self._deadline_timer: asyncio.TimerHandle | None = None
+        self._deadline_at = math.inf
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        if self._epoch is None:
+            self._epoch = time.time() - self.loop.time()
+        self.failed = self.loop.create_future()
+        await self.transport.start(self)
+
+    async def stop(self) -> None:
+        for life in list(self._lives):
+            life.cancel()
+        for cell in reversed(list(self._cells.values())):
+            await cell.stop()
+        self._cells.clear()
+        await self.transport.stop()
+        for corr, pending in list(self._pending.items()):
+            self._fail(corr, pending, NotSent("the system stopped"))
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+        if self.failed is not None and not self.failed.done():
+            self.failed.cancel()
+
+    @property
+    def now(self) -> float:
+        return (self._epoch or 0.0) + self.loop.time()
+
+    def disk(self, actor: str) -> Disk:
+        if self._disk is None:
+            raise RuntimeError(f"system {self.name} was given no disk")
+        if isinstance(self._disk, Path):
+            return FileDisk(self._disk / actor)
+        return self._disk(actor)
+
+    def spawn(self, factory: Callable[[], Actor], name: str, supervision: Supervision | None = None) -> Ref:
+        """Start one actor under its own one-for-one supervisor."""
+        return self.spawn_group([(name, factory)], supervision)[0]
+
+    def spawn_group(
+        self, children: Sequence[tuple[str, Callable[[], Actor]]], supervision: Supervision | None = None
+    ) -> list[Ref]:
+        """Start actors in order under one supervisor."""
+        supervisor = Supervisor(supervision or Supervision(), [name for name, _ in children])
+        refs = []
+        for name, factory in children:
+            ref = Ref(Address(self.name, name))
+            if ref.actor_id in self._cells:
+                raise ValueError(f"{ref.address} exists already, or {name!r} shares its number with another actor")
+            cell = Cell(self, ref, factory)
+            self._cells[ref.actor_id] = cell
+            self._supervisors[ref.actor_id] = supervisor
+            refs.append(ref)
+            self._live(cell.start())
+        return refs
+
+    async def kill(self, name: str) -> None:
+        """Stop one actor for good."""
+        cell = self._cells.pop(self.ref(f"{self.name}/{name}").actor_id)
+        await cell.stop()
+
+    def actor(self, name: str) -> Actor:
+        """The instance behind a name: for tests and invariant checks that look at the state of the world."""
+        return self._cells[self.ref(f"{self.name}/{name}").actor_id].actor
+
+    def crashed(self, cell: Cell, error: BaseException) -> None:
+        decision = self._supervisors[cell.ref.actor_id].crashed(cell.ref.address.actor, self.loop.time())
+        if isinstance(decision, Escalate):
+            reason = f"{cell.ref.address} crashed {decision.restarts + 1} times, last with {error!r}"
+            self.log.error("supervision gives up", reason=reason)
+            if self.failed is not None and not self.failed.done():
+                self.failed.set_result(reason)
+            return
+        cells = [self._cells[self.ref(f"{self.name}/{child}").actor_id] for child in decision.children]
+        self._live(self._restart(cells, decision.delay_s))
+
+    async def _restart(self, cells: list[Cell], delay_s: float) -> None:
+        for cell in reversed(cells):
+            await cell.halt()
+        await asyncio.sleep(delay_s)
+        for cell in cells:
+            self.log.info("actor restarts", actor=str(cell.ref.address), restarts=cell.restarts + 1)
+            await cell.restart()
+
+    def _live(self, coro: Any) -> None:
+        task = self.loop.create_task(coro)
+        self._lives[task] = None
+        task.add_done_callback(lambda t: self._lives.pop(t, None))
+
+    # -- sending --------------------------------------------------------------------------------------------------
+
+    def ref(self, address: str) -> Ref:
+        return Ref(Address.parse(address))
+
+    def tell(self, ref: Ref, message: Message, sender: Cell | None = None) -> None:
+        if ref.address.system == self.name:
+            cell = self._cells.get(ref.actor_id)
+            if cell is None:
+                self.dead_letters += 1
+            else:
+                cell.deliver(Envelope(message, sender.ref if sender else None))
+            return
+        link = self.transport.link(ref.address.system, message.lane)
+        if link is None or not link.send(
+            Kind.TELL, message.type_id, ref.actor_id, self._introduce(link, sender), 0, 0, encode(message)
+        ):
+            self.unsent += 1
+
+    def ask(
+        self, ref: Ref, request: Request[R], timeout_s: float = 5.0, sender: Cell | None = None
+    ) -> asyncio.Future[R]:
+        future: asyncio.Future[R] = self.loop.create_future()
+        now = self.loop.time()
+        expires_at = min(now + timeout_s, deadline.get())
+        what = f"{type(request).__name__} to {ref.address}"
+        if expires_at <= now:
+            future.set_exception(DeadlineExceeded(f"{what}: no time left"))
+            return future
+        self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF
+        if ref.address.system == self.name:
+            self._ask_here(ref, request, future, expires_at, sender, corr, what)
+            return future
+        link = self.transport.link(ref.address.system, request.lane)
+        if link is None:
+            future.set_exception(NotSent(f"{what}: system {ref.address.system} is not known or not reachable"))
+            return future
+        self._expect(corr, Pending(future, link, expires_at, what))
+        link.asks[corr] = None
+        ttl_ms = max(1, int((expires_at - now) * 1000))
+        introduced = self._introduce(link, sender)
+        if not link.send(Kind.ASK, request.type_id, ref.actor_id, introduced, corr, ttl_ms, encode(request)):
+            self._fail(corr, self._pending[corr], NotSent(f"{what}: the link is down or full"))
+        return future
+
+    def _ask_here(
+        self,
+        ref: Ref,
+        request: Request[R],
+        future: asyncio.Future[R],
+        expires_at: float,
+        sender: Cell | None,
+        corr: int,
+        what: str,
+    ) -> None:
+        cell = self._cells.get(ref.actor_id)
+        if cell is None:
+            future.set_exception(Terminated(f"{what}: there is no such actor"))
+            return
+        self._expect(corr, Pending(future, None, expires_at, what))
+        future.add_done_callback(lambda _: self._pending.pop(corr, None))
+        cell.deliver(Envelope(request, sender.ref if sender else None, LocalReply(future), expires_at))
+
+    def stream(self, ref: Ref, request: Streaming[R], window: int = 64, sender: Cell | None = None) -> Stream[R]:
+        self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF
+        link = self.transport.link(ref.address.system, request.lane)
+        if link is None:
+            return dead_stream(self, corr, NotSent(f"system {ref.address.system} is not known or not reachable"))
+        stream: Stream[R] = Stream(self, link, corr, window)
+        self._streams[corr] = stream
+        link.asks[corr] = None
+        introduced = self._introduce(link, sender)
+        if not link.send(Kind.STREAM, request.type_id, ref.actor_id, introduced, corr, window, encode(request)):
+            self._end_stream(corr, NotSent("the link is down or full"))
+        return stream
+
+    def forget_stream(self, corr: int) -> None:
+        self._streams.pop(corr, None)
+
+    def _introduce(self, link: Link, sender: Cell | None) -> int:
+        """Tell the peer the sender's name before its number is used on this link for the first time."""
+        if sender is None:
+            return 0
+        number = sender.ref.actor_id
+        if number not in link.announced:
+            link.announced[number] = None
+            link.send(Kind.NAME, 0, 0, number, 0, 0, sender.ref.address.actor.encode())
+        return number
+
+    # -- deadlines ------------------------------------------------------------------------------------------------
+
+    def _expect(self, corr: int, pending: Pending) -> None:
+        self._pending[corr] = pending
+        if pending.expires_at < self._deadline_at:
+            self._arm(pending.expires_at)
+
+    def _arm(self, when: float) -> None:
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+        self._deadline_at = when
+        self._deadline_timer = None if when == math.inf else self.loop.call_at(when, self._expire)
+
+    def _expire(self) -> None:
+        now = self.loop.time()
+        for corr, pending in list(self._pending.items()):
+            if pending.expires_at <= now:
+                self._fail(corr, pending, DeadlineExceeded(f"{pending.what}: no answer in time"))
+        self._arm(min((p.expires_at for p in self._pending.values()), default=math.inf))
+
+    def _fail(self, corr: int, pending: Pending, error: Answer | AskError) -> None:
+        self._pending.pop(corr, None)
+        if pending.link is not None:
+            pending.link.asks.pop(corr, None)
+        if not pending.future.done():
+            pending.future.set_exception(error)
+
+    # -- receiving ------------------------------------------------------------------------------------------------
+
+    def on_frame(
+        self, link: Link, kind: int, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes
+    ) -> None:
+        """One frame of a link. Raises ValueError when the frame makes no sense: the transport ends the link."""
+        if kind == Kind.TELL:
+            self._on_tell(link, type_id, target, sender, body)
+        elif kind == Kind.ASK:
+            self._on_ask(link, type_id, target, sender, corr, number, body)
+        elif kind == Kind.REPLY:
+            self._on_reply(corr, type_id, body)
+        elif kind == Kind.ITEM:
+            stream = self._streams.get(corr)
+            if stream is not None:
+                stream.item(type_id, body)
+        elif kind == Kind.ERROR:
+            self._on_error(corr, decode_error(body))
+        elif kind == Kind.CREDIT:
+            outlet = link.outlets.get(corr)
+            if outlet is not None:
+                outlet.grant(number)
+        elif kind == Kind.STREAM:
+            self._on_stream(link, type_id, target, sender, corr, number, body)
+        elif kind == Kind.END:
+            self._end_stream(corr, decode_error(body) if body else None)
+        elif kind == Kind.CANCEL:
+            outlet = link.outlets.get(corr)
+            if outlet is not None:
+                outlet.close()
+        elif kind == Kind.NAME:
+            link.names[sender] = Ref(Address(link.peer, body.decode()))
+        else:
+            raise ValueError(f"frame of unknown kind {kind}")
+
+    def link_lost(self, link: Link, *, sent: bool = True) -> None:
+        """A link ended: whoever waits for something over it is told what is known."""
+        error: AskError = (Unknown if sent else NotSent)(f"the link to {link.peer} ended")
+        asks = list(link.asks)
+        link.asks.clear()
+        for corr in asks:
+            pending = self._pending.get(corr)
+            if pending is not None:
+                self._fail(corr, pending, error)
+            else:
+                self._end_stream(corr, error)
+        for outlet in list(link.outlets.values()):
+            outlet.close()
+
+    def _on_tell(self, link: Link, type_id: int, target: int, sender: int, body: bytes) -> None:
+        cell = self._cells.get(target)
+        if cell is None:
+            self.dead_letters += 1
+        else:
+            cell.deliver(Envelope(None, link.names.get(sender), type_id=type_id, body=body))
+
+    def _on_ask(self, link: Link, type_id: int, target: int, sender: int, corr: int, ttl_ms: int, body: bytes) -> None:
+        cell = self._cells.get(target)
+        if cell is None:
+            link.send(Kind.ERROR, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
+            return
+        expires_at = self.loop.time() + ttl_ms / 1000
+        reply = RemoteReply(link, corr)
+        cell.deliver(Envelope(None, link.names.get(sender), reply, expires_at, type_id, body))
+
+    def _on_stream(
+        self, link: Link, type_id: int, target: int, sender: int, corr: int, credit: int, body: bytes
+    ) -> None:
+        cell = self._cells.get(target)
+        if cell is None:
+            link.send(Kind.END, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
+            return
+        envelope = Envelope(None, link.names.get(sender), type_id=type_id, body=body)
+        envelope.link, envelope.corr, envelope.credit = link, corr, credit
+        cell.deliver(envelope)
+
+    def _on_reply(self, corr: int, type_id: int, body: bytes) -> None:
+        pending = self._pending.pop(corr, None)
+        if pending is None:
+            return  # a late answer: its asker has been told DeadlineExceeded
+        if pending.link is not None:
+            pending.link.asks.pop(corr, None)
+        if pending.future.done():
+            return
+        try:
+            pending.future.set_result(decode(type_id, body))
+        except (UnknownMessage, msgspec.MsgspecError) as error:
+            pending.future.set_exception(Unknown(f"{pending.what}: the answer does not decode: {error}"))
+
+    def _on_error(self, corr: int, error: Answer | AskError) -> None:
+        pending = self._pending.get(corr)
+        if pending is not None:
+            self._fail(corr, pending, error)
+
+    def _end_stream(self, corr: int, error: Answer | AskError | None) -> None:
+        stream = self._streams.pop(corr, None)
+        if stream is not None:
+            stream.end(error)
