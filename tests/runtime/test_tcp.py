@@ -1,0 +1,153 @@
+"""Links over TCP: what a stranger, a wrong key, a large body and a restarted peer do to them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from typing import Any
+
+import pytest
+
+from actorkube.runtime import Actor, Ref, System
+from actorkube.runtime.log import Quiet
+from actorkube.runtime.tcp import TcpTransport
+from protocols.errors import NotSent, Unknown
+from protocols.frame import FRAME_MAX
+from protocols.message import Message, Request
+
+
+class Bytes(Message):
+    data: bytes
+
+
+class Mirror(Request[Bytes]):
+    data: bytes
+
+
+class Server(Actor):
+    def receive(self, message: Message) -> object:
+        assert isinstance(message, Mirror)
+        return Bytes(message.data)
+
+
+class Remembers(Quiet):
+    """A log that a test can read."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def bind(self, **values: Any) -> Remembers:
+        return self
+
+    def warning(self, event: str, **values: Any) -> None:
+        self.lines.append({"event": event, **values})
+
+
+async def serve(listener: socket.socket, key: bytes = b"k", log: Quiet | None = None) -> tuple[System, Ref]:
+    system = System("server", TcpTransport(key=key, listen=(listener,)), seed=1, log=log or Quiet())
+    await system.start()
+    return system, system.spawn(Server, "server")
+
+
+async def client(listener: socket.socket, key: bytes = b"k") -> System:
+    system = System("client", TcpTransport(key=key, book={"server": listener.getsockname()}), seed=1, log=Quiet())
+    await system.start()
+    return system
+
+
+@pytest.fixture
+def listener() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))
+
+
+async def test_bodies_of_many_sizes_come_back_unchanged(listener: socket.socket) -> None:
+    server, mirror = await serve(listener)
+    here = await client(listener)
+    sizes = [0, 1, 8191, 8192, 65535, 65536, 70000, 3_000_000, 5]
+
+    got = await asyncio.gather(*(here.ask(mirror, Mirror(os.urandom(size))) for size in sizes))
+
+    assert [len(reply.data) for reply in got] == sizes
+    await here.stop()
+    await server.stop()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"x" * 100,
+        struct.pack("<IBBHIIII", FRAME_MAX + 1, 1, 0, 0, 0, 0, 0, 0),
+        struct.pack("<IBBHIIII", 4, 1, 0, 0, 0, 0, 0, 0) + b"\xc1\xc1\xc1\xc1",
+        struct.pack("<IBBHIIII", 0, 5, 0, 0, 0, 0, 0, 0),
+        struct.pack("<IBBHIIII", 0, 2, 0, 0, 0, 0, 0, 0),
+    ],
+)
+async def test_garbage_closes_its_own_connection_with_a_reason_and_harms_nobody(
+    listener: socket.socket, garbage: bytes
+) -> None:
+    log = Remembers()
+    server, mirror = await serve(listener, log=log)
+    here = await client(listener)
+    await here.ask(mirror, Mirror(b"before"))
+
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    writer.write(garbage)
+    try:
+        await asyncio.wait_for(reader.read(), 5)
+    except ConnectionResetError:
+        pass
+    writer.close()
+
+    assert [line["event"] for line in log.lines] == ["connection closed"]
+    assert log.lines[0]["reason"]
+    assert (await here.ask(mirror, Mirror(b"after"))).data == b"after"
+    await here.stop()
+    await server.stop()
+
+
+async def test_a_peer_with_another_key_is_refused_and_the_asker_knows_that_nothing_was_sent(
+    listener: socket.socket,
+) -> None:
+    log = Remembers()
+    server, mirror = await serve(listener, log=log)
+    here = await client(listener, key=b"other")
+
+    with pytest.raises(NotSent):
+        await here.ask(mirror, Mirror(b"x"))
+
+    assert "key" in log.lines[0]["reason"]
+    await here.stop()
+    await server.stop()
+
+
+async def test_an_address_where_nobody_listens_means_not_sent(listener: socket.socket) -> None:
+    here = await client(listener)
+    listener.close()
+
+    with pytest.raises(NotSent):
+        await here.ask(here.ref("server/server"), Mirror(b"x"))
+
+    await here.stop()
+
+
+async def test_a_peer_that_comes_back_on_the_same_socket_is_found_again(listener: socket.socket) -> None:
+    again = listener.dup()
+    server, mirror = await serve(listener)
+    here = await client(listener)
+    await here.ask(mirror, Mirror(b"one"))
+    await server.stop()
+
+    server, mirror = await serve(again)
+    answers = []
+    async with asyncio.timeout(10):
+        while not answers:
+            try:
+                answers.append(await here.ask(mirror, Mirror(b"two"), timeout_s=2))
+            except (NotSent, Unknown):
+                await asyncio.sleep(0)
+
+    assert [a.data for a in answers] == [b"two"]
+    await here.stop()
+    await server.stop()
