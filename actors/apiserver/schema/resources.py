@@ -38,85 +38,85 @@ _VERBS = {
 # A line starting with "=" opens a group version. SCOPE: ns (namespaced) or cluster. "-" is empty.
 # STORED AS: the group resource whose store holds the objects, where it is not the resource's own.
 _TABLE = """
-# KIND                      PLURAL                     SHORT   SCOPE    VERBS   SUBRESOURCES                 CATEGORIES  STORED AS
+# KIND                    PLURAL                     SHORT   SCOPE    VERBS   SUBRESOURCES                 CATEGORIES  STORED AS
 
 = v1
-Binding                     bindings                   -       ns       create  -                            -
-ConfigMap                   configmaps                 cm      ns       all     -                            -
-Endpoints                   endpoints                  ep      ns       all     -                            -
-Event                       events                     ev      ns       all     -                            -
-LimitRange                  limitranges                limits  ns       all     -                            -
-Namespace                   namespaces                 ns      cluster  single  finalize,status              -
-Node                        nodes                      no      cluster  all     status                       -
-PersistentVolume            persistentvolumes          pv      cluster  all     status                       -
-PersistentVolumeClaim       persistentvolumeclaims     pvc     ns       all     status                       -
-Pod                         pods                       po      ns       all     binding,eviction,log,status  all
-PodTemplate                 podtemplates               -       ns       all     -                            -
-ReplicationController       replicationcontrollers     rc      ns       all     scale,status                 all
-ResourceQuota               resourcequotas             quota   ns       all     status                       -
-Secret                      secrets                    -       ns       all     -                            -
-Service                     services                   svc     ns       all     status                       all
-ServiceAccount              serviceaccounts            sa      ns       all     token                        -
+Binding                   bindings                   -       ns       create  -                            -
+ConfigMap                 configmaps                 cm      ns       all     -                            -
+Endpoints                 endpoints                  ep      ns       all     -                            -
+Event                     events                     ev      ns       all     -                            -
+LimitRange                limitranges                limits  ns       all     -                            -
+Namespace                 namespaces                 ns      cluster  single  finalize,status              -
+Node                      nodes                      no      cluster  all     status                       -
+PersistentVolume          persistentvolumes          pv      cluster  all     status                       -
+PersistentVolumeClaim     persistentvolumeclaims     pvc     ns       all     status                       -
+Pod                       pods                       po      ns       all     binding,eviction,log,status  all
+PodTemplate               podtemplates               -       ns       all     -                            -
+ReplicationController     replicationcontrollers     rc      ns       all     scale,status                 all
+ResourceQuota             resourcequotas             quota   ns       all     status                       -
+Secret                    secrets                    -       ns       all     -                            -
+Service                   services                   svc     ns       all     status                       all
+ServiceAccount            serviceaccounts            sa      ns       all     token                        -
 
 = apps/v1
-ControllerRevision          controllerrevisions        -       ns       all     -                            -
-DaemonSet                   daemonsets                 ds      ns       all     status                       all
-Deployment                  deployments                deploy  ns       all     scale,status                 all
-ReplicaSet                  replicasets                rs      ns       all     scale,status                 all
-StatefulSet                 statefulsets               sts     ns       all     scale,status                 all
+ControllerRevision        controllerrevisions        -       ns       all     -                            -
+DaemonSet                 daemonsets                 ds      ns       all     status                       all
+Deployment                deployments                deploy  ns       all     scale,status                 all
+ReplicaSet                replicasets                rs      ns       all     scale,status                 all
+StatefulSet               statefulsets               sts     ns       all     scale,status                 all
 
 = events.k8s.io/v1
-Event                       events                     ev      ns       all     -                            -           events
+Event                     events                     ev      ns       all     -                            -           events
 
 = authentication.k8s.io/v1
-SelfSubjectReview           selfsubjectreviews         -       cluster  create  -                            -
-TokenReview                 tokenreviews               -       cluster  create  -                            -
+SelfSubjectReview         selfsubjectreviews         -       cluster  create  -                            -
+TokenReview               tokenreviews               -       cluster  create  -                            -
 
 = authorization.k8s.io/v1
-LocalSubjectAccessReview    localsubjectaccessreviews  -       ns       create  -                            -
-SelfSubjectAccessReview     selfsubjectaccessreviews   -       cluster  create  -                            -
-SelfSubjectRulesReview      selfsubjectrulesreviews    -       cluster  create  -                            -
-SubjectAccessReview         subjectaccessreviews       -       cluster  create  -                            -
+LocalSubjectAccessReview  localsubjectaccessreviews  -       ns       create  -                            -
+SelfSubjectAccessReview   selfsubjectaccessreviews   -       cluster  create  -                            -
+SelfSubjectRulesReview    selfsubjectrulesreviews    -       cluster  create  -                            -
+SubjectAccessReview       subjectaccessreviews       -       cluster  create  -                            -
 
 = autoscaling/v2
-HorizontalPodAutoscaler     horizontalpodautoscalers   hpa     ns       all     status                       all
+HorizontalPodAutoscaler   horizontalpodautoscalers   hpa     ns       all     status                       all
 
 = batch/v1
-CronJob                     cronjobs                   cj      ns       all     status                       all
-Job                         jobs                       -       ns       all     status                       all
+CronJob                   cronjobs                   cj      ns       all     status                       all
+Job                       jobs                       -       ns       all     status                       all
 
 = networking.k8s.io/v1
-IngressClass                ingressclasses             -       cluster  all     -                            -
-Ingress                     ingresses                  ing     ns       all     status                       -
-NetworkPolicy               networkpolicies            netpol  ns       all     -                            -
+IngressClass              ingressclasses             -       cluster  all     -                            -
+Ingress                   ingresses                  ing     ns       all     status                       -
+NetworkPolicy             networkpolicies            netpol  ns       all     -                            -
 
 = policy/v1
-PodDisruptionBudget         poddisruptionbudgets       pdb     ns       all     status                       -
+PodDisruptionBudget       poddisruptionbudgets       pdb     ns       all     status                       -
 
 = rbac.authorization.k8s.io/v1
-ClusterRoleBinding          clusterrolebindings        -       cluster  all     -                            -
-ClusterRole                 clusterroles               -       cluster  all     -                            -
-RoleBinding                 rolebindings               -       ns       all     -                            -
-Role                        roles                      -       ns       all     -                            -
+ClusterRoleBinding        clusterrolebindings        -       cluster  all     -                            -
+ClusterRole               clusterroles               -       cluster  all     -                            -
+RoleBinding               rolebindings               -       ns       all     -                            -
+Role                      roles                      -       ns       all     -                            -
 
 = storage.k8s.io/v1
-CSIDriver                   csidrivers                 -       cluster  all     -                            -
-CSINode                     csinodes                   -       cluster  all     -                            -
-CSIStorageCapacity          csistoragecapacities       -       ns       all     -                            -
-StorageClass                storageclasses             sc      cluster  all     -                            -
-VolumeAttachment            volumeattachments          -       cluster  all     status                       -
+CSIDriver                 csidrivers                 -       cluster  all     -                            -
+CSINode                   csinodes                   -       cluster  all     -                            -
+CSIStorageCapacity        csistoragecapacities       -       ns       all     -                            -
+StorageClass              storageclasses             sc      cluster  all     -                            -
+VolumeAttachment          volumeattachments          -       cluster  all     status                       -
 
 = scheduling.k8s.io/v1
-PriorityClass               priorityclasses            pc      cluster  all     -                            -
+PriorityClass             priorityclasses            pc      cluster  all     -                            -
 
 = coordination.k8s.io/v1
-Lease                       leases                     -       ns       all     -                            -
+Lease                     leases                     -       ns       all     -                            -
 
 = node.k8s.io/v1
-RuntimeClass                runtimeclasses             -       cluster  all     -                            -
+RuntimeClass              runtimeclasses             -       cluster  all     -                            -
 
 = discovery.k8s.io/v1
-EndpointSlice               endpointslices             -       ns       all     -                            -
+EndpointSlice             endpointslices             -       ns       all     -                            -
 """
 
 
@@ -182,9 +182,7 @@ def _parse(table: str) -> tuple[Resource, ...]:
 
 
 def _row(group_version: str, cells: list[str]) -> Resource:
-    kind, plural, short_names, scope, verbs, subresources, categories, *stored_as = (
-        cells
-    )
+    kind, plural, short_names, scope, verbs, subresources, categories, *stored_as = cells
     group, _, version = group_version.rpartition("/")
     return Resource(
         group=group,
@@ -208,8 +206,5 @@ def _names(cell: str) -> tuple[str, ...]:
 RESOURCES: tuple[Resource, ...] = _parse(_TABLE)
 
 _BY_GROUP_RESOURCE = {resource.group_resource: resource for resource in RESOURCES}
-_BY_PATH = {
-    (resource.group, resource.version, resource.plural): resource
-    for resource in RESOURCES
-}
+_BY_PATH = {(resource.group, resource.version, resource.plural): resource for resource in RESOURCES}
 _BY_KIND = {(resource.api_version, resource.kind): resource for resource in RESOURCES}

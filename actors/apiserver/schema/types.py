@@ -52,26 +52,16 @@ class Types:
         """The types of an API version such as "1.35"; LookupError when the installed package does not carry it."""
         path = _file(version)
         if not path.exists():
-            raise LookupError(
-                f"no API definitions for version {version}: there are {', '.join(installed_versions())}"
-            )
-        return cls(
-            version, msgspec.json.decode(path.read_bytes(), type=_File).definitions
-        )
+            raise LookupError(f"no API definitions for version {version}: there are {', '.join(installed_versions())}")
+        return cls(version, msgspec.json.decode(path.read_bytes(), type=_File).definitions)
 
     def of(self, resource: Resource) -> Type:
-        return self.definition(
-            _definition_name(resource.group, resource.version, resource.kind)
-        )
+        return self.definition(_definition_name(resource.group, resource.version, resource.kind))
 
     def by_kind(self, api_version: str, kind: str) -> Type | None:
         """Also what is no resource of its own: Scale, Eviction, TokenRequest, DeleteOptions (of any group)."""
         group, _, version = api_version.rpartition("/")
-        name = (
-            _META + kind
-            if kind in _META_KINDS
-            else _definition_name(group, version, kind)
-        )
+        name = _META + kind if kind in _META_KINDS else _definition_name(group, version, kind)
         return self.definition(name) if name in self._definitions else None
 
     def definition(self, name: str) -> Type:
@@ -85,9 +75,7 @@ class Types:
     def description(self, name: str, field: str = "") -> str:
         """What a definition, or one of its fields, is for."""
         described = _description_decoder.decode(self._definitions[name])
-        return (
-            described.properties[field].description if field else described.description
-        )
+        return described.properties[field].description if field else described.description
 
     def raw(self, name: str) -> bytes:
         """A definition's own JSON."""
@@ -137,9 +125,7 @@ class Type:
         """The fields of an object by name; empty for every other kind."""
         if self._fields is None:
             properties = self._schema.properties if self.kind == "object" else {}
-            self._fields = {
-                field: self._types.node(schema) for field, schema in properties.items()
-            }
+            self._fields = {field: self._types.node(schema) for field, schema in properties.items()}
         return self._fields
 
     @property
@@ -164,13 +150,7 @@ class Type:
         for step in path:
             while here is not None and here.kind == "array":
                 here = here.items
-            here = (
-                None
-                if here is None
-                else here.values
-                if here.kind == "map"
-                else here.fields.get(step)
-            )
+            here = None if here is None else here.values if here.kind == "map" else here.fields.get(step)
         return here
 
     def __repr__(self) -> str:
@@ -204,13 +184,9 @@ class _Schema(msgspec.Struct):
     values: _Schema | None = msgspec.field(default=None, name="additionalProperties")
     required: tuple[str, ...] = ()
     patch_strategy: str = msgspec.field(default="", name="x-kubernetes-patch-strategy")
-    patch_merge_key: str = msgspec.field(
-        default="", name="x-kubernetes-patch-merge-key"
-    )
+    patch_merge_key: str = msgspec.field(default="", name="x-kubernetes-patch-merge-key")
     list_type: str = msgspec.field(default="", name="x-kubernetes-list-type")
-    list_map_keys: tuple[str, ...] = msgspec.field(
-        default=(), name="x-kubernetes-list-map-keys"
-    )
+    list_map_keys: tuple[str, ...] = msgspec.field(default=(), name="x-kubernetes-list-map-keys")
     map_type: str = msgspec.field(default="", name="x-kubernetes-map-type")
 
 
@@ -238,9 +214,7 @@ def _kind(schema: _Schema, name: str) -> Kind:
         return "map"
     if json_type == "object" and schema.properties:
         return "object"
-    return _SCALARS.get(
-        json_type, "any"
-    )  # RawExtension, FieldsV1: whatever JSON there is
+    return _SCALARS.get(json_type, "any")  # RawExtension, FieldsV1: whatever JSON there is
 
 
 def _definition_name(group: str, version: str, kind: str) -> str:
@@ -255,7 +229,5 @@ def _file(version: str) -> Path:
 def _directory() -> Path:
     """Where the package keeps its data; found without importing it, which would cost 50 ms."""
     spec = importlib.util.find_spec("kubernetes_validate")
-    assert spec is not None and spec.submodule_search_locations, (
-        "kubernetes-validate is a dependency"
-    )
+    assert spec is not None and spec.submodule_search_locations, "kubernetes-validate is a dependency"
     return Path(spec.submodule_search_locations[0]) / "kubernetes-json-schema"
