@@ -13,32 +13,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _VERBS = {
-    "all": (
-        "create",
-        "delete",
-        "deletecollection",
-        "get",
-        "list",
-        "patch",
-        "update",
-        "watch",
-    ),
-    "single": (
-        "create",
-        "delete",
-        "get",
-        "list",
-        "patch",
-        "update",
-        "watch",
-    ),  # no deletecollection
+    "all": ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"),
+    "single": ("create", "delete", "get", "list", "patch", "update", "watch"),  # no deletecollection
     "create": ("create",),  # answered at once, never stored
 }
 
+# Two views of the same objects: what is asked for -> whose store holds them (versions.py converts).
+_STORED_AS = {"events.events.k8s.io": "events"}
+
 # A line starting with "=" opens a group version. SCOPE: ns (namespaced) or cluster. "-" is empty.
-# STORED AS: the group resource whose store holds the objects, where it is not the resource's own.
 _TABLE = """
-# KIND                    PLURAL                     SHORT   SCOPE    VERBS   SUBRESOURCES                 CATEGORIES  STORED AS
+# KIND                    PLURAL                     SHORT   SCOPE    VERBS   SUBRESOURCES                 CATEGORIES
 
 = v1
 Binding                   bindings                   -       ns       create  -                            -
@@ -66,7 +51,7 @@ ReplicaSet                replicasets                rs      ns       all     sc
 StatefulSet               statefulsets               sts     ns       all     scale,status                 all
 
 = events.k8s.io/v1
-Event                     events                     ev      ns       all     -                            -           events
+Event                     events                     ev      ns       all     -                            -
 
 = authentication.k8s.io/v1
 SelfSubjectReview         selfsubjectreviews         -       cluster  create  -                            -
@@ -182,8 +167,9 @@ def _parse(table: str) -> tuple[Resource, ...]:
 
 
 def _row(group_version: str, cells: list[str]) -> Resource:
-    kind, plural, short_names, scope, verbs, subresources, categories, *stored_as = cells
+    kind, plural, short_names, scope, verbs, subresources, categories = cells
     group, _, version = group_version.rpartition("/")
+    group_resource = f"{plural}.{group}" if group else plural
     return Resource(
         group=group,
         version=version,
@@ -195,7 +181,7 @@ def _row(group_version: str, cells: list[str]) -> Resource:
         categories=_names(categories),
         verbs=_VERBS[verbs],
         subresources=_names(subresources),
-        storage=stored_as[0] if stored_as else f"{plural}.{group}" if group else plural,
+        storage=_STORED_AS.get(group_resource, group_resource),
     )
 
 

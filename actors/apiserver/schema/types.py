@@ -31,12 +31,7 @@ _SPECIAL_KINDS: dict[str, Kind] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": "quantity",
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "int-or-string",
 }
-_SCALARS: dict[str, Kind] = {
-    "string": "string",
-    "integer": "integer",
-    "number": "number",
-    "boolean": "boolean",
-}
+_SCALARS: dict[str, Kind] = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean"}
 
 
 class Types:
@@ -88,10 +83,7 @@ class Types:
         name = schema.ref.removeprefix("#/$defs/")
         if schema.patch_strategy or schema.map_type:
             target = _schema_decoder.decode(self._definitions[name])
-            target.patch_strategy, target.map_type = (
-                schema.patch_strategy,
-                schema.map_type or target.map_type,
-            )
+            target.patch_strategy, target.map_type = (schema.patch_strategy, schema.map_type or target.map_type)
             return Type(self, target, name)
         return self.definition(name)
 
@@ -167,10 +159,7 @@ def installed_versions() -> list[str]:
     """The API versions that can be loaded, oldest first."""
     suffix = ".0-local"
     names = (path.name for path in _directory().glob(f"v1.*{suffix}"))
-    return sorted(
-        (name[1 : -len(suffix)] for name in names),
-        key=lambda version: int(version.split(".")[1]),
-    )
+    return sorted((name[1 : -len(suffix)] for name in names), key=lambda version: int(version.split(".")[1]))
 
 
 class _Schema(msgspec.Struct):
