@@ -1,0 +1,200 @@
+"""The one shell that runs controllers: views from watches, keys from changes, passes from queues, writes from passes.
+
+An actor runs one controller or several; those that share an actor share their views, and so their memory and their
+decoding. A pass is synchronous and decides on the spot; only its writes take time, and at most `workers` keys of a
+controller are being written for at once. Nothing is reconciled before the views of its controller are complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actorkube.kube.carry import Carrier, Unfinished, is_ending_namespace, is_refusal
+from actorkube.kube.client import Client
+from actorkube.kube.controller import Controller, Failure, Views, Watches, views_for
+from actorkube.kube.events import Recorder
+from actorkube.kube.follow import follow
+from actorkube.kube.queue import WorkQueue
+from actorkube.kube.view import Entry, View
+from actorkube.kube.writes import Event, RequeueAfter, Write
+from actorkube.runtime import Actor, Timer
+from protocols.controller import Activity, AskActivity, ControllerDue
+from protocols.message import Message
+
+_PASSES_PER_TURN = 16
+
+
+class ControllerActor(Actor):
+    """Runs controllers until it is stopped."""
+
+    def __init__(self, controllers: Sequence[Controller], api: str = "apiserver/api") -> None:
+        self._controllers = controllers
+        self._api = api
+        self._views = views_for(controllers)
+        self._loops: list[Loop] = []
+        self._soon = False
+        self._timer: Timer | None = None
+        self._timer_at = 0.0
+
+    async def on_start(self) -> None:
+        ctx = self.ctx
+        api = ctx.ref(self._api)
+        client = Client(ctx, api)
+        recorder = Recorder(ctx, client, self._controllers[0].name)
+        carrier = Carrier(ctx, client, self._views)
+        self._loops = [Loop(controller, self._views, carrier, recorder, self) for controller in self._controllers]
+        for view in self._views.values():
+            ctx.background(follow(ctx, api, view, self.wake), f"watch {view.resource}")
+
+    def receive(self, message: Message) -> Message | None:
+        match message:
+            case ControllerDue():
+                self._timer = None
+                self.wake()
+            case AskActivity(controller=name):
+                return total([loop.activity() for loop in self._loops if name in ("", loop.controller.name)])
+        return None
+
+    def wake(self) -> None:
+        """There may be something to do: look at the end of this loop turn."""
+        if not self._soon:
+            self._soon = True
+            self.ctx.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._soon = False
+        busy = [loop.turn() for loop in self._loops]
+        if any(busy):
+            self.wake()
+        else:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        due = min((at for loop in self._loops if (at := loop.queue.next_due()) is not None), default=None)
+        if due is None or (self._timer is not None and self._timer_at <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = due
+        self._timer = self.ctx.after(max(0.0, due - self.ctx.now), ControllerDue())
+
+
+class Loop:
+    """One controller at work in an actor."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        views: dict[str, View],
+        carrier: Carrier,
+        recorder: Recorder,
+        actor: ControllerActor,
+    ) -> None:
+        self.controller = controller
+        self.queue = WorkQueue(spacing_s=controller.spacing_s)
+        self._views = Views({watches.resource: views[watches.resource] for watches in controller.watches})
+        self._carrier = carrier
+        self._recorder = recorder
+        self._actor = actor
+        self._failures: dict[str, Failure] = {}
+        self._passes = 0
+        self._writes = 0
+        for watches in controller.watches:
+            self._subscribe(watches)
+
+    def _subscribe(self, watches: Watches) -> None:
+        def changed(key: str, old: Entry | None, new: Entry | None) -> None:
+            now = self._actor.ctx.now
+            for concerned in watches.concerned(old, new, self._views):
+                self.queue.add(concerned, now)
+            self._actor.wake()
+
+        self._views[watches.resource].on_change(changed)
+
+    @property
+    def synced(self) -> bool:
+        return all(view.synced for view in self._views.values())
+
+    def activity(self) -> Activity:
+        queue = self.queue
+        settled = self.synced and queue.settled
+        return Activity(
+            settled, queue.ready, queue.working, queue.delayed, self._passes, self._writes, len(self._failures)
+        )
+
+    def turn(self) -> bool:
+        """Some passes; True when more could be made at once."""
+        if not self.synced:
+            return False
+        for _ in range(_PASSES_PER_TURN):
+            if self.queue.working >= self.controller.workers:
+                return False
+            key = self.queue.get(self._actor.ctx.now)
+            if key is None:
+                return False
+            self._pass(key)
+        return self.queue.ready > 0
+
+    def _pass(self, key: str) -> None:
+        now = self._actor.ctx.now
+        self._views.failure = self._failures.get(key)
+        writes = self.controller.reconcile(key, self._views, now)
+        self._passes += 1
+        self._wish(key, writes, now)
+        writes = [write for write in writes if not isinstance(write, RequeueAfter)]
+        if all(isinstance(write, Event) for write in writes):
+            for write in writes:
+                self._record(write)
+            self._succeeded(key)
+            self.queue.done(key, now)
+        else:
+            self._actor.ctx.background(self._write(key, writes), f"{self.controller.name} {key}")
+
+    def _wish(self, key: str, writes: Sequence[Write], now: float) -> None:
+        for write in writes:
+            if isinstance(write, RequeueAfter):
+                self.queue.add_after(key, write.seconds, now)
+
+    async def _write(self, key: str, writes: Sequence[Write]) -> None:
+        before = self._carrier.writes
+        try:
+            failure = await self._carrier.carry_out(writes, self._record)
+        except Unfinished as doubt:
+            self._actor.ctx.log.debug("look again", controller=self.controller.name, key=key, reason=str(doubt))
+            self.queue.retry(key, self._actor.ctx.now)
+        else:
+            self._note(key, failure)
+        self._writes += self._carrier.writes - before
+        self.queue.done(key, self._actor.ctx.now)
+        self._actor.wake()
+
+    def _note(self, key: str, failure: Failure | None) -> None:
+        if failure is None or is_ending_namespace(failure.error):
+            self._succeeded(key)
+            return
+        if is_refusal(failure.error):
+            self._failures[key] = failure
+        delay_s = self.queue.retry(key, self._actor.ctx.now)
+        self._actor.ctx.log.debug(
+            "write refused",
+            controller=self.controller.name,
+            key=key,
+            reason=f"{type(failure.error).__name__}: {failure.error}",
+            retry_in_s=delay_s,
+        )
+
+    def _succeeded(self, key: str) -> None:
+        self.queue.forget(key)
+        self._failures.pop(key, None)
+
+    def _record(self, event: Write) -> None:
+        assert isinstance(event, Event)
+        self._recorder.record(event, self.controller.name)
+
+
+def total(activities: Sequence[Activity]) -> Activity:
+    """What several controllers do together; settled when all are."""
+    columns = list(
+        zip(*((a.queued, a.working, a.delayed, a.passes, a.writes, a.retries) for a in activities), strict=True)
+    )
+    return Activity(all(activity.settled for activity in activities), *(sum(column) for column in columns))

@@ -1,0 +1,85 @@
+"""The event recorder: tells users what happened to an object, without ever making a component wait.
+
+`record` puts an event into a bounded buffer and returns; one background task writes. Events are a courtesy: what does
+not fit, or cannot be written, is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Literal
+
+from actorkube.kube.client import Client
+from actorkube.kube.correlate import Correlator, Recorded, Source
+from actorkube.kube.writes import Event, reference_to
+from actorkube.runtime import Context
+from protocols.errors import AlreadyExists, Answer, AskError, NotFound
+from protocols.objects import Object
+
+_WAITING_MAX = 1024
+
+
+class Recorder:
+    """`recorder.record(Event(...))`, or `recorder.event(pod, "v1", "Pod", "Normal", "Pulled", "...")`."""
+
+    def __init__(self, ctx: Context, client: Client, component: str, host: str = "") -> None:
+        self.dropped = 0
+        self._ctx = ctx
+        self._client = client
+        self._source = Source(component, host)
+        self._correlator = Correlator()
+        self._waiting: deque[Recorded] = deque()
+        self._wake = asyncio.Event()
+        self._last_now = 0.0
+        ctx.background(self._write_all(), f"events of {component}")
+
+    def event(
+        self,
+        obj: Object,
+        api_version: str,
+        kind: str,
+        type: Literal["Normal", "Warning"],
+        reason: str,
+        message: str,
+        *,
+        field_path: str = "",
+    ) -> None:
+        self.record(Event(reference_to(obj, api_version, kind, field_path), type, reason, message))
+
+    def record(self, event: Event, component: str = "") -> None:
+        """Never waits, never raises. `component` names another source than the recorder's own."""
+        source = Source(component, self._source.host) if component else self._source
+        recorded = self._correlator.record(event, source, self._distinct_now())
+        if recorded is None or len(self._waiting) >= _WAITING_MAX:
+            self.dropped += 1
+            return
+        self._waiting.append(recorded)
+        self._wake.set()
+
+    def _distinct_now(self) -> float:
+        """Event names contain their time: two events of one moment (usual in a simulation) need two."""
+        self._last_now = max(self._ctx.now, self._last_now + 1e-6)
+        return self._last_now
+
+    async def _write_all(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self._write(self._waiting.popleft())
+
+    async def _write(self, recorded: Recorded) -> None:
+        try:
+            if recorded.is_new:
+                await self._client.create("events", recorded.obj)
+            else:
+                await self._client.patch("events", recorded.name, recorded.patch, recorded.namespace)
+        except AlreadyExists:
+            return  # the answer to an earlier attempt was lost
+        except NotFound:
+            self._correlator.forget(recorded)
+            self.dropped += 1
+        except (Answer, AskError) as error:
+            self.dropped += 1
+            self._ctx.log.debug("event dropped", dropped=recorded.name, reason=repr(error))

@@ -1,0 +1,48 @@
+"""Keeping a view up to date: watch, resume where the stream was cut, list again when that is too long ago."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import NoReturn
+
+from actorkube.kube.view import View
+from actorkube.runtime import Context, Ref
+from protocols.api import Watch
+from protocols.errors import Answer, AskError, Expired
+
+_WINDOW = 256
+_PAUSE_FIRST_S = 0.02
+_PAUSE_MAX_S = 1.0
+_LIFE_MIN_S = 300.0  # a stream is renewed after 5 to 10 minutes, so one that died unnoticed costs no more than that
+
+
+async def follow(ctx: Context, api: Ref, view: View, on_synced: Callable[[], None] | None = None) -> NoReturn:
+    """Feed the view for ever. `on_synced` is called once, when it shows everything for the first time."""
+    pause_s = _PAUSE_FIRST_S
+    while True:
+        before = view.revision
+        try:
+            async with asyncio.timeout(_LIFE_MIN_S * (1 + ctx.random.random())):
+                await _stream(ctx, api, view, on_synced)
+        except Expired:
+            view.revision = 0
+        except TimeoutError:
+            continue
+        except (Answer, AskError) as error:
+            ctx.log.debug("watch ended", resource=view.resource, revision=view.revision, reason=repr(error))
+        pause_s = _PAUSE_FIRST_S if view.revision != before else min(2 * pause_s, _PAUSE_MAX_S)
+        await ctx.sleep(pause_s * (0.5 + ctx.random.random()))
+
+
+async def _stream(ctx: Context, api: Ref, view: View, on_synced: Callable[[], None] | None) -> None:
+    """One stream, to its end. A list that was cut short begins anew: its revisions come in no order."""
+    if not view.revision:
+        view.begin_list()
+    watch = Watch(view.resource, view.namespace, view.label_selector, view.field_selector, view.revision)
+    async with ctx.stream(api, watch, window=_WINDOW) as stream:
+        async for event in stream:
+            was_synced = view.synced
+            view.apply(event, ctx.now)
+            if view.synced and not was_synced and on_synced is not None:
+                on_synced()

@@ -1,0 +1,288 @@
+"""A view: an up-to-date copy of one resource, kept as bytes, with indexes so that nobody needs to scan.
+
+A view is fed by a watch (`apply`) and by the answers to one's own writes (`wrote`, `deleted`), which it shows at once:
+an object is only ever replaced by a newer revision of itself, and one that is gone does not come back from older news.
+So a reconciler sees its own writes even when the watch lags behind them. Pure: time is an argument.
+
+Objects are kept encoded (a Pod: 4 KB as bytes, 24 KB as dicts); `get` decodes a fresh dict that the caller owns. What
+is needed of many objects at once should be a summary: a small value computed when the object changes.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from protocols.api import Stored, WatchEvent
+from protocols.objects import Object, decode_object, encode_object, namespace_of
+
+IndexFunction = Callable[[Object], Iterable[str]]
+SummaryFunction = Callable[[Object], Any]
+NEVER_AGAIN = 1 << 62  # a revision beyond all others
+
+
+class Entry:
+    """One object in a view. `since` is when this view first saw this revision, by the clock of this process."""
+
+    __slots__ = ("_decoded", "body", "index_values", "revision", "since", "summaries", "uid")
+
+    def __init__(self, body: bytes, revision: int, uid: str, since: float, decoded: Object) -> None:
+        self.body = body
+        self.revision = revision
+        self.uid = uid
+        self.since = since
+        self.summaries: dict[str, Any] = {}
+        self.index_values: tuple[tuple[str, ...], ...] = ()
+        self._decoded: Object | None = decoded
+
+    def peek(self) -> Object:
+        """The object, for reading only. Handlers of one change share it."""
+        if self._decoded is None:
+            self._decoded = decode_object(self.body, self.revision)
+        return self._decoded
+
+    def rest(self) -> None:
+        """Keep only the bytes again."""
+        self._decoded = None
+
+
+Handler = Callable[[str, Entry | None, Entry | None], None]
+
+
+class View:
+    """`handler(key, old, new)` is called after each change; old or new is None when the object came or went."""
+
+    def __init__(
+        self,
+        resource: str,
+        *,
+        indexes: Mapping[str, IndexFunction] | None = None,
+        summaries: Mapping[str, SummaryFunction] | None = None,
+        trim: Callable[[Object], Object] | None = None,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        gone_max: int = 8192,
+    ) -> None:
+        self.resource = resource
+        self.namespace = namespace
+        self.label_selector = label_selector
+        self.field_selector = field_selector
+        self.synced = False
+        self.revision = 0  # resume the watch after this one; 0: list first
+        self._index_functions = {"namespace": _namespace, **(indexes or {})}
+        self._summary_functions = dict(summaries or {})
+        self._trim = trim
+        self._entries: dict[str, Entry] = {}
+        self._indexes: dict[str, dict[str, dict[str, None]]] = {name: {} for name in self._index_functions}
+        self._handlers: list[Handler] = []
+        self._listed: dict[str, None] | None = None  # keys of the list under way
+        self._gone: dict[str, tuple[str, int]] = {}  # uid -> key, revision of its end; the last gone_max of them
+        self._gone_keys: dict[str, str] = {}  # key -> uid
+        self._gone_max = gone_max
+
+    def on_change(self, handler: Handler) -> None:
+        self._handlers.append(handler)
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def get(self, key: str) -> Object | None:
+        """A fresh copy that the caller owns; None when there is no such object."""
+        entry = self._entries.get(key)
+        return None if entry is None else decode_object(entry.body, entry.revision)
+
+    def entry(self, key: str) -> Entry | None:
+        return self._entries.get(key)
+
+    def list(self, namespace: str = "") -> builtins.list[Object]:
+        return self.by_index("namespace", namespace) if namespace else self._objects(self._entries)
+
+    def by_index(self, name: str, value: str) -> builtins.list[Object]:
+        return self._objects(self.keys(name, value))
+
+    def keys(self, name: str, value: str) -> Iterable[str]:
+        """The keys of the objects that an index files under `value`. Copy before changing the view."""
+        return self._indexes[name].get(value, ())
+
+    def count(self, name: str, value: str) -> int:
+        return len(self._indexes[name].get(value, ()))
+
+    def values(self, name: str) -> Iterable[str]:
+        """The values under which an index files at least one object."""
+        return self._indexes[name]
+
+    def summary(self, name: str, key: str) -> Any:
+        """The object's summary; None when there is no such object."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.summaries[name]
+
+    def summaries(self, name: str, index: str, value: str) -> builtins.list[Any]:
+        """The summaries of the objects that an index files under `value`."""
+        entries = self._entries
+        return [entries[key].summaries[name] for key in self._indexes[index].get(value, ())]
+
+    def is_gone(self, uid: str) -> bool:
+        """Whether the object with that uid is known to exist no more (the last `gone_max` of them are remembered)."""
+        return uid in self._gone
+
+    def was_used(self, key: str) -> bool:
+        """Whether an object of that name is known to have been there and gone: a new one should be called otherwise."""
+        return key in self._gone_keys
+
+    # -- what the watch says --------------------------------------------------------------------------------------
+
+    def begin_list(self) -> None:
+        """A watch from revision 0 begins: what it does not mention before its BOOKMARK exists no more."""
+        self.revision = 0
+        self._listed = {}
+
+    def apply(self, event: WatchEvent, now: float) -> None:
+        if event.type == "BOOKMARK":
+            self._bookmark(event.revision)
+            return
+        key, uid = _identity(event.body)
+        if event.type == "DELETED":
+            self._leave(key, uid, event.revision)
+        else:
+            self._enter(key, uid, event.body, event.revision, now)
+        if self._listed is None:
+            self.revision = max(self.revision, event.revision)
+        elif event.type == "ADDED":
+            self._listed[key] = None
+
+    def _bookmark(self, revision: int) -> None:
+        if self._listed is not None:
+            listed, self._listed = self._listed, None
+            vanished = [k for k, e in self._entries.items() if k not in listed and e.revision <= revision]
+            for key in vanished:
+                self._leave(key, self._entries[key].uid, revision)
+            self.synced = True
+        self.revision = max(self.revision, revision)
+
+    # -- what the answers to one's own writes say -------------------------------------------------------------------
+
+    def wrote(self, stored: Stored, now: float) -> None:
+        """The object is (at least) this new: an answer to a write, or to a read past the cache."""
+        key, uid = _identity(stored.body)
+        self._enter(key, uid, stored.body, stored.revision, now)
+
+    def deleted(self, key: str, uid: str) -> None:
+        """The object with that uid is known to be gone for good."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.uid == uid:
+            self._leave(key, uid, NEVER_AGAIN)
+        else:
+            self._bury(key, uid, NEVER_AGAIN)
+
+    # -- changes --------------------------------------------------------------------------------------------------
+
+    def _enter(self, key: str, uid: str, body: bytes, revision: int, now: float) -> None:
+        old = self._entries.get(key)
+        if (old is not None and revision <= old.revision) or revision <= self._gone.get(uid, ("", 0))[1]:
+            return
+        self._gone.pop(uid, None)  # it matches the view's selector again
+        obj = decode_object(body, revision)
+        if self._trim is not None:
+            obj = self._trim(obj)
+            body = encode_object(obj)
+        new = Entry(body, revision, uid, now, obj)
+        new.summaries = {name: summarise(obj) for name, summarise in self._summary_functions.items()}
+        new.index_values = tuple(tuple(function(obj)) for function in self._index_functions.values())
+        self._reindex(key, old, new)
+        self._entries[key] = new
+        if old is not None and old.uid != uid:
+            self._bury(key, old.uid, revision)
+        self._notify(key, old, new)
+
+    def _leave(self, key: str, uid: str, revision: int) -> None:
+        self._bury(key, uid, revision)
+        old = self._entries.get(key)
+        if old is None or (old.uid != uid and old.revision > revision):
+            return  # somebody else has that name by now
+        self._bury(key, old.uid, revision)
+        del self._entries[key]
+        self._reindex(key, old, None)
+        self._notify(key, old, None)
+
+    def _bury(self, key: str, uid: str, revision: int) -> None:
+        if not uid:
+            return
+        self._gone[uid] = (key, max(revision, self._gone.get(uid, ("", 0))[1]))
+        self._gone_keys[key] = uid
+        if len(self._gone) > self._gone_max:
+            oldest = next(iter(self._gone))
+            oldest_key, _ = self._gone.pop(oldest)
+            if self._gone_keys.get(oldest_key) == oldest:
+                del self._gone_keys[oldest_key]
+
+    def _reindex(self, key: str, old: Entry | None, new: Entry | None) -> None:
+        old_values = old.index_values if old is not None else ((),) * len(self._indexes)
+        new_values = new.index_values if new is not None else ((),) * len(self._indexes)
+        for index, before, after in zip(self._indexes.values(), old_values, new_values, strict=True):
+            if before == after:
+                continue
+            for value in before:
+                keys = index.get(value, {})
+                keys.pop(key, None)
+                if not keys:
+                    index.pop(value, None)
+            for value in after:
+                index.setdefault(value, {})[key] = None
+
+    def _notify(self, key: str, old: Entry | None, new: Entry | None) -> None:
+        for handler in self._handlers:
+            handler(key, old, new)
+        for entry in (old, new):
+            if entry is not None:
+                entry.rest()
+
+    def _objects(self, keys: Iterable[str]) -> builtins.list[Object]:
+        return [decode_object(self._entries[key].body, self._entries[key].revision) for key in keys]
+
+    def check(self) -> None:
+        """Every index says exactly what its function says of the objects."""
+        for (name, function), index in zip(self._index_functions.items(), self._indexes.values(), strict=True):
+            expected: dict[str, dict[str, None]] = {}
+            for key, entry in self._entries.items():
+                for value in function(decode_object(entry.body, entry.revision)):
+                    expected.setdefault(value, {})[key] = None
+            assert index == expected, f"{self.resource}: index {name} is {index}, should be {expected}"
+        for key, entry in self._entries.items():
+            assert entry.uid not in self._gone, f"{self.resource}/{key} is there and gone"
+
+
+class _Metadata(msgspec.Struct):
+    name: str
+    namespace: str | None = None
+    uid: str = ""
+
+
+class _Header(msgspec.Struct):
+    metadata: _Metadata
+
+
+_header_decoder = msgspec.msgpack.Decoder(_Header)
+
+
+def _identity(body: bytes) -> tuple[str, str]:
+    """The key and the uid, without decoding the rest."""
+    metadata = _header_decoder.decode(body).metadata
+    key = f"{metadata.namespace}/{metadata.name}" if metadata.namespace else metadata.name
+    return key, metadata.uid
+
+
+def _namespace(obj: Object) -> Iterable[str]:
+    namespace = namespace_of(obj)
+    return (namespace,) if namespace else ()
