@@ -21,6 +21,20 @@ _VERBS = {
 # Two views of the same objects: what is asked for -> whose store holds them (versions.py converts).
 _STORED_AS = {"events.events.k8s.io": "events"}
 
+_SUBRESOURCE_KINDS = {
+    "binding": ("", "v1", "Binding"),
+    "eviction": ("policy", "v1", "Eviction"),
+    "scale": ("autoscaling", "v1", "Scale"),
+    "token": ("authentication.k8s.io", "v1", "TokenRequest"),
+}
+_SUBRESOURCE_VERBS = {
+    "binding": ("create",),
+    "eviction": ("create",),
+    "token": ("create",),
+    "finalize": ("update",),
+    "log": ("get",),
+}
+
 # A line starting with "=" opens a group version. SCOPE: ns (namespaced) or cluster. "-" is empty.
 _TABLE = """
 # KIND                    PLURAL                     SHORT   SCOPE    VERBS   SUBRESOURCES                 CATEGORIES
@@ -153,6 +167,15 @@ def by_path(group: str, version: str, plural: str) -> Resource | None:
 def by_kind(api_version: str, kind: str) -> Resource | None:
     """The resource that an object's own apiVersion and kind name."""
     return _BY_KIND.get((api_version, kind))
+
+
+def subresource_kind(resource: Resource, subresource: str) -> tuple[str, str, str]:
+    """The (group, version, kind) that a subresource speaks; its resource's own unless it says otherwise."""
+    return _SUBRESOURCE_KINDS.get(subresource, (resource.group, resource.version, resource.kind))
+
+
+def subresource_verbs(subresource: str) -> tuple[str, ...]:
+    return _SUBRESOURCE_VERBS.get(subresource, ("get", "patch", "update"))
 
 
 def _parse(table: str) -> tuple[Resource, ...]:

@@ -1,0 +1,155 @@
+"""Discovery: the documents by which a client learns what the API serves, all made from the resource table.
+
+There are two forms. The legacy one is a document per group version (kr8s, kopf and the JavaScript client need it); the
+aggregated one says the same in two documents, so that a cold `kubectl get` takes 3 requests instead of 39.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any, Literal
+
+from actors.apiserver.schema.resources import RESOURCES, Resource, subresource_kind, subresource_verbs
+
+Document = dict[str, Any]
+AggregatedVersion = Literal["v2", "v2beta1"]
+
+
+def core_versions(server_address: str) -> Document:
+    """/api"""
+    by_client = [{"clientCIDR": "0.0.0.0/0", "serverAddress": server_address}]
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": by_client}
+
+
+def group_list() -> Document:
+    """/apis"""
+    groups = [_group(name, resources) for name, resources in _groups() if name]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+
+
+def group(name: str) -> Document | None:
+    """/apis/<group>"""
+    resources = [resource for resource in RESOURCES if resource.group == name]
+    return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, resources)} if name and resources else None
+
+
+def resource_list(group: str, version: str) -> Document | None:
+    """/api/v1 and /apis/<group>/<version>"""
+    resources = [resource for resource in RESOURCES if (resource.group, resource.version) == (group, version)]
+    if not resources:
+        return None
+    entries = [entry for resource in resources for entry in _legacy_entries(resource)]
+    head = {"kind": "APIResourceList"} if not group else {"kind": "APIResourceList", "apiVersion": "v1"}
+    return {**head, "groupVersion": resources[0].api_version, "resources": entries}
+
+
+def aggregated(core: bool, version: AggregatedVersion = "v2") -> Document:
+    """/api (core) and /apis for a client that accepts `as=APIGroupDiscoveryList` of apidiscovery.k8s.io."""
+    items = [_aggregated_group(name, resources) for name, resources in _groups() if core == (name == "")]
+    kind = "APIGroupDiscoveryList"
+    return {"kind": kind, "apiVersion": f"apidiscovery.k8s.io/{version}", "metadata": {}, "items": items}
+
+
+def aggregated_content_type(version: AggregatedVersion) -> str:
+    """The Content-Type of `aggregated`; clients compare it to the letter."""
+    return f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+
+
+def version_document(api_version: str, build: str) -> Document:
+    """/version: which Kubernetes API this is ("1.35"), and which build of ActorKube serves it."""
+    major, _, minor = api_version.partition(".")
+    return {
+        "major": major,
+        "minor": minor,
+        "gitVersion": f"v{api_version}.0+actorkube-{build}",
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": f"{platform.python_implementation()} {platform.python_version()}",
+        "compiler": "none",
+        "platform": f"{sys.platform}/{platform.machine()}",
+    }
+
+
+def _groups() -> Iterator[tuple[str, list[Resource]]]:
+    """Groups in the order of the table, which is the order in which kubectl resolves short names."""
+    for name, resources in groupby(RESOURCES, key=lambda resource: resource.group):
+        yield name, list(resources)
+
+
+def _group(name: str, resources: list[Resource]) -> Document:
+    by_version = {resource.version: resource.api_version for resource in resources}
+    versions = [{"groupVersion": api_version, "version": version} for version, api_version in by_version.items()]
+    return {"name": name, "versions": versions, "preferredVersion": versions[0]}
+
+
+def _legacy_entries(resource: Resource) -> Iterator[Document]:
+    entry: Document = {
+        "name": resource.plural,
+        "singularName": resource.singular,
+        "namespaced": resource.namespaced,
+        "kind": resource.kind,
+        "verbs": list(resource.verbs),
+    }
+    if resource.short_names:
+        entry["shortNames"] = list(resource.short_names)
+    if resource.categories:
+        entry["categories"] = list(resource.categories)
+    yield entry
+    for subresource in resource.subresources:
+        yield _legacy_subresource(resource, subresource)
+
+
+def _legacy_subresource(resource: Resource, subresource: str) -> Document:
+    group, version, kind = subresource_kind(resource, subresource)
+    entry = {
+        "name": f"{resource.plural}/{subresource}",
+        "singularName": "",
+        "namespaced": resource.namespaced,
+        "kind": kind,
+        "verbs": list(subresource_verbs(subresource)),
+    }
+    own = (group, version) == (resource.group, resource.version)
+    return entry if own else {**entry, "group": group, "version": version}
+
+
+def _aggregated_group(name: str, resources: list[Resource]) -> Document:
+    by_version = groupby(resources, key=lambda resource: resource.version)
+    versions = [
+        {"version": version, "resources": [_aggregated_entry(resource) for resource in served], "freshness": "Current"}
+        for version, served in by_version
+    ]
+    metadata = {"name": name, "creationTimestamp": None} if name else {"creationTimestamp": None}
+    return {"metadata": metadata, "versions": versions}
+
+
+def _aggregated_entry(resource: Resource) -> Document:
+    entry: Document = {
+        "resource": resource.plural,
+        "responseKind": _kind(resource.group, resource.version, resource.kind),
+        "scope": "Namespaced" if resource.namespaced else "Cluster",
+        "singularResource": resource.singular,
+        "verbs": list(resource.verbs),
+    }
+    if resource.short_names:
+        entry["shortNames"] = list(resource.short_names)
+    if resource.categories:
+        entry["categories"] = list(resource.categories)
+    if resource.subresources:
+        entry["subresources"] = [_aggregated_subresource(resource, name) for name in resource.subresources]
+    return entry
+
+
+def _aggregated_subresource(resource: Resource, subresource: str) -> Document:
+    return {
+        "subresource": subresource,
+        "responseKind": _kind(*subresource_kind(resource, subresource)),
+        "verbs": list(subresource_verbs(subresource)),
+    }
+
+
+def _kind(group: str, version: str, kind: str) -> Document:
+    return {"group": group, "version": version, "kind": kind}
