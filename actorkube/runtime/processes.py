@@ -103,6 +103,10 @@ class ProcessSupervisor:
             self._wait(min([*self._restarts.values(), *([end] if end else [])], default=None))
         return self._stopping
 
+    def poll(self) -> None:
+        """Take what has been reported so far, without waiting."""
+        self._wait(0.0)
+
     def stop(self) -> None:
         """SIGTERM to all, then SIGKILL to whoever is still there after the grace period."""
         self._stopping = True

@@ -1,0 +1,5 @@
+"""`python -m actorkube`."""
+
+from actorkube.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,132 @@
+"""The command line: `cluster`, `run`, `version`. Each command imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from actorkube.cli.errors import CliError
+
+EPILOG = """\
+first steps:
+  python -m actorkube cluster                      start a cluster: 3 etcd, control plane, 3 nodes
+  export KUBECONFIG=~/.actorkube/kubeconfig        then use kubectl as ever
+  kubectl get nodes
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0, or 1 with one line on standard error that says what to do, or 2 for a wrong command line."""
+    options = parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+    except CliError as error:
+        print(f"actorkube: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="actorkube",
+        description="Kubernetes' architecture as actors: a real cluster for a stock kubectl, in one command.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_cluster(commands.add_parser("cluster", help="start a whole cluster on this machine and keep it running"))
+    _add_run(commands.add_parser("run", help="run one component on its own and join it to a cluster"))
+    _add_version(commands.add_parser("version", help="print the version"))
+    return top
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_cluster)
+    parser.description = "Start a cluster and keep it running until Ctrl-C, which stops everything, pods included."
+    add = parser.add_argument
+    add("--nodes", type=_count(0, 250), default=3, metavar="N", help="nodes (default 3)")
+    add("--etcd", type=_count(1, 7), default=3, metavar="N", help="etcd replicas (default 3)")
+    add("--data", metavar="DIR", help="keep the cluster's state here; a second start continues from it")
+    add("--kubeconfig", metavar="FILE", help="where to write the kubeconfig (default ~/.actorkube/kubeconfig)")
+    add("--api-port", type=_count(1, 65535), metavar="PORT", help="REST port (default 6443, or the next free one)")
+    add("--processes", choices=("many", "one"), default="many", help="a process a component, or all in one process")
+    add("--runtime", choices=("process", "sim"), default="process", help="real processes, or simulated containers")
+    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="for DIR/logs/*.log")
+    add(
+        "--node-monitor-grace-period",
+        type=_seconds,
+        default=50.0,
+        metavar="TIME",
+        help="a node without a sign of life for so long is NotReady (default 50s)",
+    )
+    add(
+        "--pod-eviction-timeout",
+        type=_seconds,
+        default=300.0,
+        metavar="TIME",
+        help="pods stay on a lost node for so long, unless they tolerate otherwise (default 5m)",
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_run)
+    parser.description = "Run one component in this process and join it to a running cluster."
+    parser.add_argument(
+        "component",
+        choices=("node", "scheduler", "controller-manager", "cloud-controller-manager"),
+        help="node is a kubelet, a proxy and a container runtime together",
+    )
+    parser.add_argument(
+        "--join", required=True, metavar="FILE", help="the join file that `cluster` wrote (DIR/join.json)"
+    )
+    parser.add_argument("--name", metavar="NAME", help="a name that no other member of the cluster has, such as node-4")
+    parser.add_argument("--data", metavar="DIR", help="keep the component's state here")
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+
+
+def _add_version(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_version)
+
+
+def _cluster(options: argparse.Namespace) -> int:
+    from actorkube.cli.cluster import command
+
+    return command(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from actorkube.cli.run import command
+
+    return command(options)
+
+
+def _version(options: argparse.Namespace) -> int:
+    from actorkube import __version__
+
+    print(f"actorkube {__version__}")
+    return 0
+
+
+def _count(least: int, most: int) -> type[int]:
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
+        return int(text)
+
+    return parse  # type: ignore[return-value]
+
+
+def _seconds(text: str) -> float:
+    """`50s`, `5m`, `1.5h`, or plain seconds."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 50s, 5m or 1.5h")
+    return seconds

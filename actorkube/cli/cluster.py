@@ -1,0 +1,244 @@
+"""`actorkube cluster`: lay out the hosts of a cluster over processes, start them, and stay until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from actorkube.cli.addresses import Block, listen_anywhere, listen_for_api, take_block
+from actorkube.cli.checklist import Checklist
+from actorkube.cli.composition import Composition, composition
+from actorkube.cli.data import DataDirectory, write_private
+from actorkube.cli.errors import CliError
+from actorkube.cli.kubeconfig import DEFAULT, write_kubeconfig
+from actorkube.runtime.host import Host, run_process
+from actorkube.runtime.processes import Child, ProcessSupervisor, Reporter
+from actorkube.runtime.system import System
+
+READY_TIMEOUT_S = 60.0
+
+
+def command(options: argparse.Namespace) -> int:
+    began = process_start()
+    data = DataDirectory(options.data)
+    try:
+        block, held = take_block(data.path)
+        with held, listen_for_api(options.api_port, data.path) as api:
+            cluster = Cluster(options, data, block, api, began)
+            return cluster.in_one_process() if options.processes == "one" else cluster.in_many_processes()
+    finally:
+        data.close()
+
+
+class Cluster:
+    """One run of a cluster on this machine."""
+
+    def __init__(
+        self, options: argparse.Namespace, data: DataDirectory, block: Block, api: socket.socket, began: float
+    ) -> None:
+        self._options = options
+        self._data = data
+        self._root: Composition = composition()
+        self._api = api
+        self._server = f"https://127.0.0.1:{api.getsockname()[1]}"
+        self._spec = self._root.ClusterSpec(
+            data=data.path,
+            nodes=options.nodes,
+            etcd=options.etcd,
+            octet=block.octet,
+            runtime=options.runtime,
+            api_address=api.getsockname(),
+            api_listener=api,
+            node_monitor_grace_s=options.node_monitor_grace_period,
+            eviction_timeout_s=options.pod_eviction_timeout,
+        )
+        self._hosts = self._root.cluster_hosts(self._spec)
+        self._listeners = {host.name: listen_anywhere() for host in self._hosts if host.listens}
+        self._key = data.cluster_key()
+        self._pids: dict[str, int] = {}
+        self._announced = False
+        self._checklist = Checklist(steps(self._hosts), sys.stdout, began)
+
+    # -- many processes -------------------------------------------------------------------------------------------
+
+    def in_many_processes(self) -> int:
+        supervisor = ProcessSupervisor(self._on_event)
+        supervisor.listen_to_signals()
+        try:
+            for name, hosts in machines(self._hosts):
+                for module in [m for host in hosts for m in host.modules]:
+                    importlib.import_module(module)
+                machine = bool(hosts[0].machine)
+                run = self._machine(name, hosts) if machine else self._process(hosts[0])
+                supervisor.start(Child(name, run, restart=not machine))
+                supervisor.poll()
+            self._write_kubeconfig()
+            self._write_join()
+            stopped = supervisor.run(lambda: self._checklist.complete, READY_TIMEOUT_S)
+            if not stopped and not self._checklist.complete:
+                raise CliError(
+                    f"not ready after {READY_TIMEOUT_S:.0f} s: {', '.join(self._checklist.waiting())}",
+                    f"see {self._keep_logs()}",
+                )
+            if not stopped:
+                self._announce()
+                supervisor.run()
+        finally:
+            self._checklist.line("stopping")
+            supervisor.stop()
+        return 0
+
+    def _process(self, host: Host) -> Callable[[Reporter], None]:
+        def run(report: Reporter) -> None:
+            log_to(self._data.path / "logs" / f"{host.name}.log", self._options.log_level)
+            run_process(host, lambda: self._system(host), report)
+
+        return run
+
+    def _machine(self, name: str, hosts: Sequence[Host]) -> Callable[[Reporter], None]:
+        """A node: a process whose children are the node's components; it dies as a machine does, as a whole."""
+
+        def run(report: Reporter) -> None:
+            log_to(self._data.path / "logs" / f"{name}.log", self._options.log_level)
+            inner = ProcessSupervisor(lambda child, facts: report(host=child, **facts), "actorkube")
+            inner.listen_to_signals()
+            for host in hosts:
+                inner.start(Child(host.name, self._process(host)))
+            inner.run()
+            inner.stop()
+
+        return run
+
+    def _system(self, host: Host) -> System:
+        from actorkube.runtime.tcp import TcpTransport
+
+        book = {name: listener.getsockname() for name, listener in self._listeners.items() if name != host.name}
+        own = self._listeners.get(host.name)
+        transport = TcpTransport(key=self._key, book=book, listen=(own.dup(),) if own else ())
+        return System(host.name, transport, disk=self._data.path / host.name)
+
+    # -- one process ----------------------------------------------------------------------------------------------
+
+    def in_one_process(self) -> int:
+        from actorkube.cli.one_process import run_hosts
+
+        terminal = sys.stdout
+        self._checklist = Checklist(steps(self._hosts), terminal, process_start())
+        log_to(self._data.path / "logs" / "cluster.log", self._options.log_level)
+        self._write_kubeconfig()
+        self._pids["cluster"] = os.getpid()
+
+        def ready(name: str, note: str) -> None:
+            self._on_event(name, {"event": "ready", "note": note})
+            if self._checklist.complete:
+                self._announce()
+
+        run_hosts(self._hosts, self._key, self._data.path, self._listeners, ready)
+        return 0
+
+    # -- what is told to the user ---------------------------------------------------------------------------------
+
+    def _on_event(self, child: str, facts: dict[str, Any]) -> None:
+        name = facts.get("host", child)
+        match facts["event"]:
+            case "ready":
+                self._checklist.ready(name, facts["note"])
+            case "started":
+                self._pids[name] = facts["pid"]
+                self._write_pids()
+                if self._announced:
+                    self._checklist.line(f"  {name} runs again (process {facts['pid']})")
+            case "exited":
+                self._pids.pop(name, None)
+                self._write_pids()
+                if self._announced:
+                    self._checklist.line(f"  {name} {ending(facts['status'])}{self._what_follows(name)}")
+            case "given_up":
+                self._checklist.line(f"  {name} died {facts['restarts'] + 1} times in a minute: not started again")
+
+    def _what_follows(self, name: str) -> str:
+        if any(host.machine == name for host in self._hosts):
+            return ": this node stays down, its pods move to others after the eviction timeout"
+        return ": it is started again"
+
+    def _write_kubeconfig(self) -> None:
+        credentials = self._root.credentials(self._spec)
+        self._kubeconfig = Path(self._options.kubeconfig or DEFAULT).expanduser()
+        write_kubeconfig(self._kubeconfig, server=self._server, **credentials._asdict())
+
+    def _write_join(self) -> None:
+        """What a component needs that joins from outside (`actorkube run`)."""
+        host, port = self._listeners["apiserver"].getsockname()
+        join = {"apiserver": [host, port], "key": self._key.hex(), "octet": self._spec.octet}
+        write_private(self._data.path / "join.json", json.dumps(join).encode())
+
+    def _write_pids(self) -> None:
+        write_private(self._data.path / "processes.json", json.dumps(self._pids).encode())
+
+    def _announce(self) -> None:
+        self._announced = True
+        line = self._checklist.line
+        line("")
+        line(f"API         {self._server}")
+        line(f"kubeconfig  {self._kubeconfig}")
+        line(f"data        {self._data.path}{' (removed at the end)' if self._data.temporary else ''}")
+        line("")
+        line(f"try:  export KUBECONFIG={self._kubeconfig}")
+        line("      kubectl get nodes -o wide")
+        line("      kubectl apply -f examples/web.yaml")
+        line("Ctrl-C stops everything, pods included.")
+
+    def _keep_logs(self) -> Path:
+        self._data.temporary = False
+        return self._data.path / "logs"
+
+
+def steps(hosts: Sequence[Host]) -> list[tuple[str, list[str]]]:
+    """The checklist's steps in the order of the hosts, each with the hosts that it waits for."""
+    found: dict[str, list[str]] = {}
+    for host in hosts:
+        found.setdefault(host.step, []).append(host.name)
+    return list(found.items())
+
+
+def machines(hosts: Sequence[Host]) -> list[tuple[str, list[Host]]]:
+    """Processes of the top supervisor: a host of its own, or all hosts of one machine."""
+    found: dict[str, list[Host]] = {}
+    for host in hosts:
+        found.setdefault(host.machine or host.name, []).append(host)
+    return list(found.items())
+
+
+def ending(status: int) -> str:
+    if status < 0:
+        return f"was ended by {signal.Signals(-status).name}"
+    return f"ended with code {status}"
+
+
+def log_to(path: Path, level: str) -> None:
+    """Send this process's standard error, and its log, to a file."""
+    from actorkube.runtime.log import configure
+
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    os.dup2(fd, 2)
+    os.close(fd)
+    configure(level)
+
+
+def process_start() -> float:
+    """When this process was started by the user, on the monotonic clock (to 10 ms where /proc tells)."""
+    try:
+        with open("/proc/self/stat") as stat:
+            ticks = int(stat.read().rsplit(")", 1)[1].split()[19])
+    except OSError:
+        return time.monotonic()
+    return min(time.monotonic(), ticks / os.sysconf("SC_CLK_TCK"))

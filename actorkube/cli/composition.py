@@ -1,0 +1,46 @@
+"""The composition root, as the command line sees it.
+
+`actors.cluster` imports this package's layer, so it is loaded by name: the import contract (actorkube never imports
+actors) holds, and another composition can be put in its place.
+"""
+
+from __future__ import annotations
+
+import importlib
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, cast
+
+from actorkube.runtime.host import Host
+
+
+class Credentials(NamedTuple):
+    """What a kubeconfig needs."""
+
+    ca_pem: bytes
+    cert_pem: bytes
+    key_pem: bytes
+
+
+class Composition(Protocol):
+    def cluster_hosts(self, spec: Any) -> Sequence[Host]: ...
+    def joined_hosts(self, component: str, spec: Any, name: str) -> Sequence[Host]: ...
+    def credentials(self, spec: Any) -> Credentials: ...
+    def ClusterSpec(
+        self,
+        *,
+        data: Path,
+        nodes: int,
+        etcd: int,
+        octet: int,
+        runtime: str,
+        api_address: tuple[str, int],
+        api_listener: socket.socket | None,
+        node_monitor_grace_s: float,
+        eviction_timeout_s: float,
+    ) -> Any: ...
+
+
+def composition() -> Composition:
+    return cast(Composition, importlib.import_module("actors.cluster"))

@@ -1,0 +1,87 @@
+"""The data directory: a cluster's state, locked while it runs, stamped with the version of its format.
+
+VERSION  lock  network  pki/  cluster.key  join.json  processes.json  kubeconfig  logs/  <system>/<actor>/...
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+
+from actorkube.cli.errors import CliError
+
+FORMAT = "actorkube-data 1"
+
+
+class DataDirectory:
+    """Opened exclusively; a temporary one is removed at `close`."""
+
+    def __init__(self, path: str | None) -> None:
+        self.temporary = path is None
+        self.path = Path(tempfile.mkdtemp(prefix="actorkube-")) if path is None else Path(path).expanduser()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = self._take_lock()
+            self._check_version()
+            (self.path / "logs").mkdir(exist_ok=True, mode=0o700)
+        except PermissionError as error:
+            raise CliError(
+                f"no permission for {error.filename}", "choose a directory of your own with --data"
+            ) from None
+        except (FileExistsError, NotADirectoryError):
+            raise CliError(f"{self.path} is not a directory", "choose another with --data") from None
+
+    def close(self) -> None:
+        if self.temporary:
+            shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+    def cluster_key(self) -> bytes:
+        """The secret that actors of this cluster prove to each other; made at the first start."""
+        path = self.path / "cluster.key"
+        if not path.exists():
+            write_private(path, secrets.token_hex(32).encode())
+        return bytes.fromhex(path.read_text())
+
+    def _take_lock(self) -> int:
+        fd = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(fd, 32).decode().strip() or "unknown"
+            os.close(fd)
+            raise CliError(
+                f"the data directory {self.path} is in use by another cluster (process {owner})",
+                "stop that one, or choose another directory with --data",
+            ) from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        return fd
+
+    def _check_version(self) -> None:
+        version = self.path / "VERSION"
+        if not version.exists():
+            if any(p.name != "lock" for p in self.path.iterdir()):
+                raise CliError(
+                    f"{self.path} holds something that is not a cluster's data", "choose an empty directory with --data"
+                )
+            version.write_text(FORMAT + "\n")
+        found = version.read_text().strip()
+        if found != FORMAT:
+            raise CliError(
+                f"{self.path} holds data of another version ({found[:40]!r}, this is {FORMAT!r})",
+                "use the version that wrote it, or choose another directory with --data",
+            )
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a file that only its owner may read."""
+    beside = path.with_name(path.name + ".tmp")
+    fd = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+    beside.rename(path)

@@ -1,0 +1,70 @@
+"""A host: what lives in one system, and how a process (or one of several in a process) serves it until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from actorkube.runtime.system import System
+
+GC_THRESHOLDS = (50_000, 20, 50)  # objects are kept as bytes; the default thresholds cost more than they free
+
+
+@dataclass(frozen=True)
+class Host:
+    """`boot` spawns the actors and returns when they are ready, with a note for whoever watches the start.
+
+    `modules` are what `boot` imports: a warm parent imports them before it forks. Hosts with the same `machine` live
+    and die together. `listens`: others connect to it (the rest only dial).
+    """
+
+    name: str
+    step: str
+    boot: Callable[[System], Awaitable[str]]
+    modules: tuple[str, ...] = ()
+    listens: bool = False
+    machine: str = ""
+
+
+class HostFailed(Exception):
+    """Supervision gave up inside a host; the process that carries it must end."""
+
+
+async def serve(host: Host, system: System, stop: asyncio.Event, report: Callable[..., Any]) -> None:
+    """Start the system, boot the host, say that it is ready, and stay until `stop`. Raises HostFailed."""
+    await system.start()
+    assert system.failed is not None
+    boot: asyncio.Future[Any] = asyncio.ensure_future(host.boot(system))
+    stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+    failed: asyncio.Future[Any] = system.failed
+    try:
+        await asyncio.wait([boot, stopped, failed], return_when=asyncio.FIRST_COMPLETED)
+        if boot.done() and not failed.done():
+            report(event="ready", note=boot.result())
+            await asyncio.wait([stopped, failed], return_when=asyncio.FIRST_COMPLETED)
+        if failed.done():
+            raise HostFailed(failed.result())
+    finally:
+        for task in (boot, stopped):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await system.stop()
+
+
+def run_process(host: Host, make_system: Callable[[], System], report: Callable[..., Any]) -> None:
+    """Serve one host in this process until SIGTERM."""
+    import uvloop
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        await serve(host, make_system(), stop, report)
+
+    gc.set_threshold(*GC_THRESHOLDS)
+    uvloop.run(main())
