@@ -31,6 +31,10 @@ class LeaseNotFound(Answer):
     """There is no such lease (any more)."""
 
 
+class LeaseExists(Answer):
+    """There is a lease of that number already."""
+
+
 class TooLarge(Answer):
     """The request exceeds the size bound of one transaction (1.5 MiB, as etcd)."""
 

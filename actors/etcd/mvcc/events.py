@@ -1,0 +1,30 @@
+"""The event log: what each revision changed, since the last compaction. Watchers are cursors in it."""
+
+from __future__ import annotations
+
+from protocols.etcd import Event
+
+
+class EventLog:
+    """Revisions without a gap: `first` is the oldest kept, `last` the newest."""
+
+    def __init__(self, last: int) -> None:
+        self.first = last + 1
+        self._revisions: list[tuple[Event, ...]] = []
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self._revisions) - 1
+
+    def append(self, events: tuple[Event, ...]) -> None:
+        """One more revision. Events carry their previous pair; who did not ask for it is given them without."""
+        self._revisions.append(events)
+
+    def at(self, revision: int) -> tuple[Event, ...]:
+        return self._revisions[revision - self.first]
+
+    def forget_before(self, revision: int) -> None:
+        count = min(revision - self.first, len(self._revisions))
+        if count > 0:
+            del self._revisions[:count]
+            self.first += count

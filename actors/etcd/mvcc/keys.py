@@ -1,0 +1,106 @@
+"""Every key, as it is and as it was since the last compaction.
+
+Most reads are of the newest revision, so that has a structure of its own: `live`, sorted, which counts a range by rank.
+What was superseded lies beside it, per key, oldest first; a deletion is kept as a version 0 (a tombstone).
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Any
+
+from sortedcontainers import SortedDict, SortedList
+
+from actors.etcd.mvcc.span import Span
+from protocols.etcd import KeyValue
+
+
+class Keyspace:
+    def __init__(self) -> None:
+        self._live: Any = SortedDict()  # key -> newest version
+        self._past: dict[bytes, list[KeyValue]] = {}  # key -> superseded versions and tombstones
+        self._dead: Any = SortedList()  # keys that have a past, but are not live
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def put(self, key: bytes, value: bytes, lease: int, revision: int) -> tuple[KeyValue, KeyValue | None]:
+        """Returns the new version and the one before it."""
+        previous: KeyValue | None = self._live.get(key)
+        if previous is not None:
+            new = KeyValue(key, value, previous.create_revision, revision, previous.version + 1, lease)
+            self._past.setdefault(key, []).append(previous)
+        else:
+            new = KeyValue(key, value, revision, revision, 1, lease)
+            if key in self._past:
+                self._dead.remove(key)
+        self._live[key] = new
+        return new, previous
+
+    def delete(self, key: bytes, revision: int) -> tuple[KeyValue, KeyValue] | None:
+        """Returns the tombstone and what was there; None if nothing was."""
+        previous: KeyValue | None = self._live.pop(key, None)
+        if previous is None:
+            return None
+        tombstone = KeyValue(key, b"", 0, revision, 0)
+        self._past.setdefault(key, []).extend((previous, tombstone))
+        self._dead.add(key)
+        return tombstone, previous
+
+    def forget(self, key: bytes, revision: int) -> None:
+        """Drop the versions of one key that no read at `revision` or later can see."""
+        versions = self._past.get(key)
+        if versions is None:
+            return
+        newest: KeyValue | None = self._live.get(key)
+        seen = bisect_right(versions, revision, key=_mod_revision)
+        superseded = newest is not None and newest.mod_revision <= revision
+        if not superseded and seen and versions[seen - 1].version:
+            seen -= 1  # this one is what a read at `revision` finds
+        del versions[:seen]
+        if not versions:
+            del self._past[key]
+            if newest is None:
+                self._dead.remove(key)
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def get(self, key: bytes) -> KeyValue | None:
+        version: KeyValue | None = self._live.get(key)
+        return version
+
+    def get_at(self, key: bytes, revision: int) -> KeyValue | None:
+        newest: KeyValue | None = self._live.get(key)
+        if newest is not None and newest.mod_revision <= revision:
+            return newest
+        versions = self._past.get(key, ())
+        seen = bisect_right(versions, revision, key=_mod_revision)
+        if seen == 0 or versions[seen - 1].version == 0:
+            return None
+        return versions[seen - 1]
+
+    def keys(self, span: Span) -> Iterator[bytes]:
+        found: Iterator[bytes] = self._live.irange(span.low, span.high, (True, False))
+        return found
+
+    def keys_ever(self, span: Span) -> Iterator[bytes]:
+        """Live keys and those deleted since the last compaction, in order."""
+        return heapq.merge(self.keys(span), self._dead.irange(span.low, span.high, (True, False)))
+
+    def count(self, span: Span) -> int:
+        end: int = len(self._live) if span.high is None else self._live.bisect_left(span.high)
+        start: int = self._live.bisect_left(span.low)
+        return max(0, end - start)
+
+    def check(self) -> None:
+        dead = [key for key in sorted(self._past) if key not in self._live]
+        assert dead == list(self._dead), (dead, list(self._dead))
+        for key, versions in self._past.items():
+            revisions = [version.mod_revision for version in versions]
+            assert revisions and revisions == sorted(revisions), (key, revisions)
+            assert (key in self._live) or versions[-1].version == 0, key
+
+
+def _mod_revision(version: KeyValue) -> int:
+    return version.mod_revision

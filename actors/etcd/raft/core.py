@@ -1,0 +1,286 @@
+"""The Raft state machine of one member: `step` messages, `tick` time, `propose` data, then look at `ready`.
+
+    role         ballot            leadership      leaves it when
+    follower     None              None            nothing heard for an election timeout -> pre-candidate
+    pre-         Ballot(pre)       None            majority would vote -> candidate
+    candidate    Ballot            None            majority voted -> leader
+    leader       None              Leadership      a higher term is seen, or no majority heard -> follower
+
+The rule for what leaves the machine: whatever promises something (a vote, an accepted append, a candidacy: it claims a
+log and a term) leaves with the AppendJob that makes the promise durable; the rest leaves at once. A candidate waits
+too, because answers to a candidacy that a crash made it forget could elect it with a log that lost entries since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from random import Random
+
+from actors.etcd.raft.election import Ballot
+from actors.etcd.raft.leadership import Leadership
+from actors.etcd.raft.log import Log
+from actors.etcd.raft.quorum import Outcome
+from actors.etcd.raft.types import AppendJob, Dropped, HardState, Outgoing, RaftConfig, Ready
+from protocols.raft import (
+    Appended,
+    AppendEntries,
+    CommitAdvanced,
+    ConfirmLeader,
+    Entry,
+    LeaderConfirmed,
+    RaftMessage,
+    RequestVote,
+    Voted,
+)
+
+
+class Raft:
+    def __init__(self, config: RaftConfig, saved: HardState, entries: Iterable[Entry], chance: Random, now: float):
+        self.config = config
+        self.log = Log(list(entries), saved.commit)
+        self.term = max(saved.term, self.log.last_term)
+        self.vote = saved.vote if saved.term == self.term else ""
+        self.leader = ""
+        self.ballot: Ballot | None = None
+        self.leadership: Leadership | None = None
+        self._chance = chance
+        self._saved = HardState(self.term, self.vote, saved.commit)
+        self._now_out: list[Outgoing] = []
+        self._out_when_persisted: list[Outgoing] = []
+        self._heard_at = now
+        self._led_since_start = False
+        self._campaigns = 0
+        self._await_leader(now)
+
+    # -- what goes in ---------------------------------------------------------------------------------------------
+
+    def step(self, message: RaftMessage, now: float) -> None:
+        """A message of a peer arrived."""
+        if message.source not in self.config.peers or not self._admit(message, now):
+            return
+        match message:
+            case AppendEntries():
+                self._follow(message.source, now)
+                self._append(message)
+            case Appended():
+                if self.leadership is not None:
+                    self.leadership.appended(message, now)
+            case CommitAdvanced():
+                self._follow(message.source, now)
+                self.log.commit(message.commit)
+            case ConfirmLeader():
+                self._follow(message.source, now)
+                self.log.commit(message.commit)
+                self._send(message.source, LeaderConfirmed(self.term, self.config.member, message.round))
+            case LeaderConfirmed():
+                if self.leadership is not None:
+                    self.leadership.confirmed(message, now)
+            case RequestVote():
+                self._answer_vote(message, now)
+            case Voted():
+                self._count_vote(message.source, message.term, message.pre, message.granted, now)
+
+    def tick(self, now: float) -> None:
+        """Time has passed. Call it at `due`, or soon after."""
+        if now < self.due:
+            return
+        if self.leadership is not None:
+            self.leadership.beat(now)
+            if not self.leadership.hears_a_quorum(now):
+                self._become_follower(self.term, now)
+        elif now > self.due + self.config.heartbeat_s:
+            # We overslept: the leader's messages may well be waiting behind this tick, so look at them first.
+            self._due = now + self.config.heartbeat_s * self._chance.uniform(0.5, 1.0)
+        else:
+            self._campaign(now, pre=True)
+
+    def propose(self, data: bytes) -> int | Dropped:
+        """Append `data` to the log, if this is the leader. Returns its index; its term is the current one."""
+        if self.leadership is None:
+            return Dropped.NOT_LEADER
+        if self.leadership.uncommitted_bytes >= self.config.uncommitted_bytes_max:
+            return Dropped.UNCOMMITTED
+        return self.leadership.append(data)
+
+    def request_read(self) -> int | Dropped:
+        """The round (see `Ready.read_round`) after which a linearizable read that starts now may be answered."""
+        return Dropped.NOT_LEADER if self.leadership is None else self.leadership.request_read()
+
+    def persisted(self, job: AppendJob, now: float) -> None:
+        """What `job` asked for is durable, as is all of the jobs before it."""
+        self.log.persist(job.last_index, job.last_term)
+        self._now_out += job.messages
+        if self.leadership is not None:
+            self.leadership.advance()
+        elif self.ballot is not None and job.state is not None and job.state.vote == self.config.member:
+            self._count_vote(self.config.member, job.state.term, False, True, now)
+
+    # -- what comes out -------------------------------------------------------------------------------------------
+
+    def ready(self) -> Ready:
+        """All that should happen now. Applying `committed` is taken for granted."""
+        messages, self._now_out = self._now_out, []
+        if self.leadership is not None:
+            messages += self.leadership.outgoing()
+        committed = self.log.take_committed(self.config.apply_bytes_max)
+        read_round = self.leadership.read_round() if self.leadership is not None else 0
+        return Ready(messages, self._append_job(), committed, read_round)
+
+    @property
+    def due(self) -> float:
+        """When `tick` wants to be called next."""
+        return self._due if self.leadership is None else self.leadership.beat_due
+
+    @property
+    def behind(self) -> bool:
+        """Whether more is committed than `ready` has handed out."""
+        return self.log.applied < self.log.committed
+
+    @property
+    def leading_term(self) -> int:
+        """The term this member leads, 0 while it does not."""
+        return 0 if self.leadership is None else self.term
+
+    def _append_job(self) -> AppendJob | None:
+        entries = self.log.take_unsaved()
+        changed = (self.term, self.vote) != (self._saved.term, self._saved.vote)
+        messages, self._out_when_persisted = tuple(self._out_when_persisted), []
+        if not entries and not changed and not messages:
+            return None
+        state = None
+        if entries or changed:
+            state = self._saved = HardState(self.term, self.vote, self.log.committed)
+        return AppendJob(state, entries, messages, self.log.last_index, self.log.last_term)
+
+    def _send(self, to: str, message: RaftMessage) -> None:
+        self._now_out.append(Outgoing(to, message))
+
+    def _send_when_persisted(self, to: str, message: RaftMessage) -> None:
+        self._out_when_persisted.append(Outgoing(to, message))
+
+    # -- terms ----------------------------------------------------------------------------------------------------
+
+    def _admit(self, message: RaftMessage, now: float) -> bool:
+        """The rules about terms, the same for every message (Raft 5.1): whether to look at it at all."""
+        if message.term == self.term:
+            return True
+        if message.term < self.term:
+            self._correct(message)
+            return False
+        if isinstance(message, RequestVote) and (message.pre or self._hears_leader(now)):
+            # A pre-vote changes nobody's term; a candidate must not disturb a leader that works (6.2, 9.6).
+            return message.pre
+        if isinstance(message, Voted) and message.pre and message.granted:
+            return True
+        self._become_follower(message.term, now)
+        return True
+
+    def _correct(self, message: RaftMessage) -> None:
+        """Tell a member of an older term about ours, or it would stay stuck behind check-quorum and pre-vote."""
+        member = self.config.member
+        if isinstance(message, RequestVote):
+            self._send(message.source, Voted(self.term, member, message.pre, False))
+        elif isinstance(message, AppendEntries | ConfirmLeader):
+            self._send(message.source, Appended(self.term, member, 0, False))
+
+    def _hears_leader(self, now: float) -> bool:
+        if self.leadership is not None:
+            return True
+        return bool(self.leader) and now < self._heard_at + self.config.election_s[0]
+
+    def _become_follower(self, term: int, now: float) -> None:
+        if term > self.term:
+            self.term, self.vote = term, ""
+        self.leader, self.ballot, self.leadership = "", None, None
+        self._await_leader(now)
+
+    def _follow(self, leader: str, now: float) -> None:
+        """A message of this term's leader came."""
+        assert self.leadership is None, f"two leaders in term {self.term}: {leader} and {self.config.member}"
+        self.leader, self.ballot = leader, None
+        self._led_since_start = True
+        self._heard_at = now
+        self._await_leader(now)
+
+    def _await_leader(self, now: float) -> None:
+        low, high = self.config.election_s
+        if not self._led_since_start:
+            patience = min(1 + self._campaigns, 5)
+            low, high = (limit * patience for limit in self.config.first_election_s)
+        self._due = now + self._chance.uniform(low, high)
+
+    # -- elections ------------------------------------------------------------------------------------------------
+
+    def _campaign(self, now: float, *, pre: bool) -> None:
+        self.leader = ""
+        self._campaigns += pre
+        if not pre:
+            self.term, self.vote = self.term + 1, self.config.member
+        self.ballot = Ballot(self.term + pre, self.config.voters, pre=pre)
+        self._await_leader(now)
+        request = RequestVote(self.ballot.term, self.config.member, self.log.last_index, self.log.last_term, pre)
+        for peer in self.config.peers:
+            (self._send if pre else self._send_when_persisted)(peer, request)
+        if pre:
+            self._count_vote(self.config.member, self.ballot.term, True, True, now)
+
+    def _answer_vote(self, request: RequestVote, now: float) -> None:
+        would = request.pre and request.term > self.term and not self._hears_leader(now)
+        free = self.vote == request.source or (not self.vote and not self.leader)
+        granted = (would or free) and self.log.up_to_date(request.last_index, request.last_term)
+        answered_term = request.term if granted else self.term
+        answer = Voted(answered_term, self.config.member, request.pre, granted)
+        if granted and not request.pre:
+            self.vote = request.source
+            self._await_leader(now)
+            self._send_when_persisted(request.source, answer)
+        else:
+            self._send(request.source, answer)
+
+    def _count_vote(self, voter: str, term: int, pre: bool, granted: bool, now: float) -> None:
+        ballot = self.ballot
+        if ballot is None or ballot.pre != pre or (granted and ballot.term != term):
+            return
+        outcome = ballot.record(voter, granted)
+        if outcome is Outcome.WON and pre:
+            self._campaign(now, pre=False)
+        elif outcome is Outcome.WON:
+            self._lead(now)
+        elif outcome is Outcome.LOST:
+            self.ballot = None
+
+    def _lead(self, now: float) -> None:
+        self.leader, self.ballot = self.config.member, None
+        self._led_since_start = True
+        self.leadership = Leadership(self.config, self.log, self.term, now)
+
+    # -- following ------------------------------------------------------------------------------------------------
+
+    def _append(self, message: AppendEntries) -> None:
+        member, log = self.config.member, self.log
+        if message.previous_index < log.committed:
+            # Old news: what is committed here is the same in every leader's log.
+            self._send_when_persisted(message.source, Appended(self.term, member, log.committed, True))
+            return
+        last = log.merge(message.previous_index, message.previous_term, message.entries)
+        if last is None:
+            index, term = log.hint(message.previous_index, message.previous_term)
+            self._send(message.source, Appended(self.term, member, message.previous_index, False, index, term))
+            return
+        log.commit(min(message.commit, last))
+        self._send_when_persisted(message.source, Appended(self.term, member, last, True))
+
+    # -- invariants -----------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """What must hold between any two calls; the tests call it after every step."""
+        self.log.check()
+        assert self.term >= self.log.last_term
+        assert self.ballot is None or self.leadership is None
+        if self.ballot is not None:
+            assert self.ballot.term == self.term + self.ballot.pre
+            assert self.ballot.pre or self.vote == self.config.member
+        if self.leadership is not None:
+            assert self.leadership.term == self.term and self.vote == self.config.member
+            assert self.leader == self.config.member
+            self.leadership.check()

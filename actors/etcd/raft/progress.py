@@ -1,0 +1,82 @@
+"""What a leader knows about one follower, and what it should send it next.
+
+A follower is *probed* (one message, then wait) until one append is accepted; from then on entries are *streamed*
+without waiting, up to `inflight_max` unanswered messages, until one is refused. Names as in etcd's raft: `match` is
+known to be durable there, `next` is where the next message starts.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class Progress:
+    def __init__(self, last_index: int, now: float, inflight_max: int) -> None:
+        self.match = 0
+        self.next = last_index + 1
+        self.streaming = False
+        self.waiting = False  # probing: the one message is out
+        self.stalled = False  # no step forward between two heartbeats although something is missing
+        self.knock = False  # send an append even without entries, to learn what the follower has
+        self.heard_at = now
+        self.round = 0
+        self.told_commit = 0
+        self._match_at_beat = -1
+        self._inflight: deque[int] = deque()
+        self._inflight_max = inflight_max
+
+    def may_send(self, last_index: int) -> bool:
+        if not self.streaming:
+            return not self.waiting
+        return self.knock or (self.next <= last_index and len(self._inflight) < self._inflight_max)
+
+    def sent(self, last_index: int) -> None:
+        """An append that ends at `last_index` left."""
+        self.knock = False
+        if not self.streaming:
+            self.waiting = True
+        elif last_index >= self.next:
+            self.next = last_index + 1
+            self._inflight.append(last_index)
+
+    def accepted(self, index: int) -> bool:
+        """Whether that was news."""
+        news = index > self.match
+        self.match = max(self.match, index)
+        self.next = max(self.next, index + 1)
+        while self._inflight and self._inflight[0] <= index:
+            self._inflight.popleft()
+        if not self.streaming and (news or index == self.match):
+            self.streaming, self.waiting, self.next = True, False, self.match + 1
+        return news
+
+    def refused(self, index: int, hint: int) -> None:
+        """The follower lacks what comes before `index + 1`; it may match at `hint`. Old refusals are ignored."""
+        if index <= self.match:
+            return
+        if self.streaming:
+            self._probe(self.match + 1)
+        elif index == self.next - 1:
+            self._probe(max(self.match + 1, min(index, hint + 1)))
+
+    def beat(self, last_index: int) -> None:
+        """A heartbeat leaves. Without progress since the one before, what is under way may be lost."""
+        self.stalled = self.match < last_index and self.match == self._match_at_beat
+        self._match_at_beat = self.match
+
+    def answered_beat(self) -> None:
+        """It is there. If it is stalled, ask again: the probe, or anything that a gap makes it refuse."""
+        if self.stalled:
+            self.stalled = False
+            self.waiting = False
+            self.knock = self.streaming
+
+    def check(self, last_index: int) -> None:
+        assert self.match < self.next <= last_index + 1, (self.match, self.next, last_index)
+        assert not (self.streaming and self.waiting)
+        assert len(self._inflight) <= self._inflight_max
+
+    def _probe(self, following: int) -> None:
+        self.streaming, self.waiting, self.knock = False, False, False
+        self.next = following
+        self._inflight.clear()

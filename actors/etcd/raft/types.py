@@ -1,0 +1,80 @@
+"""What goes into the core besides messages, and what comes out of it.
+
+Storage is asynchronous: `Ready` says what may be sent now, and hands out an `AppendJob` that says what must be durable
+before its own messages may be sent. Jobs are carried out in order; `Raft.persisted(job)` reports each.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from protocols.raft import Entry, RaftMessage
+
+
+@dataclass(frozen=True, slots=True)
+class RaftConfig:
+    """Times in seconds. A range of times is drawn from uniformly, so that members do not campaign together.
+
+    `first_election_s` holds until a member has heard its first leader since it started: pre-votes make an early
+    campaign harmless, and a cluster that starts as a whole need not wait out a full election timeout.
+    """
+
+    member: str
+    voters: tuple[str, ...]
+    heartbeat_s: float = 0.1
+    election_s: tuple[float, float] = (1.0, 2.0)
+    first_election_s: tuple[float, float] = (0.005, 0.040)
+    append_bytes_max: int = 1 << 20
+    inflight_max: int = 64
+    uncommitted_bytes_max: int = 64 << 20
+    apply_bytes_max: int = 4 << 20
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        return tuple(voter for voter in self.voters if voter != self.member)
+
+
+class HardState(msgspec.Struct, frozen=True, array_like=True):
+    """What must survive a crash besides the entries; `commit` only saves time at a restart."""
+
+    term: int = 0
+    vote: str = ""
+    commit: int = 0
+
+
+class Outgoing(NamedTuple):
+    to: str
+    message: RaftMessage
+
+
+class AppendJob(NamedTuple):
+    """Make `state` and `entries` durable, then report it. An entry replaces all that were at its index or after.
+
+    A job without a state has nothing to write: it waits only for the jobs before it.
+    """
+
+    state: HardState | None
+    entries: tuple[Entry, ...]
+    messages: tuple[Outgoing, ...]  # sent by the core once the job is persisted
+    last_index: int
+    last_term: int
+
+
+class Ready(NamedTuple):
+    """The core's wishes after one or more events: send, persist, apply; then answer reads up to `read_round`."""
+
+    messages: list[Outgoing]
+    append: AppendJob | None
+    committed: list[Entry]
+    read_round: int
+
+
+class Dropped(enum.Enum):
+    """Why a proposal was not taken: it is in no log."""
+
+    NOT_LEADER = "not the leader"
+    UNCOMMITTED = "too much is waiting to be committed"

@@ -1,0 +1,124 @@
+"""Clients that wait: for a write to be applied, or a read to be confirmed. Plain tables, no task and no future each.
+
+A write waits under the index of the entry that carries it, a read under the number of its confirmation round. When the
+leadership under which they were taken ends, all are told what is known: a read did not happen and may be asked again;
+a write that is in the log may yet be committed by the next leader, so its outcome is unknown.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+from actorkube.runtime.reply import ReplyHandle
+from actors.etcd.commands import Command
+from actors.etcd.mvcc.store import Result
+from protocols.errors import Answer, AskError, Unknown
+from protocols.etcd import LeaseKeepAlive, NotLeader, Range, Txn
+
+Read: TypeAlias = Range | Txn | LeaseKeepAlive
+
+ENTRY_COMMANDS_MAX = 512
+ENTRY_BYTES_MAX = 1 << 20
+
+
+class Write(NamedTuple):
+    command: Command
+    reply: ReplyHandle
+
+
+class WaitingRead(NamedTuple):
+    request: Read
+    reply: ReplyHandle
+    asked_at: float
+
+
+class Requests:
+    def __init__(self) -> None:
+        self._new_writes: list[Write] = []
+        self._new_reads: list[WaitingRead] = []
+        self._proposed: deque[tuple[int, list[Write]]] = deque()
+        self._rounds: deque[tuple[int, list[WaitingRead]]] = deque()
+
+    def add_write(self, write: Write) -> None:
+        self._new_writes.append(write)
+
+    def add_read(self, read: WaitingRead) -> None:
+        self._new_reads.append(read)
+
+    # -- writes ---------------------------------------------------------------------------------------------------
+
+    def take_writes(self) -> list[list[Write]]:
+        """What came since the last call, cut into portions of one log entry each."""
+        portions: list[list[Write]] = []
+        size = ENTRY_BYTES_MAX
+        for write in self._new_writes:
+            size += _size_bytes(write.command)
+            if size >= ENTRY_BYTES_MAX or len(portions[-1]) >= ENTRY_COMMANDS_MAX:
+                portions.append([])
+                size = 0
+            portions[-1].append(write)
+        self._new_writes = []
+        return portions
+
+    def proposed(self, index: int, writes: list[Write]) -> None:
+        self._proposed.append((index, writes))
+
+    def applied(self, index: int, results: Sequence[Result]) -> None:
+        """The entry at `index` was applied: answer the writes in it, if they were asked for here."""
+        if not self._proposed or self._proposed[0][0] != index:
+            return
+        _, writes = self._proposed.popleft()
+        for write, result in zip(writes, results, strict=True):
+            if isinstance(result, Answer):
+                write.reply.fail(result)
+            else:
+                write.reply.send(result)
+
+    # -- reads ----------------------------------------------------------------------------------------------------
+
+    @property
+    def reads_wait(self) -> bool:
+        return bool(self._new_reads)
+
+    def asked_round(self, number: int) -> None:
+        """The reads that came since the last call wait for this round."""
+        self._rounds.append((number, self._new_reads))
+        self._new_reads = []
+
+    def take_reads(self, confirmed_round: int) -> list[WaitingRead]:
+        reads: list[WaitingRead] = []
+        while self._rounds and self._rounds[0][0] <= confirmed_round:
+            reads += self._rounds.popleft()[1]
+        return reads
+
+    # -- the end of a leadership ----------------------------------------------------------------------------------
+
+    def fail_all(self, refusal: NotLeader) -> None:
+        self.fail_new(refusal)
+        lost = Unknown("the leader changed before the write was committed: it may yet happen")
+        for _, writes in self._proposed:
+            fail_writes(writes, lost)
+        for _, reads in self._rounds:
+            for read in reads:
+                read.reply.fail(refusal)
+        self._proposed.clear()
+        self._rounds.clear()
+
+    def fail_new(self, refusal: NotLeader) -> None:
+        fail_writes(self._new_writes, refusal)
+        for read in self._new_reads:
+            read.reply.fail(refusal)
+        self._new_writes, self._new_reads = [], []
+
+
+def fail_writes(writes: Sequence[Write], error: Answer | AskError) -> None:
+    for write in writes:
+        write.reply.fail(error)
+
+
+def _size_bytes(command: Command) -> int:
+    if not isinstance(command, Txn):
+        return 0
+    return sum([len(op.value) for op in command.success]) + sum([len(op.value) for op in command.failure])

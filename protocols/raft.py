@@ -1,0 +1,100 @@
+"""What replicas of the key-value store say to each other: Raft's messages, one class each.
+
+Members are known by name (`etcd-0`); `term` and `source` come first in every message. Requests are plain tells, and so
+are their answers: Raft expects loss, delay, duplication and reordering, and asks again by itself.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from protocols.message import Lane, Message
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One entry of the replicated log; `data` is opaque here, and empty in the entry that opens a leader's term."""
+
+    term: int
+    index: int
+    data: bytes
+
+
+class RequestVote(Message):
+    """`pre` asks whether a vote would be given, and promises nothing (Raft dissertation, 9.6)."""
+
+    lane = Lane.CONTROL
+    term: int
+    source: str
+    last_index: int
+    last_term: int
+    pre: bool
+
+
+class Voted(Message):
+    """An answer to RequestVote. A granted pre-vote carries the term that was asked for, a refusal the voter's own."""
+
+    lane = Lane.CONTROL
+    term: int
+    source: str
+    pre: bool
+    granted: bool
+
+
+class AppendEntries(Message):
+    """Entries that follow (previous_index, previous_term); without entries, a probe whether those match."""
+
+    lane = Lane.CONTROL
+    term: int
+    source: str
+    previous_index: int
+    previous_term: int
+    entries: tuple[Entry, ...]
+    commit: int
+
+
+class Appended(Message):
+    """`accepted`: the log is durable up to `index` and equal to the leader's there.
+
+    Otherwise `index` is the refused `previous_index`, and the log may match at `hint_index`, whose term is `hint_term`.
+    """
+
+    lane = Lane.CONTROL
+    term: int
+    source: str
+    index: int
+    accepted: bool
+    hint_index: int = 0
+    hint_term: int = 0
+
+
+class CommitAdvanced(Message):
+    """The leader's commit index, never past what the receiver is known to have. Not answered."""
+
+    lane = Lane.CONTROL
+    term: int
+    source: str
+    commit: int
+
+
+class ConfirmLeader(Message):
+    """The heartbeat. `round` numbers the newest batch of reads that waits for a quorum to say `LeaderConfirmed`."""
+
+    lane = Lane.CONTROL
+    term: int
+    source: str
+    commit: int
+    round: int
+
+
+class LeaderConfirmed(Message):
+    lane = Lane.CONTROL
+    term: int
+    source: str
+    round: int
+
+
+RaftMessage: TypeAlias = (
+    RequestVote | Voted | AppendEntries | Appended | CommitAdvanced | ConfirmLeader | LeaderConfirmed
+)
