@@ -28,12 +28,10 @@ class DataDirectory:
             self._lock = self._take_lock()
             self._check_version()
             (self.path / "logs").mkdir(exist_ok=True, mode=0o700)
-        except PermissionError as error:
+        except OSError as error:
             raise CliError(
-                f"no permission for {error.filename}", "choose a directory of your own with --data"
+                f"cannot keep data in {self.path}: {error.strerror}", "choose a directory of your own with --data"
             ) from None
-        except (FileExistsError, NotADirectoryError):
-            raise CliError(f"{self.path} is not a directory", "choose another with --data") from None
 
     def close(self) -> None:
         if self.temporary:

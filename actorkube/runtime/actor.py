@@ -81,29 +81,39 @@ class Ref:
 
 
 class Timer:
-    """A scheduled message to oneself. A periodic tick is skipped while the one before it still waits unread."""
+    """A scheduled message to oneself. A periodic tick is skipped while the one before it still waits unread.
 
-    __slots__ = ("_cell", "_handle", "_message", "_period_s", "waiting")
+    After `cancel` no tick is handled, not even one that waits in the mailbox already; a crash cancels all timers.
+    """
+
+    __slots__ = ("_cancelled", "_cell", "_handle", "_message", "_period_s", "_waiting")
 
     def __init__(self, cell: Cell, message: Message, delay_s: float, period_s: float | None) -> None:
         self._cell = cell
         self._message = message
         self._period_s = period_s
-        self.waiting = False
-        self._handle = cell.system.loop.call_later(delay_s, self._fire)
+        self._waiting = False
+        self._cancelled = False
+        self._handle = cell.system.loop.call_later(delay_s, self._fire, context=cell.context)
         cell.timers[self] = None
 
     def cancel(self) -> None:
+        self._cancelled = True
         self._handle.cancel()
         self._cell.timers.pop(self, None)
 
-    def _fire(self) -> None:
+    def read(self) -> bool:
+        """The tick is taken from the mailbox: whether it still counts."""
+        self._waiting = False
         if self._period_s is None:
             self._cell.timers.pop(self, None)
-        else:
-            self._handle = self._cell.system.loop.call_later(self._period_s, self._fire)
-        if not self.waiting:
-            self.waiting = True
+        return not self._cancelled
+
+    def _fire(self) -> None:
+        if self._period_s is not None:
+            self._handle = self._cell.system.loop.call_later(self._period_s, self._fire, context=self._cell.context)
+        if not self._waiting:
+            self._waiting = True
             self._cell.tick(self._message, self)
 
 
@@ -191,4 +201,4 @@ class Context:
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Run at the end of this loop turn: the place to do once what many messages asked for."""
-        self._system.loop.call_soon(self._cell.guarded, callback)
+        self._system.loop.call_soon(self._cell.guarded, callback, context=self._cell.context)

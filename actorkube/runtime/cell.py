@@ -103,6 +103,8 @@ class Cell:
         self.factory = factory
         self.state = State.STARTING
         self.current: Envelope | None = None
+        # All that the actor does runs in its own context: a deadline of whoever woke it up is not its deadline.
+        self.context = system.context.copy()
         self.timers: dict[Timer, None] = {}
         self.restarts = 0
         self.dropped = 0
@@ -212,7 +214,7 @@ class Cell:
     def _schedule(self) -> None:
         if not self._scheduled and self.state is State.RUNNING:
             self._scheduled = True
-            self.system.loop.call_soon(self._drain)
+            self.system.loop.call_soon(self._drain, context=self.context)
 
     def _drain(self) -> None:
         self._scheduled = False
@@ -228,8 +230,8 @@ class Cell:
         if envelope.expires_at <= self.system.loop.time():
             self.system.expired += 1  # nobody waits any more: it is dropped undecoded
             return
-        if envelope.timer is not None:
-            envelope.timer.waiting = False
+        if envelope.timer is not None and not envelope.timer.read():
+            return
         try:
             message = envelope.message or decode(envelope.type_id, envelope.body)
         except (UnknownMessage, msgspec.MsgspecError) as error:
@@ -238,14 +240,12 @@ class Cell:
             return
         self.current = envelope
         try:
-            result = self.actor.receive(message)
+            self._finish(envelope, self.actor.receive(message))
         except Answer as answer:
             envelope.fail(answer)
         except Exception as error:
             envelope.fail(Unknown(f"{self.ref.address} crashed"))
             self.crash(error)
-        else:
-            self._finish(envelope, result)
         finally:
             self.current = None
 
@@ -263,7 +263,17 @@ class Cell:
             self._outlets[outlet] = None
             self._pump_task(outlet, result)
         else:
-            envelope.reply.send(result)  # type: ignore[arg-type]
+            self._answer(envelope, result)
+
+    def _answer(self, envelope: Envelope, result: object) -> None:
+        """Raises TypeError for what cannot travel, in every world alike."""
+        if envelope.link is not None:
+            if envelope.outlet is None:
+                raise TypeError(f"a stream is answered by a generator or through ctx.outlet(), not with {result!r}")
+        elif envelope.reply is not NO_REPLY and result is not LATER:
+            if not (result is None or isinstance(result, Message)):
+                raise TypeError(f"a request is answered with a message, not with {result!r}")
+            envelope.reply.send(result)
 
     # -- tasks ----------------------------------------------------------------------------------------------------
 
@@ -281,7 +291,7 @@ class Cell:
             self.crash(error)
 
     def _spawn(self, coro: Coroutine[Any, Any, object], expires_at: float) -> asyncio.Task[object]:
-        context = contextvars.copy_context()
+        context = self.context.copy()
         context.run(deadline.set, expires_at)
         task = self.system.loop.create_task(coro, context=context)
         self._tasks[task] = None
@@ -300,7 +310,7 @@ class Cell:
 
     async def _run(self, envelope: Envelope, coro: CoroutineType[Any, Any, Any]) -> None:
         try:
-            result = await coro
+            self._answer(envelope, await coro)
         except Answer as answer:
             envelope.fail(answer)
         except AskError as error:
@@ -311,11 +321,10 @@ class Cell:
         except Exception as error:
             envelope.fail(Unknown(f"{self.ref.address} crashed"))
             self.crash(error)
-        else:
-            envelope.reply.send(result)
-        if self.state is State.RUNNING:
-            self._in_flight -= 1
-            self._schedule()
+        finally:
+            if self.state is State.RUNNING:
+                self._in_flight -= 1
+                self._schedule()
 
     def _pump_task(self, outlet: Outlet, items: AsyncGenerator[Message, None]) -> None:
         task = self._spawn(self._pump(outlet, items), math.inf)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from protocols.errors import Answer, AskError, encode_error
 from protocols.frame import Kind
@@ -11,6 +10,7 @@ from protocols.message import Done, Message, encode
 
 if TYPE_CHECKING:
     from actorkube.runtime.link import Link
+    from actorkube.runtime.system import Pending
 
 
 class ReplyHandle:
@@ -28,18 +28,21 @@ class ReplyHandle:
 class LocalReply(ReplyHandle):
     """The asker is in the same system: the reply is handed over as it is (messages are frozen)."""
 
-    __slots__ = ("_future",)
+    __slots__ = ("_corr", "_pending")
 
-    def __init__(self, future: asyncio.Future[Any]) -> None:
-        self._future = future
+    def __init__(self, pending: dict[int, Pending], corr: int) -> None:
+        self._pending = pending
+        self._corr = corr
 
     def send(self, reply: Message | None) -> None:
-        if not self._future.done():
-            self._future.set_result(reply if reply is not None else Done())
+        pending = self._pending.pop(self._corr, None)
+        if pending is not None and not pending.future.done():
+            pending.future.set_result(reply if reply is not None else Done())
 
     def fail(self, error: Answer | AskError) -> None:
-        if not self._future.done():
-            self._future.set_exception(error)
+        pending = self._pending.pop(self._corr, None)
+        if pending is not None and not pending.future.done():
+            pending.future.set_exception(error)
 
 
 class RemoteReply(ReplyHandle):

@@ -68,7 +68,6 @@ class Stream(Generic[Item], AsyncIterator[Item]):
         if not self._ended:
             self._system.forget_stream(self._corr)
             if self._link is not None:
-                self._link.asks.pop(self._corr, None)
                 self._link.send(Kind.CANCEL, 0, 0, 0, self._corr, 0, b"")
             self.end(None)
 
@@ -79,6 +78,8 @@ class Stream(Generic[Item], AsyncIterator[Item]):
     def end(self, error: Answer | AskError | None) -> None:
         self._ended = True
         self._error = error
+        if self._link is not None:
+            self._link.asks.pop(self._corr, None)
         self._wake()
 
     def _pop(self) -> Item:

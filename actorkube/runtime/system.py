@@ -7,12 +7,13 @@ dict entry each, and one shared timer watches their deadlines.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
 import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -41,11 +42,28 @@ from protocols.message import Message, Request, Streaming, UnknownMessage, decod
 R = TypeVar("R")
 
 
-class Pending(NamedTuple):
-    future: asyncio.Future[Any]
-    link: Link | None
-    expires_at: float
-    what: str
+class Pending:
+    """An ask that waits for its answer; `link` is None when the actor is in this system."""
+
+    __slots__ = ("expires_at", "future", "link", "ref", "request")
+
+    def __init__(
+        self,
+        future: asyncio.Future[Any],
+        link: Link | None,
+        expires_at: float,
+        request: type[Message],
+        ref: Ref,
+    ) -> None:
+        self.future = future
+        self.link = link
+        self.expires_at = expires_at
+        self.request = request
+        self.ref = ref
+
+    @property
+    def what(self) -> str:
+        return f"{self.request.__name__} to {self.ref.address}"
 
 
 class System:
@@ -84,20 +102,39 @@ class System:
 
     async def start(self) -> None:
         self.loop = asyncio.get_running_loop()
+        self.context = contextvars.copy_context()  # what the system does, it does in the context it was started in
+        self.context.run(deadline.set, math.inf)
         if self._epoch is None:
             self._epoch = time.time() - self.loop.time()
         self.failed = self.loop.create_future()
         await self.transport.start(self)
 
     async def stop(self) -> None:
+        """Planned: actors end in the order opposite to their start, then the links, then whoever still waits."""
         for life in list(self._lives):
             life.cancel()
         for cell in reversed(list(self._cells.values())):
             await cell.stop()
         self._cells.clear()
         await self.transport.stop()
+        self.forget("the system stopped")
+
+    async def abort(self) -> None:
+        """End as a killed process does: links are cut before anything else is said, no on_stop runs."""
+        for life in list(self._lives):
+            life.cancel()
+        await self.transport.stop()
+        for cell in self._cells.values():
+            await cell.halt()
+        self._cells.clear()
+        self.forget("the system was killed")
+
+    def forget(self, reason: str) -> None:
+        """Whoever still waits for an answer through this system is told that none will come."""
         for corr, pending in list(self._pending.items()):
-            self._fail(corr, pending, NotSent("the system stopped"))
+            self._fail(corr, pending, Unknown(reason))
+        for corr in list(self._streams):
+            self._end_stream(corr, Unknown(reason))
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
         if self.failed is not None and not self.failed.done():
@@ -164,7 +201,7 @@ class System:
             await cell.restart()
 
     def _live(self, coro: Any) -> None:
-        task = self.loop.create_task(coro)
+        task = self.loop.create_task(coro, context=self.context.copy())
         self._lives[task] = None
         task.add_done_callback(lambda t: self._lives.pop(t, None))
 
@@ -193,43 +230,34 @@ class System:
         future: asyncio.Future[R] = self.loop.create_future()
         now = self.loop.time()
         expires_at = min(now + timeout_s, deadline.get())
-        what = f"{type(request).__name__} to {ref.address}"
-        if expires_at <= now:
-            future.set_exception(DeadlineExceeded(f"{what}: no time left"))
-            return future
         self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF
         if ref.address.system == self.name:
-            self._ask_here(ref, request, future, expires_at, sender, corr, what)
+            cell = self._cells.get(ref.actor_id)
+            if cell is None:
+                future.set_exception(Terminated(f"{type(request).__name__} to {ref.address}: there is no such actor"))
+                return future
+            self._expect(corr, Pending(future, None, expires_at, type(request), ref))
+            reply = LocalReply(self._pending, corr)
+            cell.deliver(Envelope(request, sender.ref if sender else None, reply, expires_at))
             return future
-        link = self.transport.link(ref.address.system, request.lane)
-        if link is None:
-            future.set_exception(NotSent(f"{what}: system {ref.address.system} is not known or not reachable"))
-            return future
-        self._expect(corr, Pending(future, link, expires_at, what))
-        link.asks[corr] = None
-        ttl_ms = max(1, int((expires_at - now) * 1000))
-        introduced = self._introduce(link, sender)
-        if not link.send(Kind.ASK, request.type_id, ref.actor_id, introduced, corr, ttl_ms, encode(request)):
-            self._fail(corr, self._pending[corr], NotSent(f"{what}: the link is down or full"))
+        self._ask_over_link(ref, request, Pending(future, None, expires_at, type(request), ref), sender, corr, now)
         return future
 
-    def _ask_here(
-        self,
-        ref: Ref,
-        request: Request[R],
-        future: asyncio.Future[R],
-        expires_at: float,
-        sender: Cell | None,
-        corr: int,
-        what: str,
+    def _ask_over_link(
+        self, ref: Ref, request: Request[Any], pending: Pending, sender: Cell | None, corr: int, now: float
     ) -> None:
-        cell = self._cells.get(ref.actor_id)
-        if cell is None:
-            future.set_exception(Terminated(f"{what}: there is no such actor"))
+        link = pending.link = self.transport.link(ref.address.system, request.lane)
+        if link is None:
+            pending.future.set_exception(
+                NotSent(f"{pending.what}: system {ref.address.system} is not known or not reachable")
+            )
             return
-        self._expect(corr, Pending(future, None, expires_at, what))
-        future.add_done_callback(lambda _: self._pending.pop(corr, None))
-        cell.deliver(Envelope(request, sender.ref if sender else None, LocalReply(future), expires_at))
+        self._expect(corr, pending)
+        link.asks[corr] = None
+        ttl_ms = max(0, int((pending.expires_at - now) * 1000))
+        introduced = self._introduce(link, sender)
+        if not link.send(Kind.ASK, request.type_id, ref.actor_id, introduced, corr, ttl_ms, encode(request)):
+            self._fail(corr, pending, NotSent(f"{pending.what}: the link is down or full"))
 
     def stream(self, ref: Ref, request: Streaming[R], window: int = 64, sender: Cell | None = None) -> Stream[R]:
         self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF
@@ -268,7 +296,7 @@ class System:
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
         self._deadline_at = when
-        self._deadline_timer = None if when == math.inf else self.loop.call_at(when, self._expire)
+        self._deadline_timer = None if when == math.inf else self.loop.call_at(when, self._expire, context=self.context)
 
     def _expire(self) -> None:
         now = self.loop.time()

@@ -1,0 +1,4 @@
+# The same commands for those who type make; ./dev does the work.
+.PHONY: cluster test test-all lint soak bench
+cluster test test-all lint soak bench:
+	@./dev $@
