@@ -1,0 +1,1 @@
+"""What Kubernetes promises of each kind: how objects are prepared, defaulted and validated. Pure functions."""

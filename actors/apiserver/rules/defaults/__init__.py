@@ -1,0 +1,51 @@
+"""What is meant where nothing is said: one table from resources to the functions that fill in their defaults.
+
+Defaults are applied in place, to objects of the right types, on every write; a second time changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from actors.apiserver.rules.defaults import cluster, jobs, policy, services, storage, workloads
+from actors.apiserver.rules.defaults.pods import add_default_tolerations, pod
+from actors.apiserver.schema.resources import Resource
+from protocols.objects import Object
+
+__all__ = ["add_default_tolerations", "apply_defaults"]
+
+_DEFAULTS: dict[str, Callable[[Object], None]] = {
+    "pods": pod,
+    "podtemplates": workloads.pod_template_object,
+    "replicationcontrollers": workloads.replication_controller,
+    "deployments.apps": workloads.deployment,
+    "replicasets.apps": workloads.replica_set,
+    "statefulsets.apps": workloads.stateful_set,
+    "daemonsets.apps": workloads.daemon_set,
+    "jobs.batch": jobs.job,
+    "cronjobs.batch": jobs.cron_job,
+    "services": services.service,
+    "endpoints": services.endpoints,
+    "endpointslices.discovery.k8s.io": services.endpoint_slice,
+    "ingressclasses.networking.k8s.io": services.ingress_class,
+    "networkpolicies.networking.k8s.io": services.network_policy,
+    "namespaces": cluster.namespace,
+    "secrets": cluster.secret,
+    "nodes": cluster.node,
+    "rolebindings.rbac.authorization.k8s.io": cluster.role_binding,
+    "clusterrolebindings.rbac.authorization.k8s.io": cluster.role_binding,
+    "priorityclasses.scheduling.k8s.io": cluster.priority_class,
+    "persistentvolumes": storage.persistent_volume,
+    "persistentvolumeclaims": storage.persistent_volume_claim,
+    "storageclasses.storage.k8s.io": storage.storage_class,
+    "csidrivers.storage.k8s.io": storage.csi_driver,
+    "horizontalpodautoscalers.autoscaling": policy.horizontal_pod_autoscaler,
+    "limitranges": policy.limit_range,
+    "resourcequotas": policy.resource_quota,
+}
+
+
+def apply_defaults(resource: Resource, obj: Object) -> None:
+    fill = _DEFAULTS.get(resource.group_resource)
+    if fill is not None:
+        fill(obj)

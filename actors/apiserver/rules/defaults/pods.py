@@ -1,0 +1,164 @@
+"""Pods and pod templates. What is said of a pod alone, and not of templates, is in `pod`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.apiserver.rules.defaults.fill import canonical, fill, section
+from protocols.objects import Object
+from protocols.rules.taints import NO_EXECUTE, NOT_READY, UNREACHABLE
+
+Spec = dict[str, Any]
+
+_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+_PROBE_NUMBERS = (("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3))
+_TOLERATION_S = 300
+_FILE_MODE = 0o644
+
+
+def pod(obj: Object) -> None:
+    spec = section(obj, "spec")
+    pod_spec(spec)
+    fill(spec, enableServiceLinks=True)
+    for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]:
+        _requests_from_limits(container)
+        if spec.get("hostNetwork"):
+            for port in container.get("ports") or ():
+                fill(port, hostPort=port.get("containerPort"))
+
+
+def pod_template(template: Spec) -> None:
+    meta = template.get("metadata")
+    if meta is None:
+        template["metadata"] = {}
+    pod_spec(section(template, "spec"))
+
+
+def pod_spec(spec: Spec) -> None:
+    for key in _CONTAINERS:
+        for container in spec.get(key) or ():
+            _container(container)
+    fill(
+        spec,
+        restartPolicy="Always",
+        terminationGracePeriodSeconds=30,
+        dnsPolicy="ClusterFirst",
+        securityContext={},
+        schedulerName="default-scheduler",
+    )
+    _service_account_alias(spec)
+    for volume in spec.get("volumes") or ():
+        _volume(volume)
+    canonical(spec.get("overhead"))
+
+
+def add_default_tolerations(obj: Object) -> None:
+    """A pod may stay 300 s on a node that is not ready or unreachable, unless it says otherwise (admission)."""
+    spec = section(obj, "spec")
+    tolerations: list[Spec] = list(spec.get("tolerations") or ())
+    for key in (NOT_READY, UNREACHABLE):
+        if not any(_covers(toleration, key) for toleration in tolerations):
+            tolerations.append(
+                {"key": key, "operator": "Exists", "effect": NO_EXECUTE, "tolerationSeconds": _TOLERATION_S}
+            )
+    spec["tolerations"] = tolerations
+
+
+def _covers(toleration: Spec, key: str) -> bool:
+    return toleration.get("key") in (None, "", key) and toleration.get("effect") in (None, "", NO_EXECUTE)
+
+
+def _container(container: Spec) -> None:
+    fill(
+        container,
+        resources={},
+        terminationMessagePath="/dev/termination-log",
+        terminationMessagePolicy="File",
+        imagePullPolicy=_pull_policy(container.get("image") or ""),
+    )
+    for key in ("limits", "requests"):
+        canonical(container["resources"].get(key))
+    for port in container.get("ports") or ():
+        fill(port, protocol="TCP")
+    for variable in container.get("env") or ():
+        _value_from(variable.get("valueFrom") or {})
+    for key in _PROBES:
+        if container.get(key) is not None:
+            _probe(container[key])
+    for moment in ("postStart", "preStop"):
+        _handler((container.get("lifecycle") or {}).get(moment) or {})
+
+
+def _pull_policy(image: str) -> str:
+    """A moving tag is pulled every time. A container without an image runs its command and pulls nothing."""
+    name = image.rpartition("/")[2]
+    untagged = ":" not in name and "@" not in name
+    return "Always" if image and (untagged or name.endswith(":latest")) else "IfNotPresent"
+
+
+def _requests_from_limits(container: Spec) -> None:
+    resources = container.get("resources") or {}
+    if resources.get("limits"):
+        resources["requests"] = {**resources["limits"], **(resources.get("requests") or {})}
+
+
+def _value_from(source: Spec) -> None:
+    if source.get("fieldRef") is not None:
+        fill(source["fieldRef"], apiVersion="v1")
+    if source.get("resourceFieldRef") is not None:
+        fill(source["resourceFieldRef"], divisor="0")
+
+
+def _probe(probe: Spec) -> None:
+    _handler(probe)
+    for key, default in (
+        ("timeoutSeconds", 1),
+        ("periodSeconds", 10),
+        ("successThreshold", 1),
+        ("failureThreshold", 3),
+    ):
+        if not probe.get(key):  # 0 means the default here
+            probe[key] = default
+
+
+def _handler(handler: Spec) -> None:
+    if handler.get("httpGet") is not None:
+        http_get = handler["httpGet"]
+        if not http_get.get("path"):
+            http_get["path"] = "/"
+        fill(http_get, scheme="HTTP")
+    if handler.get("grpc") is not None:
+        fill(handler["grpc"], service="")
+
+
+def _service_account_alias(spec: Spec) -> None:
+    """The deprecated `serviceAccount` mirrors `serviceAccountName`."""
+    name = spec.get("serviceAccountName") or spec.get("serviceAccount")
+    if name:
+        spec["serviceAccountName"] = spec["serviceAccount"] = name
+
+
+def _volume(volume: Spec) -> None:
+    sources = [key for key, value in volume.items() if key != "name" and value is not None]
+    if not sources:
+        volume["emptyDir"] = {}
+    for kind in ("secret", "configMap", "downwardAPI", "projected"):
+        if volume.get(kind) is not None:
+            fill(volume[kind], defaultMode=_FILE_MODE)
+    canonical(volume.get("emptyDir"), "sizeLimit")
+    if volume.get("hostPath") is not None:
+        fill(volume["hostPath"], type="")
+    _downward_items(volume.get("downwardAPI") or {})
+    for part in (volume.get("projected") or {}).get("sources") or ():
+        _downward_items(part.get("downwardAPI") or {})
+        if part.get("serviceAccountToken") is not None:
+            fill(part["serviceAccountToken"], expirationSeconds=3600)
+    template = (volume.get("ephemeral") or {}).get("volumeClaimTemplate")
+    if template is not None:
+        fill(section(template, "spec"), volumeMode="Filesystem", resources={})
+
+
+def _downward_items(source: Spec) -> None:
+    for item in source.get("items") or ():
+        _value_from(item)

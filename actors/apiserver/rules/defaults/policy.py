@@ -1,0 +1,35 @@
+"""Autoscaling and limits."""
+
+from __future__ import annotations
+
+from actors.apiserver.rules.defaults.fill import canonical, fill, section
+from protocols.objects import Object
+
+_CPU_UTILIZATION = 80
+
+
+def horizontal_pod_autoscaler(obj: Object) -> None:
+    spec = section(obj, "spec")
+    fill(spec, minReplicas=1)
+    if not spec.get("metrics"):
+        target = {"type": "Utilization", "averageUtilization": _CPU_UTILIZATION}
+        spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+
+
+def limit_range(obj: Object) -> None:
+    """A maximum is also the default limit, a default limit also the default request, and so is a minimum."""
+    for item in (obj.get("spec") or {}).get("limits") or ():
+        for key in ("max", "min", "default", "defaultRequest"):
+            canonical(item.get(key))
+        if item.get("type") != "Container":
+            continue
+        item["default"] = {**(item.get("max") or {}), **(item.get("default") or {})}
+        fallback = {**(item.get("min") or {}), **item["default"]}
+        item["defaultRequest"] = {**fallback, **(item.get("defaultRequest") or {})}
+        for key in ("default", "defaultRequest"):
+            if not item[key]:
+                del item[key]
+
+
+def resource_quota(obj: Object) -> None:
+    canonical((obj.get("spec") or {}).get("hard"))

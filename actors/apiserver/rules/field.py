@@ -1,0 +1,135 @@
+"""Errors about one field of an object, in Kubernetes' words, and the answer that carries them.
+
+Rules are generators of `FieldError`: they yield what is wrong and know nothing of what happens then. Field paths are
+plain strings that grow on the way down (`spec.containers[0].image`, `spec.resources.limits[cpu]`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from actors.apiserver.schema.resources import Resource
+from protocols.errors import Invalid
+
+ErrorType = Literal[
+    "FieldValueRequired",
+    "FieldValueInvalid",
+    "FieldValueNotSupported",
+    "FieldValueDuplicate",
+    "FieldValueForbidden",
+    "FieldValueNotFound",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+]
+
+_WORDS: dict[ErrorType, str] = {
+    "FieldValueRequired": "Required value",
+    "FieldValueInvalid": "Invalid value",
+    "FieldValueNotSupported": "Unsupported value",
+    "FieldValueDuplicate": "Duplicate value",
+    "FieldValueForbidden": "Forbidden",
+    "FieldValueNotFound": "Not found",
+    "FieldValueTooLong": "Too long",
+    "FieldValueTooMany": "Too many",
+}
+_VALUELESS: frozenset[ErrorType] = frozenset({"FieldValueRequired", "FieldValueForbidden", "FieldValueTooLong"})
+
+IMMUTABLE = "field is immutable"
+NOT_NEGATIVE = "must be greater than or equal to 0"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing that is wrong. `type` is the Status cause's reason; `value` is shown, where its type shows values."""
+
+    type: ErrorType
+    field: str
+    value: object = None
+    detail: str = ""
+
+    @property
+    def body(self) -> str:
+        """The message without the field: `Invalid value: -1: must be greater than or equal to 0`."""
+        words = _WORDS[self.type]
+        if self.type not in _VALUELESS:
+            words = f"{words}: {_shown(self.value)}"
+        return f"{words}: {self.detail}" if self.detail else words
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.body}"
+
+
+FieldErrors = Iterator[FieldError]
+
+
+def invalid(resource: Resource, name: str, errors: Iterable[FieldError]) -> Invalid:
+    """The 422 answer: `Deployment.apps "web" is invalid: spec.replicas: Invalid value: -1: ...`, several as a list."""
+    errors = list(errors)
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    messages = list(dict.fromkeys(map(str, errors)))  # the same message twice says nothing more
+    listed = messages[0] if len(messages) == 1 else f"[{', '.join(messages)}]"
+    message = f'{kind} "{name}" is invalid' + (f": {listed}" if messages else "")
+    causes = [{"reason": error.type, "message": error.body, "field": error.field} for error in errors]
+    details = {"name": name, "group": resource.group, "kind": resource.kind, "causes": causes}
+    return Invalid(message, {key: value for key, value in details.items() if value})
+
+
+def required(field: str, detail: str = "") -> FieldError:
+    return FieldError("FieldValueRequired", field, "", detail)
+
+
+def invalid_value(field: str, value: object, detail: str) -> FieldError:
+    return FieldError("FieldValueInvalid", field, value, detail)
+
+
+def not_supported(field: str, value: object, supported: Iterable[str]) -> FieldError:
+    quoted = ", ".join(_shown(choice) for choice in supported)
+    return FieldError("FieldValueNotSupported", field, value, f"supported values: {quoted}")
+
+
+def duplicate(field: str, value: object, detail: str = "") -> FieldError:
+    return FieldError("FieldValueDuplicate", field, value, detail)
+
+
+def forbidden(field: str, detail: str) -> FieldError:
+    return FieldError("FieldValueForbidden", field, "", detail)
+
+
+def not_found(field: str, value: object) -> FieldError:
+    return FieldError("FieldValueNotFound", field, value)
+
+
+def too_long(field: str, bytes_max: int) -> FieldError:
+    return FieldError("FieldValueTooLong", field, "", f"may not be more than {bytes_max} bytes")
+
+
+def one_of(field: str, value: object, supported: tuple[str, ...]) -> FieldErrors:
+    """A required choice: nothing is `Required value`, anything else than the choices is unsupported."""
+    if not value:
+        yield required(field)
+    elif value not in supported:
+        yield not_supported(field, value, supported)
+
+
+def not_negative(field: str, value: object) -> FieldErrors:
+    if isinstance(value, int) and value < 0:
+        yield invalid_value(field, value, NOT_NEGATIVE)
+
+
+def unchanged(field: str, new: object, old: object) -> FieldErrors:
+    if new != old:
+        yield invalid_value(field, new, IMMUTABLE)
+
+
+def matches(field: str, value: object, problems: Iterable[str]) -> FieldErrors:
+    """One error for each problem that a check of the value's form (names.py) reports."""
+    for problem in problems:
+        yield invalid_value(field, value, problem)
+
+
+def _shown(value: object) -> str:
+    """As Go shows it: `"text"`, numbers and booleans bare, the rest as compact JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

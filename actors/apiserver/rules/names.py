@@ -1,0 +1,183 @@
+"""The forms that names and keys must have: each check returns what is wrong, in Kubernetes' words, or nothing."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_DNS_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
+_QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+_LABEL_VALUE = f"({_QUALIFIED})?"
+_CONFIG_KEY = "[-._a-zA-Z0-9]+"
+_PERCENT = "[0-9]+%"
+_HEADER = "[-A-Za-z0-9]+"
+
+_label = re.compile(_LABEL)
+_subdomain = re.compile(_SUBDOMAIN)
+_dns_1035 = re.compile(_DNS_1035)
+_qualified = re.compile(_QUALIFIED)
+_label_value = re.compile(_LABEL_VALUE)
+_config_key = re.compile(_CONFIG_KEY)
+_percent = re.compile(_PERCENT)
+_header = re.compile(_HEADER)
+_port_name_characters = re.compile("[-a-z0-9]+")
+_letter = re.compile("[a-z]")
+
+_ALPHANUMERIC = "and must start and end with an alphanumeric character"
+
+
+def dns_label(value: str) -> Iterator[str]:
+    """RFC 1123: `web-1`."""
+    yield from _at_most(63, value)
+    if not _label.fullmatch(value):
+        if _subdomain.fullmatch(value):
+            yield "must not contain dots"
+        else:
+            rule = (
+                f"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', {_ALPHANUMERIC}"
+            )
+            yield _form(rule, _LABEL, "my-name", "123-abc")
+
+
+def dns_subdomain(value: str) -> Iterator[str]:
+    """RFC 1123: `web-1.example.com`, and most objects' names."""
+    yield from _at_most(253, value)
+    if not _subdomain.fullmatch(value):
+        rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+        yield _form(rule + _ALPHANUMERIC, _SUBDOMAIN, "example.com")
+
+
+def dns_1035_label(value: str) -> Iterator[str]:
+    """RFC 1035: a label that starts with a letter; names of Services."""
+    yield from _at_most(63, value)
+    if not _dns_1035.fullmatch(value):
+        rule = (
+            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
+            "character, and end with an alphanumeric character"
+        )
+        yield _form(rule, _DNS_1035, "my-name", "abc-123")
+
+
+def path_segment(value: str) -> Iterator[str]:
+    """What can be one step of a URL: names of RBAC objects."""
+    if value in (".", ".."):
+        yield f"may not be '{value}'"
+    for character in ("/", "%"):
+        if character in value:
+            yield f"may not contain '{character}'"
+
+
+def label_key(value: str) -> Iterator[str]:
+    """`app`, `example.com/app`: keys of labels and annotations, finalizers, condition types."""
+    prefix, slash, name = value.rpartition("/")
+    rule = f"must consist of alphanumeric characters, '-', '_' or '.', {_ALPHANUMERIC}"
+    name_form = _form(rule, _QUALIFIED, "MyName", "my.name", "123-abc")
+    if "/" in prefix:
+        example = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        yield f"a valid label key {name_form} {example}"
+        return
+    if slash and not prefix:
+        yield "prefix part must be non-empty"
+    elif slash:
+        yield from (f"prefix part {problem}" for problem in dns_subdomain(prefix))
+    if not name:
+        yield "name part must be non-empty"
+    yield from (f"name part {problem}" for problem in _at_most(63, name))
+    if not _qualified.fullmatch(name):
+        yield f"name part {name_form}"
+
+
+def label_value(value: str) -> Iterator[str]:
+    yield from _at_most(63, value)
+    if not _label_value.fullmatch(value):
+        rule = (
+            "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
+            + _ALPHANUMERIC
+        )
+        yield _form(rule, _LABEL_VALUE, "MyValue", "my_value", "12345")
+
+
+def config_key(value: str) -> Iterator[str]:
+    """Keys of ConfigMaps and Secrets: they become file names."""
+    yield from _at_most(253, value)
+    if not _config_key.fullmatch(value):
+        rule = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+        yield _form(rule, _CONFIG_KEY, "key.name", "KEY_NAME", "key-name")
+    if value in (".", ".."):
+        yield f"must not be '{value}'"
+    elif value.startswith(".."):
+        yield "must not start with '..'"
+
+
+def env_name(value: str) -> Iterator[str]:
+    """Any printable ASCII but `=` (relaxed since Kubernetes 1.30)."""
+    if not value:
+        yield "environment variable name must be non-empty"
+    if not all(" " <= character <= "~" and character != "=" for character in value):
+        yield "a valid environment variable name must consist only of printable ASCII characters other than '='"
+
+
+def port_number(value: object) -> Iterator[str]:
+    if not isinstance(value, int) or not 1 <= value <= 65535:
+        yield in_range(1, 65535)
+
+
+def port_name(value: str) -> Iterator[str]:
+    """RFC 6335, lower case only."""
+    yield from _at_most(15, value)
+    if not _port_name_characters.fullmatch(value):
+        yield "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
+    if not _letter.search(value):
+        yield "must contain at least one letter (a-z)"
+    if "--" in value:
+        yield "must not contain consecutive hyphens"
+    if value.startswith("-") or value.endswith("-"):
+        yield "must not begin or end with a hyphen"
+
+
+def port_number_or_name(value: object) -> Iterator[str]:
+    return port_name(value) if isinstance(value, str) else port_number(value)
+
+
+def percent(value: str) -> Iterator[str]:
+    if not _percent.fullmatch(value):
+        rule = "a valid percent string must be a numeric string followed by an ending '%'"
+        yield _form(rule, _PERCENT, "1%", "93%")
+
+
+def header_name(value: str) -> Iterator[str]:
+    if not _header.fullmatch(value):
+        yield _form("a valid HTTP header must consist of alphanumeric characters or '-'", _HEADER, "X-Header-Name")
+
+
+def ip_address(value: str) -> Iterator[str]:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        yield "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+
+
+def cidr(value: str) -> Iterator[str]:
+    try:
+        if "/" not in value:
+            raise ValueError
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        yield "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+
+
+def in_range(low: int, high: int) -> str:
+    return f"must be between {low} and {high}, inclusive"
+
+
+def _at_most(characters_max: int, value: str) -> Iterator[str]:
+    if len(value) > characters_max:
+        yield f"must be no more than {characters_max} characters"
+
+
+def _form(rule: str, pattern: str, *examples: str) -> str:
+    quoted = " or ".join(f"'{example}', " for example in examples)
+    return f"{rule} (e.g. {quoted}regex used for validation is '{pattern}')"

@@ -1,0 +1,199 @@
+"""Before an object is stored: the server's own fields are set, and what the client may not set is put back.
+
+The main endpoint owns everything but the status (of kinds that have a status endpoint); the status endpoint owns the
+status alone. `metadata.generation` counts the changes of what a controller acts on, so that it can say how far it got.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.apiserver.rules.allocated import keep_allocated, normalize_cluster_ips
+from actors.apiserver.rules.job_selector import generate_selector
+from actors.apiserver.schema.resources import Resource
+from protocols.objects import Object
+from protocols.rules.quantity import InvalidQuantity
+from protocols.rules.resources import qos_class
+from protocols.rules.times import time_of
+
+GENERATED_NAME_BASE_MAX = 58  # 63 less the five characters that follow
+
+# Kinds with a spec whose generation Kubernetes leaves alone, and one without a spec that has a generation.
+_UNCOUNTED = frozenset(
+    {
+        "horizontalpodautoscalers.autoscaling",
+        "leases.coordination.k8s.io",
+        "limitranges",
+        "namespaces",
+        "nodes",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "resourcequotas",
+        "services",
+        "volumeattachments.storage.k8s.io",
+    }
+)
+_COUNTED_WHOLE = "endpointslices.discovery.k8s.io"
+# Annotations of a deployment are instructions to its controller.
+_ANNOTATIONS_COUNT = "deployments.apps"
+
+_FIRST_STATUS: dict[str, dict[str, Any]] = {
+    "namespaces": {"phase": "Active"},
+    "persistentvolumes": {"phase": "Pending"},
+    "persistentvolumeclaims": {"phase": "Pending"},
+    "services": {"loadBalancer": {}},
+}
+# Kubelets register with a status; kinds whose status endpoint may also change labels, annotations and finalizers.
+_CREATED_WITH_STATUS = "nodes"
+_METADATA_BY_STATUS = frozenset({"nodes", "pods", "services", "persistentvolumes", "persistentvolumeclaims"})
+_SHARED_METADATA = ("labels", "annotations", "finalizers")
+
+_SERVER_METADATA = (
+    "resourceVersion",
+    "selfLink",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "uid",
+    "creationTimestamp",
+    "generation",
+)
+_KEPT_METADATA = ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+
+
+def prepare_create(resource: Resource, obj: Object, *, now: float, uid: str, suffix: str) -> Object:
+    """A new object as it will be stored. `suffix` are the five characters of a generated name."""
+    metadata = {key: value for key, value in (obj.get("metadata") or {}).items() if key not in _SERVER_METADATA}
+    if not metadata.get("name") and metadata.get("generateName"):
+        metadata["name"] = metadata["generateName"][:GENERATED_NAME_BASE_MAX] + suffix
+    metadata["uid"] = uid
+    metadata["creationTimestamp"] = time_of(now)
+    created = {**_headed(resource, obj), "metadata": metadata}
+    if _counts_generations(resource, created):
+        metadata["generation"] = 1
+    _drop_unreadable_managed_fields(metadata)
+    _first_status(resource, created)
+    match resource.group_resource:
+        case "namespaces":
+            created["spec"] = {**(created.get("spec") or {}), "finalizers": ["kubernetes"]}
+        case "services":
+            normalize_cluster_ips(created, None)
+        case "jobs.batch":
+            generate_selector(created)
+    return created
+
+
+def prepare_update(resource: Resource, old: Object, new: Object, subresource: str) -> Object:
+    """What `new` makes of `old` through the main endpoint ("") or a subresource. Neither argument is changed."""
+    updated = {**_headed(resource, new), "metadata": _kept_metadata(new, old)}
+    if subresource == "status":
+        updated = _status_only(resource, updated, old)
+    elif "status" in resource.subresources:
+        _put_back(updated, old, "status")
+    match resource.group_resource:
+        case "namespaces" if subresource != "finalize":
+            _put_back_in_spec(updated, old, "finalizers")
+        case "services" if not subresource:
+            normalize_cluster_ips(updated, old)
+            keep_allocated(updated, old)
+    if _counts_generations(resource, updated) and _acted_on_changed(resource, updated, old):
+        updated["metadata"]["generation"] = (old.get("metadata") or {}).get("generation", 0) + 1
+    return updated
+
+
+def _headed(resource: Resource, obj: Object) -> Object:
+    """apiVersion and kind first, as people expect to read them; the request's path already says what they are."""
+    rest = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
+    return {"apiVersion": resource.api_version, "kind": resource.kind, **rest}
+
+
+def _counts_generations(resource: Resource, obj: Object) -> bool:
+    return ("spec" in obj and resource.group_resource not in _UNCOUNTED) or resource.group_resource == _COUNTED_WHOLE
+
+
+def _acted_on_changed(resource: Resource, new: Object, old: Object) -> bool:
+    if resource.group_resource == _COUNTED_WHOLE:
+        return _without_metadata(new) != _without_metadata(old)
+    if resource.group_resource == _ANNOTATIONS_COUNT and _annotations(new) != _annotations(old):
+        return True
+    return bool(new.get("spec") != old.get("spec"))
+
+
+def _drop_unreadable_managed_fields(metadata: dict[str, Any]) -> None:
+    """An apply that creates comes with its managedFields; anything that is not their form is dropped, not stored."""
+    entries = metadata.get("managedFields")
+    readable = [
+        entry
+        for entry in entries or ()
+        if isinstance(entry, dict)
+        and entry.get("fieldsType") == "FieldsV1"
+        and entry.get("operation") in ("Apply", "Update")
+        and isinstance(entry.get("fieldsV1"), dict)
+    ]
+    if readable:
+        metadata["managedFields"] = readable
+    else:
+        metadata.pop("managedFields", None)
+
+
+def _first_status(resource: Resource, created: Object) -> None:
+    if "status" not in resource.subresources or resource.group_resource == _CREATED_WITH_STATUS:
+        return
+    if resource.group_resource == "pods":
+        created["status"] = {"phase": "Pending", "qosClass": _qos_class(created)}
+    else:
+        created["status"] = {**_FIRST_STATUS.get(resource.group_resource, {})}
+
+
+def _qos_class(pod: Object) -> str:
+    try:
+        return qos_class(pod)
+    except InvalidQuantity:
+        return "BestEffort"  # validation refuses the pod, and says where
+
+
+def _kept_metadata(new: Object, old: Object) -> dict[str, Any]:
+    metadata, before = {**(new.get("metadata") or {})}, old.get("metadata") or {}
+    for key in _KEPT_METADATA:
+        _put_back(metadata, before, key)
+    for key in ("name", "namespace", "uid"):  # what is left out is taken as unchanged; what differs is refused later
+        if not metadata.get(key) and before.get(key):
+            metadata[key] = before[key]
+    metadata.pop("selfLink", None)
+    return metadata
+
+
+def _status_only(resource: Resource, new: Object, old: Object) -> Object:
+    metadata = {**(old.get("metadata") or {})}
+    for key in ("resourceVersion", "managedFields"):
+        _put_back(metadata, new["metadata"], key)
+    if resource.group_resource in _METADATA_BY_STATUS:
+        for key in _SHARED_METADATA:
+            _put_back(metadata, new["metadata"], key)
+    updated = {**old, "metadata": metadata}
+    _put_back(updated, new, "status")
+    before = old.get("status") or {}
+    if resource.group_resource == "pods" and "qosClass" in before and "status" in updated:
+        updated["status"] = {"qosClass": before["qosClass"], **(updated["status"] or {})}
+    return updated
+
+
+def _put_back_in_spec(new: Object, old: Object, key: str) -> None:
+    spec = {**(new.get("spec") or {})}
+    _put_back(spec, old.get("spec") or {}, key)
+    new["spec"] = spec
+
+
+def _put_back(target: dict[str, Any], source: dict[str, Any], key: str) -> None:
+    """The source's value, or its absence."""
+    if key in source:
+        target[key] = source[key]
+    else:
+        target.pop(key, None)
+
+
+def _annotations(obj: Object) -> dict[str, str]:
+    return (obj.get("metadata") or {}).get("annotations") or {}
+
+
+def _without_metadata(obj: Object) -> Object:
+    return {key: value for key, value in obj.items() if key != "metadata"}

@@ -1,0 +1,144 @@
+"""Jobs and cron jobs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from actors.apiserver.rules.field import (
+    FieldErrors,
+    invalid_value,
+    not_negative,
+    not_supported,
+    one_of,
+    required,
+    unchanged,
+)
+from actors.apiserver.rules.validate.pods import pod_template
+from actors.apiserver.rules.validate.scheduling import label_selector
+from protocols.objects import Object
+from protocols.rules.selectors import InvalidSelector, selector_matches
+
+Spec = dict[str, Any]
+
+_RESTART_POLICIES = ("OnFailure", "Never")
+_COMPLETION_MODES = ("NonIndexed", "Indexed")
+_CONCURRENCY = ("Allow", "Forbid", "Replace")
+_NUMBERS = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished")
+_IMMUTABLE = ("completionMode", "selector", "podFailurePolicy", "backoffLimitPerIndex", "managedBy")
+_MACROS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+_CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_CRON_NAMES = {
+    3: ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
+    4: ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
+}
+_CRON_PART = re.compile(r"(\*|\?|(\w+)(?:-(\w+))?)(?:/(\d+))?")
+
+
+def job(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    yield from job_spec("spec", spec)
+    if spec.get("selector") is None:
+        yield required("spec.selector")
+    elif not _selects(spec):
+        template_labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
+        detail = "`selector` does not match template `labels`"
+        yield invalid_value("spec.template.metadata.labels", template_labels, detail)
+    if old is not None:
+        yield from _job_update(spec, old.get("spec") or {})
+
+
+def cron_job(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    schedule = spec.get("schedule") or ""
+    if not schedule:
+        yield required("spec.schedule")
+    else:
+        yield from _schedule("spec.schedule", schedule)
+    yield from not_negative("spec.startingDeadlineSeconds", spec.get("startingDeadlineSeconds"))
+    yield from one_of("spec.concurrencyPolicy", spec.get("concurrencyPolicy"), _CONCURRENCY)
+    for key in ("successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
+        yield from not_negative(f"spec.{key}", spec.get(key))
+    job_template = (spec.get("jobTemplate") or {}).get("spec") or {}
+    yield from job_spec("spec.jobTemplate.spec", job_template)
+    if job_template.get("manualSelector"):
+        yield not_supported("spec.jobTemplate.spec.manualSelector", True, ("nil", "false"))
+
+
+def job_spec(field: str, spec: Spec) -> FieldErrors:
+    for key in _NUMBERS:
+        yield from not_negative(f"{field}.{key}", spec.get(key))
+    mode = spec.get("completionMode")
+    if mode is not None and mode not in _COMPLETION_MODES:
+        yield not_supported(f"{field}.completionMode", mode, _COMPLETION_MODES)
+    if mode == "Indexed" and spec.get("completions") is None:
+        yield required(f"{field}.completions", "when completion mode is Indexed")
+    yield from label_selector(f"{field}.selector", spec.get("selector"))
+    template = spec.get("template") or {}
+    yield from pod_template(f"{field}.template", template)
+    policy = (template.get("spec") or {}).get("restartPolicy")
+    if policy == "Always" or not policy:
+        yield required(f"{field}.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
+    elif policy not in _RESTART_POLICIES:
+        yield not_supported(f"{field}.template.spec.restartPolicy", policy, _RESTART_POLICIES)
+
+
+def _job_update(spec: Spec, old: Spec) -> FieldErrors:
+    for key in _IMMUTABLE:
+        yield from unchanged(f"spec.{key}", spec.get(key), old.get(key))
+    if spec.get("completionMode") != "Indexed":
+        yield from unchanged("spec.completions", spec.get("completions"), old.get("completions"))
+    elif spec.get("completions") != old.get("completions") and spec.get("completions") != spec.get("parallelism"):
+        detail = "can only be modified in tandem with spec.parallelism"
+        yield invalid_value("spec.completions", spec.get("completions"), detail)
+    if spec.get("template") != old.get("template") and not (old.get("suspend") and _only_placement(spec, old)):
+        yield from unchanged("spec.template", spec.get("template"), old.get("template"))
+
+
+def _only_placement(spec: Spec, old: Spec) -> bool:
+    """A suspended job may still be told where its pods go (KEP-2926)."""
+    return _without_placement(spec.get("template") or {}) == _without_placement(old.get("template") or {})
+
+
+def _without_placement(template: Spec) -> Spec:
+    placement = ("nodeSelector", "tolerations", "affinity", "schedulingGates")
+    pod = {key: value for key, value in (template.get("spec") or {}).items() if key not in placement}
+    return {"spec": pod}
+
+
+def _selects(spec: Spec) -> bool:
+    template_labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
+    try:
+        return selector_matches(spec.get("selector"), template_labels)
+    except (InvalidSelector, KeyError):
+        return True  # the selector itself is refused already
+
+
+def _schedule(field: str, schedule: str) -> FieldErrors:
+    if "TZ=" in schedule:
+        yield invalid_value(field, schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead")
+    elif schedule in _MACROS or schedule.startswith("@every "):
+        return
+    elif len(fields := schedule.split()) != len(_CRON_RANGES):
+        yield invalid_value(field, schedule, f"expected exactly 5 fields, found {len(fields)}: {fields}")
+    else:
+        for position, text in enumerate(fields):
+            if not all(_is_cron_part(part, position) for part in text.lower().split(",")):
+                yield invalid_value(field, schedule, f"failed to parse cron field {position + 1}: {text}")
+
+
+def _is_cron_part(part: str, position: int) -> bool:
+    match = _CRON_PART.fullmatch(part)
+    if match is None or match[4] == "0":
+        return False
+    bounds = [_cron_number(text, position) for text in (match[2], match[3]) if text]
+    low, high = _CRON_RANGES[position]
+    return all(low <= bound <= high for bound in bounds) and bounds == sorted(bounds)
+
+
+def _cron_number(text: str, position: int) -> int:
+    """-1 for what is neither a number nor a name of this field."""
+    named = _CRON_NAMES.get(position, ())
+    if text in named:
+        return named.index(text) + (1 if position == 3 else 0)
+    return int(text) if text.isdigit() else -1

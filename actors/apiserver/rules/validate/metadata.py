@@ -1,0 +1,138 @@
+"""Metadata: names, labels, annotations, owners, finalizers; and what of them never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from actors.apiserver.rules import names
+from actors.apiserver.rules.field import (
+    FieldErrors,
+    forbidden,
+    invalid_value,
+    matches,
+    not_negative,
+    required,
+    too_long,
+    unchanged,
+)
+from actors.apiserver.schema.resources import Resource
+from protocols.objects import Object
+
+ANNOTATIONS_BYTES_MAX = 256 * 1024
+_CRONJOB_NAME_MAX = 52  # its Jobs append 11 characters to it
+_ORPHAN, _FOREGROUND = "orphan", "foregroundDeletion"
+_IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp")
+
+_RBAC = ("roles", "clusterroles", "rolebindings", "clusterrolebindings")
+_NAME_FORMS: dict[str, Callable[[str], Iterator[str]]] = {
+    "namespaces": names.dns_label,
+    "services": names.dns_1035_label,
+    "statefulsets.apps": names.dns_label,
+    **{f"{plural}.rbac.authorization.k8s.io": names.path_segment for plural in _RBAC},
+}
+
+
+def metadata(resource: Resource, obj: Object) -> FieldErrors:
+    """On create: the name's form, the namespace, and everything that may change later too."""
+    meta: dict[str, Any] = obj.get("metadata") or {}
+    name_form = _NAME_FORMS.get(resource.group_resource, names.dns_subdomain)
+    if meta.get("generateName"):
+        masked = _mask_trailing_dash(meta["generateName"])
+        yield from matches("metadata.generateName", meta["generateName"], name_form(masked))
+    if not meta.get("name"):
+        yield required("metadata.name", "name or generateName is required")
+    else:
+        yield from matches("metadata.name", meta["name"], name_form(meta["name"]))
+    if resource.group_resource == "cronjobs.batch" and len(meta.get("name") or "") > _CRONJOB_NAME_MAX:
+        yield invalid_value("metadata.name", meta["name"], f"must be no more than {_CRONJOB_NAME_MAX} characters")
+    yield from _namespace(resource, meta.get("namespace") or "")
+    yield from _changeable(meta)
+    yield from _finalizers(meta.get("finalizers") or ())
+
+
+def metadata_update(obj: Object, old: Object) -> FieldErrors:
+    meta: dict[str, Any] = obj.get("metadata") or {}
+    before: dict[str, Any] = old.get("metadata") or {}
+    if before.get("deletionTimestamp"):
+        yield from _no_new_finalizers(meta.get("finalizers") or (), before.get("finalizers") or ())
+    for field in _IMMUTABLE:
+        yield from unchanged(f"metadata.{field}", meta.get(field), before.get(field))
+    yield from _changeable(meta)
+
+
+def label_map(field: str, values: Mapping[str, str] | None) -> FieldErrors:
+    for key, value in (values or {}).items():
+        yield from matches(field, key, names.label_key(key))
+        yield from matches(field, value, names.label_value(value))
+
+
+def annotation_map(field: str, values: Mapping[str, str] | None) -> FieldErrors:
+    size = 0
+    for key, value in (values or {}).items():
+        yield from matches(field, key, names.label_key(key.lower()))
+        size += len(key.encode()) + len(value.encode())
+    if size > ANNOTATIONS_BYTES_MAX:
+        yield too_long(field, ANNOTATIONS_BYTES_MAX)
+
+
+def _namespace(resource: Resource, namespace: str) -> FieldErrors:
+    if not resource.namespaced:
+        if namespace:
+            yield forbidden("metadata.namespace", "not allowed on this type")
+    elif not namespace:
+        yield required("metadata.namespace")
+    else:
+        yield from matches("metadata.namespace", namespace, names.dns_label(namespace))
+
+
+def _changeable(meta: dict[str, Any]) -> FieldErrors:
+    yield from not_negative("metadata.generation", meta.get("generation"))
+    yield from label_map("metadata.labels", meta.get("labels"))
+    yield from annotation_map("metadata.annotations", meta.get("annotations"))
+    yield from _owners(meta.get("ownerReferences") or ())
+
+
+def _owners(owners: Sequence[Mapping[str, Any]]) -> FieldErrors:
+    controller = ""
+    for index, owner in enumerate(owners):
+        yield from _owner(f"metadata.ownerReferences[{index}]", owner)
+        if not owner.get("controller"):
+            continue
+        this = f"{owner.get('kind')}/{owner.get('name')}"
+        if controller:
+            found = f'Found "true" in references for {controller} and {this}'
+            detail = f"Only one reference can have Controller set to true. {found}"
+            yield invalid_value("metadata.ownerReferences", owners, detail)
+        controller = controller or this
+
+
+def _owner(field: str, owner: Mapping[str, Any]) -> FieldErrors:
+    for key in ("apiVersion", "kind", "name", "uid"):
+        if not owner.get(key):
+            yield required(f"{field}.{key}", "must not be empty")
+    if owner.get("apiVersion", "").count("/") > 1:
+        yield invalid_value(f"{field}.apiVersion", owner["apiVersion"], "must be <group>/<version> or <version>")
+    if (owner.get("apiVersion"), owner.get("kind")) == ("v1", "Event"):
+        yield invalid_value(field, owner, "/v1, Kind=Event is disallowed from being an owner")
+
+
+def _finalizers(finalizers: Sequence[str]) -> FieldErrors:
+    for finalizer in finalizers:
+        yield from matches("metadata.finalizers", finalizer, names.label_key(finalizer))
+    if _ORPHAN in finalizers and _FOREGROUND in finalizers:
+        detail = f"finalizer {_ORPHAN} and {_FOREGROUND} cannot be both set"
+        yield invalid_value("metadata.finalizers", list(finalizers), detail)
+
+
+def _no_new_finalizers(new: Sequence[str], old: Sequence[str]) -> FieldErrors:
+    added = sorted(set(new) - set(old))
+    if added:
+        shown = ", ".join(f'"{finalizer}"' for finalizer in added)
+        detail = "no new finalizers can be added if the object is being deleted, found new finalizers"
+        yield forbidden("metadata.finalizers", f"{detail} []string{{{shown}}}")
+
+
+def _mask_trailing_dash(name: str) -> str:
+    """A generated suffix follows, so a dash at the end is fine."""
+    return f"{name[:-2]}a" if len(name) > 1 and name.endswith("-") else name

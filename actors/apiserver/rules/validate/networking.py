@@ -1,0 +1,133 @@
+"""Ingresses, their classes, and network policies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.apiserver.rules import names
+from actors.apiserver.rules.field import (
+    FieldErrors,
+    forbidden,
+    invalid_value,
+    matches,
+    not_supported,
+    one_of,
+    required,
+    unchanged,
+)
+from actors.apiserver.rules.validate.scheduling import label_selector
+from protocols.objects import Object
+
+Spec = dict[str, Any]
+
+_PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
+_POLICY_TYPES = ("Egress", "Ingress")
+_PROTOCOLS = ("SCTP", "TCP", "UDP")
+
+
+def ingress(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    rules = spec.get("rules") or ()
+    if not rules and spec.get("defaultBackend") is None:
+        yield invalid_value("spec", rules, "either `defaultBackend` or `rules` must be specified")
+    if spec.get("defaultBackend") is not None:
+        yield from _backend("spec.defaultBackend", spec["defaultBackend"])
+    for index, rule in enumerate(rules):
+        where, host = f"spec.rules[{index}]", rule.get("host") or ""
+        if host:
+            yield from matches(f"{where}.host", host, names.dns_subdomain(host.removeprefix("*.")))
+        if rule.get("http") is not None:
+            yield from _paths(f"{where}.http.paths", rule["http"].get("paths") or ())
+    if spec.get("ingressClassName"):
+        name = spec["ingressClassName"]
+        yield from matches("spec.ingressClassName", name, names.dns_subdomain(name))
+
+
+def ingress_class(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    if not spec.get("controller"):
+        yield required("spec.controller")
+    elif "/" not in spec["controller"]:
+        detail = 'must be a domain-prefixed path (such as "acme.io/foo")'
+        yield invalid_value("spec.controller", spec["controller"], detail)
+    if old is not None:
+        yield from unchanged("spec.controller", spec.get("controller"), (old.get("spec") or {}).get("controller"))
+
+
+def network_policy(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    yield from label_selector("spec.podSelector", spec.get("podSelector"))
+    for direction, peers in (("ingress", "from"), ("egress", "to")):
+        for index, rule in enumerate(spec.get(direction) or ()):
+            where = f"spec.{direction}[{index}]"
+            for port_index, port in enumerate(rule.get("ports") or ()):
+                yield from _policy_port(f"{where}.ports[{port_index}]", port)
+            for peer_index, peer in enumerate(rule.get(peers) or ()):
+                yield from _peer(f"{where}.{peers}[{peer_index}]", peer)
+    for index, kind in enumerate(spec.get("policyTypes") or ()):
+        if kind not in _POLICY_TYPES:
+            yield not_supported(f"spec.policyTypes[{index}]", kind, _POLICY_TYPES)
+
+
+def _paths(field: str, paths: Any) -> FieldErrors:
+    if not paths:
+        yield required(field)
+    for index, path in enumerate(paths):
+        where, kind, text = f"{field}[{index}]", path.get("pathType"), path.get("path") or ""
+        yield from one_of(f"{where}.pathType", kind, _PATH_TYPES)
+        if kind in ("Exact", "Prefix") and not text.startswith("/"):
+            yield invalid_value(f"{where}.path", text, "must be an absolute path")
+        yield from _backend(f"{where}.backend", path.get("backend") or {})
+
+
+def _backend(field: str, backend: Spec) -> FieldErrors:
+    service, resource = backend.get("service"), backend.get("resource")
+    if service is not None and resource is not None:
+        yield invalid_value(field, "", "cannot set both resource and service backends")
+    elif service is None and resource is None:
+        yield required(field, "resource or service backend is required")
+    elif service is not None:
+        yield from _service_backend(f"{field}.service", service)
+
+
+def _service_backend(field: str, service: Spec) -> FieldErrors:
+    name, port = service.get("name") or "", service.get("port") or {}
+    if not name:
+        yield required(f"{field}.name")
+    else:
+        yield from matches(f"{field}.name", name, names.dns_1035_label(name))
+    if port.get("name") and port.get("number"):
+        yield invalid_value(field, "", "cannot set both port name & port number")
+    elif port.get("name"):
+        yield from matches(f"{field}.port.name", port["name"], names.port_name(port["name"]))
+    elif port.get("number"):
+        yield from matches(f"{field}.port.number", port["number"], names.port_number(port["number"]))
+    else:
+        yield required(field, "port name or number is required")
+
+
+def _policy_port(field: str, port: Spec) -> FieldErrors:
+    if port.get("protocol") and port["protocol"] not in _PROTOCOLS:
+        yield not_supported(f"{field}.protocol", port["protocol"], _PROTOCOLS)
+    number, last = port.get("port"), port.get("endPort")
+    if number is not None:
+        yield from matches(f"{field}.port", number, names.port_number_or_name(number))
+    if last is not None and not isinstance(number, int):
+        yield invalid_value(f"{field}.endPort", last, "may not be specified when `port` is unspecified or a name")
+    elif last is not None and isinstance(number, int) and last < number:
+        yield invalid_value(f"{field}.endPort", last, "must be greater than or equal to `port`")
+
+
+def _peer(field: str, peer: Spec) -> FieldErrors:
+    selectors = [key for key in ("podSelector", "namespaceSelector") if peer.get(key) is not None]
+    block = peer.get("ipBlock")
+    for key in selectors:
+        yield from label_selector(f"{field}.{key}", peer[key])
+    if block is not None and selectors:
+        detail = "may not specify both ipBlock and another peer"
+        yield forbidden(field, detail)
+    elif block is not None:
+        address = block.get("cidr") or ""
+        yield from matches(f"{field}.ipBlock.cidr", address, names.cidr(address))
+    elif not selectors:
+        yield required(field, "must specify a peer")

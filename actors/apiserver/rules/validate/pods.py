@@ -1,0 +1,128 @@
+"""Pods, and the pod spec that every workload's template shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.apiserver.rules import names
+from actors.apiserver.rules.field import (
+    FieldErrors,
+    duplicate,
+    forbidden,
+    invalid_value,
+    matches,
+    one_of,
+    required,
+)
+from actors.apiserver.rules.validate import scheduling
+from actors.apiserver.rules.validate.containers import containers, ephemeral_containers, init_containers
+from actors.apiserver.rules.validate.metadata import annotation_map, label_map
+from actors.apiserver.rules.validate.pod_update import pod_update
+from actors.apiserver.rules.validate.volumes import volumes
+from protocols.objects import Object
+
+_RESTART_POLICIES = ("Always", "OnFailure", "Never")
+_DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+_PREEMPTION_POLICIES = ("PreemptLowerPriority", "Never")
+_INT32_MAX = 2**31 - 1
+_NAMESERVERS_MAX = 3
+
+
+def pod(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    yield from pod_spec("spec", spec, is_pod=True)
+    if old is not None:
+        yield from pod_update(spec, old.get("spec") or {})
+
+
+def pod_template(field: str, template: dict[str, Any]) -> FieldErrors:
+    meta = template.get("metadata") or {}
+    yield from label_map(f"{field}.labels", meta.get("labels"))
+    yield from annotation_map(f"{field}.annotations", meta.get("annotations"))
+    yield from pod_spec(f"{field}.spec", template.get("spec") or {}, is_pod=False)
+    if (template.get("spec") or {}).get("ephemeralContainers"):
+        yield forbidden(f"{field}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
+
+
+def pod_spec(field: str, spec: dict[str, Any], *, is_pod: bool) -> FieldErrors:
+    volume_names: set[str] = set()
+    yield from volumes(f"{field}.volumes", spec.get("volumes") or (), volume_names)
+    yield from containers(f"{field}.containers", spec, volume_names, is_pod=is_pod)
+    yield from init_containers(f"{field}.initContainers", spec, volume_names)
+    yield from ephemeral_containers(f"{field}.ephemeralContainers", spec, volume_names)
+    yield from _host_network(field, spec, is_pod=is_pod)
+    yield from one_of(f"{field}.restartPolicy", spec.get("restartPolicy"), _RESTART_POLICIES)
+    yield from one_of(f"{field}.dnsPolicy", spec.get("dnsPolicy"), _DNS_POLICIES)
+    yield from label_map(f"{field}.nodeSelector", spec.get("nodeSelector"))
+    yield from scheduling.affinity(f"{field}.affinity", spec.get("affinity") or {})
+    yield from scheduling.tolerations(f"{field}.tolerations", spec.get("tolerations") or ())
+    yield from scheduling.spread_constraints(
+        f"{field}.topologySpreadConstraints", spec.get("topologySpreadConstraints") or ()
+    )
+    yield from _dns(f"{field}.dnsConfig", spec)
+    yield from _gates(field, spec)
+    yield from _names(field, spec)
+    yield from _durations(field, spec)
+    if spec.get("preemptionPolicy") is not None:
+        yield from one_of(f"{field}.preemptionPolicy", spec["preemptionPolicy"], _PREEMPTION_POLICIES)
+
+
+def _host_network(field: str, spec: dict[str, Any], *, is_pod: bool) -> FieldErrors:
+    if not spec.get("hostNetwork"):
+        return
+    for index, container in enumerate(spec.get("containers") or ()):
+        for port_index, port in enumerate(container.get("ports") or ()):
+            host_port = port.get("hostPort") or 0
+            if (is_pod or host_port) and host_port != port.get("containerPort"):
+                where = f"{field}.containers[{index}].ports[{port_index}].hostPort"
+                yield invalid_value(where, host_port, "must match `containerPort` when `hostNetwork` is true")
+
+
+def _dns(field: str, spec: dict[str, Any]) -> FieldErrors:
+    config: dict[str, Any] | None = spec.get("dnsConfig")
+    nameservers = (config or {}).get("nameservers") or []
+    if spec.get("dnsPolicy") == "None" and config is None:
+        yield required(field, "must provide `dnsConfig` when `dnsPolicy` is None")
+    elif spec.get("dnsPolicy") == "None" and not nameservers:
+        yield required(f"{field}.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None")
+    if len(nameservers) > _NAMESERVERS_MAX:
+        detail = f"must not have more than {_NAMESERVERS_MAX} nameservers"
+        yield invalid_value(f"{field}.nameservers", nameservers, detail)
+    for index, nameserver in enumerate(nameservers):
+        yield from matches(f"{field}.nameservers[{index}]", nameserver, names.ip_address(nameserver))
+
+
+def _gates(field: str, spec: dict[str, Any]) -> FieldErrors:
+    for index, gate in enumerate(spec.get("readinessGates") or ()):
+        condition = gate.get("conditionType") or ""
+        yield from matches(f"{field}.readinessGates[{index}].conditionType", condition, names.label_key(condition))
+    seen: set[str] = set()
+    for index, gate in enumerate(spec.get("schedulingGates") or ()):
+        name = gate.get("name") or ""
+        yield from matches(f"{field}.schedulingGates[{index}]", name, names.label_key(name))
+        if name in seen:
+            yield duplicate(f"{field}.schedulingGates[{index}]", name)
+        seen.add(name)
+
+
+def _names(field: str, spec: dict[str, Any]) -> FieldErrors:
+    for key in ("serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"):
+        if spec.get(key):
+            yield from matches(f"{field}.{key}", spec[key], names.dns_subdomain(spec[key]))
+    for key in ("hostname", "subdomain"):
+        if spec.get(key):
+            yield from matches(f"{field}.{key}", spec[key], names.dns_label(spec[key]))
+    for index, alias in enumerate(spec.get("hostAliases") or ()):
+        address = alias.get("ip") or ""
+        yield from matches(f"{field}.hostAliases[{index}].ip", address, names.ip_address(address))
+        for host_index, host in enumerate(alias.get("hostnames") or ()):
+            where = f"{field}.hostAliases[{index}].hostnames[{host_index}]"
+            yield from matches(where, host, names.dns_subdomain(host))
+
+
+def _durations(field: str, spec: dict[str, Any]) -> FieldErrors:
+    if spec.get("terminationGracePeriodSeconds") is None:
+        yield required(f"{field}.terminationGracePeriodSeconds")
+    deadline = spec.get("activeDeadlineSeconds")
+    if deadline is not None and not 1 <= deadline <= _INT32_MAX:
+        yield invalid_value(f"{field}.activeDeadlineSeconds", deadline, names.in_range(1, _INT32_MAX))

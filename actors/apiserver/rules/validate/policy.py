@@ -1,0 +1,95 @@
+"""Budgets, quotas and autoscaling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from actors.apiserver.rules import names
+from actors.apiserver.rules.field import (
+    FieldErrors,
+    invalid_value,
+    matches,
+    not_negative,
+    not_supported,
+    required,
+)
+from actors.apiserver.rules.validate.resources import quantity
+from actors.apiserver.rules.validate.scheduling import label_selector
+from actors.apiserver.rules.validate.workloads import at_most_all, int_or_percent
+from protocols.objects import Object
+
+_EVICTION_POLICIES = ("AlwaysAllow", "IfHealthyBudget")
+_METRICS = {
+    "ContainerResource": "containerResource",
+    "External": "external",
+    "Object": "object",
+    "Pods": "pods",
+    "Resource": "resource",
+}
+_SCALED_BY_ITSELF = ("Resource", "ContainerResource")
+
+
+def pod_disruption_budget(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
+        yield invalid_value("spec", spec, "minAvailable and maxUnavailable cannot be both set")
+    for key in ("minAvailable", "maxUnavailable"):
+        if spec.get(key) is not None:
+            yield from int_or_percent(f"spec.{key}", spec[key])
+            yield from at_most_all(f"spec.{key}", spec[key])
+    yield from label_selector("spec.selector", spec.get("selector"))
+    policy = spec.get("unhealthyPodEvictionPolicy")
+    if policy is not None and policy not in _EVICTION_POLICIES:
+        yield not_supported("spec.unhealthyPodEvictionPolicy", policy, _EVICTION_POLICIES)
+
+
+def horizontal_pod_autoscaler(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    least, most = spec.get("minReplicas"), spec.get("maxReplicas") or 0
+    if least is not None and least < 1:
+        yield invalid_value("spec.minReplicas", least, "must be greater than or equal to 1")
+    if most < 1:
+        yield invalid_value("spec.maxReplicas", most, "must be greater than 0")
+    if least is not None and most < least:
+        yield invalid_value("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")
+    target = spec.get("scaleTargetRef") or {}
+    for key in ("kind", "name"):
+        value = target.get(key) or ""
+        if not value:
+            yield required(f"spec.scaleTargetRef.{key}")
+        else:
+            yield from matches(f"spec.scaleTargetRef.{key}", value, names.path_segment(value))
+    yield from _metrics("spec.metrics", spec.get("metrics") or ())
+
+
+def resource_quota(obj: Object, old: Object | None) -> FieldErrors:
+    for name, value in ((obj.get("spec") or {}).get("hard") or {}).items():
+        yield from matches(f"spec.hard[{name}]", name, names.label_key(name))
+        yield from quantity(f"spec.hard[{name}]", value)
+
+
+def _metrics(field: str, metrics: Sequence[dict[str, Any]]) -> FieldErrors:
+    for index, metric in enumerate(metrics):
+        where, kind = f"{field}[{index}]", metric.get("type") or ""
+        if not kind:
+            yield required(f"{where}.type", "must specify a metric source type")
+        elif kind not in _METRICS:
+            yield not_supported(f"{where}.type", kind, sorted(_METRICS))
+        else:
+            yield from _metric(f"{where}.{_METRICS[kind]}", kind, metric.get(_METRICS[kind]))
+
+
+def _metric(field: str, kind: str, source: dict[str, Any] | None) -> FieldErrors:
+    if source is None:
+        yield required(field, "must populate information for the given metric source")
+        return
+    if kind in _SCALED_BY_ITSELF and not source.get("name"):
+        yield required(f"{field}.name", "must specify a resource name")
+    target = source.get("target") or {}
+    if not target.get("type"):
+        yield required(f"{field}.target.type", "must specify a metric target type")
+    yield from not_negative(f"{field}.target.averageUtilization", target.get("averageUtilization"))
+    for key in ("value", "averageValue"):
+        if target.get(key) is not None:
+            yield from quantity(f"{field}.target.{key}", target[key], positive=True)

@@ -1,0 +1,66 @@
+"""Quantities of resources: their names, their values, and requests that fit into limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from actors.apiserver.rules import names
+from actors.apiserver.rules.field import NOT_NEGATIVE, FieldErrors, invalid_value, matches, required
+from protocols.rules.quantity import NANOS, InvalidQuantity, parse_quantity
+
+# Without a domain only these are resources of containers; everything else is an extended resource: `example.com/gpu`.
+_STANDARD = ("cpu", "memory", "ephemeral-storage")
+_HUGEPAGES = "hugepages-"
+
+
+def resource_requirements(field: str, resources: Mapping[str, Any]) -> FieldErrors:
+    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+    for name, value in limits.items():
+        yield from _resource_name(f"{field}.limits[{name}]", name)
+        yield from quantity(f"{field}.limits[{name}]", value, whole=_is_whole(name))
+    for name, value in requests.items():
+        yield from _resource_name(f"{field}.requests[{name}]", name)
+        yield from quantity(f"{field}.requests[{name}]", value, whole=_is_whole(name))
+        if name in limits:
+            yield from _fits(f"{field}.requests", name, value, limits[name])
+        elif _is_whole(name):
+            yield required(f"{field}.limits", "Limit must be set for non overcommitable resources")
+
+
+def quantity(field: str, value: Any, *, whole: bool = False, positive: bool = False) -> FieldErrors:
+    """A quantity that is not negative (`positive`: and not zero; `whole`: and an integer)."""
+    try:
+        nanos = parse_quantity(value)
+    except InvalidQuantity as error:
+        yield invalid_value(field, value, str(error))
+        return
+    if nanos < 0:
+        yield invalid_value(field, value, NOT_NEGATIVE)
+    elif positive and nanos == 0:
+        yield invalid_value(field, value, "must be greater than zero")
+    elif whole and nanos % NANOS:
+        yield invalid_value(field, value, "must be an integer")
+
+
+def _fits(field: str, name: str, request: Any, limit: Any) -> FieldErrors:
+    try:
+        asked, allowed = parse_quantity(request), parse_quantity(limit)
+    except InvalidQuantity:
+        return  # said already
+    if _is_whole(name) and asked != allowed:
+        yield invalid_value(field, request, f"must be equal to {name} limit of {limit}")
+    elif asked > allowed:
+        yield invalid_value(field, request, f"must be less than or equal to {name} limit of {limit}")
+
+
+def _resource_name(field: str, name: str) -> FieldErrors:
+    problems = list(names.label_key(name))
+    yield from matches(field, name, problems)
+    if not problems and "/" not in name and name not in _STANDARD and not name.startswith(_HUGEPAGES):
+        yield invalid_value(field, name, "must be a standard resource for containers")
+
+
+def _is_whole(name: str) -> bool:
+    """Devices come whole, and cannot be overcommitted."""
+    return "/" in name or name.startswith(_HUGEPAGES)

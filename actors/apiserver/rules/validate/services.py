@@ -1,0 +1,253 @@
+"""Services, and where their endpoints are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from actors.apiserver.rules import names
+from actors.apiserver.rules.field import (
+    FieldErrors,
+    duplicate,
+    forbidden,
+    invalid_value,
+    matches,
+    not_supported,
+    one_of,
+    required,
+    unchanged,
+)
+from actors.apiserver.rules.validate.metadata import label_map
+from protocols.objects import Object
+
+Spec = dict[str, Any]
+
+_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+_EXTERNAL = ("NodePort", "LoadBalancer")
+_PROTOCOLS = ("SCTP", "TCP", "UDP")
+_AFFINITIES = ("ClientIP", "None")
+_TRAFFIC_POLICIES = ("Cluster", "Local")
+_FAMILIES = ("IPv4", "IPv6")
+_FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
+_DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
+_ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
+_AFFINITY_SECONDS_MAX = 86400
+_ENDPOINTS_MAX, _ENDPOINT_ADDRESSES_MAX, _ENDPOINT_PORTS_MAX = 1000, 100, 20000
+
+
+def service(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    yield from one_of("spec.type", spec.get("type"), _TYPES)
+    yield from _ports(spec)
+    yield from _of_its_type(spec)
+    yield from label_map("spec.selector", spec.get("selector"))
+    yield from _session_affinity(spec)
+    yield from _cluster_ips(spec)
+    yield from _traffic(spec)
+    for index, address in enumerate(spec.get("externalIPs") or ()):
+        yield from matches(f"spec.externalIPs[{index}]", address, names.ip_address(address))
+    for index, source in enumerate(spec.get("loadBalancerSourceRanges") or ()):
+        yield from matches(f"spec.LoadBalancerSourceRanges[{index}]", source, names.cidr(source.strip()))
+    if old is not None:
+        yield from _service_update(spec, old.get("spec") or {})
+
+
+def endpoints(obj: Object, old: Object | None) -> FieldErrors:
+    for index, subset in enumerate(obj.get("subsets") or ()):
+        where = f"subsets[{index}]"
+        for key in ("addresses", "notReadyAddresses"):
+            for address_index, address in enumerate(subset.get(key) or ()):
+                ip = address.get("ip") or ""
+                yield from matches(f"{where}.{key}[{address_index}].ip", ip, names.ip_address(ip))
+        if not subset.get("addresses") and not subset.get("notReadyAddresses"):
+            yield required(where, "must specify `addresses` or `notReadyAddresses`")
+        several = len(subset.get("ports") or ()) > 1
+        for port_index, port in enumerate(subset.get("ports") or ()):
+            yield from _endpoint_port(f"{where}.ports[{port_index}]", port, named=several)
+
+
+def endpoint_slice(obj: Object, old: Object | None) -> FieldErrors:
+    kind = obj.get("addressType")
+    yield from one_of("addressType", kind, _ADDRESS_TYPES)
+    if old is not None:
+        yield from unchanged("addressType", kind, old.get("addressType"))
+    listed = obj.get("endpoints") or ()
+    if len(listed) > _ENDPOINTS_MAX:
+        yield invalid_value("endpoints", len(listed), f"must have at most {_ENDPOINTS_MAX} items")
+    for index, endpoint in enumerate(listed):
+        yield from _endpoint(f"endpoints[{index}]", endpoint, kind)
+    ports = obj.get("ports") or ()
+    seen: set[str] = set()
+    if len(ports) > _ENDPOINT_PORTS_MAX:
+        yield invalid_value("ports", len(ports), f"must have at most {_ENDPOINT_PORTS_MAX} items")
+    for index, port in enumerate(ports):
+        name = port.get("name") or ""
+        if name in seen:
+            yield duplicate(f"ports[{index}].name", name)
+        seen.add(name)
+        if name:
+            yield from matches(f"ports[{index}].name", name, names.dns_label(name))
+        yield from one_of(f"ports[{index}].protocol", port.get("protocol"), _PROTOCOLS)
+
+
+def _ports(spec: Spec) -> FieldErrors:
+    ports: Sequence[Spec] = spec.get("ports") or ()
+    if not ports and not is_headless(spec) and spec.get("type") != "ExternalName":
+        yield required("spec.ports")
+    seen: dict[str, set[Any]] = {"name": set(), "nodePort": set(), "port": set()}
+    for index, port in enumerate(ports):
+        where = f"spec.ports[{index}]"
+        yield from _port(where, port, named=len(ports) > 1)
+        name, protocol = port.get("name"), port.get("protocol")
+        if name and _seen(seen["name"], name):
+            yield duplicate(f"{where}.name", name)
+        if port.get("nodePort") and _seen(seen["nodePort"], (protocol, port["nodePort"])):
+            yield duplicate(f"{where}.nodePort", port["nodePort"])
+        if _seen(seen["port"], (protocol, port.get("port"))):
+            yield duplicate(where, {"protocol": protocol, "port": port.get("port")})
+
+
+def _port(field: str, port: Spec, *, named: bool) -> FieldErrors:
+    name = port.get("name")
+    if name:
+        yield from matches(f"{field}.name", name, names.dns_label(name))
+    elif named:
+        yield required(f"{field}.name")
+    yield from matches(f"{field}.port", port.get("port", 0), names.port_number(port.get("port", 0)))
+    yield from one_of(f"{field}.protocol", port.get("protocol"), _PROTOCOLS)
+    target = port.get("targetPort", 0)
+    yield from matches(f"{field}.targetPort", target, names.port_number_or_name(target))
+    if port.get("nodePort"):
+        yield from matches(f"{field}.nodePort", port["nodePort"], names.port_number(port["nodePort"]))
+    if port.get("appProtocol"):
+        yield from matches(f"{field}.appProtocol", port["appProtocol"], names.label_key(port["appProtocol"]))
+
+
+def _of_its_type(spec: Spec) -> FieldErrors:
+    kind = spec.get("type")
+    if kind in _EXTERNAL and is_headless(spec):
+        yield invalid_value("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} services")
+    if kind == "ExternalName":
+        yield from _external_name(spec)
+    if kind == "ClusterIP":
+        for index, port in enumerate(spec.get("ports") or ()):
+            if port.get("nodePort"):
+                yield forbidden(f"spec.ports[{index}].nodePort", "may not be used when `type` is 'ClusterIP'")
+    if kind != "LoadBalancer":
+        for key in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
+            if spec.get(key) is not None:
+                yield forbidden(f"spec.{key}", "may only be used when `type` is 'LoadBalancer'")
+        if spec.get("loadBalancerSourceRanges"):
+            yield forbidden("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'")
+
+
+def _external_name(spec: Spec) -> FieldErrors:
+    for key in ("clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+        if spec.get(key):
+            yield forbidden(f"spec.{key}", "may not be set for ExternalName services")
+    name = (spec.get("externalName") or "").removesuffix(".")
+    if not name:
+        yield required("spec.externalName")
+    else:
+        yield from matches("spec.externalName", name, names.dns_subdomain(name))
+
+
+def _session_affinity(spec: Spec) -> FieldErrors:
+    kind, config = spec.get("sessionAffinity"), spec.get("sessionAffinityConfig")
+    yield from one_of("spec.sessionAffinity", kind, _AFFINITIES)
+    if kind == "None" and config is not None:
+        yield forbidden("spec.sessionAffinityConfig", "must not be set when session affinity is None")
+    if kind == "ClientIP":
+        seconds = ((config or {}).get("clientIP") or {}).get("timeoutSeconds")
+        if seconds is None:
+            yield required("spec.sessionAffinityConfig", "when session affinity type is ClientIP")
+        elif not 0 < seconds <= _AFFINITY_SECONDS_MAX:
+            detail = f"must be greater than 0 and less than {_AFFINITY_SECONDS_MAX}"
+            yield invalid_value("spec.sessionAffinityConfig.clientIP.timeoutSeconds", seconds, detail)
+
+
+def _cluster_ips(spec: Spec) -> FieldErrors:
+    addresses: list[str] = spec.get("clusterIPs") or []
+    first = spec.get("clusterIP") or ""
+    if first and not addresses:
+        yield required("spec.clusterIPs")
+    elif addresses and not first:
+        yield invalid_value("spec.clusterIPs", addresses, "must be empty when `clusterIP` is not specified")
+    elif addresses and addresses[0] != first:
+        yield invalid_value("spec.clusterIPs", addresses, "first value must match `clusterIP`")
+    for index, address in enumerate(addresses):
+        if address == "None":
+            if len(addresses) > 1:
+                yield invalid_value(f"spec.clusterIPs[{index}]", address, "only one address may be 'None'")
+        else:
+            yield from matches(f"spec.clusterIPs[{index}]", address, names.ip_address(address))
+    for index, family in enumerate(spec.get("ipFamilies") or ()):
+        if family not in _FAMILIES:
+            yield not_supported(f"spec.ipFamilies[{index}]", family, _FAMILIES)
+    policy = spec.get("ipFamilyPolicy")
+    if policy is not None and policy not in _FAMILY_POLICIES:
+        yield not_supported("spec.ipFamilyPolicy", policy, _FAMILY_POLICIES)
+
+
+def _traffic(spec: Spec) -> FieldErrors:
+    external = spec.get("externalTrafficPolicy")
+    reachable = spec.get("type") in _EXTERNAL or (spec.get("type") == "ClusterIP" and spec.get("externalIPs"))
+    if reachable:
+        yield from one_of("spec.externalTrafficPolicy", external, _TRAFFIC_POLICIES)
+    elif external:
+        detail = "may only be set for externally-accessible services"
+        yield invalid_value("spec.externalTrafficPolicy", external, detail)
+    internal = spec.get("internalTrafficPolicy")
+    if internal is not None and internal not in _TRAFFIC_POLICIES:
+        yield not_supported("spec.internalTrafficPolicy", internal, _TRAFFIC_POLICIES)
+    distribution = spec.get("trafficDistribution")
+    if distribution is not None and distribution not in _DISTRIBUTIONS:
+        yield not_supported("spec.trafficDistribution", distribution, _DISTRIBUTIONS)
+
+
+def _service_update(spec: Spec, old: Spec) -> FieldErrors:
+    """A cluster IP, once there, stays; only a service that was or becomes an ExternalName is without."""
+    if "ExternalName" in (spec.get("type"), old.get("type")):
+        return
+    before = old.get("clusterIPs") or []
+    if before:
+        addresses = spec.get("clusterIPs") or []
+        if not addresses or addresses[0] != before[0]:
+            detail = "may not change once set"
+            yield invalid_value("spec.clusterIPs[0]", addresses, detail)
+    families = old.get("ipFamilies") or []
+    if families and spec.get("ipFamilies") and spec["ipFamilies"][0] != families[0]:
+        yield invalid_value("spec.ipFamilies[0]", spec["ipFamilies"], "may not change once set")
+    if spec.get("type") == old.get("type") == "LoadBalancer":
+        if spec.get("loadBalancerClass") != old.get("loadBalancerClass"):
+            yield invalid_value("spec.loadBalancerClass", spec.get("loadBalancerClass"), "may not change once set")
+
+
+def is_headless(spec: Spec) -> bool:
+    return spec.get("clusterIP") == "None" or (spec.get("clusterIPs") or [""])[0] == "None"
+
+
+def _endpoint(field: str, endpoint: Spec, kind: str | None) -> FieldErrors:
+    addresses = endpoint.get("addresses") or ()
+    if not addresses:
+        yield required(f"{field}.addresses", "must contain at least 1 address")
+    elif len(addresses) > _ENDPOINT_ADDRESSES_MAX:
+        detail = f"must have at most {_ENDPOINT_ADDRESSES_MAX} items"
+        yield invalid_value(f"{field}.addresses", len(addresses), detail)
+    form = names.dns_subdomain if kind == "FQDN" else names.ip_address
+    for index, address in enumerate(addresses):
+        yield from matches(f"{field}.addresses[{index}]", address, form(address))
+
+
+def _endpoint_port(field: str, port: Spec, *, named: bool) -> FieldErrors:
+    if named and not port.get("name"):
+        yield required(f"{field}.name")
+    yield from matches(f"{field}.port", port.get("port", 0), names.port_number(port.get("port", 0)))
+    yield from one_of(f"{field}.protocol", port.get("protocol"), _PROTOCOLS)
+
+
+def _seen(values: set[Any], value: Any) -> bool:
+    """Was it there already? It is from now on."""
+    known = value in values
+    values.add(value)
+    return known

@@ -1,0 +1,144 @@
+"""Persistent volumes, the claims for them, and the classes they come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.apiserver.rules import names
+from actors.apiserver.rules.field import (
+    FieldErrors,
+    forbidden,
+    matches,
+    not_supported,
+    one_of,
+    required,
+    unchanged,
+)
+from actors.apiserver.rules.validate.resources import quantity
+from actors.apiserver.rules.validate.scheduling import label_selector, node_selector
+from protocols.objects import Object
+from protocols.rules.quantity import InvalidQuantity, parse_quantity
+
+Spec = dict[str, Any]
+
+_ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+_RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
+_VOLUME_MODES = ("Block", "Filesystem")
+_BINDING_MODES = ("Immediate", "WaitForFirstConsumer")
+# What a PersistentVolumeSpec holds beside its one source.
+_NOT_SOURCES = frozenset(
+    {
+        "capacity",
+        "accessModes",
+        "claimRef",
+        "persistentVolumeReclaimPolicy",
+        "storageClassName",
+        "mountOptions",
+        "volumeMode",
+        "nodeAffinity",
+        "volumeAttributesClassName",
+    }
+)
+_CHANGEABLE_CLAIM = ("resources", "volumeAttributesClassName", "volumeName", "storageClassName")
+
+
+def persistent_volume(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    yield from _access_modes(spec)
+    capacity = spec.get("capacity") or {}
+    if not capacity:
+        yield required("spec.capacity")
+    elif set(capacity) != {"storage"}:
+        yield not_supported("spec.capacity", list(capacity), ("storage",))
+    for name, value in capacity.items():
+        yield from quantity(f"spec.capacity[{name}]", value, positive=True)
+    policy = spec.get("persistentVolumeReclaimPolicy")
+    if policy and policy not in _RECLAIM_POLICIES:
+        yield not_supported("spec.persistentVolumeReclaimPolicy", policy, _RECLAIM_POLICIES)
+    yield from _volume_mode(spec)
+    if (spec.get("nodeAffinity") or {}).get("required") is not None:
+        yield from node_selector("spec.nodeAffinity.required", spec["nodeAffinity"]["required"])
+    yield from _volume_source(spec, None if old is None else old.get("spec") or {})
+
+
+def persistent_volume_claim(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    yield from label_selector("spec.selector", spec.get("selector"))
+    yield from _access_modes(spec)
+    requests = (spec.get("resources") or {}).get("requests") or {}
+    if "storage" not in requests:
+        yield required("spec.resources[storage]")
+    else:
+        yield from quantity("spec.resources[storage]", requests["storage"], positive=True)
+    yield from _volume_mode(spec)
+    if spec.get("storageClassName"):
+        name = spec["storageClassName"]
+        yield from matches("spec.storageClassName", name, names.dns_subdomain(name))
+    if old is not None:
+        yield from _claim_update(spec, old)
+
+
+def storage_class(obj: Object, old: Object | None) -> FieldErrors:
+    if not obj.get("provisioner"):
+        yield required("provisioner")
+    policy = obj.get("reclaimPolicy")
+    if policy and policy not in ("Delete", "Retain"):
+        yield not_supported("reclaimPolicy", policy, ("Delete", "Retain"))
+    yield from one_of("volumeBindingMode", obj.get("volumeBindingMode"), _BINDING_MODES)
+    if old is not None:
+        for key in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"):
+            if obj.get(key) != old.get(key):
+                yield forbidden(key, f"updates to {key} are forbidden.")
+
+
+def _access_modes(spec: Spec) -> FieldErrors:
+    modes = spec.get("accessModes") or ()
+    if not modes:
+        yield required("spec.accessModes", "at least 1 access mode is required")
+    for mode in modes:
+        if mode not in _ACCESS_MODES:
+            yield not_supported("spec.accessModes", mode, _ACCESS_MODES)
+    if "ReadWriteOncePod" in modes and len(modes) > 1:
+        yield forbidden("spec.accessModes", "may not use ReadWriteOncePod with other access modes")
+
+
+def _volume_mode(spec: Spec) -> FieldErrors:
+    mode = spec.get("volumeMode")
+    if mode is not None and mode not in _VOLUME_MODES:
+        yield not_supported("spec.volumeMode", mode, _VOLUME_MODES)
+
+
+def _volume_source(spec: Spec, old: Spec | None) -> FieldErrors:
+    sources = [key for key in spec if key not in _NOT_SOURCES and spec[key] is not None]
+    if not sources:
+        yield required("spec", "must specify a volume type")
+    for key in sources[1:]:
+        yield forbidden(f"spec.{key}", "may not specify more than 1 volume type")
+    if old is None:
+        return
+    if any(spec.get(key) != old.get(key) for key in {*spec, *old} - _NOT_SOURCES):
+        yield forbidden("spec.persistentvolumesource", "spec.persistentvolumesource is immutable after creation")
+    yield from unchanged("spec.volumeMode", spec.get("volumeMode"), old.get("volumeMode"))
+
+
+def _claim_update(spec: Spec, old: Object) -> FieldErrors:
+    before, status = old.get("spec") or {}, old.get("status") or {}
+    frozen = {*spec, *before} - set(_CHANGEABLE_CLAIM)
+    changed = any(spec.get(key) != before.get(key) for key in frozen)
+    changed |= any(before.get(key) and spec.get(key) != before[key] for key in ("volumeName", "storageClassName"))
+    sizes = [((each.get("resources") or {}).get("requests") or {}).get("storage") for each in (spec, before)]
+    changed |= sizes[0] != sizes[1] and status.get("phase") != "Bound"
+    if changed:
+        detail = (
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
+        )
+        yield forbidden("spec", detail)
+    if _shrinks(*sizes) and _shrinks(sizes[0], (status.get("capacity") or {}).get("storage")):
+        yield forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
+
+
+def _shrinks(new: Any, old: Any) -> bool:
+    try:
+        return new is not None and old is not None and parse_quantity(new) < parse_quantity(old)
+    except InvalidQuantity:
+        return False  # said already

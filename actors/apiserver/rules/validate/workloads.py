@@ -1,0 +1,205 @@
+"""Workloads of apps/v1 (and their ancestor, the replication controller): selectors, templates, rollout numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.apiserver.rules import names
+from actors.apiserver.rules.field import (
+    FieldError,
+    FieldErrors,
+    forbidden,
+    invalid_value,
+    matches,
+    not_negative,
+    not_supported,
+    one_of,
+    required,
+    unchanged,
+)
+from actors.apiserver.rules.validate.pods import pod_template
+from actors.apiserver.rules.validate.scheduling import label_selector
+from protocols.objects import Object
+from protocols.rules.selectors import InvalidSelector, map_matches, selector_matches
+
+Spec = dict[str, Any]
+
+_STRATEGIES = ("Recreate", "RollingUpdate")
+_UPDATE_STRATEGIES = ("RollingUpdate", "OnDelete")
+_RETENTION = ("Delete", "Retain")
+_STATEFUL_CHANGEABLE = (
+    "'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', "
+    "'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds'"
+)
+_STATEFUL_IMMUTABLE = ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates")
+
+
+def deployment(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    yield from not_negative("spec.replicas", spec.get("replicas"))
+    yield from _selector_and_template(spec, obj.get("kind") or "")
+    yield from _deployment_strategy("spec.strategy", spec.get("strategy") or {})
+    yield from not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))
+    yield from not_negative("spec.revisionHistoryLimit", spec.get("revisionHistoryLimit"))
+    deadline = spec.get("progressDeadlineSeconds")
+    yield from not_negative("spec.progressDeadlineSeconds", deadline)
+    if deadline is not None and deadline <= (spec.get("minReadySeconds") or 0):
+        yield invalid_value("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")
+    yield from _same_selector(spec, old)
+
+
+def replica_set(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    yield from not_negative("spec.replicas", spec.get("replicas"))
+    yield from not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))
+    yield from _selector_and_template(spec, obj.get("kind") or "")
+    yield from _same_selector(spec, old)
+
+
+def stateful_set(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    yield from one_of("spec.podManagementPolicy", spec.get("podManagementPolicy"), ("OrderedReady", "Parallel"))
+    yield from _stateful_strategy("spec.updateStrategy", spec.get("updateStrategy") or {})
+    retention = spec.get("persistentVolumeClaimRetentionPolicy") or {}
+    for key in ("whenDeleted", "whenScaled"):
+        if retention:
+            yield from one_of(f"spec.persistentVolumeClaimRetentionPolicy.{key}", retention.get(key), _RETENTION)
+    for key in ("replicas", "minReadySeconds", "revisionHistoryLimit"):
+        yield from not_negative(f"spec.{key}", spec.get(key))
+    yield from not_negative("spec.ordinals.start", (spec.get("ordinals") or {}).get("start"))
+    yield from _selector_and_template(spec, obj.get("kind") or "")
+    before = (old or {}).get("spec") or {}
+    if old is not None and any((spec.get(key) or None) != (before.get(key) or None) for key in _STATEFUL_IMMUTABLE):
+        detail = f"updates to statefulset spec for fields other than {_STATEFUL_CHANGEABLE} are forbidden"
+        yield forbidden("spec", detail)
+
+
+def daemon_set(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    yield from _selector_and_template(spec, obj.get("kind") or "")
+    yield from not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))
+    yield from not_negative("spec.revisionHistoryLimit", spec.get("revisionHistoryLimit"))
+    strategy = spec.get("updateStrategy") or {}
+    yield from _choice("spec.updateStrategy.type", strategy.get("type"), _UPDATE_STRATEGIES)
+    if strategy.get("type") == "RollingUpdate":
+        yield from _rolling_update("spec.updateStrategy.rollingUpdate", strategy.get("rollingUpdate") or {})
+    yield from _same_selector(spec, old)
+
+
+def replication_controller(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    yield from not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))
+    selector, template = spec.get("selector") or {}, spec.get("template")
+    if not selector:
+        yield required("spec.selector")
+    yield from not_negative("spec.replicas", spec.get("replicas"))
+    if template is None:
+        yield required("spec.template")
+        return
+    template_labels = (template.get("metadata") or {}).get("labels") or {}
+    if selector and not map_matches(selector, template_labels):
+        yield _mismatch(template_labels)
+    yield from pod_template("spec.template", template)
+    yield from _always_restarted(template)
+
+
+def pod_template_object(obj: Object, old: Object | None) -> FieldErrors:
+    """A PodTemplate that stands alone."""
+    yield from pod_template("template", obj.get("template") or {})
+
+
+def int_or_percent(field: str, value: Any) -> FieldErrors:
+    """A count, or a percentage; not negative."""
+    if isinstance(value, str):
+        yield from matches(field, value, names.percent(value))
+    else:
+        yield from not_negative(field, value)
+
+
+def _selector_and_template(spec: Spec, kind: str) -> FieldErrors:
+    selector, template = spec.get("selector"), spec.get("template") or {}
+    template_labels = (template.get("metadata") or {}).get("labels") or {}
+    if selector is None:
+        yield required("spec.selector")
+    else:
+        yield from label_selector("spec.selector", selector)
+        if not any(selector.get(key) for key in ("matchLabels", "matchExpressions")):
+            yield invalid_value("spec.selector", selector, f"empty selector is invalid for {kind.lower()}")
+        elif not _selects(selector, template_labels):
+            yield _mismatch(template_labels)
+    yield from pod_template("spec.template", template)
+    yield from _always_restarted(template)
+    if (template.get("spec") or {}).get("activeDeadlineSeconds") is not None:
+        detail = f"activeDeadlineSeconds in {kind} is not Supported"
+        yield forbidden("spec.template.spec.activeDeadlineSeconds", detail)
+
+
+def _selects(selector: Spec, template_labels: dict[str, str]) -> bool:
+    try:
+        return selector_matches(selector, template_labels)
+    except (InvalidSelector, KeyError):
+        return True  # the selector itself is refused already
+
+
+def _mismatch(template_labels: dict[str, str]) -> FieldError:
+    detail = "`selector` does not match template `labels`"
+    return invalid_value("spec.template.metadata.labels", template_labels, detail)
+
+
+def _always_restarted(template: Spec) -> FieldErrors:
+    policy = (template.get("spec") or {}).get("restartPolicy")
+    if policy and policy != "Always":
+        yield not_supported("spec.template.spec.restartPolicy", policy, ("Always",))
+
+
+def _same_selector(spec: Spec, old: Object | None) -> FieldErrors:
+    if old is not None:
+        yield from unchanged("spec.selector", spec.get("selector"), (old.get("spec") or {}).get("selector"))
+
+
+def _deployment_strategy(field: str, strategy: Spec) -> FieldErrors:
+    yield from _choice(f"{field}.type", strategy.get("type"), _STRATEGIES)
+    rolling = strategy.get("rollingUpdate")
+    if strategy.get("type") == "Recreate" and rolling is not None:
+        yield forbidden(f"{field}.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
+    elif strategy.get("type") == "RollingUpdate":
+        if rolling is None:
+            yield required(f"{field}.rollingUpdate", "this should be defaulted and never be nil")
+        else:
+            yield from _rolling_update(f"{field}.rollingUpdate", rolling)
+
+
+def _rolling_update(field: str, rolling: Spec) -> FieldErrors:
+    unavailable, surge = rolling.get("maxUnavailable"), rolling.get("maxSurge")
+    yield from int_or_percent(f"{field}.maxUnavailable", unavailable)
+    yield from int_or_percent(f"{field}.maxSurge", surge)
+    if _is_zero(unavailable) and _is_zero(surge):
+        yield invalid_value(f"{field}.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0")
+    yield from at_most_all(f"{field}.maxUnavailable", unavailable)
+
+
+def at_most_all(field: str, value: Any) -> FieldErrors:
+    if isinstance(value, str) and value.endswith("%") and value[:-1].isdigit() and int(value[:-1]) > 100:
+        yield invalid_value(field, value, "must not be greater than 100%")
+
+
+def _stateful_strategy(field: str, strategy: Spec) -> FieldErrors:
+    kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
+    if not kind:
+        yield required(f"{field}.type")
+    elif kind not in _UPDATE_STRATEGIES:
+        yield invalid_value(f"{field}.type", kind, "must be 'RollingUpdate' or 'OnDelete'")
+    elif kind == "OnDelete" and rolling is not None:
+        detail = "only allowed for updateStrategy 'RollingUpdate'"
+        yield invalid_value(f"{field}.rollingUpdate", rolling, detail)
+    elif rolling is not None:
+        yield from not_negative(f"{field}.rollingUpdate.partition", rolling.get("partition"))
+
+
+def _choice(field: str, value: Any, supported: tuple[str, ...]) -> FieldErrors:
+    if value not in supported:
+        yield not_supported(field, value or "", supported)
+
+
+def _is_zero(value: Any) -> bool:
+    return value in (None, 0, "0%", "0")
