@@ -1,0 +1,93 @@
+"""The definitions that OpenAPI documents carry, as Kubernetes publishes them, and which of them a document needs.
+
+`kubernetes-validate` changed them for its own purpose: every optional type also allows null, and apiVersion and kind
+are enumerated. Here that is undone. v2 and v3 dress the result differently (openapi_v2.py, openapi_v3.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from actors.apiserver.schema.resources import Resource, subresource_kind
+from actors.apiserver.schema.types import Types
+
+Schema = dict[str, Any]
+
+PREFIX = "#/$defs/"
+
+_DESCRIPTIONS = {
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": "Quantity is a number with a suffix, such as 100m, 1.5 or 2Gi.",
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "IntOrString is an int32 or a string, such as 8080 or 25%.",
+}
+
+
+class Definitions:
+    """Definitions by name, decoded while a document is built and given up with it."""
+
+    def __init__(self, types: Types) -> None:
+        self._types = types
+        self._schemas: dict[str, Schema] = {}
+
+    def schema(self, name: str) -> Schema:
+        """A definition in its published form; references still start with PREFIX."""
+        if name not in self._schemas:
+            schema = _published(orjson.loads(self._types.raw(name)))
+            if name in _DESCRIPTIONS:
+                schema = {"description": _DESCRIPTIONS[name], **schema}
+            self._schemas[name] = schema
+        return self._schemas[name]
+
+    def closure(self, roots: Iterable[str]) -> list[str]:
+        """The definitions that are reached from the roots, these included, in order of name."""
+        reached: set[str] = set()
+        waiting = list(roots)
+        while waiting:
+            name = waiting.pop()
+            if name not in reached:
+                reached.add(name)
+                waiting += _references(self.schema(name))
+        return sorted(reached)
+
+    def of_kind(self, api_version: str, kind: str) -> str:
+        type_ = self._types.by_kind(api_version, kind)
+        assert type_ is not None, f"no definition of {api_version} {kind}"
+        return type_.name
+
+    def roots(self, resources: Iterable[Resource]) -> list[str]:
+        """What the paths of some resources mention: their kinds, lists, subresources, and what every verb needs."""
+        kinds = [("v1", "DeleteOptions"), ("v1", "Status")]
+        for resource in resources:
+            kinds.append((resource.api_version, resource.kind))
+            if resource.stored:
+                kinds.append((resource.api_version, resource.list_kind))
+            for subresource in resource.subresources:
+                group, version, kind = subresource_kind(resource, subresource)
+                kinds.append((f"{group}/{version}" if group else version, kind))
+        return [self.of_kind(api_version, kind) for api_version, kind in dict.fromkeys(kinds)]
+
+
+def _references(schema: Schema) -> Iterator[str]:
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        yield reference.removeprefix(PREFIX)
+    for below in schema.get("properties", {}).values():
+        yield from _references(below)
+    for key in ("items", "additionalProperties"):
+        below = schema.get(key)
+        if isinstance(below, dict):
+            yield from _references(below)
+
+
+def _published(schema: Schema) -> Schema:
+    schema.pop("enum", None)
+    if isinstance(schema.get("type"), list):
+        schema["type"] = next(name for name in schema["type"] if name != "null")
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            _published(schema[key])
+    for below in [*schema.get("properties", {}).values(), *schema.get("oneOf", [])]:
+        _published(below)
+    return schema

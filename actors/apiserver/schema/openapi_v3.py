@@ -1,0 +1,153 @@
+"""OpenAPI v3: an index, and one document per group version, for `kubectl explain`, `apply` and validation.
+
+Everything is built when the first client asks for the index (its hashes need the documents) and kept as bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import orjson
+
+from actors.apiserver.schema.openapi_definitions import PREFIX, Definitions, Schema
+from actors.apiserver.schema.openapi_paths import Operation, Parameter, Path, paths_of
+from actors.apiserver.schema.resources import RESOURCES, Resource
+from actors.apiserver.schema.types import Types
+
+_COMPONENTS = "#/components/schemas/"
+_QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
+_INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+_PATCH_TYPES = (
+    "application/apply-patch+yaml",
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A document's bytes, and the hash that names them: the value of its ETag and of `?hash=`."""
+
+    body: bytes
+    hash: str
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.hash}"'
+
+
+class OpenApiV3:
+    """The pages below /openapi/v3, built once."""
+
+    def __init__(self, types: Types) -> None:
+        self._types = types
+        self._pages: dict[str, Page] = {}
+
+    def index(self) -> Page:
+        """/openapi/v3"""
+        paths = {
+            name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={page.hash}"} for name, page in self._built().items()
+        }
+        return page(orjson.dumps({"paths": paths}))
+
+    def document(self, name: str) -> Page | None:
+        """/openapi/v3/<name>, such as "api/v1" or "apis/apps/v1"."""
+        return self._built().get(name)
+
+    def _built(self) -> dict[str, Page]:
+        if not self._pages:
+            components = _Components(Definitions(self._types))
+            for api_version, resources in groupby(RESOURCES, key=lambda resource: resource.api_version):
+                name = f"apis/{api_version}" if "/" in api_version else f"api/{api_version}"
+                self._pages[name] = components.page(list(resources), self._types.version)
+        return self._pages
+
+
+class _Components:
+    """Definitions in their v3 dress, each encoded once however many documents carry it."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+        self._encoded: dict[str, orjson.Fragment] = {}
+
+    def page(self, resources: list[Resource], version: str) -> Page:
+        names = self._definitions.closure(self._definitions.roots(resources))
+        document = {
+            "openapi": "3.0.0",
+            "info": {"title": "Kubernetes", "version": f"v{version}.0"},
+            "paths": {path.template: self._path(path) for resource in resources for path in paths_of(resource)},
+            "components": {"schemas": {name: self._component(name) for name in names}},
+        }
+        return page(orjson.dumps(document))
+
+    def _component(self, name: str) -> orjson.Fragment:
+        if name not in self._encoded:
+            self._encoded[name] = orjson.Fragment(orjson.dumps(_component(name, self._definitions.schema(name))))
+        return self._encoded[name]
+
+    def _path(self, path: Path) -> Schema:
+        parameters = [_parameter((name, "string"), "path") for name in path.placeholders]
+        methods = {operation.method: self._operation(operation) for operation in path.operations}
+        return {**methods, "parameters": parameters} if parameters else methods
+
+    def _operation(self, operation: Operation) -> Schema:
+        group, version, kind = operation.kind
+        answer = self._reference(group, version, f"{kind}List" if operation.action == "list" else kind)
+        rendered: Schema = {
+            "description": f"{operation.action} {kind}",
+            "parameters": [_parameter(parameter, "query") for parameter in operation.query],
+            "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": answer}}}},
+            "x-kubernetes-action": operation.action,
+            "x-kubernetes-group-version-kind": {"group": group, "kind": kind, "version": version},
+        }
+        if operation.takes_body:
+            rendered["requestBody"] = _body(("application/json",), self._reference(group, version, kind))
+        elif operation.action == "patch":
+            rendered["requestBody"] = _body(_PATCH_TYPES, {"type": "object"})
+        return rendered
+
+    def _reference(self, group: str, version: str, kind: str) -> Schema:
+        name = self._definitions.of_kind(f"{group}/{version}" if group else version, kind)
+        return {"$ref": f"{_COMPONENTS}{name}"}
+
+
+def _component(name: str, schema: Schema) -> Schema:
+    if name == _QUANTITY:
+        return {**schema, "oneOf": [{"type": "string"}, {"type": "number"}]}
+    if name == _INT_OR_STRING:
+        return {**schema, "format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}
+    return _dressed(schema)
+
+
+def _dressed(schema: Schema) -> Schema:
+    """References point to components; one that has company (a description, a merge strategy) stands in an allOf."""
+    dressed = dict(schema)
+    if "properties" in schema:
+        dressed["properties"] = {name: _dressed(below) for name, below in schema["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            dressed[key] = _dressed(schema[key])
+    reference: Any = dressed.pop("$ref", None)
+    if reference is None:
+        return dressed
+    target = {"$ref": reference.replace(PREFIX, _COMPONENTS, 1)}
+    return {"allOf": [target], **dressed} if dressed else target
+
+
+def _parameter(parameter: Parameter, where: str) -> Schema:
+    name, json_type = parameter
+    rendered: Schema = {"in": where, "name": name, "schema": {"type": json_type, "uniqueItems": True}}
+    return {**rendered, "required": True} if where == "path" else rendered
+
+
+def _body(content_types: Iterable[str], schema: Schema) -> Schema:
+    return {"content": {content_type: {"schema": schema} for content_type in content_types}, "required": True}
+
+
+def page(body: bytes) -> Page:
+    return Page(body, hashlib.sha256(body).hexdigest().upper())
