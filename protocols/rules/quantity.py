@@ -7,6 +7,7 @@ hashes exactly, and needs no class of its own.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Literal
 
@@ -56,6 +57,7 @@ def format_quantity(nanos: int, style: QuantityFormat = "DecimalSI") -> str:
     return _format_decimal(nanos, style)
 
 
+@functools.lru_cache(maxsize=4096, typed=True)
 def _parse(value: str | float) -> tuple[int, QuantityFormat]:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise InvalidQuantity

@@ -75,7 +75,7 @@ def parse_label_selector(text: str) -> list[Requirement]:
         requirements.append(_requirement(tokens))
         if tokens and tokens.pop() != ",":
             raise InvalidSelector(f"unable to parse requirement: {text!r}: expected a comma or the end")
-        elif not tokens and text.rstrip().endswith(","):
+        if not tokens and text.rstrip().endswith(","):
             raise InvalidSelector("unable to parse requirement: found '', expected: identifier after ','")
     return requirements
 

@@ -43,7 +43,7 @@ def untolerated(
 
 
 def eviction_delay_s(taints: Iterable[Taint], tolerations: Iterable[Toleration]) -> float | None:
-    """How long a pod may stay beside NoExecute taints: None for ever, 0 not at all, else the least tolerationSeconds."""
+    """How long a pod may stay beside NoExecute taints: None is for ever, else the least tolerationSeconds."""
     tolerations = tuple(tolerations)
     delays: list[float] = []
     for taint in taints:

@@ -1,0 +1,1 @@
+"""kube-proxy: makes the addresses of Services lead to pods."""

@@ -1,0 +1,1 @@
+"""kube-scheduler: decides which node each new pod runs on, and binds it there."""

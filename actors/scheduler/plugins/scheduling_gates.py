@@ -1,0 +1,14 @@
+"""SchedulingGates: a pod with gates does not enter the queue until they are all removed."""
+
+from __future__ import annotations
+
+from actors.scheduler.demand import PodDemand
+from actors.scheduler.framework import PreEnqueue, Refusal
+
+
+class SchedulingGates(PreEnqueue):
+    name = "SchedulingGates"
+
+    def pre_enqueue(self, pod: PodDemand) -> Refusal | None:
+        gates = [gate.get("name", "") for gate in pod.spec.get("schedulingGates") or ()]
+        return Refusal((f"waiting for scheduling gates: [{' '.join(gates)}]",), resolvable=False) if gates else None

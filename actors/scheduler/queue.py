@@ -1,0 +1,229 @@
+"""The scheduling queue: which pod is tried next, and when one that failed is tried again.
+
+A pod is in one of five places:
+    active         ready; popped by priority, then by age
+    in flight      popped; being decided or bound
+    backoff        failed a short while ago; becomes active after 1 s, doubled at each failure up to 10 s
+    unschedulable  no node fits; waits for an event that concerns the plugins that refused it, or for 5 minutes
+    gated          may not be tried at all yet (scheduling gates)
+While nothing is active, a pod that backs off because no node fitted is popped early (Kubernetes 1.33: the back-off is
+there to let others go first); one whose binding failed is not. Time is an argument; nothing here waits.
+"""
+
+from __future__ import annotations
+
+import enum
+import heapq
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from actors.scheduler.demand import PodDemand
+from actors.scheduler.framework import ClusterEvent
+
+BACKOFF_INITIAL_S = 1.0
+BACKOFF_MAX_S = 10.0
+UNSCHEDULABLE_MAX_S = 300.0
+
+
+class Place(enum.Enum):
+    ACTIVE = "active"
+    IN_FLIGHT = "in flight"
+    BACKOFF = "backoff"
+    UNSCHEDULABLE = "unschedulable"
+    GATED = "gated"
+
+
+class QueuedPod:
+    """A pod that waits, with the history of its attempts."""
+
+    __slots__ = ("demand", "errors", "failed_at", "place", "refusals", "refused_by", "since")
+
+    def __init__(self, demand: PodDemand, place: Place, now: float) -> None:
+        self.demand = demand
+        self.place = place
+        self.since = now
+        self.failed_at = now
+        self.refusals = 0
+        self.errors = 0
+        self.refused_by: tuple[str, ...] = ()
+
+    @property
+    def ready_at(self) -> float:
+        """When its back-off ends. Errors and refusals back off apart: the last failure decides which."""
+        failures = self.errors or self.refusals
+        if not failures:
+            return self.failed_at
+        return self.failed_at + min(BACKOFF_INITIAL_S * 2.0 ** min(failures - 1, 10), BACKOFF_MAX_S)
+
+    def __repr__(self) -> str:
+        return f"<{self.demand} {self.place.value}>"
+
+
+_HeapEntry = tuple[tuple[float, float], int, QueuedPod]
+
+
+class SchedulingQueue:
+    def __init__(self, events_of: Mapping[str, ClusterEvent]) -> None:
+        """`events_of`: plugin name -> the events that may change its mind."""
+        self._events_of = events_of
+        self._pods: dict[str, QueuedPod] = {}
+        self._active: list[_HeapEntry] = []
+        self._backoff: list[_HeapEntry] = []  # no node fitted
+        self._backoff_errors: list[_HeapEntry] = []  # binding failed
+        self._unschedulable: dict[str, QueuedPod] = {}
+        self._sequence = 0
+
+    # -- pods come, change and go ---------------------------------------------------------------------------------
+
+    def set(self, demand: PodDemand, now: float, gated: bool = False) -> None:
+        """A pod without a node was seen. What changes no decision changes nothing here."""
+        queued = self._pods.get(demand.key)
+        if queued is not None and queued.demand.uid != demand.uid:
+            self.remove(demand.key)
+            queued = None
+        if queued is None:
+            queued = self._pods[demand.key] = QueuedPod(demand, Place.GATED, now)
+            self._move_to_active(queued, now, gated)
+            return
+        decides_like, queued.demand = demand.decides_like(queued.demand), demand
+        if decides_like:
+            return
+        if queued.place is Place.GATED:
+            self._move_to_active(queued, now, gated)
+        elif queued.place is Place.UNSCHEDULABLE:
+            self._release(queued, now)
+
+    def remove(self, key: str) -> None:
+        """It has a node, or is gone. Heaps forget lazily."""
+        if self._pods.pop(key, None) is not None:
+            self._unschedulable.pop(key, None)
+
+    def remove_exactly(self, queued: QueuedPod) -> None:
+        """This very pod is gone; another of its name may wait already."""
+        if self._is_current(queued):
+            self.remove(queued.demand.key)
+
+    # -- attempts -------------------------------------------------------------------------------------------------
+
+    def pop(self, now: float) -> QueuedPod | None:
+        """The next pod to try; it is in flight until `refuse`, `retry` or `remove`."""
+        self.flush(now)
+        queued = self._pop(self._active) or self._pop(self._backoff)
+        if queued is not None:
+            queued.place = Place.IN_FLIGHT
+        return queued
+
+    def refuse(self, queued: QueuedPod, refused_by: Sequence[str], now: float) -> None:
+        """No node fits: wait for an event."""
+        if self._is_current(queued):
+            queued.refusals, queued.errors = queued.refusals + 1, 0
+            queued.refused_by = tuple(refused_by)
+            queued.place, queued.failed_at = Place.UNSCHEDULABLE, now
+            self._unschedulable[queued.demand.key] = queued
+
+    def retry(self, queued: QueuedPod, now: float) -> None:
+        """The attempt failed for a reason that is not the pod's: try again after the back-off."""
+        if self._is_current(queued):
+            queued.errors, queued.failed_at = queued.errors + 1, now
+            self._move_to_backoff(queued)
+
+    def on_event(self, event: ClusterEvent, now: float, hint: Callable[[PodDemand], bool]) -> int:
+        """Move the unschedulable pods that the event concerns and for which `hint` says that it may help."""
+        moved = [
+            queued
+            for queued in self._unschedulable.values()
+            if self._concerns(event, queued.refused_by) and hint(queued.demand)
+        ]
+        for queued in moved:
+            self._release(queued, now)
+        return len(moved)
+
+    def flush(self, now: float) -> None:
+        """Whose time has come: backed off long enough, or unschedulable for 5 minutes."""
+        for heap in (self._backoff, self._backoff_errors):
+            while (first := self._first(heap)) and first.ready_at <= now:
+                heapq.heappop(heap)
+                self._move_to_active(first, now)
+        # Refused pods are in the order of their refusal, so only the first can be due.
+        while (
+            first := next(iter(self._unschedulable.values()), None)
+        ) and first.failed_at + UNSCHEDULABLE_MAX_S <= now:
+            self._release(first, now)
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    def next_due(self) -> float | None:
+        """When `flush` will next have something to do."""
+        first = [self._first(heap) for heap in (self._backoff, self._backoff_errors)]
+        due = [queued.ready_at for queued in first if queued]
+        if oldest := self._oldest_refused():
+            due.append(oldest.failed_at + UNSCHEDULABLE_MAX_S)
+        return min(due, default=None)
+
+    def __len__(self) -> int:
+        return len(self._pods)
+
+    def place_of(self, key: str) -> Place | None:
+        queued = self._pods.get(key)
+        return queued.place if queued else None
+
+    def places(self) -> Iterator[tuple[str, Place]]:
+        return ((key, queued.place) for key, queued in self._pods.items())
+
+    def check(self) -> None:
+        """Each waiting pod is exactly where its place says."""
+        for key, queued in self._pods.items():
+            assert queued.demand.key == key
+            assert (key in self._unschedulable) == (queued.place is Place.UNSCHEDULABLE), queued
+            for heap in (self._active, self._backoff, self._backoff_errors):
+                entries = [entry for entry in heap if entry[2] is queued]
+                assert len(entries) == (heap is self._heap_of(queued)), (queued, entries)
+        assert self._unschedulable.keys() <= self._pods.keys()
+
+    # -- private --------------------------------------------------------------------------------------------------
+
+    def _concerns(self, event: ClusterEvent, plugins: Sequence[str]) -> bool:
+        return any(event & self._events_of.get(plugin, ClusterEvent.NONE) for plugin in plugins)
+
+    def _release(self, queued: QueuedPod, now: float) -> None:
+        del self._unschedulable[queued.demand.key]
+        if queued.ready_at > now:
+            self._move_to_backoff(queued)
+        else:
+            self._move_to_active(queued, now)
+
+    def _move_to_active(self, queued: QueuedPod, now: float, gated: bool = False) -> None:
+        queued.place, queued.since = (Place.GATED if gated else Place.ACTIVE), now
+        if not gated:
+            self._push(self._active, queued, (-queued.demand.priority, now))
+
+    def _move_to_backoff(self, queued: QueuedPod) -> None:
+        queued.place = Place.BACKOFF
+        heap = self._backoff_errors if queued.errors else self._backoff
+        self._push(heap, queued, (queued.ready_at, -queued.demand.priority))
+
+    def _push(self, heap: list[_HeapEntry], queued: QueuedPod, order: tuple[float, float]) -> None:
+        self._sequence += 1
+        heapq.heappush(heap, (order, self._sequence, queued))
+
+    def _pop(self, heap: list[_HeapEntry]) -> QueuedPod | None:
+        first = self._first(heap)
+        if first is not None:
+            heapq.heappop(heap)
+        return first
+
+    def _first(self, heap: list[_HeapEntry]) -> QueuedPod | None:
+        """The first pod of a heap that is still meant; a pod that was removed leaves its entry behind."""
+        while heap and not self._is_current(heap[0][2]):
+            heapq.heappop(heap)
+        return heap[0][2] if heap else None
+
+    def _oldest_refused(self) -> QueuedPod | None:
+        return next(iter(self._unschedulable.values()), None)
+
+    def _heap_of(self, queued: QueuedPod) -> list[_HeapEntry] | None:
+        if queued.place is Place.BACKOFF:
+            return self._backoff_errors if queued.errors else self._backoff
+        return self._active if queued.place is Place.ACTIVE else None
+
+    def _is_current(self, queued: QueuedPod) -> bool:
+        return self._pods.get(queued.demand.key) is queued

@@ -1,0 +1,87 @@
+"""A pod's effective requests, against a simulation of its containers starting one after another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.rules.resources import container_requests, pod_requests, qos_class, scoring_requests
+
+MIB = 1024 * 1024
+
+
+def container(cpu: str | None = None, memory: str | None = None, **more: Any) -> dict[str, Any]:
+    requests = {key: value for key, value in (("cpu", cpu), ("memory", memory)) if value is not None}
+    return {"resources": {"requests": requests}, **more}
+
+
+def peak_cpu(inits: list[dict[str, Any]], containers: list[dict[str, Any]]) -> int:
+    """Start the containers in order; what is the most that runs at once?"""
+    running = peak = 0
+    for init in inits:
+        milli = container_requests(init).get("cpu", 0)
+        peak = max(peak, running + milli)
+        if init.get("restartPolicy") == "Always":
+            running += milli
+    return max(peak, running + sum(container_requests(c).get("cpu", 0) for c in containers))
+
+
+def test_containers_add_up_and_overhead_comes_on_top() -> None:
+    spec = {"containers": [container("100m", "1Mi"), container("1", "1Ki")], "overhead": {"cpu": "10m", "x/gpu": "1"}}
+
+    assert pod_requests({"spec": spec}) == {"cpu": 1110, "memory": MIB + 1024, "x/gpu": 1}
+
+
+def test_a_missing_request_is_the_limit() -> None:
+    resources = {"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "500m"}}
+
+    assert container_requests({"resources": resources}) == {"cpu": 500, "memory": 1024 * MIB}
+
+
+containers = st.lists(
+    st.builds(
+        container,
+        st.one_of(st.none(), st.integers(0, 9).map(str)),
+        restartPolicy=st.sampled_from([None, "Always"]),
+    ),
+    max_size=4,
+)
+
+
+@given(containers, containers)
+def test_asks_for_the_most_that_ever_runs_at_once(inits: list[dict[str, Any]], mains: list[dict[str, Any]]) -> None:
+    spec = {"initContainers": inits, "containers": mains}
+
+    assert pod_requests({"spec": spec}).get("cpu", 0) == peak_cpu(inits, mains)
+
+
+def test_requests_of_the_pod_as_a_whole_win() -> None:
+    spec = {"containers": [container("1", "1Mi")], "resources": {"requests": {"cpu": "2"}}, "overhead": {"cpu": "1m"}}
+
+    assert pod_requests({"spec": spec}) == {"cpu": 2001, "memory": MIB}
+
+
+def test_scores_take_a_container_without_requests_for_a_small_one() -> None:
+    spec = {"containers": [container(), container("0", "1Mi")]}
+
+    assert scoring_requests({"spec": spec}) == {"cpu": 100, "memory": 201 * MIB}
+
+
+@pytest.mark.parametrize(
+    ("containers", "expected"),
+    [
+        ([{}], "BestEffort"),
+        ([container("0")], "BestEffort"),
+        ([container("1"), {}], "Burstable"),
+        ([{"resources": {"limits": {"cpu": "1", "memory": "1Mi"}}}], "Guaranteed"),
+        ([{"resources": {"limits": {"cpu": "1", "memory": "1Mi"}, "requests": {"cpu": "1000m"}}}], "Guaranteed"),
+        ([{"resources": {"limits": {"cpu": "1", "memory": "1Mi"}, "requests": {"cpu": "1m"}}}], "Burstable"),
+        ([{"resources": {"limits": {"cpu": "1", "memory": "1Mi"}}}, {}], "Burstable"),
+        ([{"resources": {"limits": {"cpu": "1"}}}], "Burstable"),
+    ],
+)
+def test_the_quality_of_service_follows_from_the_containers(containers: list[dict[str, Any]], expected: str) -> None:
+    assert qos_class({"spec": {"containers": containers}}) == expected
