@@ -230,6 +230,8 @@ class System:
         future: asyncio.Future[R] = self.loop.create_future()
         now = self.loop.time()
         expires_at = min(now + timeout_s, deadline.get())
+        if sender is not None and sender.current is not None:  # asked from the synchronous part of a handler
+            expires_at = min(expires_at, sender.current.expires_at)
         self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF
         if ref.address.system == self.name:
             cell = self._cells.get(ref.actor_id)
