@@ -1,0 +1,97 @@
+"""What a runtime backend does; the shim (actor.py) keeps the books and talks to the kubelet."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import ClassVar
+
+from actorkube.runtime import Context
+from actors.runtime.addresses import Addresses
+from actors.runtime.ledger import Container, Sandbox
+from protocols.api import LogChunk
+from protocols.cri import (
+    ContainerStatsSample,
+    ExecSyncResult,
+    Image,
+    NetworkProbeResult,
+    ProbeNetwork,
+    PublishVolume,
+    ReadContainerLog,
+)
+
+Exited = Callable[[Container, int, int, str], None]
+
+
+class Backend:
+    """Methods raise `ImageUnusable` or `ContainerRefused`; the container then stays as it was.
+
+    `exited(container, exit_code, signal, message)` must be called exactly once for every container that was started,
+    from the event loop and never from inside a method of the backend.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    network_note: str = ""
+
+    async def open(self, ctx: Context, exited: Exited) -> list[Sandbox]:
+        """Begin; what is left of an earlier life, all of it ended by now."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """End every container, and whatever they started."""
+        raise NotImplementedError
+
+    def addresses(self, pod_cidr: str) -> Addresses:
+        return Addresses(pod_cidr)
+
+    def sandbox_changed(self, sandbox: Sandbox) -> None:
+        """It was run or stopped."""
+
+    def pod_removed(self, sandbox: Sandbox, last: bool) -> None:
+        """A sandbox was removed; with the last one go the pod's volumes."""
+
+    def container_changed(self, container: Container) -> None:
+        """Its state is another one now."""
+
+    def container_removed(self, container: Container) -> None:
+        """Forget it with its log."""
+
+    def pull(self, image: str, has_command: bool) -> str:
+        """The image's id."""
+        raise NotImplementedError
+
+    def images(self) -> list[Image]:
+        return []
+
+    def create(self, container: Container) -> None:
+        raise NotImplementedError
+
+    def start(self, container: Container) -> None:
+        raise NotImplementedError
+
+    def terminate(self, container: Container) -> None:
+        """Ask it to end (TERM)."""
+        raise NotImplementedError
+
+    def kill(self, container: Container) -> None:
+        """End it whatever it does (KILL)."""
+        raise NotImplementedError
+
+    async def exec(self, container: Container, cmd: tuple[str, ...], timeout_s: float) -> ExecSyncResult:
+        raise NotImplementedError
+
+    async def probe(self, container: Container, probe: ProbeNetwork) -> NetworkProbeResult:
+        raise NotImplementedError
+
+    def log(self, container: Container, request: ReadContainerLog) -> AsyncIterator[LogChunk]:
+        raise NotImplementedError
+
+    def stats(self, container: Container) -> ContainerStatsSample:
+        raise NotImplementedError
+
+    def publish(self, volume: PublishVolume) -> str:
+        """The volume's path, which containers see."""
+        raise NotImplementedError
+
+    def tick(self) -> None:
+        """A timer that the backend set with `ctx.after(..., BackendTick())` is due."""

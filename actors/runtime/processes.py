@@ -1,0 +1,202 @@
+"""The processes of containers: started, signalled, counted, and ended with everything that they started."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from actors.runtime import procfs
+from actors.runtime.child import LINUX, Child, Output
+from actors.runtime.launch import Launch, lookup_paths, not_found
+from actors.runtime.orphans import OrphanSweep, end_tree, live_containers
+from actors.runtime.records import Leftover
+from protocols.cri import ContainerRefused, ExecSyncResult
+
+_EXEC_OUTPUT_BYTES_MAX = 1024 * 1024
+_STOP_GRACE_S = 2.0
+_LEFTOVERS_S = 5.0
+_SWEEPS_S = (0.0, 0.02, 0.1, 0.5)
+_SWEEP_PERIOD_S = 10.0
+
+
+class Usage(NamedTuple):
+    cpu_ns: int
+    resident_bytes: int
+    processes: int
+
+
+class Running:
+    """A container's first process and the commands that run beside it, all with the same launch plan."""
+
+    def __init__(self, launch: Launch, child: Child) -> None:
+        self.launch = launch
+        self.child = child
+        self.execs: dict[Child, None] = {}
+
+
+class Processes:
+    """By container id. Synchronous, except for what has to wait for the operating system."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Running] = {}
+        self._sweep = OrphanSweep()
+        self._sweep_timer: asyncio.TimerHandle | None = None
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._running
+
+    def first(self, id: str) -> Child | None:
+        running = self._running.get(id)
+        return running.child if running else None
+
+    def start(
+        self, id: str, launch: Launch, on_stdout: Output, on_stderr: Output, on_exit: Callable[[int, int], None]
+    ) -> None:
+        """`on_exit` comes after the last output, when the container's process group is dead."""
+
+        def ended(exit_code: int, signal_number: int) -> None:
+            self._forget(id)
+            on_exit(exit_code, signal_number)
+
+        child = _spawn(launch, launch.argv, on_stdout, on_stderr, ended)
+        live_containers[id] = None
+        self._running[id] = Running(launch, child)
+
+    def signal(self, id: str, number: signal.Signals) -> None:
+        self._running[id].child.signal_group(number)
+
+    def kill(self, id: str) -> None:
+        running = self._running[id]
+        for child in (*running.execs, running.child):
+            child.signal_group(signal.SIGKILL)
+
+    async def exec(self, id: str, argv: tuple[str, ...], timeout_s: float) -> ExecSyncResult:
+        running = self._running[id]
+        ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        out, err = bytearray(), bytearray()
+        child = _spawn(running.launch, argv, _into(out), _into(err), lambda exit_code, _: ended.set_result(exit_code))
+        running.execs[child] = None
+        try:
+            async with asyncio.timeout(timeout_s):
+                exit_code = await asyncio.shield(ended)
+        except TimeoutError:
+            text = f'command "{" ".join(argv)}" timed out after {timeout_s:g}s'
+            raise ContainerRefused(text, {"reason": "Timeout"}) from None
+        finally:
+            if not child.ended:
+                child.signal_group(signal.SIGKILL)
+            running.execs.pop(child, None)
+        return ExecSyncResult(bytes(out), bytes(err), exit_code)
+
+    def usage(self, id: str) -> Usage:
+        running = self._running.get(id)
+        pids = [running.child.pid, *procfs.tree(running.child.pid)] if running else []
+        stats = [stat for pid in pids if (stat := procfs.process_stat(pid)) is not None]
+        return Usage(sum(stat.cpu_ns for stat in stats), sum(stat.resident_bytes for stat in stats), len(stats))
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """TERM to all, KILL to what is left after two seconds, and nothing that they started survives."""
+        for id in list(self._running):
+            self.signal(id, signal.SIGTERM)
+        await _until(lambda: not self._running, _STOP_GRACE_S)
+        for id in list(self._running):
+            self.kill(id)
+        await _until(lambda: not self._running, _STOP_GRACE_S)
+        await _until(lambda: not self._sweep(), _STOP_GRACE_S)
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+
+    async def end_leftovers(self, ids: Iterable[str], first: Mapping[str, Leftover]) -> None:
+        """Kill what these containers of an earlier life still run, and wait until it is gone."""
+        over = dict.fromkeys(ids)
+        for id in over:
+            live_containers.pop(id, None)
+        if over:
+            await _until(lambda: not self._kill_leftovers(over, first), _LEFTOVERS_S)
+        self._sweep_later(0)
+
+    def _kill_leftovers(self, over: dict[str, None], first: Mapping[str, Leftover]) -> bool:
+        """Found by the mark in their environment, or by pid and start time where they wiped it."""
+        marked = [pid for pid, container in procfs.marked_processes().items() if container in over]
+        recorded = [process.pid for process in first.values() if procfs.is_process(*process)]
+        for pid in (*marked, *recorded):
+            end_tree(pid)
+        return self._sweep() or bool(marked or recorded)
+
+    def _forget(self, id: str) -> None:
+        running = self._running.pop(id)
+        live_containers.pop(id, None)
+        for child in running.execs:
+            child.signal_group(signal.SIGKILL)
+        self._sweep_later(0)
+
+    def _sweep_later(self, turn: int) -> None:
+        """At once, then again after growing pauses while orphans are found, and every ten seconds in any case."""
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+        delay_s = _SWEEPS_S[turn] if turn < len(_SWEEPS_S) else _SWEEP_PERIOD_S
+        self._sweep_timer = asyncio.get_running_loop().call_later(delay_s, self._sweep_now, turn)
+
+    def _sweep_now(self, turn: int) -> None:
+        found = self._sweep()
+        self._sweep_later(min(turn + 1, len(_SWEEPS_S) - 1) if found else len(_SWEEPS_S))
+
+
+def _spawn(
+    launch: Launch,
+    argv: tuple[str, ...],
+    on_stdout: Output,
+    on_stderr: Output,
+    on_exit: Callable[[int, int], None],
+) -> Child:
+    program = _find(argv[0], launch)
+    try:
+        child = Child((program, *argv[1:]), launch.cwd, launch.env, on_stdout, on_stderr, on_exit)
+    except OSError as error:
+        text = f'exec: "{program}" in {launch.cwd}: {error.strerror}'
+        raise ContainerRefused(text, {"reason": "RunContainerError"}) from error
+    _limit(child.pid, launch)
+    return child
+
+
+def _find(command: str, launch: Launch) -> str:
+    for path in lookup_paths(command, launch.cwd, launch.env, launch.image):
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    raise not_found(command)
+
+
+def _limit(pid: int, launch: Launch) -> None:
+    """Set while the process still is its launcher, so the command starts with them. Best effort, as it is documented.
+
+    RLIMIT_DATA counts what is really writable; RLIMIT_AS would count address space that Go, Java and Node only reserve.
+    """
+    if not LINUX:
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
+        if launch.memory_limit_bytes:
+            resource.prlimit(pid, resource.RLIMIT_DATA, (launch.memory_limit_bytes, launch.memory_limit_bytes))
+        if launch.nice:
+            os.setpriority(os.PRIO_PROCESS, pid, launch.nice)
+
+
+def _into(buffer: bytearray) -> Output:
+    def keep(data: bytes) -> None:
+        buffer.extend(data[: max(_EXEC_OUTPUT_BYTES_MAX - len(buffer), 0)])
+
+    return keep
+
+
+async def _until(done: Callable[[], bool], timeout_s: float) -> None:
+    """Look every 5 ms; for starting and stopping only."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + timeout_s
+    while not done() and loop.time() < until:  # noqa: ASYNC110 (the operating system sends no event for this)
+        await asyncio.sleep(0.005)
