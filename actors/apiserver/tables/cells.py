@@ -1,0 +1,114 @@
+"""What cells of several kinds have in common: columns, ages in kubectl's short form, lists that are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from protocols.objects import Object
+from protocols.rules.selectors import InvalidSelector, format_label_selector
+from protocols.rules.times import seconds_of
+
+NONE, UNSET, UNKNOWN = "<none>", "<unset>", "<unknown>"
+_LISTED_MAX = 3
+_MINUTE, _HOUR, _DAY, _YEAR_DAYS = 60, 3600, 86400, 365
+
+_DESCRIPTIONS = {
+    "Name": "Name must be unique within a namespace.",
+    "Age": "How long ago the object was created.",
+    "Created At": "When the object was created.",
+    "Containers": "Names of each container in the template.",
+    "Images": "Images referenced by each container in the template.",
+    "Selector": "Which pods belong to it.",
+}
+
+
+class Columns:
+    """Column definitions from short forms: `+` makes a column wide (priority 1), `:integer` says its type."""
+
+    def __init__(self, *columns: str) -> None:
+        self.definitions = [self._definition(column) for column in columns]
+
+    @staticmethod
+    def _definition(column: str) -> dict[str, Any]:
+        name, _, kind = column.removeprefix("+").partition(":")
+        return {
+            "name": name,
+            "type": kind or "string",
+            "format": "name" if name == "Name" else "",
+            "description": _DESCRIPTIONS.get(name, f"{name} of the object."),
+            "priority": 1 if column.startswith("+") else 0,
+        }
+
+
+class Printer(NamedTuple):
+    """One kind: its columns, and the cells of one object at a moment, in the columns' order."""
+
+    columns: Columns
+    cells: Callable[[Object, float], list[Any]]
+
+
+def age(obj: Object, now: float) -> str:
+    return since((obj.get("metadata") or {}).get("creationTimestamp"), now)
+
+
+def since(moment: str | None, now: float) -> str:
+    if not moment:
+        return UNKNOWN
+    return human_duration(now - seconds_of(moment))
+
+
+def human_duration(seconds: float) -> str:
+    """Two or three significant figures: `119s`, `5m12s`, `47m`, `3h20m`, `26h`, `3d4h`, `45d`, `2y10d`."""
+    whole = int(seconds)
+    if whole < 0:
+        return "0s" if whole == -1 else "<invalid>"
+    if whole < 2 * _MINUTE:
+        return f"{whole}s"
+    if whole < 3 * _HOUR:
+        minutes = whole // _MINUTE
+        return f"{minutes}m{_rest(whole % _MINUTE, 's') if minutes < 10 else ''}"
+    hours = whole // _HOUR
+    if hours < 48:
+        return f"{hours}h{_rest(whole % _HOUR // _MINUTE, 'm') if hours < 8 else ''}"
+    days = whole // _DAY
+    if days < 2 * _YEAR_DAYS:
+        return f"{days}d{_rest(hours % 24, 'h') if days < 8 else ''}"
+    years = days // _YEAR_DAYS
+    return f"{years}y{_rest(days % _YEAR_DAYS, 'd') if years < 8 else ''}"
+
+
+def shown_labels(labels: Mapping[str, str] | None) -> str:
+    return ",".join(f"{key}={value}" for key, value in sorted((labels or {}).items())) or NONE
+
+
+def shown_selector(selector: Mapping[str, Any] | None) -> str:
+    if selector is None:
+        return NONE
+    try:
+        return format_label_selector(selector) or NONE
+    except (InvalidSelector, KeyError):
+        return "<invalid>"
+
+
+def containers_and_images(template: Mapping[str, Any] | None) -> list[str]:
+    containers: Sequence[Mapping[str, Any]] = ((template or {}).get("spec") or {}).get("containers") or ()
+    names = (container.get("name") or "" for container in containers)
+    images = (container.get("image") or "" for container in containers)
+    return [",".join(names), ",".join(images)]
+
+
+def cut(items: Iterable[str], empty: str = NONE) -> str:
+    """The first three, and how many more."""
+    listed = list(items)
+    shown = ",".join(listed[:_LISTED_MAX])
+    more = len(listed) - _LISTED_MAX
+    return f"{shown} + {more} more..." if more > 0 else shown or empty
+
+
+def name_of_row(obj: Object) -> str:
+    return (obj.get("metadata") or {}).get("name") or ""
+
+
+def _rest(count: int, unit: str) -> str:
+    return f"{count}{unit}" if count else ""

@@ -1,0 +1,99 @@
+"""Autoscaling, budgets, quotas, priorities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from actors.apiserver.tables.cells import NONE, UNKNOWN, UNSET, Columns, Printer, age, name_of_row
+from protocols.objects import Object
+
+_METRICS_MAX = 2
+_SOURCES = {
+    "Resource": "resource",
+    "ContainerResource": "containerResource",
+    "Pods": "pods",
+    "Object": "object",
+    "External": "external",
+}
+
+
+def _horizontal_pod_autoscaler(obj: Object, now: float) -> list[Any]:
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    target = spec.get("scaleTargetRef") or {}
+    least = spec.get("minReplicas")
+    return [
+        name_of_row(obj),
+        f"{target.get('kind', '')}/{target.get('name', '')}",
+        _metrics(spec.get("metrics") or (), status.get("currentMetrics") or ()),
+        UNSET if least is None else str(least),
+        spec.get("maxReplicas") or 0,
+        status.get("currentReplicas") or 0,
+        age(obj, now),
+    ]
+
+
+def _pod_disruption_budget(obj: Object, now: float) -> list[Any]:
+    spec = obj.get("spec") or {}
+    bounds = (spec.get(key) for key in ("minAvailable", "maxUnavailable"))
+    shown = ["N/A" if bound is None else str(bound) for bound in bounds]
+    return [name_of_row(obj), *shown, (obj.get("status") or {}).get("disruptionsAllowed") or 0, age(obj, now)]
+
+
+def _resource_quota(obj: Object, now: float) -> list[Any]:
+    status = obj.get("status") or {}
+    used = status.get("used") or {}
+    requests: list[str] = []
+    limits: list[str] = []
+    for name, hard in sorted((status.get("hard") or {}).items()):
+        column = limits if name.startswith("limits.") else requests
+        column.append(f"{name}: {used.get(name) or '0'}/{hard}")
+    return [name_of_row(obj), ", ".join(requests), ", ".join(limits), age(obj, now)]
+
+
+def _priority_class(obj: Object, now: float) -> list[Any]:
+    default, preemption = bool(obj.get("globalDefault")), obj.get("preemptionPolicy") or ""
+    return [name_of_row(obj), obj.get("value") or 0, default, age(obj, now), preemption]
+
+
+HORIZONTAL_POD_AUTOSCALER = Printer(
+    Columns("Name", "Reference", "Targets", "MinPods", "MaxPods", "Replicas", "Age"),
+    _horizontal_pod_autoscaler,
+)
+POD_DISRUPTION_BUDGET = Printer(
+    Columns("Name", "Min Available", "Max Unavailable", "Allowed Disruptions:integer", "Age"),
+    _pod_disruption_budget,
+)
+RESOURCE_QUOTA = Printer(Columns("Name", "Request", "Limit", "Age"), _resource_quota)
+PRIORITY_CLASS = Printer(
+    Columns("Name", "Value:integer", "Global-Default:boolean", "Age", "PreemptionPolicy"),
+    _priority_class,
+)
+
+
+def _metrics(specs: Sequence[dict[str, Any]], currents: Sequence[dict[str, Any]]) -> str:
+    shown = [_metric(spec, currents[index] if index < len(currents) else {}) for index, spec in enumerate(specs)]
+    listed = ", ".join(shown[:_METRICS_MAX])
+    more = len(shown) - _METRICS_MAX
+    return f"{listed} + {more} more..." if more > 0 else listed or NONE
+
+
+def _metric(spec: dict[str, Any], status: dict[str, Any]) -> str:
+    kind = spec.get("type") or ""
+    if kind not in _SOURCES:
+        return "<unknown type>"
+    source = spec.get(_SOURCES[kind]) or {}
+    target, current = source.get("target") or {}, (status.get(_SOURCES[kind]) or {}).get("current") or {}
+    if kind in ("Resource", "ContainerResource"):
+        return f"{source.get('name', '')}: {_resource(target, current)}"
+    if target.get("averageValue") is None:
+        return f"{current.get('value') or UNKNOWN}/{target.get('value') or ''}"
+    average = "" if kind == "Pods" else " (avg)"
+    return f"{current.get('averageValue') or UNKNOWN}/{target['averageValue']}{average}"
+
+
+def _resource(target: dict[str, Any], current: dict[str, Any]) -> str:
+    if target.get("averageValue") is not None:
+        return f"{current.get('averageValue') or UNKNOWN}/{target['averageValue']}"
+    goal, now = target.get("averageUtilization"), current.get("averageUtilization")
+    return f"{UNKNOWN if now is None else f'{now}%'}/{'<auto>' if goal is None else f'{goal}%'}"
