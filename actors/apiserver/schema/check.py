@@ -186,7 +186,7 @@ class _Walk:
     def _base64(self, value: str) -> str:
         text = value.replace("\n", "").replace("\r", "")
         if not _BASE64.fullmatch(text):
-            bad = _NOT_BASE64.search(text)
+            bad = _NOT_BASE64.search(text.rstrip("="))
             self.checked.errors.append(f"illegal base64 data at input byte {bad.start() if bad else len(text)}")
         return text
 

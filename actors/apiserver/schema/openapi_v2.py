@@ -12,7 +12,7 @@ import orjson
 from actors.apiserver.schema import gnostic
 from actors.apiserver.schema.openapi_definitions import PREFIX, Definitions, Schema
 from actors.apiserver.schema.openapi_paths import Operation, Parameter, Path, paths_of
-from actors.apiserver.schema.openapi_v3 import Page, page
+from actors.apiserver.schema.page import Page
 from actors.apiserver.schema.resources import RESOURCES
 from actors.apiserver.schema.types import Types
 
@@ -30,11 +30,11 @@ class OpenApiV2:
 
     @cached_property
     def json(self) -> Page:
-        return page(orjson.dumps(self._document()))
+        return Page.of(orjson.dumps(self._document()))
 
     @cached_property
     def protobuf(self) -> Page:
-        return page(gnostic.encode(self._document()))
+        return Page.of(gnostic.encode(self._document()))
 
     def _document(self) -> Schema:
         definitions = Definitions(self._types)

@@ -5,9 +5,7 @@ Everything is built when the first client asks for the index (its hashes need th
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -15,6 +13,7 @@ import orjson
 
 from actors.apiserver.schema.openapi_definitions import PREFIX, Definitions, Schema
 from actors.apiserver.schema.openapi_paths import Operation, Parameter, Path, paths_of
+from actors.apiserver.schema.page import Page
 from actors.apiserver.schema.resources import RESOURCES, Resource
 from actors.apiserver.schema.types import Types
 
@@ -29,18 +28,6 @@ _PATCH_TYPES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A document's bytes, and the hash that names them: the value of its ETag and of `?hash=`."""
-
-    body: bytes
-    hash: str
-
-    @property
-    def etag(self) -> str:
-        return f'"{self.hash}"'
-
-
 class OpenApiV3:
     """The pages below /openapi/v3, built once."""
 
@@ -50,10 +37,8 @@ class OpenApiV3:
 
     def index(self) -> Page:
         """/openapi/v3"""
-        paths = {
-            name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={page.hash}"} for name, page in self._built().items()
-        }
-        return page(orjson.dumps({"paths": paths}))
+        urls = {name: f"/openapi/v3/{name}?hash={page.hash}" for name, page in self._built().items()}
+        return Page.of(orjson.dumps({"paths": {name: {"serverRelativeURL": url} for name, url in urls.items()}}))
 
     def document(self, name: str) -> Page | None:
         """/openapi/v3/<name>, such as "api/v1" or "apis/apps/v1"."""
@@ -83,7 +68,7 @@ class _Components:
             "paths": {path.template: self._path(path) for resource in resources for path in paths_of(resource)},
             "components": {"schemas": {name: self._component(name) for name in names}},
         }
-        return page(orjson.dumps(document))
+        return Page.of(orjson.dumps(document))
 
     def _component(self, name: str) -> orjson.Fragment:
         if name not in self._encoded:
@@ -147,7 +132,3 @@ def _parameter(parameter: Parameter, where: str) -> Schema:
 
 def _body(content_types: Iterable[str], schema: Schema) -> Schema:
     return {"content": {content_type: {"schema": schema} for content_type in content_types}, "required": True}
-
-
-def page(body: bytes) -> Page:
-    return Page(body, hashlib.sha256(body).hexdigest().upper())

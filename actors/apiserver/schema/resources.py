@@ -18,7 +18,7 @@ _VERBS = {
     "create": ("create",),  # answered at once, never stored
 }
 
-# Two views of the same objects: what is asked for -> whose store holds them (versions.py converts).
+# Two views of the same objects: what is asked for -> whose store holds them (event_versions.py translates).
 _STORED_AS = {"events.events.k8s.io": "events"}
 
 _SUBRESOURCE_KINDS = {

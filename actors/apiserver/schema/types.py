@@ -30,6 +30,8 @@ _META_KINDS = frozenset({"DeleteOptions", "Status"})
 _SPECIAL_KINDS: dict[str, Kind] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": "quantity",
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "int-or-string",
+    "io.k8s.apimachinery.pkg.runtime.RawExtension": "any",
+    _META + "FieldsV1": "any",
 }
 _SCALARS: dict[str, Kind] = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean"}
 
@@ -199,11 +201,9 @@ def _kind(schema: _Schema, name: str) -> Kind:
     json_type = next((json_type for json_type in types if json_type != "null"), "")
     if json_type == "array":
         return "array"
-    if json_type == "object" and schema.values is not None:
-        return "map"
-    if json_type == "object" and schema.properties:
-        return "object"
-    return _SCALARS.get(json_type, "any")  # RawExtension, FieldsV1: whatever JSON there is
+    if json_type == "object":
+        return "object" if schema.values is None else "map"
+    return _SCALARS.get(json_type, "any")
 
 
 def _definition_name(group: str, version: str, kind: str) -> str:
