@@ -80,13 +80,13 @@ def _operation(operation: Operation, definitions: Definitions) -> Schema:
     parameters = [_parameter(parameter, "query") for parameter in operation.query]
     if operation.takes_body:
         parameters.append({"in": "body", "name": "body", "required": True, "schema": body})
-    return {
+    rendered: Schema = {
         "description": f"{operation.action} {kind}",
-        "parameters": parameters,
         "responses": {"200": {"description": "OK", "schema": answer}},
         "x-kubernetes-action": operation.action,
         "x-kubernetes-group-version-kind": {"group": group, "kind": kind, "version": version},
     }
+    return {**rendered, "parameters": parameters} if parameters else rendered
 
 
 def _reference(definitions: Definitions, operation: Operation, kind: str) -> Schema:
