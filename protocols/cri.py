@@ -21,7 +21,11 @@ from protocols.message import Done, Lane, Message, Request, Streaming
 SandboxState = Literal["SANDBOX_READY", "SANDBOX_NOTREADY"]
 ContainerState = Literal["CONTAINER_CREATED", "CONTAINER_RUNNING", "CONTAINER_EXITED", "CONTAINER_UNKNOWN"]
 ContainerEventType = Literal[
-    "CONTAINER_CREATED_EVENT", "CONTAINER_STARTED_EVENT", "CONTAINER_STOPPED_EVENT", "CONTAINER_DELETED_EVENT"
+    "SUBSCRIBED",
+    "CONTAINER_CREATED_EVENT",
+    "CONTAINER_STARTED_EVENT",
+    "CONTAINER_STOPPED_EVENT",
+    "CONTAINER_DELETED_EVENT",
 ]
 
 
@@ -194,14 +198,17 @@ class ExecSync(Request[ExecSyncResult]):
 
 
 class ContainerEvent(Message):
-    """CRI's ContainerEventResponse for one container: its status after the event."""
+    """CRI's ContainerEventResponse for one container: its status after the event (None for SUBSCRIBED)."""
 
     container_event_type: ContainerEventType
-    status: ContainerStatus
+    status: ContainerStatus | None = None
 
 
 class GetContainerEvents(Streaming[ContainerEvent]):
-    """Events from now on. A reader that falls too far behind is ended with `ContainerRefused`: list again."""
+    """Events from now on; the first item is SUBSCRIBED, so what is listed after it misses nothing.
+
+    A reader that falls too far behind is ended with `ContainerRefused`: list again.
+    """
 
     lane = Lane.CONTROL
 
@@ -270,6 +277,7 @@ class PullImage(Request[PulledImage]):
 
     image: str
     has_command: bool
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Image(msgspec.Struct, frozen=True, array_like=True):

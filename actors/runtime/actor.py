@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from actorkube.runtime import LATER, Actor, Mailbox, Timer
 from actorkube.runtime.reply import ReplyHandle
-from actors.runtime.backend import Backend
+from actors.runtime.backend import Backend, BackendTick
 from actors.runtime.ledger import Container, Ledger, Sandbox
 from actors.runtime.listeners import Listeners
 from protocols.cri import (
@@ -42,10 +42,6 @@ from protocols.cri import (
     UpdateRuntimeConfig,
 )
 from protocols.message import Message
-
-
-class BackendTick(Message):
-    """To itself: a time has come that the backend asked for."""
 
 
 class KillIfRunning(Message):
@@ -121,7 +117,7 @@ class RuntimeShim(Actor):
             case PublishVolume():
                 return PublishedVolume(self._backend.publish(message))
             case PullImage():
-                return PulledImage(self._backend.pull(message.image, message.has_command))
+                return self._pull(message)
             case ListImages():
                 return ImageList(tuple(self._backend.images()))
             case UpdateRuntimeConfig():
@@ -151,6 +147,9 @@ class RuntimeShim(Actor):
         return RuntimeStatus(
             (RuntimeCondition("RuntimeReady", True), RuntimeCondition("NetworkReady", network, reason, message))
         )
+
+    async def _pull(self, request: PullImage) -> Message:
+        return PulledImage(await self._backend.pull(request))
 
     # -- sandboxes ------------------------------------------------------------------------------------------------
 

@@ -16,10 +16,16 @@ from protocols.cri import (
     NetworkProbeResult,
     ProbeNetwork,
     PublishVolume,
+    PullImage,
     ReadContainerLog,
 )
+from protocols.message import Message
 
 Exited = Callable[[Container, int, int, str], None]
+
+
+class BackendTick(Message):
+    """To the shim itself: a time has come that the backend asked for with `ctx.after`."""
 
 
 class Backend:
@@ -56,7 +62,7 @@ class Backend:
     def container_removed(self, container: Container) -> None:
         """Forget it with its log."""
 
-    def pull(self, image: str, has_command: bool) -> str:
+    async def pull(self, request: PullImage) -> str:
         """The image's id."""
         raise NotImplementedError
 
@@ -94,4 +100,4 @@ class Backend:
         raise NotImplementedError
 
     def tick(self) -> None:
-        """A timer that the backend set with `ctx.after(..., BackendTick())` is due."""
+        """A BackendTick has come."""

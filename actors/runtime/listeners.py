@@ -15,9 +15,10 @@ class Listeners:
         self._backlogs: dict[Outlet, deque[ContainerEvent]] = {}
 
     def add(self, outlet: Outlet) -> None:
-        self._backlogs[outlet] = deque()
+        self._backlogs[outlet] = deque([ContainerEvent("SUBSCRIBED")])
         outlet.on_ready = lambda: self._flush(outlet)
         outlet.on_closed = lambda: self._forget(outlet)
+        self._flush(outlet)
 
     def tell(self, type: ContainerEventType, status: ContainerStatus) -> None:
         event = ContainerEvent(type, status)

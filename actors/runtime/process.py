@@ -37,6 +37,7 @@ from protocols.cri import (
     NetworkProbeResult,
     ProbeNetwork,
     PublishVolume,
+    PullImage,
     ReadContainerLog,
 )
 
@@ -100,22 +101,15 @@ class ProcessBackend(Backend):
             publish(path, volume.files, volume.modes, volume.default_mode)
         return str(path)
 
-    def pull(self, image: str, has_command: bool) -> str:
-        directory = local_image(image)
-        if directory is not None:
-            if not Path(directory).is_dir():
-                raise ImageUnusable(f'image "{image}": there is no directory {directory} on this host')
-            return f"file://{directory}"
-        if not has_command:
-            raise ImageUnusable(needs_command(image))
-        return image
+    async def pull(self, request: PullImage) -> str:
+        return _check_image(request.image, request.has_command)
 
     # -- containers -----------------------------------------------------------------------------------------------
 
     def create(self, container: Container) -> None:
         config, root = container.config, self._directory.root(container)
         launch = plan_launch(container, str(root), self._search_path)
-        container.image_ref = self.pull(config.image, bool(config.command))
+        container.image_ref = _check_image(config.image, bool(config.command))
         try:
             self._directory.make_root(container, launch.links)
             if local_image(config.image) is None:
@@ -192,3 +186,15 @@ class ProcessBackend(Backend):
 
     def _empty_trash(self) -> None:
         self._ctx.background(self._directory.empty_trash(), "empty trash")
+
+
+def _check_image(image: str, has_command: bool) -> str:
+    """The image's id, when something can be run with it."""
+    directory = local_image(image)
+    if directory is not None:
+        if not Path(directory).is_dir():
+            raise ImageUnusable(f'image "{image}": there is no directory {directory} on this host')
+        return f"file://{directory}"
+    if not has_command:
+        raise ImageUnusable(needs_command(image))
+    return image

@@ -1,0 +1,62 @@
+"""What a simulated container does, written in its pod's annotations. Seconds count from the container's start.
+
+    actorkube.dev/sim-pull-seconds     how long its image takes to pull (0)
+    actorkube.dev/sim-start-error      starting it is refused with this message
+    actorkube.dev/sim-exit-after       it exits by itself then (never)
+    actorkube.dev/sim-exit-code        with this code (0)
+    actorkube.dev/sim-ready-after      probes and execs fail before then (0)
+    actorkube.dev/sim-hang-after       probes and execs fail from then on (never)
+    actorkube.dev/sim-term-seconds     how long it goes on after TERM (0); `never` ignores TERM
+
+`actorkube.dev/sim-exit-after.NAME` is for the container of that name only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+PREFIX = "actorkube.dev/sim-"
+
+
+class SimScript(NamedTuple):
+    start_error: str = ""
+    exit_after_s: float = math.inf
+    exit_code: int = 0
+    ready_after_s: float = 0.0
+    hang_after_s: float = math.inf
+    term_s: float = 0.0
+
+    def answers(self, running_s: float) -> bool:
+        return self.ready_after_s <= running_s < self.hang_after_s
+
+
+def read_script(annotations: Mapping[str, str], container: str) -> SimScript:
+    """Raises ValueError for an annotation that does not parse, naming it."""
+
+    def seconds(name: str, default: float) -> float:
+        return seconds_in(annotations, name, container, default)
+
+    return SimScript(
+        start_error=_text(annotations, "start-error", container),
+        exit_after_s=seconds("exit-after", math.inf),
+        exit_code=int(seconds("exit-code", 0)),
+        ready_after_s=seconds("ready-after", 0.0),
+        hang_after_s=seconds("hang-after", math.inf),
+        term_s=seconds("term-seconds", 0.0),
+    )
+
+
+def seconds_in(annotations: Mapping[str, str], name: str, container: str, default: float) -> float:
+    text = _text(annotations, name, container)
+    if text in ("", "never"):
+        return math.inf if text else default
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"annotation {PREFIX}{name} is not a number of seconds: {text!r}") from None
+
+
+def _text(annotations: Mapping[str, str], name: str, container: str) -> str:
+    return annotations.get(f"{PREFIX}{name}.{container}", annotations.get(PREFIX + name, ""))
