@@ -191,6 +191,13 @@ def test_delete_options_keep_a_grace_period_of_zero():
     }  # fmt: skip
 
 
+def test_numbers_of_a_list_may_be_packed():
+    packed = writer.chunk(4, writer.varint(5) + writer.varint(300)) + writer.number(4, 7)
+    pod = writer.body("v1", "Pod", writer.chunk(2, writer.chunk(14, packed)))
+
+    assert decode(pod)["spec"] == {"securityContext": {"supplementalGroups": [5, 300, 7]}}
+
+
 def test_an_empty_struct_that_was_pointed_to_stays():
     volume = writer.text(1, "scratch") + writer.chunk(2, writer.chunk(2, b""))
     pod = writer.body("v1", "Pod", writer.chunk(2, writer.chunk(1, volume)))
