@@ -191,6 +191,14 @@ def test_delete_options_keep_a_grace_period_of_zero():
     }  # fmt: skip
 
 
+def test_the_type_of_a_number_or_string_decides_not_which_of_them_is_set():
+    both = writer.number(2, 80) + writer.text(3, "http")
+    ports = [writer.chunk(4, writer.number(1, type_) + both) for type_ in (0, 1)]
+    service = writer.body("v1", "Service", writer.chunk(2, b"".join(writer.chunk(1, port) for port in ports)))
+
+    assert [port["targetPort"] for port in decode(service)["spec"]["ports"]] == [80, "http"]
+
+
 def test_numbers_of_a_list_may_be_packed():
     packed = writer.chunk(4, writer.varint(5) + writer.varint(300)) + writer.number(4, 7)
     pod = writer.body("v1", "Pod", writer.chunk(2, writer.chunk(14, packed)))
