@@ -41,8 +41,9 @@ class ControllerActor(Actor):
         api = ctx.ref(self._api)
         client = Client(ctx, api)
         recorder = Recorder(ctx, client, self._controllers[0].name)
-        carrier = Carrier(ctx, client, self._views)
-        self._loops = [Loop(controller, self._views, carrier, recorder, self) for controller in self._controllers]
+        for controller in self._controllers:
+            carrier = Carrier(ctx, client, self._views)
+            self._loops.append(Loop(controller, self._views, carrier, recorder, self))
         for view in self._views.values():
             ctx.background(follow(ctx, api, view, self.wake), f"watch {view.resource}")
 
@@ -98,7 +99,6 @@ class Loop:
         self._actor = actor
         self._failures: dict[str, Failure] = {}
         self._passes = 0
-        self._writes = 0
         for watches in controller.watches:
             self._subscribe(watches)
 
@@ -119,7 +119,7 @@ class Loop:
         queue = self.queue
         settled = self.synced and queue.settled
         return Activity(
-            settled, queue.ready, queue.working, queue.delayed, self._passes, self._writes, len(self._failures)
+            settled, queue.ready, queue.working, queue.delayed, self._passes, self._carrier.writes, len(self._failures)
         )
 
     def turn(self) -> bool:
@@ -156,7 +156,6 @@ class Loop:
                 self.queue.add_after(key, write.seconds, now)
 
     async def _write(self, key: str, writes: Sequence[Write]) -> None:
-        before = self._carrier.writes
         try:
             failure = await self._carrier.carry_out(writes, self._record)
         except Unfinished as doubt:
@@ -164,7 +163,6 @@ class Loop:
             self.queue.retry(key, self._actor.ctx.now)
         else:
             self._note(key, failure)
-        self._writes += self._carrier.writes - before
         self.queue.done(key, self._actor.ctx.now)
         self._actor.wake()
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from actorkube.kube.client import Client
 from actorkube.kube.controller import Failure
 from actorkube.kube.view import View
-from actorkube.kube.writes import Create, Delete, DeleteAll, Event, Look, Patch, Update, Write
+from actorkube.kube.writes import Confirm, Create, Delete, DeleteAll, Event, Look, Patch, Update, Write
 from actorkube.runtime import Context
 from protocols.api import Stored
 from protocols.errors import (
@@ -27,6 +27,7 @@ from protocols.errors import (
     ServiceUnavailable,
 )
 from protocols.objects import Object, decode_object, meta
+from protocols.rules.owners import is_deleting
 
 _BATCH_MAX = 32
 _PAUSE_S = 0.1
@@ -91,6 +92,8 @@ class Carrier:
             case DeleteAll(resource, namespace):
                 if await client.delete_all(resource, namespace):
                     raise Unfinished(f"{resource} in {namespace} were still there")
+            case Confirm(resource, namespace, name, uid):
+                await self._confirm(resource, namespace, name, uid)
             case Look(resource, namespace, name, uid):
                 await self._look(resource, namespace, name, uid)
                 raise Unfinished(f"looked at {resource} {namespace}/{name}")
@@ -143,6 +146,12 @@ class Carrier:
                     self._bury(resource, _key(namespace, name), uid)
                 return
 
+    async def _confirm(self, resource: str, namespace: str, name: str, uid: str) -> None:
+        await self._look(resource, namespace, name, uid)
+        entry = self._views[resource].entry(_key(namespace, name))
+        if entry is None or entry.uid != uid or is_deleting(entry.peek()):
+            raise Unfinished(f"{resource} {namespace}/{name} is not what it was")
+
     # -- views ----------------------------------------------------------------------------------------------------
 
     def _learn(self, resource: str, stored: Stored) -> None:
@@ -153,7 +162,7 @@ class Carrier:
     def _bury(self, resource: str, key: str, uid: str) -> None:
         view = self._views.get(resource)
         if view is not None:
-            view.deleted(key, uid)
+            view.deleted(key, uid, self._ctx.now)
 
     def _vanished(self, resource: str, key: str, uid: str) -> None:
         """Nobody has that name: neither the uid that was meant, nor the one that the view shows."""
@@ -162,7 +171,7 @@ class Carrier:
             return
         entry = view.entry(key)
         for dead in dict.fromkeys(filter(None, (uid, entry.uid if entry is not None else ""))):
-            view.deleted(key, dead)
+            view.deleted(key, dead, self._ctx.now)
 
 
 def rows(writes: Iterable[Write]) -> Iterator[list[Write]]:

@@ -25,9 +25,10 @@ NEVER_AGAIN = 1 << 62  # a revision beyond all others
 
 
 class Entry:
-    """One object in a view. `since` is when this view first saw this revision, by the clock of this process."""
+    """One object in a view. `since` is when the view first saw this revision, `sinces` when each summary became what
+    it is, both by the clock of this process: for what must not depend on the clocks of others."""
 
-    __slots__ = ("_decoded", "body", "index_values", "revision", "since", "summaries", "uid")
+    __slots__ = ("_decoded", "_in_use", "body", "index_values", "revision", "since", "sinces", "summaries", "uid")
 
     def __init__(self, body: bytes, revision: int, uid: str, since: float, decoded: Object) -> None:
         self.body = body
@@ -35,18 +36,22 @@ class Entry:
         self.uid = uid
         self.since = since
         self.summaries: dict[str, Any] = {}
+        self.sinces: dict[str, float] = {}
         self.index_values: tuple[tuple[str, ...], ...] = ()
         self._decoded: Object | None = decoded
+        self._in_use = True
 
     def peek(self) -> Object:
-        """The object, for reading only. Handlers of one change share it."""
-        if self._decoded is None:
-            self._decoded = decode_object(self.body, self.revision)
-        return self._decoded
+        """The object, for reading only: the handlers of one change share it."""
+        obj = self._decoded or decode_object(self.body, self.revision)
+        if self._in_use:
+            self._decoded = obj
+        return obj
 
-    def rest(self) -> None:
-        """Keep only the bytes again."""
-        self._decoded = None
+    def use(self, in_use: bool) -> None:
+        """While in use the decoded object is kept; afterwards only the bytes are."""
+        self._in_use = in_use
+        self._decoded = self._decoded if in_use else None
 
 
 Handler = Callable[[str, Entry | None, Entry | None], None]
@@ -72,6 +77,7 @@ class View:
         self.label_selector = label_selector
         self.field_selector = field_selector
         self.synced = False
+        self.synced_at = 0.0
         self.revision = 0  # resume the watch after this one; 0: list first
         self._index_functions = {"namespace": _namespace, **(indexes or {})}
         self._summary_functions = dict(summaries or {})
@@ -81,7 +87,7 @@ class View:
         self._handlers: list[Handler] = []
         self._listed: dict[str, None] | None = None  # keys of the list under way
         self._gone: dict[str, tuple[str, int]] = {}  # uid -> key, revision of its end; the last gone_max of them
-        self._gone_keys: dict[str, str] = {}  # key -> uid
+        self._gone_keys: dict[str, tuple[str, float]] = {}  # key -> uid, when it was noticed
         self._gone_max = gone_max
 
     def on_change(self, handler: Handler) -> None:
@@ -133,6 +139,15 @@ class View:
         entries = self._entries
         return [entries[key].summaries[name] for key in self._indexes[index].get(value, ())]
 
+    def since(self, name: str, key: str) -> float | None:
+        """Since when the object's summary is what it is, as far as this view knows."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.sinces[name]
+
+    def absent_since(self, key: str) -> float:
+        """Since when this view knows that there is no object of that name (ask only about one that is not there)."""
+        return self._gone_keys[key][1] if key in self._gone_keys else self.synced_at
+
     def is_gone(self, uid: str) -> bool:
         """Whether the object with that uid is known to exist no more (the last `gone_max` of them are remembered)."""
         return uid in self._gone
@@ -150,11 +165,11 @@ class View:
 
     def apply(self, event: WatchEvent, now: float) -> None:
         if event.type == "BOOKMARK":
-            self._bookmark(event.revision)
+            self._bookmark(event.revision, now)
             return
         key, uid = _identity(event.body)
         if event.type == "DELETED":
-            self._leave(key, uid, event.revision)
+            self._leave(key, uid, event.revision, now)
         else:
             self._enter(key, uid, event.body, event.revision, now)
         if self._listed is None:
@@ -162,13 +177,14 @@ class View:
         elif event.type == "ADDED":
             self._listed[key] = None
 
-    def _bookmark(self, revision: int) -> None:
+    def _bookmark(self, revision: int, now: float) -> None:
         if self._listed is not None:
             listed, self._listed = self._listed, None
             vanished = [k for k, e in self._entries.items() if k not in listed and e.revision <= revision]
             for key in vanished:
-                self._leave(key, self._entries[key].uid, revision)
-            self.synced = True
+                self._leave(key, self._entries[key].uid, revision, now)
+            if not self.synced:
+                self.synced, self.synced_at = True, now
         self.revision = max(self.revision, revision)
 
     # -- what the answers to one's own writes say -------------------------------------------------------------------
@@ -178,13 +194,13 @@ class View:
         key, uid = _identity(stored.body)
         self._enter(key, uid, stored.body, stored.revision, now)
 
-    def deleted(self, key: str, uid: str) -> None:
+    def deleted(self, key: str, uid: str, now: float) -> None:
         """The object with that uid is known to be gone for good."""
         entry = self._entries.get(key)
         if entry is not None and entry.uid == uid:
-            self._leave(key, uid, NEVER_AGAIN)
+            self._leave(key, uid, NEVER_AGAIN, now)
         else:
-            self._bury(key, uid, NEVER_AGAIN)
+            self._bury(key, uid, NEVER_AGAIN, now)
 
     # -- changes --------------------------------------------------------------------------------------------------
 
@@ -198,33 +214,40 @@ class View:
             obj = self._trim(obj)
             body = encode_object(obj)
         new = Entry(body, revision, uid, now, obj)
-        new.summaries = {name: summarise(obj) for name, summarise in self._summary_functions.items()}
+        self._summarise(old, new, obj)
         new.index_values = tuple(tuple(function(obj)) for function in self._index_functions.values())
         self._reindex(key, old, new)
         self._entries[key] = new
         if old is not None and old.uid != uid:
-            self._bury(key, old.uid, revision)
+            self._bury(key, old.uid, revision, now)
         self._notify(key, old, new)
 
-    def _leave(self, key: str, uid: str, revision: int) -> None:
-        self._bury(key, uid, revision)
+    def _summarise(self, old: Entry | None, new: Entry, obj: Object) -> None:
+        for name, function in self._summary_functions.items():
+            summary = function(obj)
+            is_same = old is not None and old.uid == new.uid and old.summaries[name] == summary
+            new.summaries[name] = old.summaries[name] if is_same and old is not None else summary
+            new.sinces[name] = old.sinces[name] if is_same and old is not None else new.since
+
+    def _leave(self, key: str, uid: str, revision: int, now: float) -> None:
+        self._bury(key, uid, revision, now)
         old = self._entries.get(key)
         if old is None or (old.uid != uid and old.revision > revision):
             return  # somebody else has that name by now
-        self._bury(key, old.uid, revision)
+        self._bury(key, old.uid, revision, now)
         del self._entries[key]
         self._reindex(key, old, None)
         self._notify(key, old, None)
 
-    def _bury(self, key: str, uid: str, revision: int) -> None:
+    def _bury(self, key: str, uid: str, revision: int, now: float) -> None:
         if not uid:
             return
         self._gone[uid] = (key, max(revision, self._gone.get(uid, ("", 0))[1]))
-        self._gone_keys[key] = uid
+        self._gone_keys[key] = (uid, now)
         if len(self._gone) > self._gone_max:
             oldest = next(iter(self._gone))
             oldest_key, _ = self._gone.pop(oldest)
-            if self._gone_keys.get(oldest_key) == oldest:
+            if self._gone_keys.get(oldest_key, ("",))[0] == oldest:
                 del self._gone_keys[oldest_key]
 
     def _reindex(self, key: str, old: Entry | None, new: Entry | None) -> None:
@@ -242,11 +265,13 @@ class View:
                 index.setdefault(value, {})[key] = None
 
     def _notify(self, key: str, old: Entry | None, new: Entry | None) -> None:
+        if old is not None:
+            old.use(True)
         for handler in self._handlers:
             handler(key, old, new)
         for entry in (old, new):
             if entry is not None:
-                entry.rest()
+                entry.use(False)
 
     def _objects(self, keys: Iterable[str]) -> builtins.list[Object]:
         return [decode_object(self._entries[key].body, self._entries[key].revision) for key in keys]

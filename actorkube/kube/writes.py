@@ -121,13 +121,23 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirm:
+    """Go on only if that object is still there and not being deleted, as the API server says now. Else look again."""
+
+    resource: str
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequeueAfter:
     """Reconcile this key again after a while, whatever happens until then."""
 
     seconds: float
 
 
-Write = Create | Update | Patch | Delete | DeleteAll | Look | Event | RequeueAfter
+Write = Create | Update | Patch | Delete | DeleteAll | Look | Confirm | Event | RequeueAfter
 
 
 def reference_to(obj: Object, api_version: str, kind: str, field_path: str = "") -> dict[str, Any]:

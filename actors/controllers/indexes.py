@@ -1,0 +1,91 @@
+"""How controllers find objects without scanning: the indexes of the views they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from actorkube.kube.view import View
+from protocols.objects import Object, labels_of, namespace_of
+from protocols.rules.owners import controller_of
+from protocols.rules.pods import node_of
+from protocols.rules.selectors import InvalidSelector, Requirement, labels_match, map_matches, selector_requirements
+
+BY_CONTROLLER = "controller"
+BY_LABEL = "label"
+BY_NODE = "node"
+ORPHAN_BY_LABEL = "orphan by label"
+BY_SELECTOR = "selector"
+
+
+def by_controller(obj: Object) -> tuple[str, ...]:
+    controller = controller_of(obj)
+    return (controller["uid"],) if controller else ()
+
+
+def by_label(obj: Object) -> list[str]:
+    """`namespace/key=value` for each label."""
+    namespace = namespace_of(obj)
+    return [f"{namespace}/{key}={value}" for key, value in labels_of(obj).items()]
+
+
+def orphan_by_label(obj: Object) -> list[str]:
+    """Objects that nobody controls: as by_label, and `namespace/` for all of them."""
+    return [] if controller_of(obj) else [f"{namespace_of(obj)}/", *by_label(obj)]
+
+
+def by_node(pod: Object) -> tuple[str, ...]:
+    node = node_of(pod)
+    return (node,) if node else ()
+
+
+def by_selector(selecting: Object) -> tuple[str, ...]:
+    """Where an object that is selected looks for those that may select it: under one pair that they ask for."""
+    pairs = _pairs(selecting)
+    key = min(pairs, default="")
+    return (f"{namespace_of(selecting)}/{key}={pairs[key]}" if pairs else f"{namespace_of(selecting)}/",)
+
+
+def requirements_of(selecting: Object) -> list[Requirement] | None:
+    """The requirements of its LabelSelector; None when it has none, or none that can be understood."""
+    selector = (selecting.get("spec") or {}).get("selector")
+    try:
+        return selector_requirements(selector) if selector else None
+    except InvalidSelector:
+        return None
+
+
+def selecting(selected: Object, view: View) -> Iterator[str]:
+    """The keys of the objects with a LabelSelector that matches the labels of `selected`."""
+    labels = labels_of(selected)
+    for key in _candidates(selected, view):
+        entry = view.entry(key)
+        requirements = requirements_of(entry.peek()) if entry is not None else None
+        if requirements and labels_match(requirements, labels):
+            yield key
+
+
+def services_selecting(pod: Object, view: View) -> Iterator[str]:
+    """The keys of the services whose selector matches the pod's labels."""
+    labels = labels_of(pod)
+    for key in _candidates(pod, view):
+        entry = view.entry(key)
+        if entry is not None and map_matches((entry.peek().get("spec") or {}).get("selector"), labels):
+            yield key
+
+
+def labelled(namespace: str, pairs: Mapping[str, str], view: View, index: str = BY_LABEL) -> Iterable[str]:
+    """The keys under the rarest of the pairs: a superset of what has all of them, as small as one look-up can give."""
+    values = [f"{namespace}/{key}={value}" for key, value in pairs.items()] or [f"{namespace}/"]
+    return view.keys(index, min(values, key=lambda value: view.count(index, value)))
+
+
+def _candidates(selected: Object, view: View) -> Iterator[str]:
+    for value in (*by_label(selected), f"{namespace_of(selected)}/"):
+        yield from list(view.keys(BY_SELECTOR, value))
+
+
+def _pairs(selecting: Object) -> Mapping[str, str]:
+    """The key=value pairs that a LabelSelector, or a Service's plain map, asks for."""
+    selector = (selecting.get("spec") or {}).get("selector") or {}
+    pairs = selector.get("matchLabels") if "matchLabels" in selector or "matchExpressions" in selector else selector
+    return pairs if isinstance(pairs, dict) else {}

@@ -1,0 +1,219 @@
+"""The replica set controller: as many pods of one template as the spec asks for.
+
+Pods are named after their set and a number, lowest first, past every name that is taken or was used lately. So two
+decisions from the same knowledge, or from older knowledge, ask for the same pods, and the second finds them there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from actorkube.kube import Controller, View, Views, Watches
+from actorkube.kube.controller import Failure
+from actorkube.kube.writes import Create, Delete, Event, RequeueAfter, UpdateStatus, Write, reference_to
+from actors.controllers.claim import Owner, claim
+from actors.controllers.indexes import (
+    BY_CONTROLLER,
+    BY_SELECTOR,
+    ORPHAN_BY_LABEL,
+    by_controller,
+    by_selector,
+    orphan_by_label,
+    selecting,
+)
+from actors.controllers.pod_summary import POD, PodSummary, summarise_pod
+from actors.controllers.scale_down import pods_to_delete
+from protocols.objects import Object, meta, name_of, namespace_of, uid_of
+from protocols.rules.conditions import with_condition, without_condition
+from protocols.rules.names import child_name
+from protocols.rules.owners import controller_of, controller_reference, controller_uid, is_deleting
+
+RESOURCE = "replicasets.apps"
+API_VERSION = "apps/v1"
+KIND = "ReplicaSet"
+BURST = 500  # pods created or deleted in one pass
+SPACING_S = 0.02
+
+
+def controller() -> Controller:
+    return Controller(
+        "replicaset-controller",
+        (
+            Watches(RESOURCE, indexes={BY_CONTROLLER: by_controller, BY_SELECTOR: by_selector}),
+            Watches(
+                "pods",
+                sets_of_pod,
+                indexes={BY_CONTROLLER: by_controller, ORPHAN_BY_LABEL: orphan_by_label},
+                summaries={POD: summarise_pod},
+                when=POD,
+            ),
+        ),
+        reconcile,
+        spacing_s=SPACING_S,
+    )
+
+
+def sets_of_pod(pod: Object, views: Views) -> list[str]:
+    """The set that controls the pod, or those that would adopt it."""
+    reference = controller_of(pod)
+    if reference is None:
+        return list(selecting(pod, views[RESOURCE]))
+    return [f"{namespace_of(pod)}/{reference['name']}"] if reference["kind"] == KIND else []
+
+
+def reconcile(key: str, views: Views, now: float) -> list[Write]:
+    replica_set = views[RESOURCE].get(key)
+    if replica_set is None:
+        return []
+    claimed = claim(Owner(replica_set, RESOURCE, API_VERSION, KIND), views["pods"], POD)
+    if claimed.writes:
+        return claimed.writes
+    pods = [views["pods"].summary(POD, pod_key) for pod_key in claimed.keys]
+    active = [pod for pod in pods if pod.active]
+    changes = [] if is_deleting(replica_set) else scale(replica_set, active, views, now)
+    status = new_status(replica_set, active, views.failure, now)
+    writes: list[Write] = []
+    if status != replica_set.get("status") and (views.failure or len(changes) in (0, BURST)):
+        writes.append(UpdateStatus(RESOURCE, {**replica_set, "status": status}))
+    return [*writes, *changes, *_wait_for_availability(replica_set, active, now)]
+
+
+# -- how many ---------------------------------------------------------------------------------------------------------
+
+
+def scale(replica_set: Object, active: Sequence[PodSummary], views: Views, now: float) -> list[Write]:
+    missing = desired_replicas(replica_set) - len(active)
+    if missing > 0:
+        names = free_names(replica_set, views["pods"])
+        return [_creation(replica_set, next(names)) for _ in range(min(missing, BURST))]
+    if missing < 0:
+        neighbours = related_pods_per_node(replica_set, views)
+        doomed = pods_to_delete(active, min(-missing, BURST), neighbours, now)
+        return [_deletion(replica_set, pod) for pod in doomed]
+    return []
+
+
+def desired_replicas(obj: Object) -> int:
+    replicas = (obj.get("spec") or {}).get("replicas")
+    return 1 if replicas is None else int(replicas)
+
+
+def free_names(replica_set: Object, pods: View) -> Iterator[str]:
+    """Names for new pods, none of them in use or used lately, always the same ones for the same set and pods."""
+    parent, namespace, uid = name_of(replica_set), namespace_of(replica_set), uid_of(replica_set)
+    given: dict[str, None] = {}
+    number = 0
+    while True:
+        name = child_name(parent, f"{uid}/{number}")
+        number += 1
+        key = f"{namespace}/{name}"
+        if key not in pods and not pods.was_used(key) and name not in given:
+            given[name] = None
+            yield name
+
+
+def related_pods_per_node(replica_set: Object, views: Views) -> dict[str, int]:
+    """How many active pods of this set and its siblings (sets of the same deployment) each node runs."""
+    siblings = [uid_of(replica_set)]
+    if owner := controller_uid(replica_set):
+        siblings = [
+            entry.uid for k in views[RESOURCE].keys(BY_CONTROLLER, owner) if (entry := views[RESOURCE].entry(k))
+        ]
+    counts: dict[str, int] = {}
+    for uid in siblings:
+        for pod in views["pods"].summaries(POD, BY_CONTROLLER, uid):
+            if pod.active:
+                counts[pod.node] = counts.get(pod.node, 0) + 1
+    return counts
+
+
+def _creation(replica_set: Object, name: str) -> Create:
+    about = reference_to(replica_set, API_VERSION, KIND)
+    return Create(
+        "pods",
+        pod_from(replica_set, name),
+        Event(about, "Normal", "SuccessfulCreate", f"Created pod: {name}"),
+        Event(about, "Warning", "FailedCreate", "Error creating: "),
+    )
+
+
+def pod_from(replica_set: Object, name: str) -> Object:
+    template = replica_set["spec"]["template"]
+    metadata: dict[str, Any] = {
+        "name": name,
+        "generateName": f"{name_of(replica_set)}-",
+        "namespace": namespace_of(replica_set),
+        "ownerReferences": [controller_reference(replica_set, API_VERSION, KIND)],
+    }
+    for field in ("labels", "annotations", "finalizers"):
+        if meta(template).get(field):
+            metadata[field] = meta(template)[field]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+def _deletion(replica_set: Object, pod: PodSummary) -> Delete:
+    about = reference_to(replica_set, API_VERSION, KIND)
+    return Delete(
+        "pods",
+        namespace_of(replica_set),
+        pod.name,
+        pod.uid,
+        announce=Event(about, "Normal", "SuccessfulDelete", f"Deleted pod: {pod.name}"),
+        lament=Event(about, "Warning", "FailedDelete", "Error deleting: "),
+    )
+
+
+# -- status -----------------------------------------------------------------------------------------------------------
+
+
+class Counts(NamedTuple):
+    replicas: int
+    fully_labelled: int
+    ready: int
+    available: int
+
+
+def new_status(replica_set: Object, active: Sequence[PodSummary], failure: Failure | None, now: float) -> Object:
+    old = replica_set.get("status") or {}
+    counts = count(replica_set, active, now)
+    status: dict[str, Any] = {"replicas": counts.replicas}
+    for field, number in (
+        ("fullyLabeledReplicas", counts.fully_labelled),
+        ("readyReplicas", counts.ready),
+        ("availableReplicas", counts.available),
+    ):
+        if number:
+            status[field] = number
+    status["observedGeneration"] = meta(replica_set).get("generation", 0)
+    if conditions := _conditions(old.get("conditions"), failure, now):
+        status["conditions"] = conditions
+    return status
+
+
+def count(replica_set: Object, active: Sequence[PodSummary], now: float) -> Counts:
+    spec = replica_set["spec"]
+    wanted = (meta(spec.get("template") or {}).get("labels") or {}).items()
+    min_ready_s = spec.get("minReadySeconds") or 0
+    return Counts(
+        len(active),
+        sum(wanted <= pod.labels.items() for pod in active),
+        sum(pod.ready for pod in active),
+        sum(pod.available(min_ready_s, now) for pod in active),
+    )
+
+
+def _conditions(old: Any, failure: Failure | None, now: float) -> list[dict[str, Any]]:
+    if failure is None or not isinstance(failure.write, Create | Delete):
+        return without_condition(old, "ReplicaFailure")
+    reason = "FailedCreate" if isinstance(failure.write, Create) else "FailedDelete"
+    return with_condition(old, "ReplicaFailure", "True", reason, failure.error.message, now)
+
+
+def _wait_for_availability(replica_set: Object, active: Sequence[PodSummary], now: float) -> list[Write]:
+    """A ready pod becomes available by the mere passing of time."""
+    min_ready_s = replica_set["spec"].get("minReadySeconds") or 0
+    if not min_ready_s:
+        return []
+    waits = [pod.ready_since + min_ready_s - now for pod in active if pod.ready_since is not None]
+    return [RequeueAfter(min(wait for wait in waits if wait > 0))] if any(wait > 0 for wait in waits) else []
