@@ -1,0 +1,52 @@
+"""Refusals in Kubernetes' own sentences: kubectl shows them, and other clients look for words in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.apiserver.schema.resources import Resource
+from protocols.errors import AlreadyExists, Conflict, Forbidden, MethodNotAllowed, NotFound
+
+
+def details(resource: Resource, name: str) -> dict[str, Any]:
+    """StatusDetails: for historical reasons `kind` is the resource's plural."""
+    found = {"name": name, "group": resource.group, "kind": resource.plural}
+    return {key: value for key, value in found.items() if value}
+
+
+def not_found(resource: Resource, name: str) -> NotFound:
+    return NotFound(f'{resource.group_resource} "{name}" not found', details(resource, name))
+
+
+def already_exists(resource: Resource, name: str) -> AlreadyExists:
+    return AlreadyExists(f'{resource.group_resource} "{name}" already exists', details(resource, name))
+
+
+def conflict(resource: Resource, name: str, why: str) -> Conflict:
+    message = f'Operation cannot be fulfilled on {resource.group_resource} "{name}": {why}'
+    return Conflict(message, details(resource, name))
+
+
+def modified(resource: Resource, name: str) -> Conflict:
+    why = "the object has been modified; please apply your changes to the latest version and try again"
+    return conflict(resource, name, why)
+
+
+def wrong_uid(resource: Resource, name: str, wanted: str, found: str) -> Conflict:
+    why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+    return conflict(resource, name, why)
+
+
+def wrong_revision(resource: Resource, name: str, wanted: int, found: int) -> Conflict:
+    why = f"Precondition failed: ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {found}"
+    return conflict(resource, name, why)
+
+
+def forbidden(resource: Resource, name: str, why: str) -> Forbidden:
+    named = f'{resource.group_resource} "{name}"' if name else resource.group_resource
+    return Forbidden(f"{named} is forbidden: {why}", details(resource, name))
+
+
+def method_not_allowed(resource: Resource, subresource: str, verb: str) -> MethodNotAllowed:
+    what = f"{resource.group_resource}/{subresource}" if subresource else resource.group_resource
+    return MethodNotAllowed(f"{verb} is not supported on resources of kind {what!r}".replace("'", '"'))

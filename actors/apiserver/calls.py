@@ -1,0 +1,39 @@
+"""One request on its way through the pipeline: who asks, about what, and how. REST and actors fill in the same form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from actors.apiserver.callers import Caller
+from actors.apiserver.keys import object_key
+from actors.apiserver.schema.check import FieldValidation
+from actors.apiserver.schema.resources import Resource, find
+
+
+@dataclass(slots=True)
+class Call:
+    """`warnings` and `created` are filled in on the way; `revision` 0 means that no particular one is expected."""
+
+    caller: Caller
+    resource: Resource
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    revision: int = 0
+    dry_run: bool = False
+    manager: str = ""
+    force: bool = False
+    validation: FieldValidation = "Warn"
+    warnings: list[str] = field(default_factory=list)
+    created: bool = False
+
+    @property
+    def key(self) -> str:
+        return object_key(self.namespace, self.name)
+
+    @property
+    def stored(self) -> Resource:
+        """The resource that the objects are kept as; not the call's own for an alias (events.k8s.io)."""
+        resource = find(self.resource.storage)
+        assert resource is not None, self.resource.storage
+        return resource

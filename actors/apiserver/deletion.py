@@ -1,0 +1,142 @@
+"""What a delete does to an object: remove it, mark it, or nothing.
+
+An object with finalizers, a running pod within its grace period, and a namespace with content only get a
+deletionTimestamp; whoever has to clean up removes the finalizer, or deletes again with no grace, and then it goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from actors.apiserver.answers import forbidden, wrong_revision, wrong_uid
+from actors.apiserver.incoming import revision_named
+from actors.apiserver.schema.resources import Resource
+from protocols.errors import BadRequest
+from protocols.objects import Object, meta, name_of, revision_of, uid_of
+from protocols.rules.owners import FOREGROUND, ORPHAN
+from protocols.rules.times import seconds_of, time_of
+
+Propagation = Literal["", "Background", "Foreground", "Orphan"]
+
+_KEPT_NAMESPACES = ("default", "kube-system", "kube-public")
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What was asked for. grace_s -1: the object's own grace period."""
+
+    uid: str = ""
+    revision: int = 0
+    grace_s: int = -1
+    propagation: Propagation = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Take it out of the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Store this: it lives on with a deletionTimestamp. The same object as before means that nothing changes."""
+
+    obj: Object
+
+
+def deletion_of(options: Object) -> Deletion:
+    """What DeleteOptions, of the right structure, ask for. Raises BadRequest for a policy that there is not."""
+    preconditions = options.get("preconditions") or {}
+    propagation: Any = options.get("propagationPolicy") or ""
+    if not propagation and options.get("orphanDependents") is not None:
+        propagation = "Orphan" if options["orphanDependents"] else "Background"
+    if propagation not in ("", "Background", "Foreground", "Orphan"):
+        raise BadRequest(f'invalid propagation policy "{propagation}": must be Background, Foreground or Orphan')
+    grace_s = options.get("gracePeriodSeconds")
+    return Deletion(
+        uid=preconditions.get("uid") or "",
+        revision=revision_named(preconditions.get("resourceVersion")),
+        grace_s=-1 if grace_s is None else max(0, grace_s),
+        propagation=propagation,
+    )
+
+
+def decide_deletion(resource: Resource, obj: Object, deletion: Deletion, now: float) -> Remove | Mark:
+    """Raises Conflict when a precondition does not hold, Forbidden for what may not be deleted."""
+    _check_preconditions(resource, obj, deletion)
+    if resource.group_resource == "namespaces":
+        return _delete_namespace(resource, obj, deletion, now)
+    finalizers = _finalizers(obj, deletion.propagation)
+    grace_s = _grace_s(resource, obj, deletion.grace_s)
+    if not finalizers and grace_s == 0:
+        return Remove()
+    return Mark(_marked(obj, finalizers, grace_s, now))
+
+
+def is_finished(resource: Resource, obj: Object) -> bool:
+    """Whether an object that is being deleted waits for nobody any more: an update that leaves it so removes it."""
+    metadata = meta(obj)
+    if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
+        return False
+    if resource.group_resource == "namespaces":
+        return not (obj.get("spec") or {}).get("finalizers")
+    return not metadata.get("deletionGracePeriodSeconds")
+
+
+def _check_preconditions(resource: Resource, obj: Object, deletion: Deletion) -> None:
+    if deletion.uid and deletion.uid != uid_of(obj):
+        raise wrong_uid(resource, name_of(obj), deletion.uid, uid_of(obj))
+    if deletion.revision and deletion.revision != revision_of(obj):
+        raise wrong_revision(resource, name_of(obj), deletion.revision, revision_of(obj))
+
+
+def _delete_namespace(resource: Resource, obj: Object, deletion: Deletion, now: float) -> Remove | Mark:
+    """It ends when the namespace controller has emptied it and taken its own finalizer out of spec.finalizers."""
+    name = name_of(obj)
+    if name in _KEPT_NAMESPACES:
+        raise forbidden(resource, name, "this namespace may not be deleted")
+    finalizers = _finalizers(obj, deletion.propagation)
+    if not finalizers and not (obj.get("spec") or {}).get("finalizers"):
+        return Remove()
+    status = {**(obj.get("status") or {}), "phase": "Terminating"}
+    return Mark({**_marked(obj, finalizers, 0, now), "status": status})
+
+
+def _finalizers(obj: Object, propagation: Propagation) -> list[str]:
+    """The finalizers with the garbage collector's own as the propagation policy says; "" changes none."""
+    finalizers: list[str] = list(meta(obj).get("finalizers") or ())
+    if not propagation:
+        return finalizers
+    wanted = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(propagation, [])
+    kept = [finalizer for finalizer in finalizers if finalizer not in (FOREGROUND, ORPHAN)]
+    return finalizers if finalizers == kept + wanted else kept + wanted
+
+
+def _grace_s(resource: Resource, obj: Object, asked_s: int) -> int:
+    """Only pods end gracefully, and only where there is a kubelet to wait for."""
+    if resource.group_resource != "pods":
+        return 0
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
+        return 0
+    own_s = spec.get("terminationGracePeriodSeconds")
+    grace_s = asked_s if asked_s >= 0 else 30 if own_s is None else int(own_s)
+    return grace_s if grace_s >= 0 else 1
+
+
+def _marked(obj: Object, finalizers: list[str], grace_s: int, now: float) -> Object:
+    metadata = {**meta(obj)}
+    if finalizers != (metadata.get("finalizers") or []):
+        metadata["finalizers"] = finalizers
+    if "deletionTimestamp" not in metadata:
+        metadata["deletionTimestamp"] = time_of(now + grace_s)
+        metadata["deletionGracePeriodSeconds"] = grace_s
+        if metadata.get("generation"):
+            metadata["generation"] += 1
+    elif grace_s < (metadata.get("deletionGracePeriodSeconds") or 0):
+        began = seconds_of(metadata["deletionTimestamp"]) - metadata["deletionGracePeriodSeconds"]
+        metadata["deletionTimestamp"] = time_of(began + grace_s)
+        metadata["deletionGracePeriodSeconds"] = grace_s
+    if not finalizers:
+        metadata.pop("finalizers", None)
+    return {**obj, "metadata": metadata}

@@ -1,0 +1,159 @@
+"""The actor door: the messages of protocols/api.py, each turned into a call of the pipeline and its answer.
+
+A watch is a cursor that is read whenever the consumer has granted credit: a slow consumer costs nobody anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from actorkube.runtime import Outlet
+from actors.apiserver.cache import Watcher
+from actors.apiserver.callers import Caller
+from actors.apiserver.calls import Call
+from actors.apiserver.deletion import Deletion
+from actors.apiserver.event_versions import to_served
+from actors.apiserver.item import Item
+from actors.apiserver.pipeline import Pipeline
+from actors.apiserver.reads import CURRENT, Query
+from actors.apiserver.schema.resources import Resource, find
+from protocols import api
+from protocols.errors import Answer, BadRequest
+from protocols.objects import encode_object
+
+_MANAGERS = {"node": "kubelet"}
+
+
+class Door:
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    async def get(self, message: api.Get, caller: Caller) -> api.Stored:
+        call = _call(caller, message.resource, message.namespace, message.name, message.subresource)
+        return _stored(call.resource, await self._pipeline.get(call))
+
+    async def list(self, message: api.List, caller: Caller) -> api.StoredList:
+        call = _call(caller, message.resource, message.namespace)
+        query = Query(message.label_selector, message.field_selector, message.limit, message.continue_token)
+        listing = await self._pipeline.list(call, query)
+        items = tuple(_stored(call.resource, item) for item in listing.items)
+        return api.StoredList(items, listing.revision, listing.token, listing.remaining)
+
+    async def create(self, message: api.Create, caller: Caller) -> api.Stored:
+        call = _call(caller, message.resource, message.namespace, message.name, message.subresource)
+        call.dry_run = message.dry_run
+        return _stored(call.resource, await self._pipeline.create(call, _decoded(message.body)))
+
+    async def update(self, message: api.Update, caller: Caller) -> api.Stored:
+        call = _call(caller, message.resource, message.namespace, message.name, message.subresource)
+        call.revision, call.dry_run = message.revision, message.dry_run
+        return _stored(call.resource, await self._pipeline.update(call, _decoded(message.body)))
+
+    async def patch(self, message: api.Patch, caller: Caller) -> api.Stored:
+        call = _call(caller, message.resource, message.namespace, message.name, message.subresource)
+        call.dry_run, call.force = message.dry_run, message.force
+        call.manager = message.field_manager or call.manager
+        return _stored(call.resource, await self._pipeline.patch(call, message.type, _decoded(message.body)))
+
+    async def delete(self, message: api.Delete, caller: Caller) -> api.Stored:
+        call = _call(caller, message.resource, message.namespace, message.name)
+        deletion = Deletion(message.uid, message.revision, message.grace_s, message.propagation)
+        return _stored(call.resource, (await self._pipeline.delete(call, deletion)).item)
+
+    async def delete_collection(self, message: api.DeleteCollection, caller: Caller) -> api.StoredList:
+        call = _call(caller, message.resource, message.namespace)
+        query = Query(message.label_selector, message.field_selector)
+        listing = await self._pipeline.delete_collection(call, query, Deletion(propagation=message.propagation))
+        return api.StoredList(tuple(_stored(call.resource, item) for item in listing.items), listing.revision)
+
+    async def open_watch(self, message: api.Watch, caller: Caller, outlet: Outlet) -> None:
+        """Start a watch; the stream's own events carry it on from here."""
+        try:
+            call = _call(caller, message.resource, message.namespace)
+            query = Query(message.label_selector, message.field_selector, revision=CURRENT)
+            watch = DoorWatch(outlet, call.resource)
+            if message.revision:
+                watch.follow(self._pipeline.watch(call, query, message.revision, watch.push))
+                return
+            listing = await self._pipeline.list(call, query)
+            if not outlet.closed:
+                watcher = self._pipeline.watch(call, query, listing.revision, watch.push)
+                watch.follow(watcher, listing.items, listing.revision)
+        except Answer as refusal:
+            outlet.end(refusal)
+
+
+class DoorWatch:
+    """One consumer: first the objects of the initial list and a bookmark, then changes, as far as credit goes."""
+
+    def __init__(self, outlet: Outlet, resource: Resource) -> None:
+        self._outlet = outlet
+        self._resource = resource
+        self._watcher: Watcher | None = None
+        self._initial: Sequence[Item] = ()
+        self._sent = 0
+        self._bookmark = 0  # the initial list's revision, until its bookmark is sent
+
+    def follow(self, watcher: Watcher, initial: Sequence[Item] = (), revision: int = 0) -> None:
+        self._watcher, self._initial, self._bookmark = watcher, initial, revision
+        self._outlet.on_ready = self.push
+        self._outlet.on_closed = watcher.close
+        self.push()
+
+    def push(self) -> None:
+        """Send what there is credit for. Called when there is something new, and when credit comes."""
+        outlet, watcher = self._outlet, self._watcher
+        assert watcher is not None
+        self._push_initial()
+        while outlet.credit > 0 and not outlet.closed and not self._bookmark:
+            try:
+                changes = watcher.take(outlet.credit)
+            except Answer as expired:
+                outlet.end(expired)
+                return
+            if not changes:
+                return
+            for change in changes:
+                self._send(change.type, change.item)
+
+    def _push_initial(self) -> None:
+        outlet = self._outlet
+        while self._sent < len(self._initial) and outlet.credit > 0 and not outlet.closed:
+            self._send("ADDED", self._initial[self._sent])
+            self._sent += 1
+        if self._bookmark and self._sent == len(self._initial) and outlet.credit > 0 and not outlet.closed:
+            outlet.send(api.WatchEvent("BOOKMARK", b"", self._bookmark))
+            self._initial, self._sent, self._bookmark = (), 0, 0
+
+    def _send(self, type: api.EventType, item: Item) -> None:
+        stored = _stored(self._resource, item)
+        self._outlet.send(api.WatchEvent(type, stored.body, stored.revision))
+
+
+def _call(caller: Caller, group_resource: str, namespace: str, name: str = "", subresource: str = "") -> Call:
+    resource = find(group_resource)
+    if resource is None:
+        raise BadRequest(f'there is no resource "{group_resource}"')
+    return Call(caller, resource, namespace, name, subresource, manager=_manager(caller))
+
+
+def _manager(caller: Caller) -> str:
+    """The field manager of a component: kubelet, kube-scheduler, kube-controller-manager."""
+    _, _, name = caller.user.partition(":")
+    return _MANAGERS.get(name.partition(":")[0], name)
+
+
+def _stored(resource: Resource, item: Item) -> api.Stored:
+    if resource.storage == resource.group_resource:
+        return api.Stored(item.body, item.revision)
+    return api.Stored(encode_object(to_served(resource, item.object())), item.revision)
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.msgpack.decode(body)
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"the body is not MessagePack: {error}") from None

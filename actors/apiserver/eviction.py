@@ -1,0 +1,56 @@
+"""The eviction subresource: a delete that asks the PodDisruptionBudgets first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from protocols.errors import InternalError, TooManyRequests
+from protocols.objects import Object, labels_of, meta, name_of
+from protocols.rules.owners import is_deleting
+from protocols.rules.pods import is_ready, phase_of
+from protocols.rules.selectors import selector_matches
+from protocols.rules.times import time_of
+
+_MESSAGE = "Cannot evict pod as it would violate the pod's disruption budget."
+
+
+def budget_to_spend(pod: Object, budgets: Iterable[Object]) -> Object | None:
+    """The budget that the eviction counts against; None when it may go ahead at once."""
+    if is_deleting(pod) or phase_of(pod) in ("Pending", "Succeeded", "Failed"):
+        return None
+    mine = [budget for budget in budgets if _covers(budget, pod)]
+    if len(mine) > 1:
+        raise InternalError(
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+        )
+    if not mine or (_unhealthy_may_go(mine[0]) and not is_ready(pod)):
+        return None
+    return mine[0]
+
+
+def spent(budget: Object, pod: Object, now: float) -> Object:
+    """The budget with one disruption fewer to allow. Raises TooManyRequests when there is none left."""
+    name, status = name_of(budget), {**(budget.get("status") or {})}
+    if (status.get("observedGeneration") or 0) < (meta(budget).get("generation") or 0):
+        raise _refusal(f"The disruption budget {name} is still being processed by the server.", retry_after_s=10)
+    if (status.get("disruptionsAllowed") or 0) <= 0:
+        wanted, healthy = status.get("desiredHealthy", 0), status.get("currentHealthy", 0)
+        raise _refusal(f"The disruption budget {name} needs {wanted} healthy pods and has {healthy} currently")
+    status["disruptionsAllowed"] -= 1
+    status["disruptedPods"] = {**(status.get("disruptedPods") or {}), name_of(pod): time_of(now)}
+    return {**budget, "status": status}
+
+
+def _covers(budget: Object, pod: Object) -> bool:
+    return selector_matches((budget.get("spec") or {}).get("selector"), labels_of(pod))
+
+
+def _unhealthy_may_go(budget: Object) -> bool:
+    return bool((budget.get("spec") or {}).get("unhealthyPodEvictionPolicy") == "AlwaysAllow")
+
+
+def _refusal(why: str, retry_after_s: int = 0) -> TooManyRequests:
+    details: dict[str, object] = {"causes": [{"reason": "DisruptionBudget", "message": why}]}
+    if retry_after_s:
+        details["retryAfterSeconds"] = retry_after_s
+    return TooManyRequests(_MESSAGE, details)

@@ -1,0 +1,94 @@
+"""What a client sent, checked before anything is done with it: is it the right kind, of the right structure, and about
+the object that the request names?
+"""
+
+from __future__ import annotations
+
+from actors.apiserver.answers import wrong_uid
+from actors.apiserver.calls import Call
+from actors.apiserver.schema.check import cannot_be_handled, check
+from actors.apiserver.schema.types import Types
+from protocols.errors import BadRequest, InternalError
+from protocols.objects import Object, meta, name_of, namespace_of, uid_of
+
+
+def accept(types: Types, call: Call, obj: object) -> Object:
+    """The object of a create, update or patch, checked in place against the resource's type; it is then the call's."""
+    resource = call.resource
+    return accept_kind(types, call, obj, resource.api_version, resource.kind)
+
+
+def accept_kind(types: Types, call: Call, obj: object, api_version: str, kind: str) -> Object:
+    """As `accept`, for subresources that speak a kind of their own (Scale, Binding, Eviction)."""
+    if not isinstance(obj, dict):
+        raise BadRequest(cannot_be_handled(api_version, kind, "the object is not a JSON object"))
+    given_version, given_kind = obj.setdefault("apiVersion", api_version), obj.setdefault("kind", kind)
+    if (given_version, given_kind) != (api_version, kind):
+        raise BadRequest(_wrong_kind(str(given_version), str(given_kind), api_version, kind))
+    type = types.by_kind(api_version, kind)
+    if type is None:
+        raise InternalError(f"there is no type for {kind} of {api_version}")
+    checked = check(obj, type)
+    problem = checked.problem(call.validation)
+    if problem:
+        raise BadRequest(cannot_be_handled(api_version, kind, problem))
+    call.warnings += checked.warnings(call.validation)
+    _place(call, obj)
+    return obj
+
+
+def accept_options(types: Types, options: object) -> Object:
+    """The DeleteOptions in the body of a DELETE; none are as good as empty ones."""
+    if options is None:
+        return {}
+    if not isinstance(options, dict):
+        raise BadRequest(cannot_be_handled("v1", "DeleteOptions", "the options are not a JSON object"))
+    if options.get("kind", "DeleteOptions") != "DeleteOptions":
+        raise BadRequest(f"the body of a delete must be DeleteOptions, not {options['kind']}")
+    type = types.by_kind("v1", "DeleteOptions")
+    assert type is not None
+    problem = check(options, type).problem("Ignore")
+    if problem:
+        raise BadRequest(cannot_be_handled("v1", "DeleteOptions", problem))
+    return options
+
+
+def check_uid(call: Call, new: Object, old: Object) -> None:
+    """Raises Conflict when the object that was sent is not the one that is stored now under its name."""
+    if uid_of(new) and uid_of(new) != uid_of(old):
+        raise wrong_uid(call.resource, call.name, uid_of(new), uid_of(old))
+
+
+def revision_named(text: str | None) -> int:
+    """The revision that a resourceVersion means; 0 for none. Raises BadRequest."""
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit()):
+        raise BadRequest(f'invalid resource version "{text}": it must be a number that this server gave')
+    return int(text)
+
+
+def _wrong_kind(given_version: str, given_kind: str, api_version: str, kind: str) -> str:
+    if given_kind == kind:
+        return f"the API version in the data ({given_version}) does not match the expected API version ({api_version})"
+    return cannot_be_handled(given_version, kind, f'no kind "{given_kind}" is expected here: it must be a {kind}')
+
+
+def _place(call: Call, obj: Object) -> None:
+    """Namespace and name: what the object leaves out, the request says; they must not say different things."""
+    metadata = obj.setdefault("metadata", {})
+    revision_named(metadata.get("resourceVersion"))
+    if not call.resource.namespaced:
+        metadata.pop("namespace", None)
+    elif not call.namespace:
+        raise BadRequest("an empty namespace may not be set during creation")
+    elif namespace_of(obj) not in ("", call.namespace):
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    else:
+        metadata["namespace"] = call.namespace
+    if not call.name:
+        call.name = name_of(obj) or str(meta(obj).get("generateName", ""))
+    elif name_of(obj) not in ("", call.name):
+        raise BadRequest(f"the name of the object ({name_of(obj)}) does not match the name on the URL ({call.name})")
+    else:
+        metadata["name"] = call.name

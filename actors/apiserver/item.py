@@ -1,0 +1,65 @@
+"""One version of one object, as the API server keeps it: bytes, and what was worked out from them once.
+
+Bodies stay encoded. The JSON that REST clients read and the few fields that selectors look at are made when first asked
+for and kept beside the bytes, so a list of a thousand pods is a join of a thousand ready pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import orjson
+
+from protocols.objects import Object, decode_object, split_key
+
+
+class Head(NamedTuple):
+    """What selectors look at: labels, and the kind's selectable fields in the order of its table."""
+
+    labels: dict[str, str]
+    fields: tuple[str, ...]
+
+
+class Item:
+    __slots__ = ("_head", "_json", "body", "key", "revision")
+
+    def __init__(self, key: str, body: bytes, revision: int) -> None:
+        self.key = key
+        self.body = body
+        self.revision = revision
+        self._json: bytes | None = None
+        self._head: Head | None = None
+
+    @property
+    def namespace(self) -> str:
+        return split_key(self.key)[0]
+
+    @property
+    def name(self) -> str:
+        return split_key(self.key)[1]
+
+    def object(self) -> Object:
+        """A fresh dict that the caller owns."""
+        return decode_object(self.body, self.revision)
+
+    def json(self) -> bytes:
+        if self._json is None:
+            self._json = orjson.dumps(self.object())
+        return self._json
+
+    def head(self, look: Callable[[Item], Head]) -> Head:
+        if self._head is None:
+            self._head = look(self)
+        return self._head
+
+    def forget_json(self) -> None:
+        """Called when a newer version took its place: only watchers that lag still want it."""
+        self._json = None
+
+    def at(self, revision: int) -> Item:
+        """The same content, as of the revision that deleted it or took it out of somebody's sight."""
+        return Item(self.key, self.body, revision)
+
+    def __repr__(self) -> str:
+        return f"<Item {self.key}@{self.revision}>"

@@ -1,0 +1,125 @@
+"""Get, list and watch, out of the watch cache, as current as the caller asks for.
+
+Without a resourceVersion a read sees every write acknowledged before it began; with "0" it takes the cache as it is;
+with another it waits for at least that revision. A list in pages stays at the revision of its first page.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from actors.apiserver.answers import not_found
+from actors.apiserver.cache import Cache, Watcher
+from actors.apiserver.calls import Call
+from actors.apiserver.feed import Feed
+from actors.apiserver.item import Item
+from actors.apiserver.selectors import Selection, select
+from protocols.errors import BadRequest, Expired
+
+CURRENT = -1  # a revision that means: everything acknowledged so far
+
+_TOO_OLD = (
+    "The provided continue parameter is too old to display a consistent list result. "
+    "You can start a new list without the continue parameter."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a list or watch is about; revision as in the module's first paragraph, 0 being "as it is"."""
+
+    labels: str = ""
+    fields: str = ""
+    limit: int = 0
+    token: str = ""
+    revision: int = CURRENT
+    exact: bool = False
+
+
+class Listing(NamedTuple):
+    """`remaining` is 0 where it is not known: a selector may leave fewer."""
+
+    items: list[Item]
+    revision: int
+    token: str
+    remaining: int
+
+
+class Reads:
+    def __init__(self, cache: Cache, feed: Feed) -> None:
+        self._cache = cache
+        self._feed = feed
+
+    async def get(self, call: Call, revision: int = CURRENT) -> Item:
+        await self._fresh(revision)
+        item = self._cache.get(call.resource.storage, call.key)
+        if item is None:
+            raise not_found(call.resource, call.name)
+        return item
+
+    async def list(self, call: Call, query: Query) -> Listing:
+        selection = self.selection(call, query)
+        resource = self._cache.of(call.resource.storage)
+        if query.token:
+            revision, after = _decode_token(query.token)
+            try:
+                page = resource.page(selection, query.limit, after, revision)
+            except Expired:
+                raise Expired(_TOO_OLD) from None
+        else:
+            await self._fresh(query.revision)
+            revision = query.revision if query.exact else self._cache.revision
+            page = resource.page(selection, query.limit, revision=query.revision if query.exact else 0)
+        token = _encode_token(revision, page.last) if page.last else ""
+        return Listing(page.items, revision, token, page.remaining if selection.everything else 0)
+
+    def watch(self, call: Call, query: Query, revision: int, wake: Callable[[], None]) -> Watcher:
+        """Changes after `revision`. Raises Expired."""
+        return self._cache.of(call.resource.storage).watch(self.selection(call, query), revision, wake)
+
+    def selection(self, call: Call, query: Query) -> Selection:
+        return select(call.resource.storage, call.namespace, query.labels, query.fields)
+
+    @property
+    def revision(self) -> int:
+        """What the cache has seen; a watcher that has nothing left to read has seen it too."""
+        return self._cache.revision
+
+    async def _fresh(self, revision: int) -> None:
+        if revision == CURRENT:
+            await self._feed.confirm()
+        else:
+            await self._feed.reached(revision)
+
+
+class _Token(msgspec.Struct):
+    """As Kubernetes writes it; `start` is the last key of the page before, and a zero byte."""
+
+    v: Literal["meta.k8s.io/v1"]
+    rv: int
+    start: str
+
+
+_token_decoder = msgspec.json.Decoder(_Token)
+
+
+def _encode_token(revision: int, last: str) -> str:
+    token = _Token("meta.k8s.io/v1", revision, f"{last}\0")
+    return base64.urlsafe_b64encode(msgspec.json.encode(token)).decode().rstrip("=")
+
+
+def _decode_token(text: str) -> tuple[int, str]:
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        token = _token_decoder.decode(data)
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        raise BadRequest("continue key is not valid: it is no token of this server") from None
+    if token.rv <= 0:
+        raise BadRequest("continue key is not valid: it names no resource version")
+    return token.rv, token.start.removesuffix("\0")

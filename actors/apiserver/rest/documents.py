@@ -1,0 +1,132 @@
+"""What the server says about itself: discovery, OpenAPI, version, health, and the list of its paths."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from actorkube import __version__
+from actors.apiserver.rest.negotiate import JSON, accepted
+from actors.apiserver.rest.render import Renderer, Reply
+from actors.apiserver.schema import discovery
+from actors.apiserver.schema.openapi_v2 import OpenApiV2
+from actors.apiserver.schema.openapi_v3 import OpenApiV3
+from actors.apiserver.schema.page import Page
+from actors.apiserver.schema.resources import RESOURCES
+from actors.apiserver.schema.types import Types
+
+_DISCOVERY_GROUP = "apidiscovery.k8s.io"
+_GNOSTIC = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+_GNOSTIC_NAMES = (_GNOSTIC, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf")
+_HEALTH = ("/healthz", "/livez", "/readyz")
+_TEXT = "text/plain; charset=utf-8"
+
+
+class Documents:
+    """`serving` says whether the API is open: the store is reachable and the cluster's first objects exist."""
+
+    def __init__(self, types: Types, address: str, serving: Callable[[], bool]) -> None:
+        self._types = types
+        self._address = address
+        self._serving = serving
+        self._openapi_v2 = OpenApiV2(types)
+        self._openapi_v3 = OpenApiV3(types)
+        self._building = asyncio.Lock()
+
+    async def find(self, path: str, accept: str, verbose: bool, renderer: Renderer) -> Reply | None:
+        """The document at a path; None when there is none."""
+        if path.startswith(_HEALTH):
+            return self._health(path, verbose)
+        if path.startswith("/openapi/"):
+            return await self._openapi(path, accept)
+        if path.startswith(("/api", "/apis")):
+            return self._discovery(path.rstrip("/"), accept, renderer)
+        if path.rstrip("/") == "/version":
+            return renderer.document(discovery.version_document(self._types.version, __version__))
+        return renderer.document({"paths": _paths()}) if path == "/" else None
+
+    # -- health ---------------------------------------------------------------------------------------------------
+
+    def _health(self, path: str, verbose: bool) -> Reply | None:
+        kind, _, check = path[1:].partition("/")
+        checks = {"ping": True, "log": True} | ({} if kind == "livez" else {"etcd": self._serving()})
+        if check:
+            checks = {check: checks[check]} if check in checks else {}
+            if not checks:
+                return None
+        failed = [name for name, good in checks.items() if not good]
+        if not (verbose or failed):
+            return Reply(b"ok", content_type=_TEXT)
+        lines = [f"[+]{name} ok" if good else f"[-]{name} failed: reason withheld" for name, good in checks.items()]
+        lines.append(f"{kind} check {'failed' if failed else 'passed'}")
+        return Reply(("\n".join(lines) + "\n").encode(), 500 if failed else 200, _TEXT)
+
+    # -- discovery ------------------------------------------------------------------------------------------------
+
+    def _discovery(self, path: str, accept: str, renderer: Renderer) -> Reply | None:
+        if path in ("/api", "/apis"):
+            version = _aggregated_version(accept)
+            if version is not None:
+                document = discovery.aggregated(path == "/api", version)
+                reply = renderer.document(document)
+                return Reply(reply.body, content_type=discovery.aggregated_content_type(version))
+        found = self._legacy(path.split("/")[1:])
+        return renderer.document(found) if found is not None else None
+
+    def _legacy(self, parts: list[str]) -> discovery.Document | None:
+        match parts:
+            case ["api"]:
+                return discovery.core_versions(self._address)
+            case ["apis"]:
+                return discovery.group_list()
+            case ["api", version]:
+                return discovery.resource_list("", version)
+            case ["apis", group]:
+                return discovery.group(group)
+            case ["apis", group, version]:
+                return discovery.resource_list(group, version)
+        return None
+
+    # -- OpenAPI --------------------------------------------------------------------------------------------------
+
+    async def _openapi(self, path: str, accept: str) -> Reply | None:
+        """Built in a thread when first asked for: that takes long enough for a heartbeat to be missed."""
+        async with self._building:
+            return await asyncio.to_thread(self._openapi_page, path.rstrip("/"), accept)
+
+    def _openapi_page(self, path: str, accept: str) -> Reply | None:
+        if path == "/openapi/v2":
+            types = [media.media_type for media in accepted(accept)]
+            wanted = next((media_type for media_type in types if media_type in (*_GNOSTIC_NAMES, JSON, "*/*")), JSON)
+            if wanted in _GNOSTIC_NAMES:
+                return _page(self._openapi_v2.protobuf, _GNOSTIC)
+            return _page(self._openapi_v2.json, JSON)
+        if path == "/openapi/v3":
+            return _page(self._openapi_v3.index(), JSON)
+        name = path.removeprefix("/openapi/v3/")
+        found = self._openapi_v3.document(name) if name != path else None
+        return _page(found, JSON) if found is not None else None
+
+
+def _page(page: Page, content_type: str) -> Reply:
+    return Reply(page.body, content_type=content_type, headers=(("ETag", page.etag), ("Vary", "Accept")))
+
+
+def _aggregated_version(accept: str) -> discovery.AggregatedVersion | None:
+    for media in accepted(accept):
+        params = media.params
+        if params.get("as") == "APIGroupDiscoveryList" and params.get("g") == _DISCOVERY_GROUP:
+            if params.get("v") == "v2":
+                return "v2"
+            if params.get("v") == "v2beta1":
+                return "v2beta1"
+        elif media.media_type in (JSON, "*/*", "application/*"):
+            return None
+    return None
+
+
+def _paths() -> list[str]:
+    versions = dict.fromkeys((resource.group, resource.version) for resource in RESOURCES)
+    apis = [f"/apis/{group}/{version}" for group, version in versions if group]
+    groups = [f"/apis/{group}" for group, _ in versions if group]
+    return sorted(dict.fromkeys(["/api", "/api/v1", "/apis", *groups, *apis, *_HEALTH, "/openapi/v2", "/openapi/v3"]))

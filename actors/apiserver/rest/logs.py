@@ -1,0 +1,91 @@
+"""`kubectl logs`: a container's log, asked of the kubelet of the pod's node and passed on as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from actorkube.runtime import Context, Stream
+from actors.apiserver.rest.params import Params
+from protocols.api import LogChunk, ReadLog
+from protocols.errors import AskError, BadRequest, InternalError
+from protocols.objects import Object, meta, name_of, namespace_of
+from protocols.rules.pods import node_of
+from protocols.rules.times import seconds_of
+
+_FIRST_CHUNK_WITHIN_S = 1.0  # a refusal comes quickly; after that the answer begins, whether or not there is output
+_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+_CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
+
+
+def log_request(pod: Object, params: Params, now: float) -> ReadLog:
+    """What to ask the kubelet. Raises BadRequest as Kubernetes does."""
+    since_s: float = params.number("sinceSeconds", -1)
+    if params.text("sinceTime"):
+        try:
+            since_s = max(0.0, now - seconds_of(params.text("sinceTime")))
+        except ValueError:
+            raise BadRequest(f'sinceTime: "{params.text("sinceTime")}" is not a time') from None
+    return ReadLog(
+        namespace=namespace_of(pod),
+        pod=name_of(pod),
+        container=choose_container(pod, params.text("container")),
+        follow=params.flag("follow"),
+        previous=params.flag("previous"),
+        timestamps=params.flag("timestamps"),
+        tail_lines=params.number("tailLines", -1),
+        since_s=since_s,
+        limit_bytes=params.number("limitBytes", -1),
+    )
+
+
+def choose_container(pod: Object, wanted: str) -> str:
+    spec: dict[str, Any] = pod.get("spec") or {}
+    lists = [[container["name"] for container in spec.get(field) or ()] for field in _CONTAINER_LISTS]
+    if wanted:
+        if not any(wanted in names for names in lists):
+            raise BadRequest(f"container {wanted} is not valid for pod {name_of(pod)}")
+        return wanted
+    default = (meta(pod).get("annotations") or {}).get(_DEFAULT_CONTAINER)
+    if default in lists[0] or len(lists[0]) == 1:
+        return str(default or lists[0][0])
+    choices = f"[{' '.join(lists[0])}]"
+    inits = f" or one of the init containers: [{' '.join(lists[1])}]" if lists[1] else ""
+    raise BadRequest(f"a container name must be specified for pod {name_of(pod)}, choose one of: {choices}{inits}")
+
+
+async def stream_log(context: Context, request: web.BaseRequest, pod: Object, params: Params) -> web.StreamResponse:
+    node = node_of(pod)
+    message = log_request(pod, params, context.now)
+    if not node:
+        raise BadRequest(f"pod {name_of(pod)} does not have a host assigned")
+    response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+    async with context.stream(context.ref(f"{node}-kubelet/kubelet"), message) as stream:
+        first = asyncio.ensure_future(_next(stream))
+        try:
+            try:
+                await asyncio.wait_for(asyncio.shield(first), _FIRST_CHUNK_WITHIN_S)
+            except TimeoutError:
+                pass  # a quiet container that is followed
+            except AskError as error:
+                raise InternalError(f"the kubelet of node {node} does not answer: {error}") from None
+            await response.prepare(request)
+            chunk = await first
+            while chunk is not None:
+                await response.write(chunk)
+                chunk = await _next(stream)
+            await response.write_eof()
+        except (ConnectionError, AskError):
+            response.force_close()  # the client left, or the kubelet did in the middle of it
+        finally:
+            first.cancel()
+    return response
+
+
+async def _next(stream: Stream[LogChunk]) -> bytes | None:
+    try:
+        return (await anext(stream)).data
+    except StopAsyncIteration:
+        return None

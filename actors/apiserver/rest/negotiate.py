@@ -1,0 +1,91 @@
+"""Content negotiation: in which form an answer goes out, and in which form a body came in."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from protocols.errors import NotAcceptable, UnsupportedMediaType
+
+JSON = "application/json"
+YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+
+As = Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList"]
+
+_TRANSFORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+_TRANSFORM_VERSIONS = ("v1", "v1beta1")
+
+
+class Output(NamedTuple):
+    """The form of an answer: its media type, and whether the object is shown as something else."""
+
+    media_type: str = JSON
+    as_kind: As = ""
+    as_version: str = "v1"
+
+
+class Range(NamedTuple):
+    """One media range of an Accept header."""
+
+    media_type: str
+    params: dict[str, str]
+
+
+def negotiate(accept: str) -> Output:
+    """The first form the client accepts that there is. Raises NotAcceptable."""
+    for media in accepted(accept):
+        form = _MEDIA_TYPES.get(media.media_type)
+        if form is None:
+            continue
+        wanted = media.params.get("as", "")
+        if not wanted:
+            return Output(form)
+        if wanted in _TRANSFORMS and media.params.get("g") == "meta.k8s.io":
+            version = media.params.get("v", "v1")
+            if version in _TRANSFORM_VERSIONS:
+                return Output(form, wanted, version)  # type: ignore[arg-type]
+    raise NotAcceptable(f"only the following media types are accepted: {JSON}, {YAML}")
+
+
+def accepted(accept: str) -> list[Range]:
+    """The media ranges of an Accept header, best first; no header accepts anything."""
+    weighted: list[tuple[float, Range]] = []
+    for part in accept.split(",") if accept.strip() else ["*/*"]:
+        media_type, *params = (piece.strip() for piece in part.split(";"))
+        pairs = dict(_pair(param) for param in params if "=" in param)
+        weighted.append((_weight(pairs.pop("q", "1")), Range(media_type.lower(), pairs)))
+    weighted.sort(key=lambda entry: -entry[0])
+    return [media for weight, media in weighted if weight > 0]
+
+
+def media_type_of(content_type: str, default: str = JSON) -> str:
+    return content_type.partition(";")[0].strip().lower() or default
+
+
+def unsupported(content_type: str, supported: list[str]) -> UnsupportedMediaType:
+    return UnsupportedMediaType(
+        f"the body of the request was in an unknown format - accepted media types include: {', '.join(supported)}"
+        f" (it was {content_type})"
+    )
+
+
+_MEDIA_TYPES = {
+    JSON: JSON,
+    "*/*": JSON,
+    "application/*": JSON,
+    YAML: YAML,
+    "application/x-yaml": YAML,
+    "text/yaml": YAML,
+}
+
+
+def _pair(param: str) -> tuple[str, str]:
+    key, _, value = param.partition("=")
+    return key.strip(), value.strip().strip('"')
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

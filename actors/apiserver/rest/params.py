@@ -1,0 +1,93 @@
+"""Query parameters, read as Kubernetes reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from actors.apiserver.deletion import Deletion, deletion_of
+from actors.apiserver.incoming import revision_named
+from actors.apiserver.reads import CURRENT, Query
+from actors.apiserver.schema.check import FieldValidation
+from actors.apiserver.tables import Include
+from protocols.errors import BadRequest, Invalid
+
+_DELETE_OPTIONS = {"gracePeriodSeconds": int, "orphanDependents": bool, "propagationPolicy": str}
+
+
+class Params:
+    def __init__(self, query: Mapping[str, str]) -> None:
+        self._query = query
+
+    def flag(self, name: str) -> bool:
+        """Only absence, "false" and "0" are false: Go clients write true, Python ones True."""
+        value = self._query.get(name)
+        return value is not None and value.lower() not in ("false", "0")
+
+    def optional_flag(self, name: str) -> bool | None:
+        return self.flag(name) if name in self._query else None
+
+    def text(self, name: str) -> str:
+        return self._query.get(name, "")
+
+    def number(self, name: str, default: int = 0) -> int:
+        text = self._query.get(name) or ""
+        if not text:
+            return default
+        try:
+            return int(text)
+        except ValueError:
+            raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax (query parameter {name})') from None
+
+    @property
+    def dry_run(self) -> bool:
+        value = self.text("dryRun")
+        if value not in ("", "All"):
+            raise Invalid(f'dryRun: Unsupported value: "{value}": supported values: "All"')
+        return value == "All"
+
+    @property
+    def field_validation(self) -> FieldValidation:
+        value = self.text("fieldValidation") or "Warn"
+        if value not in ("Ignore", "Warn", "Strict"):
+            raise Invalid(
+                f'fieldValidation: Unsupported value: "{value}": supported values: "Ignore", "Strict", "Warn"'
+            )
+        return cast(FieldValidation, value)
+
+    @property
+    def include_object(self) -> Include:
+        value = self.text("includeObject") or "Metadata"
+        if value not in ("Metadata", "Object", "None"):
+            raise BadRequest(f'unrecognized includeObject value: "{value}"')
+        return cast(Include, value)
+
+    @property
+    def revision(self) -> int:
+        """CURRENT where no resourceVersion is given."""
+        text = self.text("resourceVersion")
+        return revision_named(text) if text else CURRENT
+
+    def query(self, name: str = "") -> Query:
+        """The query of a list or watch; `name` narrows it to one object."""
+        match = self.text("resourceVersionMatch")
+        if match not in ("", "Exact", "NotOlderThan"):
+            raise Invalid(f'resourceVersionMatch: Unsupported value: "{match}"')
+        fields = self.text("fieldSelector")
+        if name:
+            fields = f"metadata.name={name},{fields}".rstrip(",")
+        revision, token = self.revision, self.text("continue")
+        if token and revision not in (CURRENT, 0):
+            raise BadRequest("specifying resource version is not allowed when using continue")
+        exact = match == "Exact" and revision > 0
+        return Query(self.text("labelSelector"), fields, max(0, self.number("limit")), token, revision, exact)
+
+    def deletion(self, options: dict[str, Any] | None) -> Deletion:
+        """What a DELETE asks for: by its body, or else by its query."""
+        if options:
+            return deletion_of(options)
+        found: dict[str, Any] = {}
+        for name, kind in _DELETE_OPTIONS.items():
+            if name in self._query:
+                found[name] = self.number(name) if kind is int else self.flag(name) if kind is bool else self.text(name)
+        return deletion_of(found)

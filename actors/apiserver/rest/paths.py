@@ -1,0 +1,44 @@
+"""What a URL path is about: a resource, a collection, one object, one of its subresources, or something else."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from actors.apiserver.schema.resources import Resource, by_path
+
+
+class Target(NamedTuple):
+    """`name` is empty for a collection."""
+
+    resource: Resource
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+
+def parse_path(path: str) -> Target | None:
+    """The target of /api/v1/... or /apis/<group>/<version>/...; None for what is no resource that there is."""
+    parts = path.strip("/").split("/")
+    if parts[0] == "api" and len(parts) > 2:
+        return _target("", parts[1], parts[2:])
+    if parts[0] == "apis" and len(parts) > 3:
+        return _target(parts[1], parts[2], parts[3:])
+    return None
+
+
+def _target(group: str, version: str, rest: list[str]) -> Target | None:
+    if rest[0] == "namespaces" and len(rest) > 2:
+        within = _resource(group, version, rest[2])
+        if within is not None and within.namespaced:
+            return _sized(within, rest[1], rest[3:])
+    resource = _resource(group, version, rest[0])
+    return _sized(resource, "", rest[1:]) if resource is not None else None
+
+
+def _resource(group: str, version: str, plural: str) -> Resource | None:
+    return by_path(group, version, plural)
+
+
+def _sized(resource: Resource, namespace: str, rest: list[str]) -> Target | None:
+    """Name and subresource, as far as there are any; longer paths (proxies) are not served."""
+    return Target(resource, namespace, *rest) if len(rest) <= 2 and "" not in rest else None

@@ -1,0 +1,144 @@
+"""From an HTTP request about a resource to a call of the pipeline, and from its outcome to the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from actorkube.runtime import Context
+from actors.apiserver.callers import Caller
+from actors.apiserver.calls import Call
+from actors.apiserver.changes import Removed
+from actors.apiserver.incoming import accept_options
+from actors.apiserver.pipeline import Pipeline
+from actors.apiserver.rest.bodies import decode_body, decode_patch
+from actors.apiserver.rest.logs import stream_log
+from actors.apiserver.rest.params import Params
+from actors.apiserver.rest.paths import Target
+from actors.apiserver.rest.render import Renderer, Reply, warning_headers
+from actors.apiserver.rest.watch import RestWatch, watch_options
+from protocols.errors import BadRequest, MethodNotAllowed, StatusError
+from protocols.objects import Object
+
+Answer = Reply | web.StreamResponse
+
+_SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+_STREAMED_BOTH_WAYS = ("exec", "attach", "portforward", "proxy")
+
+
+class NotImplementedYet(StatusError):
+    """A part of the API that is not there yet."""
+
+    code, reason = 501, "NotImplemented"
+
+
+class Verbs:
+    """One request about one target; `run` finds the verb."""
+
+    def __init__(
+        self,
+        context: Context,
+        pipeline: Pipeline,
+        caller: Caller,
+        target: Target,
+        params: Params,
+        renderer: Renderer,
+        user_agent: str,
+    ) -> None:
+        self._context = context
+        self._pipeline = pipeline
+        self._params = params
+        self._renderer = renderer
+        self.call = Call(
+            caller,
+            target.resource,
+            target.namespace,
+            target.name,
+            target.subresource,
+            manager=params.text("fieldManager") or user_agent.partition("/")[0] or "unknown",
+            dry_run=params.dry_run,
+            force=params.flag("force"),
+            validation=params.field_validation,
+        )
+
+    async def run(self, request: web.BaseRequest, body: bytes) -> Answer:
+        if self.call.subresource in _STREAMED_BOTH_WAYS:
+            raise NotImplementedYet(f"{self.call.subresource} is not implemented yet")
+        content_type = request.headers.get("Content-Type", "")
+        match request.method:
+            case "GET" | "HEAD":
+                return await self._read(request)
+            case "POST":
+                return await self._create(decode_body(body, content_type))
+            case "PUT":
+                return await self._update(decode_body(body, content_type))
+            case "PATCH":
+                return await self._patch(body, content_type)
+            case "DELETE":
+                options = decode_body(body, content_type) if body else None
+                return await self._delete(accept_options(self._pipeline.types, options))
+        raise MethodNotAllowed(f"{request.method} is not supported")
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    async def _read(self, request: web.BaseRequest) -> Answer:
+        call, params = self.call, self._params
+        if self._params.flag("watch"):
+            return await self._watch(request)
+        if call.subresource == "log":
+            pod = (await self._pipeline.get(call)).object()
+            return await stream_log(self._context, request, pod, params)
+        if call.name:
+            return self._renderer.item(call.resource, await self._pipeline.get(call, params.revision))
+        return self._renderer.list(call.resource, await self._pipeline.list(call, params.query()))
+
+    async def _watch(self, request: web.BaseRequest) -> Answer:
+        """A watch of one object is a watch of the collection, narrowed to its name."""
+        query = self._params.query(self.call.name)
+        options = watch_options(self._params, self._context)
+        return await RestWatch(self._pipeline, self.call, query, options, self._renderer).run(request)
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    async def _create(self, body: Any) -> Reply:
+        call = self.call
+        item = await self._pipeline.create(call, body)
+        if call.subresource in ("binding", "eviction") or call.resource.plural == "bindings":
+            return self._renderer.document({**_SUCCESS, "code": 201}, 201)
+        return self._renderer.item(call.resource, item, 201, warning_headers(call.warnings))
+
+    async def _update(self, body: Any) -> Reply:
+        self._named("update")
+        item = await self._pipeline.update(self.call, body)
+        return self._renderer.item(self.call.resource, item, 200, warning_headers(self.call.warnings))
+
+    async def _patch(self, body: bytes, content_type: str) -> Reply:
+        self._named("patch")
+        type, patch = decode_patch(body, content_type)
+        if type == "apply" and not self._params.text("fieldManager"):
+            raise BadRequest("PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply")
+        item = await self._pipeline.patch(self.call, type, patch)
+        code = 201 if self.call.created else 200
+        return self._renderer.item(self.call.resource, item, code, warning_headers(self.call.warnings))
+
+    async def _delete(self, options: Object) -> Reply:
+        call = self.call
+        call.dry_run = call.dry_run or bool(options.get("dryRun"))
+        deletion = self._params.deletion(options)
+        if not call.name:
+            query = self._params.query()
+            return self._renderer.list(call.resource, await self._pipeline.delete_collection(call, query, deletion))
+        removed = await self._pipeline.delete(call, deletion)
+        return self._gone(removed) if removed.gone else self._renderer.item(call.resource, removed.item)
+
+    def _gone(self, removed: Removed) -> Reply:
+        resource = self.call.resource
+        uid = removed.item.object()["metadata"].get("uid", "")
+        details = {"name": self.call.name, "group": resource.group, "kind": resource.plural, "uid": uid}
+        kept = {key: value for key, value in details.items() if value}
+        return self._renderer.document({**_SUCCESS, "details": kept})
+
+    def _named(self, verb: str) -> None:
+        if not self.call.name:
+            raise MethodNotAllowed(f"{verb} is not supported on a collection: name the object")

@@ -1,0 +1,52 @@
+"""The scale subresource: one small object (autoscaling/v1 Scale) that reads and sets the number of replicas."""
+
+from __future__ import annotations
+
+from actors.apiserver.answers import details
+from actors.apiserver.rules.field import FieldError, invalid_value
+from actors.apiserver.schema.resources import Resource
+from protocols.errors import BadRequest, Invalid
+from protocols.objects import Object, meta
+from protocols.rules.selectors import format_label_selector
+
+API_VERSION = "autoscaling/v1"
+KIND = "Scale"
+_COPIED = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+
+
+def scale_of(obj: Object) -> Object:
+    """The Scale of a Deployment, ReplicaSet, StatefulSet or ReplicationController."""
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    selector = spec.get("selector") or {}
+    text = (
+        format_label_selector(selector)
+        if "matchLabels" in selector or "matchExpressions" in selector
+        else ",".join(f"{key}={selector[key]}" for key in sorted(selector))
+    )
+    scale_status = {"replicas": status.get("replicas", 0), **({"selector": text} if text else {})}
+    replicas = spec.get("replicas", 1)
+    return {
+        "kind": KIND,
+        "apiVersion": API_VERSION,
+        "metadata": {key: meta(obj)[key] for key in _COPIED if key in meta(obj)},
+        "spec": {"replicas": replicas} if replicas else {},
+        "status": scale_status,
+    }
+
+
+def scaled(obj: Object, scale: Object) -> Object:
+    """The object with the Scale's number of replicas."""
+    replicas = (scale.get("spec") or {}).get("replicas") or 0
+    return {**obj, "spec": {**(obj.get("spec") or {}), "replicas": replicas}}
+
+
+def check_scale(resource: Resource, name: str, scale: Object) -> None:
+    """Raises BadRequest for another kind, Invalid for a number that is none."""
+    if scale.get("kind", KIND) != KIND:
+        raise BadRequest(f"wrong object passed to Scale update: {scale.get('kind')}")
+    replicas = (scale.get("spec") or {}).get("replicas") or 0
+    if replicas < 0:
+        error: FieldError = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
+        message = f'Scale.autoscaling "{name}" is invalid: {error}'
+        cause = {"reason": error.type, "message": error.body, "field": error.field}
+        raise Invalid(message, {**details(resource, name), "kind": KIND, "group": "autoscaling", "causes": [cause]})

@@ -1,0 +1,174 @@
+"""Which objects a list or watch is about: a namespace, a label selector, a field selector, compiled once.
+
+The rules of the selectors' text are in protocols/rules/selectors.py. Here is which fields of which resource can be
+selected by (Kubernetes' table), and how they are read without decoding whole objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from actors.apiserver.item import Head, Item
+from protocols.errors import BadRequest
+from protocols.rules.selectors import (
+    FieldRequirement,
+    InvalidSelector,
+    Requirement,
+    field_value,
+    labels_match,
+    parse_field_selector,
+    parse_label_selector,
+)
+
+_INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+_EVENT_FIELDS = (
+    *(f"involvedObject.{field}" for field in _INVOLVED),
+    *("reason", "reportingComponent", "source.component", "type"),
+)
+
+# What can be selected by, beside metadata.name and metadata.namespace.
+FIELDS: dict[str, tuple[str, ...]] = {
+    "pods": (
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "spec.hostNetwork",
+        "status.phase",
+        "status.podIP",
+        "status.nominatedNodeName",
+    ),
+    "nodes": ("spec.unschedulable",),
+    "namespaces": ("status.phase",),
+    "events": _EVENT_FIELDS,
+    "secrets": ("type",),
+    "services": ("spec.clusterIP", "spec.type"),
+    "replicationcontrollers": ("status.replicas",),
+    "replicasets.apps": ("status.replicas",),
+    "jobs.batch": ("status.successful",),
+}
+
+# Lists and watches by this field cost what they find, not what there is: every kubelet watches its own pods.
+INDEXED: dict[str, str] = {"pods": "spec.nodeName"}
+
+
+class Selection:
+    """What is selected. `indexed` is the value of the indexed field when the selection pins it, else None."""
+
+    def __init__(
+        self,
+        group_resource: str,
+        namespace: str = "",
+        labels: list[Requirement] | None = None,
+        fields: list[FieldRequirement] | None = None,
+    ) -> None:
+        self.namespace = namespace
+        self.labels = labels or []
+        self.name: str | None = None
+        self.indexed: str | None = None
+        self._prefix = f"{namespace}/" if namespace else ""
+        self._look = reader(group_resource)
+        self._metadata: list[FieldRequirement] = []
+        self._fields: list[tuple[int, bool, str]] = []
+        for requirement in fields or ():
+            self._require(group_resource, requirement)
+        self.everything = not (self.labels or self._fields or self._metadata)
+
+    def matches(self, item: Item) -> bool:
+        if self._prefix and not item.key.startswith(self._prefix):
+            return False
+        if self.everything:
+            return True
+        if self._metadata and not all(_metadata_matches(requirement, item) for requirement in self._metadata):
+            return False
+        if not (self.labels or self._fields):
+            return True
+        head = item.head(self._look)
+        return all((head.fields[at] == value) == equal for at, equal, value in self._fields) and labels_match(
+            self.labels, head.labels
+        )
+
+    def _require(self, group_resource: str, requirement: FieldRequirement) -> None:
+        equal = requirement.operator == "="
+        if requirement.path in ("metadata.name", "metadata.namespace"):
+            self._metadata.append(requirement)
+            if equal and requirement.path == "metadata.name":
+                self.name = requirement.value
+            return
+        self._fields.append((FIELDS[group_resource].index(requirement.path), equal, requirement.value))
+        if equal and INDEXED.get(group_resource) == requirement.path:
+            self.indexed = requirement.value
+
+
+def select(group_resource: str, namespace: str = "", labels: str = "", fields: str = "") -> Selection:
+    """The selection of a request. Raises BadRequest with Kubernetes' words."""
+    try:
+        label_requirements = parse_label_selector(labels)
+        field_requirements = parse_field_selector(fields)
+    except InvalidSelector as error:
+        raise BadRequest(str(error)) from None
+    known = FIELDS.get(group_resource, ())
+    for requirement in field_requirements:
+        if requirement.path not in known and requirement.path not in ("metadata.name", "metadata.namespace"):
+            raise BadRequest(
+                f'Unable to find "{group_resource}" that match label selector "{labels}", field selector "{fields}": '
+                f"field label not supported: {requirement.path}"
+            )
+    return Selection(group_resource, namespace, label_requirements, field_requirements)
+
+
+@cache
+def reader(group_resource: str) -> Callable[[Item], Head]:
+    """A function that reads a Head off an item's bytes; all other fields are skipped, not decoded."""
+    paths = FIELDS.get(group_resource, ())
+    decoder = msgspec.msgpack.Decoder(_shape(("metadata.labels", *paths)))
+
+    def look(item: Item) -> Head:
+        part = msgspec.to_builtins(decoder.decode(item.body))
+        labels = (part["metadata"] or {}).get("labels") or {}
+        return Head(labels, tuple(field_value(part, path) for path in paths))
+
+    return look
+
+
+@cache
+def indexed_field(group_resource: str) -> Callable[[Item], str] | None:
+    """Reads the field that the resource is indexed by; None where it is not."""
+    path = INDEXED.get(group_resource)
+    if path is None:
+        return None
+    indexed_path = path
+    decoder = msgspec.msgpack.Decoder(_shape((indexed_path,)))
+    return lambda item: field_value(msgspec.to_builtins(decoder.decode(item.body)), indexed_path)
+
+
+def _metadata_matches(requirement: FieldRequirement, item: Item) -> bool:
+    value = item.name if requirement.path == "metadata.name" else item.namespace
+    return (value == requirement.value) == (requirement.operator == "=")
+
+
+class _Tree(NamedTuple):
+    branches: dict[str, Any]
+
+
+def _shape(paths: tuple[str, ...]) -> Any:
+    """A struct type with just these dotted paths: what msgspec does not find in it, it skips."""
+    tree = _Tree({})
+    for path in paths:
+        here = tree
+        *above, leaf = path.split(".")
+        for step in above:
+            here = here.branches.setdefault(step, _Tree({}))
+        here.branches[leaf] = None
+    return _struct("Head", tree)
+
+
+def _struct(name: str, tree: _Tree) -> Any:
+    fields: list[tuple[str, Any, Any]] = [
+        (field, Any if below is None else _struct(field, below) | None, None) for field, below in tree.branches.items()
+    ]
+    return msgspec.defstruct(name, fields)

@@ -1,0 +1,222 @@
+"""The API server's client of the store: finds the leader, repeats what may be repeated, and never guesses.
+
+Every write is one transaction that only succeeds from the state it was decided on: the key absent for a create, at the
+revision that was read for an update or a delete. So a write whose answer was lost can simply be sent again: the second
+one cannot happen twice, and when it is refused, the refusal carries what is stored now, which tells whether the first
+one happened. Only when time runs out in the middle of that does the caller hear `Unknown`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from actorkube.runtime import Context, Ref, Stream
+from actorkube.runtime.cell import deadline
+from actors.apiserver.keys import ROOT, ROOT_END
+from protocols.errors import (
+    AskError,
+    NotSent,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+    Unknown,
+)
+from protocols.etcd import (
+    Compare,
+    KeyValue,
+    LeaseGrant,
+    NotLeader,
+    Op,
+    Range,
+    TooLarge,
+    Txn,
+    TxnResponse,
+    WatchKeys,
+    WatchResponse,
+)
+from protocols.message import Request
+from protocols.objects import decode_object, uid_of
+
+R = TypeVar("R")
+
+ANSWER_WITHIN_S = 10.0  # how long a request keeps trying when its caller set no shorter deadline
+ATTEMPT_S = 2.0  # how long one replica may take; a leader that was cut off answers nobody
+_BACKOFF_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+_PAGE_KEYS = 500
+_PROBE = b"/registry/health"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A key that says who holds something there is only one of."""
+
+    key: bytes
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Put `body`, or delete (None), where the key is still at `revision` (0: absent).
+
+    `exists` must exist (the namespace), `claims` must be free and are taken, `releases` are given back: all or nothing.
+    """
+
+    key: bytes
+    body: bytes | None
+    revision: int
+    uid: str
+    exists: tuple[bytes, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    releases: tuple[bytes, ...] = ()
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    body: bytes | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It did not happen. `current` is what is stored now; `missing` and `taken` say what else stood against it."""
+
+    current: KeyValue | None
+    missing: tuple[bytes, ...] = ()
+    taken: tuple[bytes, ...] = ()
+
+
+class Store:
+    def __init__(self, ctx: Context, replicas: Sequence[str]) -> None:
+        self._ctx = ctx
+        self._replicas: list[Ref] = [ctx.ref(address) for address in replicas]
+        self._leader = self._replicas[0]
+        self._answered_by = self._leader
+        self.on_leader_moved: Callable[[], None] = lambda: None
+
+    async def commit(self, write: Write) -> Committed | Refused:
+        """Raises Unknown when it may or may not have happened, ServiceUnavailable when it did not."""
+        try:
+            response, doubt = await self._ask_until_answered(_transaction(write))
+        except TooLarge:
+            raise RequestEntityTooLarge("etcdserver: request is too large") from None
+        if response.succeeded:
+            return Committed(write.body, response.revision)
+        refused = _refusal(write, response)
+        return _settle(write, refused, response.revision) if doubt else refused
+
+    async def revision(self) -> int:
+        """A revision that includes every write that was acknowledged before this call."""
+        response, _ = await self._ask_until_answered(Range(_PROBE))
+        return response.revision
+
+    async def load(self) -> tuple[list[KeyValue], int]:
+        """Everything below the root, as of one revision. Raises Compacted when that took too long."""
+        kvs: list[KeyValue] = []
+        key, revision = ROOT, 0
+        while True:
+            request = Range(key, ROOT_END, limit=_PAGE_KEYS, revision=revision)
+            page, _ = await self._ask_until_answered(request)
+            kvs += page.kvs
+            revision = revision or page.revision
+            if not page.more:
+                return kvs, revision
+            key = page.kvs[-1].key + b"\0"
+
+    def watch(self, start_revision: int) -> Stream[WatchResponse]:
+        """All keys, also foreign ones: the stream must reach every revision that `revision()` may answer.
+
+        The leader is asked: another replica hears of a commit only with the next message from it.
+        """
+        return self._ctx.stream(self._answered_by, WatchKeys(b"\0", b"\0", start_revision), window=256)
+
+    async def grant_lease(self, ttl_s: int) -> int:
+        response, _ = await self._ask_until_answered(LeaseGrant(ttl_s))
+        return response.lease
+
+    def _try_another(self) -> None:
+        at = self._replicas.index(self._leader) if self._leader in self._replicas else -1
+        self._leader = self._replicas[(at + 1) % len(self._replicas)]
+
+    async def _ask_until_answered(self, request: Request[R]) -> tuple[R, bool]:
+        """The answer, and whether an earlier attempt may have happened too. Raises Answers, but never NotLeader."""
+        loop = asyncio.get_running_loop()
+        until = min(loop.time() + ANSWER_WITHIN_S, deadline.get())
+        attempts, doubt = 0, False
+        while True:
+            try:
+                left_s = max(0.001, until - loop.time())
+                answer = await self._ctx.ask(self._leader, request, min(ATTEMPT_S, left_s))
+                self._note_leader()
+                return answer, doubt
+            except NotLeader as refusal:
+                trouble: Exception = refusal
+                self._follow(str(refusal.details.get("leader") or ""))
+            except AskError as error:
+                trouble, doubt = error, doubt or not isinstance(error, NotSent)
+                self._try_another()
+            pause_s = self._pause_s(attempts)
+            attempts += 1
+            if loop.time() + pause_s >= until:
+                raise _given_up(request, doubt, trouble)
+            await self._ctx.sleep(pause_s)
+
+    def _follow(self, leader: str) -> None:
+        if not leader or self._ctx.ref(leader) == self._leader:
+            self._try_another()
+        else:
+            self._leader = self._ctx.ref(leader)
+
+    def _note_leader(self) -> None:
+        if self._answered_by != self._leader:
+            self._answered_by = self._leader
+            self.on_leader_moved()
+
+    def _pause_s(self, attempts: int) -> float:
+        """The first attempts visit each replica at once; then it waits, longer each time, for an election to end."""
+        if attempts < len(self._replicas):
+            return 0.0
+        step = min(attempts - len(self._replicas), len(_BACKOFF_S) - 1)
+        return _BACKOFF_S[step] * (0.5 + self._ctx.random.random())
+
+
+def _transaction(write: Write) -> Txn:
+    compare = [Compare(write.key, "mod", "=", write.revision)]
+    compare += [Compare(key, "version", ">", 0) for key in write.exists]
+    compare += [Compare(claim.key, "version", "=", 0) for claim in write.claims]
+    own = Op("delete", write.key) if write.body is None else Op("put", write.key, write.body, lease=write.lease)
+    success = [own, *(Op("put", claim.key, claim.holder.encode()) for claim in write.claims)]
+    success += [Op("delete", key) for key in write.releases]
+    reads = [write.key, *write.exists, *(claim.key for claim in write.claims)]
+    return Txn(tuple(compare), tuple(success), tuple(Op("range", key) for key in reads))
+
+
+def _refusal(write: Write, response: TxnResponse) -> Refused:
+    """Read the failure branch: the key itself, then what must exist, then what must be free."""
+    found = [answer.kvs[0] if answer.kvs else None for answer in response.responses]
+    others = found[1:]
+    missing = tuple(key for key, kv in zip(write.exists, others, strict=False) if kv is None)
+    claimed = zip(write.claims, others[len(write.exists) :], strict=True)
+    taken = tuple(claim.key for claim, kv in claimed if kv is not None)
+    return Refused(found[0], missing, taken)
+
+
+def _settle(write: Write, refused: Refused, revision: int) -> Committed | Refused:
+    """An earlier attempt may have happened: what is stored now decides. Raises Unknown where it cannot."""
+    current = refused.current
+    same_uid = current is not None and uid_of(decode_object(current.value)) == write.uid
+    if write.body is None:
+        return refused if same_uid else Committed(None, revision)
+    if current is not None and (current.value == write.body or (write.revision == 0 and same_uid)):
+        return Committed(current.value, current.mod_revision)
+    if current is None or not same_uid or current.mod_revision == write.revision:
+        return refused
+    raise Unknown("the write may have happened: the object has changed, and the answer was lost")
+
+
+def _given_up(request: Request[R], doubt: bool, trouble: Exception) -> Exception:
+    if doubt and isinstance(request, Txn):
+        return Unknown(f"the store did not answer in time; the write may have happened ({trouble})")
+    return ServiceUnavailable(f"the store is not available: {trouble}")
