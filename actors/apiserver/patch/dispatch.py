@@ -1,0 +1,65 @@
+"""One door for all patches. The current object and the patch are left as they are; the answer is the caller's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from actors.apiserver.patch.apply import server_side_apply
+from actors.apiserver.patch.json_patch import json_patch
+from actors.apiserver.patch.merge_patch import merge_patch
+from actors.apiserver.patch.strategic import strategic_merge
+from actors.apiserver.schema.resources import Resource
+from actors.apiserver.schema.types import Type, Types
+from protocols.api import PatchType
+from protocols.errors import BadRequest, NotFound
+from protocols.objects import Object
+
+_SCALE = ("autoscaling/v1", "Scale")
+
+
+def apply_patch(
+    types: Types,
+    resource: Resource,
+    type: PatchType,
+    current: Object | None,
+    patch: Any,
+    *,
+    manager: str,
+    force: bool,
+    now: float,
+    subresource: str = "",
+) -> Object:
+    """What the patch makes of `current`; only an apply makes something of None.
+
+    Raises BadRequest for what is no patch, Invalid for one that does not fit the object, Conflict for an apply that
+    would take fields from other managers. Only an apply settles managedFields; after the others, call `track_update`.
+    """
+    if type == "apply":
+        schema = _type(types, resource, "")
+        return server_side_apply(
+            schema, resource, current, patch, manager=manager, force=force, now=now, subresource=subresource
+        )
+    if current is None:
+        raise NotFound(f"{resource.group_resource} not found")
+    if type == "json":
+        return json_patch(_fresh(current), patch)
+    if not isinstance(patch, dict):
+        raise BadRequest("the patch is not a JSON object")
+    if type == "merge":
+        merged: Object = merge_patch(_fresh(current), patch)
+        return merged
+    return strategic_merge(_type(types, resource, subresource), _fresh(current), patch)
+
+
+def _type(types: Types, resource: Resource, subresource: str) -> Type | None:
+    """The structure that is patched; None where there is none, and patches fall back to plain merging."""
+    api_version, kind = _SCALE if subresource == "scale" else (resource.api_version, resource.kind)
+    return types.by_kind(api_version, kind)
+
+
+def _fresh(current: Object) -> Object:
+    """A copy that can be changed in place: four times as quick as copy.deepcopy."""
+    copied: Object = msgspec.msgpack.decode(msgspec.msgpack.encode(current))
+    return copied

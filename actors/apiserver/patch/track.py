@@ -1,0 +1,109 @@
+"""Every write but an apply: its manager owns what it changed, and nobody owns what it removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.apiserver.patch.compare import Comparison, compare
+from actors.apiserver.patch.fields import difference, union
+from actors.apiserver.patch.managers import (
+    Manager,
+    Managers,
+    Ownership,
+    cap_updaters,
+    decode_managers,
+    drop_empty,
+    encode_managers,
+    manager_of,
+    without_unowned,
+)
+from actors.apiserver.schema.resources import Resource
+from actors.apiserver.schema.types import Types
+from protocols.objects import Object
+from protocols.rules.times import time_of
+
+_UNNAMED = "unknown"
+
+
+def track_update(
+    types: Types,
+    resource: Resource,
+    old: Object | None,
+    new: Object,
+    *,
+    manager: str,
+    operation: str = "Update",
+    now: float,
+    subresource: str = "",
+) -> Object:
+    """`new` with its managedFields, given what it replaces (None: nothing). A write that changes nothing leaves them.
+
+    A client may send managedFields of its own (to hand fields over), or an empty list or entry to be rid of them;
+    through a subresource it may not. Objects that are stored without managedFields stay so until they are applied.
+    """
+    type = types.by_kind(resource.api_version, resource.kind)
+    kept = _managed_fields(old or {})
+    entries = _entries(kept, new, subresource)
+    if type is None or (old is not None and entries is None):
+        return with_managed_fields(new, entries)
+    changes = compare(type, without_managed_fields(old or {}), without_managed_fields(new))
+    if not changes and entries == kept:
+        return with_managed_fields(new, kept)
+    try:
+        managers = decode_managers(entries)
+    except ValueError:
+        managers = {}
+    writer = manager_of(manager or _UNNAMED, operation, resource.api_version, subresource)
+    record(managers, changes, writer, now, resource)
+    cap_updaters(managers)
+    return with_managed_fields(new, encode_managers(managers))
+
+
+def record(managers: Managers, changes: Comparison, writer: Manager, now: float, resource: Resource) -> None:
+    """The writer gains what was added or modified, everybody loses it, and what was removed."""
+    disown(managers, changes)
+    gained = without_unowned(changes.changed)
+    if gained:
+        before = managers.get(writer)
+        fields = union(before.fields, gained) if before is not None else gained
+        managers[writer] = Ownership(fields, time_of(now), resource.api_version)
+    drop_empty(managers)
+
+
+def disown(managers: Managers, changes: Comparison) -> None:
+    """Nobody has what changed hands or is gone."""
+    lost = union(changes.changed, changes.removed)
+    for ownership in managers.values():
+        ownership.fields = difference(ownership.fields, lost)
+
+
+def without_managed_fields(obj: Object) -> Object:
+    metadata = obj.get("metadata")
+    if not metadata or "managedFields" not in metadata:
+        return obj
+    return {**obj, "metadata": {key: value for key, value in metadata.items() if key != "managedFields"}}
+
+
+def _entries(kept: list[Any] | None, new: Object, subresource: str) -> list[Any] | None:
+    """The managedFields to start from; None where there are none to keep."""
+    sent = _managed_fields(new)
+    if subresource or sent is None or sent == kept:
+        return kept
+    if not sent or sent == [{}]:
+        return []
+    try:
+        return sent if decode_managers(sent) else kept
+    except ValueError:
+        return kept
+
+
+def _managed_fields(obj: Object) -> list[Any] | None:
+    entries: list[Any] | None = (obj.get("metadata") or {}).get("managedFields")
+    return entries
+
+
+def with_managed_fields(obj: Object, entries: list[Any] | None) -> Object:
+    bare = without_managed_fields(obj)
+    if not entries:
+        return bare
+    return {**bare, "metadata": {**(bare.get("metadata") or {}), "managedFields": entries}}
