@@ -8,7 +8,11 @@ compares by digest.
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
+import importlib
+import pkgutil
+import sys
 import zlib
 from typing import Any, ClassVar, Generic, TypeVar, dataclass_transform
 
@@ -89,7 +93,26 @@ def decode(type_id: int, body: bytes | memoryview) -> Message:
     return message
 
 
+def name_of(type_id: int) -> str:
+    """The class name behind a number: for traces, and for faults that name messages."""
+    cls = _types.get(type_id)
+    return cls.__name__ if cls is not None else f"message {type_id}"
+
+
+@functools.cache
 def table_digest() -> bytes:
-    """8 bytes that two processes share exactly when their message tables (names and fields) are equal."""
-    rows = sorted(f"{i}:{cls.__name__}:{','.join(cls.__struct_fields__)}" for i, cls in _types.items())
+    """8 bytes that two processes share exactly when the messages of this package (names and fields) are equal.
+
+    All of the package's modules are imported for it, because a process imports only those that it needs. Messages
+    that are declared elsewhere are private to an actor, or to those who share the module.
+    """
+    package = __name__.rpartition(".")[0]
+    for module in pkgutil.iter_modules(sys.modules[package].__path__):
+        if not module.ispkg:
+            importlib.import_module(f"{package}.{module.name}")
+    rows = sorted(
+        f"{type_id}:{cls.__name__}:{','.join(cls.__struct_fields__)}"
+        for type_id, cls in _types.items()
+        if cls.__module__.startswith(f"{package}.")
+    )
     return hashlib.blake2b("\n".join(rows).encode(), digest_size=8).digest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
@@ -29,14 +29,15 @@ class Checklist:
         self._terminal = out.isatty()
         self._draw()
 
-    def ready(self, member: str, note: str) -> None:
+    def ready(self, member: str, note: str, at: float) -> None:
+        """`at`: when it was ready, on the monotonic clock."""
         for step in self._steps:
             if member in step.waiting:
                 del step.waiting[member]
                 step.note = note or step.note
                 if not step.waiting:
                     step.done = True
-                    self.line(f"{self._tick()} {step.label:<24} {step.note:<44} {self._elapsed():>7}")
+                    self.line(f"{self._tick()} {step.label:<24} {step.note:<44} {at - self._began:6.2f}s")
         self._draw()
 
     @property
@@ -45,8 +46,7 @@ class Checklist:
 
     def line(self, text: str) -> None:
         """Print a whole line, above the progress line where there is one."""
-        self._out.write(("\r\033[K" if self._terminal else "") + text.rstrip() + "\n")
-        self._out.flush()
+        self._write(("\r\033[K" if self._terminal else "") + text.rstrip() + "\n")
 
     def waiting(self) -> list[str]:
         return [member for step in self._steps for member in step.waiting]
@@ -55,11 +55,13 @@ class Checklist:
         if not self._terminal:
             return
         open_steps = [f"{s.label} {s.size - len(s.waiting)}/{s.size}" for s in self._steps if not s.done]
-        self._out.write("\r\033[K" + (f"  … {', '.join(open_steps)}" if open_steps else ""))
-        self._out.flush()
+        self._write("\r\033[K" + (f"  … {', '.join(open_steps)}" if open_steps else ""))
+
+    def _write(self, text: str) -> None:
+        """A reader that went away (`| head`) does not end the cluster."""
+        with contextlib.suppress(BrokenPipeError):
+            self._out.write(text)
+            self._out.flush()
 
     def _tick(self) -> str:
         return "\033[32m✓\033[0m" if self._terminal else "✓"
-
-    def _elapsed(self) -> str:
-        return f"{time.monotonic() - self._began:.2f}s"

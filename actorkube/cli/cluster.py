@@ -25,6 +25,7 @@ from actorkube.runtime.processes import Child, ProcessSupervisor, Reporter
 from actorkube.runtime.system import System
 
 READY_TIMEOUT_S = 60.0
+COMMON_MODULES = ("uvloop", "setproctitle", "actorkube.runtime.tcp")  # what every process needs
 
 
 def command(options: argparse.Namespace) -> int:
@@ -74,14 +75,13 @@ class Cluster:
         supervisor = ProcessSupervisor(self._on_event)
         supervisor.listen_to_signals()
         try:
+            import_all(COMMON_MODULES)
             for name, hosts in machines(self._hosts):
-                for module in [m for host in hosts for m in host.modules]:
-                    importlib.import_module(module)
+                import_all([module for host in hosts for module in host.modules])
                 machine = bool(hosts[0].machine)
                 run = self._machine(name, hosts) if machine else self._process(hosts[0])
                 supervisor.start(Child(name, run, restart=not machine))
                 supervisor.poll()
-            self._write_kubeconfig()
             self._write_join()
             stopped = supervisor.run(lambda: self._checklist.complete, READY_TIMEOUT_S)
             if not stopped and not self._checklist.complete:
@@ -90,9 +90,11 @@ class Cluster:
                     f"see {self._keep_logs()}",
                 )
             if not stopped:
+                self._write_kubeconfig()
                 self._announce()
                 supervisor.run()
         finally:
+            self._announced = False
             self._checklist.line("stopping")
             supervisor.stop()
         return 0
@@ -134,12 +136,13 @@ class Cluster:
         terminal = sys.stdout
         self._checklist = Checklist(steps(self._hosts), terminal, process_start())
         log_to(self._data.path / "logs" / "cluster.log", self._options.log_level)
-        self._write_kubeconfig()
         self._pids["cluster"] = os.getpid()
+        self._write_pids()
 
         def ready(name: str, note: str) -> None:
-            self._on_event(name, {"event": "ready", "note": note})
+            self._on_event(name, {"event": "ready", "note": note, "at": time.monotonic()})
             if self._checklist.complete:
+                self._write_kubeconfig()
                 self._announce()
 
         run_hosts(self._hosts, self._key, self._data.path, self._listeners, ready)
@@ -151,7 +154,7 @@ class Cluster:
         name = facts.get("host", child)
         match facts["event"]:
             case "ready":
-                self._checklist.ready(name, facts["note"])
+                self._checklist.ready(name, facts["note"], facts["at"])
             case "started":
                 self._pids[name] = facts["pid"]
                 self._write_pids()
@@ -200,6 +203,12 @@ class Cluster:
     def _keep_logs(self) -> Path:
         self._data.temporary = False
         return self._data.path / "logs"
+
+
+def import_all(modules: Sequence[str]) -> None:
+    """Before the fork, so that every process forked later shares them and none waits for them."""
+    for module in modules:
+        importlib.import_module(module)
 
 
 def steps(hosts: Sequence[Host]) -> list[tuple[str, list[str]]]:

@@ -19,8 +19,9 @@ GC_THRESHOLDS = (50_000, 20, 50)  # objects are kept as bytes; the default thres
 class Host:
     """`boot` spawns the actors and returns when they are ready, with a note for whoever watches the start.
 
-    `modules` are what `boot` imports: a warm parent imports them before it forks. Hosts with the same `machine` live
-    and die together. `listens`: others connect to it (the rest only dial).
+    `modules` are what several hosts share: a warm parent imports them before it forks; what only one host needs, it
+    imports itself, beside the others. Hosts with the same `machine` live and die together. `listens`: others connect
+    to it (the rest only dial).
     """
 
     name: str

@@ -1,0 +1,325 @@
+"""The composition root: which actors a cluster is made of, and which host each lives on.
+
+    etcd-0 .. etcd-2              etcd        the store's replicas
+    apiserver                     api         the only one who talks to the store
+    scheduler                     scheduler
+    controller-manager            controllers
+    cloud-controller-manager      controllers
+    node-1 (a machine)            node-1-runtime/runtime, node-1-kubelet/kubelet, node-1-proxy/proxy
+
+The same hosts are booted in one process, in many processes joined by TCP, and in simulation: a host is a name and a
+function that spawns its actors and returns when they are ready. Components are imported inside those functions, so a
+process pays only for what lives in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from actorkube.cli.composition import Credentials
+from actorkube.runtime import Ref, System
+from actorkube.runtime.host import Host
+from protocols.errors import AskError
+from protocols.message import Request
+
+if TYPE_CHECKING:
+    from actors.apiserver.rest.config import RestConfig
+    from actors.apiserver.tls import Authority
+
+R = TypeVar("R")
+
+API = "apiserver/api"
+POLL_S = 0.01
+
+
+@dataclass(frozen=True)
+class ClusterSpec:
+    """What a cluster is to be like. `octet` chooses its block of addresses (127.<octet>.0.0/14).
+
+    `data` keeps keys and certificates and the files of the process runtime; the simulation has none. `api_address` is
+    where REST listens; None serves actors only.
+    """
+
+    data: Path | None = None
+    nodes: int = 3
+    etcd: int = 3
+    octet: int = 64
+    runtime: Literal["process", "sim"] = "process"
+    api_address: tuple[str, int] | None = None
+    api_listener: socket.socket | None = None
+    node_monitor_grace_s: float = 50.0
+    eviction_timeout_s: float = 300.0
+
+    @property
+    def etcd_members(self) -> dict[str, str]:
+        return {f"etcd-{n}": f"etcd-{n}/etcd" for n in range(self.etcd)}
+
+    @property
+    def service_cidr(self) -> str:
+        return f"127.{self.octet + 2}.0.0/16"
+
+    @property
+    def load_balancer_cidr(self) -> str:
+        return f"127.{self.octet + 3}.0.0/24"
+
+    def node_ip(self, number: int) -> str:
+        return f"127.{self.octet}.0.{number}"
+
+    def pod_cidr(self, number: int) -> str:
+        return f"127.{self.octet + 1}.{number}.0/24"
+
+
+def cluster_hosts(spec: ClusterSpec) -> list[Host]:
+    """Every host of a cluster, in the order in which they should be started."""
+    hosts = [etcd_host(spec, member) for member in spec.etcd_members]
+    hosts += [api_host(spec), scheduler_host(spec), controller_host(spec), cloud_host(spec)]
+    for number in range(1, spec.nodes + 1):
+        hosts += node_hosts(spec, f"node-{number}", number, f"{spec.nodes} nodes")
+    return hosts
+
+
+def joined_hosts(component: str, spec: ClusterSpec, name: str) -> list[Host]:
+    """The hosts of one component that joins a running cluster. A node's number comes from its name (node-4)."""
+    match component:
+        case "node":
+            number = re.search(r"(\d+)$", name)
+            if number is None or not 1 <= int(number[1]) <= 250:
+                from actorkube.cli.errors import CliError
+
+                raise CliError(f"{name!r} has no number from 1 to 250 at its end", "name the node, as in --name node-4")
+            return node_hosts(spec, name, int(number[1]), name)
+        case "scheduler":
+            return [scheduler_host(spec, name)]
+        case "controller-manager":
+            return [controller_host(spec, name)]
+        case _:
+            return [cloud_host(spec, name)]
+
+
+def credentials(spec: ClusterSpec) -> Credentials:
+    """The administrator's, made with the cluster's CA at the first start."""
+    ca = authority(spec)
+    admin = ca.admin()
+    return Credentials(ca.ca_pem, admin.cert_pem, admin.key_pem)
+
+
+# -- the control plane ------------------------------------------------------------------------------------------------
+
+
+def etcd_host(spec: ClusterSpec, member: str) -> Host:
+    async def boot(system: System) -> str:
+        from actors.etcd.actor import Etcd
+        from protocols.etcd import Status
+
+        ref = system.spawn(lambda: Etcd(member, spec.etcd_members), "etcd")
+        status = await until(system, ref, Status(), lambda status: bool(status.leader))
+        return f"leader {status.leader.partition('/')[0]}  term {status.term}"
+
+    return Host(member, f"etcd ×{spec.etcd}", boot, ("actors.etcd.actor",), listens=True)
+
+
+def api_host(spec: ClusterSpec) -> Host:
+    async def boot(system: System) -> str:
+        from actors.apiserver.actor import ApiServer
+
+        rest = rest_config(spec)
+        toleration_s = int(spec.eviction_timeout_s)
+        system.spawn(
+            lambda: ApiServer(
+                list(spec.etcd_members.values()),
+                rest=rest,
+                service_cidr=spec.service_cidr,
+                toleration_s=toleration_s,
+            ),
+            "api",
+        )
+        await api_ready(system)
+        return "https://{}:{}".format(*rest.address) if rest else ""
+
+    return Host("apiserver", "apiserver", boot, listens=True)
+
+
+def scheduler_host(spec: ClusterSpec, name: str = "scheduler") -> Host:
+    async def boot(system: System) -> str:
+        from actors.scheduler.actor import Scheduler
+
+        system.spawn(Scheduler, "scheduler")
+        await api_ready(system)
+        return ""
+
+    return Host(name, "scheduler", boot, ("actorkube.kube.actor",))
+
+
+def controller_host(spec: ClusterSpec, name: str = "controller-manager") -> Host:
+    async def boot(system: System) -> str:
+        from actorkube.kube.actor import ControllerActor
+        from actors.controllers import controllers
+
+        values = controllers(node_monitor_grace_s=spec.node_monitor_grace_s)
+        return await run_controllers(system, lambda: ControllerActor(values), len(values))
+
+    return Host(name, "controller-manager", boot, ("actorkube.kube.actor",))
+
+
+def cloud_host(spec: ClusterSpec, name: str = "cloud-controller-manager") -> Host:
+    async def boot(system: System) -> str:
+        from actorkube.kube.actor import ControllerActor
+        from actors.cloud.controllers import controllers
+        from actors.cloud.local import LocalProvider
+
+        values = controllers(LocalProvider(spec.load_balancer_cidr))
+        return await run_controllers(system, lambda: ControllerActor(values), len(values))
+
+    return Host(name, "cloud-controller-manager", boot, ("actorkube.kube.actor",))
+
+
+# -- nodes ------------------------------------------------------------------------------------------------------------
+
+
+def node_hosts(spec: ClusterSpec, node: str, number: int, step: str) -> list[Host]:
+    """A machine: runtime shim, kubelet and proxy, which live and die together."""
+    return [
+        Host(f"{node}-runtime", step, runtime_boot(spec, node), ("actors.runtime.actor",), listens=True, machine=node),
+        Host(f"{node}-kubelet", step, kubelet_boot(spec, node, number), ("actors.kubelet.actor",), machine=node),
+        Host(f"{node}-proxy", step, proxy_boot(spec, node), ("actors.proxy.actor",), machine=node),
+    ]
+
+
+def runtime_boot(spec: ClusterSpec, node: str) -> Callable[[System], Awaitable[str]]:
+    async def boot(system: System) -> str:
+        from actors.runtime.actor import RuntimeShim
+        from actors.runtime.backend import Backend
+        from protocols.cri import GetVersion
+
+        def backend() -> Backend:
+            if spec.runtime == "sim" or spec.data is None:
+                from actors.runtime.sim import SimBackend
+
+                return SimBackend()
+            from actors.runtime.process import ProcessBackend
+
+            return ProcessBackend(spec.data / f"{node}-runtime" / "pods")
+
+        ref = system.spawn(lambda: RuntimeShim(backend), "runtime")
+        await until(system, ref, GetVersion(), lambda _: True)
+        return "Ready"
+
+    return boot
+
+
+def kubelet_boot(spec: ClusterSpec, node: str, number: int) -> Callable[[System], Awaitable[str]]:
+    async def boot(system: System) -> str:
+        from actors.kubelet.actor import Kubelet
+
+        system.spawn(
+            lambda: Kubelet(
+                node,
+                runtime=f"{node}-runtime/runtime",
+                node_ip=spec.node_ip(number),
+                pod_cidr=spec.pod_cidr(number),
+            ),
+            "kubelet",
+        )
+        await node_ready(system, node)
+        return "Ready"
+
+    return boot
+
+
+def proxy_boot(spec: ClusterSpec, node: str) -> Callable[[System], Awaitable[str]]:
+    async def boot(system: System) -> str:
+        from actors.proxy.actor import Proxy
+        from actors.proxy.backend import Backend
+
+        def backend() -> Backend:
+            if spec.runtime == "sim":
+                from actors.proxy.sim import SimBackend
+
+                return SimBackend()
+            from actors.proxy.userspace import UserspaceBackend
+
+            return UserspaceBackend()
+
+        system.spawn(lambda: Proxy(node, backend), "proxy")
+        await api_ready(system)
+        return "Ready"
+
+    return boot
+
+
+# -- readiness --------------------------------------------------------------------------------------------------------
+
+
+async def until(system: System, ref: Ref, request: Request[R], holds: Callable[[R], bool]) -> R:
+    """Ask again and again until the answer is what is waited for; whoever boots the host bounds the time."""
+    while True:
+        try:
+            answer = await system.ask(ref, request, timeout_s=30)
+            if holds(answer):
+                return answer
+        except AskError:
+            pass
+        await asyncio.sleep(POLL_S)
+
+
+async def api_ready(system: System) -> None:
+    from protocols.api import Ready
+
+    await until(system, system.ref(API), Ready(), lambda _: True)
+
+
+async def run_controllers(system: System, factory: Callable[[], object], count: int) -> str:
+    from protocols.controller import AskActivity
+
+    ref = system.spawn(factory, "controllers")  # type: ignore[arg-type]
+    await api_ready(system)
+    await until(system, ref, AskActivity(), lambda activity: activity.passes > 0 or activity.settled)
+    return f"{count} controllers"
+
+
+async def node_ready(system: System, node: str) -> None:
+    from protocols.api import Watch
+    from protocols.errors import Answer
+    from protocols.objects import decode_object
+    from protocols.rules.conditions import condition_is
+
+    while True:
+        await api_ready(system)
+        try:
+            watch = Watch("nodes", field_selector=f"metadata.name={node}")
+            async with system.stream(system.ref(API), watch) as events:
+                async for event in events:
+                    if event.body and condition_is(decode_object(event.body), "Ready"):
+                        return
+        except (Answer, AskError):
+            await asyncio.sleep(POLL_S)
+
+
+# -- REST -------------------------------------------------------------------------------------------------------------
+
+
+def authority(spec: ClusterSpec) -> Authority:
+    from actors.apiserver.tls import Authority
+
+    assert spec.data is not None
+    return Authority(spec.data / "pki", time.time())
+
+
+def rest_config(spec: ClusterSpec) -> RestConfig | None:
+    """Where and with which certificate REST is served; makes what does not exist yet."""
+    if spec.api_address is None:
+        return None
+    from actors.apiserver.rest.config import RestConfig
+
+    host, port = spec.api_address
+    ca = authority(spec)
+    server = ca.server([str(next(ipaddress.ip_network(spec.service_cidr).hosts()))])
+    return RestConfig(host, port, spec.api_listener, ca.ca_file, server.cert_file, server.key_file)
