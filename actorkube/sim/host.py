@@ -1,0 +1,169 @@
+"""A simulated host: a name, what boots on it, a drive that outlives it, and at most one life at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from actorkube.runtime.cell import Cell
+from actorkube.runtime.system import System
+from actorkube.sim.disk import Drive
+from actorkube.sim.loop import Domain, SimLoop, State, domain
+from actorkube.sim.network import KEEPALIVE_S
+from actorkube.sim.transport import SimTransport
+
+if TYPE_CHECKING:
+    from actorkube.sim.world import World
+
+Boot = Callable[[System], Awaitable[Any] | None]
+
+
+class SimSystem(System):
+    """A system whose actors' crashes the world hears of."""
+
+    host: Host
+
+    def crashed(self, cell: Cell, error: BaseException) -> None:
+        self.host.world.actor_crashed(cell, error)
+        super().crashed(cell, error)
+
+
+class Life:
+    """One run of a host, from boot to stop or crash."""
+
+    def __init__(self, host: Host) -> None:
+        world = host.world
+        self.domain = Domain(host.name)
+        self.started = False
+        self.transport = SimTransport(world.network)
+        self.system = SimSystem(
+            host.name,
+            self.transport,
+            seed=f"{world.seed}/{host.name}/{host.lives}",
+            disk=host.drive.disk,
+            epoch=world.epoch + host.skew_s,
+            log=world.log,
+        )
+        self.system.host = host
+        self.context = contextvars.Context()
+        self.context.run(domain.set, self.domain)
+        self.ready: asyncio.Future[System] = world.loop.create_future()
+        self.over: asyncio.Future[None] = world.loop.create_future()
+        self.boot = world.loop.create_task(self._boot(host), name=f"boot {host.name}", context=self.context)
+
+    async def _boot(self, host: Host) -> None:
+        try:
+            await self.system.start()
+            self.started = True
+            assert self.system.failed is not None
+            self.system.failed.add_done_callback(partial(host.gave_up, self), context=host.world.network.outside)
+            booting = host.boot(self.system)
+            if inspect.isawaitable(booting):
+                await booting
+        except Exception as error:
+            host.boot_failed(self, error)
+        else:
+            if not self.ready.done():
+                self.ready.set_result(self.system)
+
+
+class Host:
+    def __init__(self, world: World, name: str, boot: Boot, drive: Drive) -> None:
+        self.world = world
+        self.name = name
+        self.boot = boot
+        self.drive = drive
+        self.skew_s = 0.0
+        self.lives = 0
+        self.pauses = 0
+        self.life: Life | None = None
+        self._respawn: asyncio.TimerHandle | None = None
+
+    @property
+    def is_up(self) -> bool:
+        return self.life is not None and self.life.started
+
+    @property
+    def loop(self) -> SimLoop:
+        return self.world.loop
+
+    def start(self) -> Life:
+        if self.life is None:
+            if self._respawn is not None:
+                self._respawn.cancel()
+            self.lives += 1
+            self.life = Life(self)
+        return self.life
+
+    def crash(self, *, silent: bool) -> None:
+        """Everything stops between two callbacks. Nothing runs afterwards, no on_stop, no finally."""
+        if self._respawn is not None:
+            self._respawn.cancel()
+        life, self.life = self.life, None
+        if life is None:
+            return
+        self._bury(life)
+        if life.started:
+            life.transport.vanish(silent=silent)
+            life.system.forget(f"{self.name} crashed")
+        self.drive.crash()
+        if not life.ready.done():
+            life.ready.set_exception(ConnectionAbortedError(f"{self.name} crashed while it booted"))
+            life.ready.exception()  # nobody needs to look at it
+
+    async def stop(self) -> None:
+        """Planned: on_stop runs; what was not synced is still there."""
+        life = self.life
+        if life is not None:
+            stopping = self.loop.create_task(life.system.stop(), context=life.context.copy())
+            stopping.add_done_callback(partial(self._stopped, life))
+            await life.over
+
+    def pause(self) -> None:
+        if self.life is not None and self.life.domain.state is State.RUNNING:
+            self.life.domain.state = State.PAUSED
+            self.pauses += 1
+            outside = self.world.network.outside
+            self.loop.call_later(KEEPALIVE_S, self._stalled, self.life, self.pauses, context=outside)
+
+    def resume(self) -> None:
+        if self.life is not None and self.life.domain.state is State.PAUSED:
+            self.loop.resume(self.life.domain)
+
+    def gave_up(self, life: Life, failed: asyncio.Future[str]) -> None:
+        """Supervision escalated: the process ends, and whoever supervises processes starts it again."""
+        if self.life is life and not failed.cancelled():
+            self.world.trace.note(f"{self.loop.time():.6f} {self.name} gave up: {failed.result()}")
+            self._die_and_return()
+
+    def boot_failed(self, life: Life, error: Exception) -> None:
+        if not life.ready.done():
+            life.ready.set_exception(error)
+            life.ready.exception()
+        if self.life is life:
+            self.world.trace.note(f"{self.loop.time():.6f} {self.name} did not boot: {error!r}")
+            self._die_and_return()
+
+    def _die_and_return(self) -> None:
+        self.crash(silent=False)
+        outside = self.world.network.outside
+        self._respawn = self.loop.call_later(self.world.respawn_s, self.start, context=outside)
+
+    def _stalled(self, life: Life, pauses: int) -> None:
+        if self.life is life and self.pauses == pauses and life.domain.state is State.PAUSED:
+            self.world.network.stalled(life.transport)
+
+    def _stopped(self, life: Life, stopping: asyncio.Task[None]) -> None:
+        if self.life is life:
+            self.life = None
+            self._bury(life)
+        stopping.result()
+
+    def _bury(self, life: Life) -> None:
+        self.loop.bury(life.domain)
+        if not life.over.done():
+            life.over.set_result(None)

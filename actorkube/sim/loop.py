@@ -1,0 +1,309 @@
+"""A deterministic asyncio loop: time is a number that jumps to the next timer, and nothing from outside gets in.
+
+Whatever runs, runs in a context, and a context may belong to a `Domain`: a simulated host. Callbacks and tasks inherit
+it, so a whole host can be stopped between two callbacks: those of a dead domain are dropped, those of a paused one are
+kept until it resumes. No `finally` of a dead domain's coroutines runs before the loop is closed, as after a kill.
+
+Order: `call_soon` is first in, first out, and timers of one instant fire in the order in which they were set. Only
+steps of tasks that are ready in the same turn may be shuffled, because asyncio promises nothing there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import enum
+import gc
+import heapq
+import itertools
+import math
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVarTuple
+
+from actorkube.sim.errors import Deadlock, OutOfSteps, OutOfTime, RealWorld
+
+Ts = TypeVarTuple("Ts")
+
+# Exact for asyncio's private names that are used here: Handle._context, _run, _cancelled, _callback; loop._run_once.
+GC_STEPS = 200_000
+CANCELLED_TIMERS_MAX = 10_000
+
+
+class State(enum.IntEnum):
+    RUNNING = 0
+    PAUSED = 1
+    DEAD = 2
+
+
+class Domain:
+    """What lives, pauses and dies together."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.state = State.RUNNING
+        self.held: list[asyncio.Handle] = []  # came due while paused
+
+
+domain: contextvars.ContextVar[Domain | None] = contextvars.ContextVar("domain", default=None)
+
+
+class SimFuture(asyncio.Future[Any]):
+    """Hashed by birth number, not by address: a set of them has the same order in every process."""
+
+    def __init__(self, *, loop: SimLoop) -> None:
+        self.birth = next(loop.births)
+        super().__init__(loop=loop)
+
+    def __hash__(self) -> int:
+        return self.birth
+
+
+class SimTask(asyncio.Task[Any]):
+    def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: SimLoop, context: contextvars.Context | None) -> None:
+        self.birth = next(loop.births)
+        self.domain = domain.get() if context is None else context.get(domain)
+        super().__init__(coro, loop=loop, name=f"task {self.birth}", context=context)
+
+    def __hash__(self) -> int:
+        return self.birth
+
+
+class SimLoop(asyncio.BaseEventLoop):
+    """`shuffle` mixes the steps of ready tasks. A run ends with an error after `steps_max` callbacks, after
+    `instant_steps_max` callbacks that took no time, or when nothing is left that could ever happen."""
+
+    def __init__(
+        self,
+        *,
+        shuffle: random.Random | None = None,
+        steps_max: int = 50_000_000,
+        instant_steps_max: int = 1_000_000,
+    ) -> None:
+        super().__init__()
+        self.births = itertools.count(1)
+        self.steps = 0
+        self.end_at = math.inf
+        self.check: Callable[[], None] | None = None  # called about every `check_steps` callbacks; may raise
+        self.check_steps = 64
+        self.on_unhandled: Callable[[dict[str, Any]], None] | None = None
+        self.failure: BaseException | None = None  # ends the run at the end of this turn
+        self._now = 0.0
+        self._shuffle = shuffle
+        self._steps_max = steps_max
+        self._instant_steps_max = instant_steps_max
+        self._instant_began = 0
+        self._check_at = 0
+        self._gc_at = GC_STEPS
+        self._queue: list[asyncio.Handle] = []
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._cancelled_timers = 0
+        self._graves: list[SimTask] = []
+        self._generators: dict[int, Domain | None] = {}
+
+    # -- what asyncio asks of a loop ------------------------------------------------------------------------------
+
+    def time(self) -> float:
+        return self._now
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._check_open()
+        self._queue.append(handle)
+        return handle
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._check_open()
+        heapq.heappush(self._timers, (when, next(self.births), timer))
+        return timer
+
+    def create_future(self) -> SimFuture:
+        return SimFuture(loop=self)
+
+    def create_task(self, coro: Any, *, name: Any = None, context: contextvars.Context | None = None) -> SimTask:
+        if self.is_closed():
+            coro.close()
+        self._check_open()
+        task = SimTask(coro, loop=self, context=context)
+        if name is not None:
+            task.set_name(name)
+        return task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if self.on_unhandled is not None and not self.is_closed():
+            self.on_unhandled(context)
+
+    def _check_open(self) -> None:
+        if self.is_closed():
+            raise RuntimeError("this simulation is over")
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        self._cancelled_timers += 1
+        if self._cancelled_timers > CANCELLED_TIMERS_MAX and self._cancelled_timers * 2 > len(self._timers):
+            self._timers = [entry for entry in self._timers if not entry[2].cancelled()]
+            heapq.heapify(self._timers)
+            self._cancelled_timers = 0
+
+    # An abandoned async generator is closed by a task of the domain that began it; a dead domain's is not closed.
+    def _asyncgen_firstiter_hook(self, agen: Any) -> None:
+        self._generators[id(agen)] = domain.get()
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        owner = self._generators.pop(id(agen), None)
+        if self.is_closed() or (owner is not None and owner.state is State.DEAD):
+            return
+        context = contextvars.copy_context()
+        context.run(domain.set, owner)
+        self.create_task(agen.aclose(), context=context)
+
+    # -- running --------------------------------------------------------------------------------------------------
+
+    def _run_once(self) -> None:
+        """One turn: what was ready when it began, or, when nothing is, whatever the next instant brings."""
+        if not self._queue:
+            self._jump()
+        turn, self._queue = self._queue, []
+        if self._shuffle is not None and len(turn) > 1:
+            _shuffle_steps(turn, self._shuffle)
+        for handle in turn:
+            if handle._cancelled:
+                continue
+            owner = handle._context.get(domain)  # type: ignore[attr-defined]
+            if owner is not None and owner.state:
+                if owner.state is State.PAUSED:
+                    owner.held.append(handle)
+                continue
+            self.steps += 1
+            handle._run()
+        self._after_turn()
+
+    def _jump(self) -> None:
+        """Move time to the next timer that still counts, and make ready all that are due then."""
+        timers = self._timers
+        while timers and _is_void(timers[0][2]):
+            heapq.heappop(timers)
+        if not timers or timers[0][0] == math.inf:
+            raise Deadlock(self._waiting())
+        when = timers[0][0]
+        if when > self.end_at:
+            self._now = self.end_at
+            raise OutOfTime(f"not done after {self.end_at} simulated seconds; waiting: {self._waiting()}")
+        if when > self._now:
+            self._now = when
+            self._instant_began = self.steps
+        while timers and timers[0][0] <= self._now:
+            self._queue.append(heapq.heappop(timers)[2])
+
+    def _after_turn(self) -> None:
+        steps = self.steps
+        if steps >= self._check_at:
+            self._check_at = steps + self.check_steps
+            if self.check is not None:
+                self.check()
+            if steps >= self._gc_at:
+                self._gc_at = steps + GC_STEPS
+                gc.collect()
+            if steps > self._steps_max:
+                raise OutOfSteps(f"more than {self._steps_max} steps at {self._now} s")
+            if steps - self._instant_began > self._instant_steps_max:
+                raise OutOfSteps(f"{self._instant_steps_max} steps at {self._now} s without time going on: a busy loop")
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+
+    def _waiting(self) -> str:
+        tasks = sorted((t for t in asyncio.all_tasks(self) if isinstance(t, SimTask)), key=lambda t: t.birth)
+        lines = [f"{task.get_name()} at {_where(task)}" for task in tasks if not _is_over(task.domain)]
+        return "; ".join(lines) or "no task"
+
+    # -- domains --------------------------------------------------------------------------------------------------
+
+    def resume(self, owner: Domain) -> None:
+        owner.state = State.RUNNING
+        held, owner.held = owner.held, []
+        self._queue.extend(held)
+
+    def bury(self, owner: Domain) -> None:
+        """Nothing of the domain runs any more, not even the `finally` clauses of its coroutines."""
+        owner.state = State.DEAD
+        owner.held.clear()
+        tasks = [t for t in asyncio.all_tasks(self) if isinstance(t, SimTask) and t.domain is owner]
+        self._graves.extend(sorted(tasks, key=lambda task: task.birth))
+
+    def close(self) -> None:
+        """Drop everything. Coroutines are closed here, when nothing they do can be seen any more."""
+        if self.is_closed():
+            return
+        living = [t for t in asyncio.all_tasks(self) if isinstance(t, SimTask)]
+        self._queue.clear()
+        self._timers.clear()
+        super().close()
+        for task in [*self._graves, *living]:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            _close_coroutine(task.get_coro())
+        self._graves.clear()
+
+
+def _shuffle_steps(turn: list[asyncio.Handle], chance: random.Random) -> None:
+    places = [
+        place
+        for place, handle in enumerate(turn)
+        if isinstance(getattr(handle._callback, "__self__", None), SimTask)  # type: ignore[attr-defined]
+    ]
+    if len(places) > 1:
+        steps = [turn[place] for place in places]
+        chance.shuffle(steps)
+        for place, step in zip(places, steps, strict=True):
+            turn[place] = step
+
+
+def _is_void(timer: asyncio.TimerHandle) -> bool:
+    return timer.cancelled() or _is_over(timer._context.get(domain))  # type: ignore[attr-defined]
+
+
+def _is_over(owner: Domain | None) -> bool:
+    return owner is not None and owner.state is State.DEAD
+
+
+def _where(task: SimTask) -> str:
+    """The innermost line that the task waits in."""
+    waits: Any = task.get_coro()
+    while True:
+        inner = getattr(waits, "cr_await", None) or getattr(waits, "ag_await", None)
+        if inner is None or not (hasattr(inner, "cr_frame") or hasattr(inner, "ag_frame")):
+            break
+        waits = inner
+    frame = getattr(waits, "cr_frame", None) or getattr(waits, "ag_frame", None)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "its end"
+
+
+def _close_coroutine(coro: Any) -> None:
+    for _ in range(100):
+        try:
+            coro.close()
+        except BaseException:  # what it raises or still awaits concerns nobody now
+            continue
+        return
+
+
+def _refused(name: str) -> Callable[..., Any]:
+    def refuse(self: SimLoop, *args: Any, **kwargs: Any) -> Any:
+        raise RealWorld(f"loop.{name} is not possible in a simulation: it has no real I/O, threads or processes")
+
+    return refuse
+
+
+for _name in (
+    *("run_in_executor", "set_default_executor", "call_soon_threadsafe", "add_signal_handler", "getaddrinfo"),
+    *("getnameinfo", "add_reader", "remove_reader", "add_writer", "remove_writer", "create_connection"),
+    *("create_server", "create_unix_connection", "create_unix_server", "create_datagram_endpoint", "start_tls"),
+    *("connect_accepted_socket", "connect_read_pipe", "connect_write_pipe", "subprocess_exec", "subprocess_shell"),
+    *("sendfile", "sock_recv", "sock_recv_into", "sock_recvfrom", "sock_sendall", "sock_sendto", "sock_connect"),
+    *("sock_accept", "sock_sendfile"),
+):
+    setattr(SimLoop, _name, _refused(_name))

@@ -1,0 +1,288 @@
+"""The simulated network: packets below, connections above.
+
+Below, a packet may be late, lost, doubled or overtaken by the ones behind it. Above, a link promises what TCP does: at
+most once, in order, a suffix may be lost. So each direction of a connection counts its packets: a second copy is
+dropped; a packet that is lost, or missing when a later one arrives, breaks the connection. From then on that direction
+carries nothing, the other one still does, and each end learns of it only after a while, as by keep-alive.
+Hosts that are cut off from each other find out in the same way, also when nobody speaks.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from actorkube.sim.trace import Trace
+from protocols.frame import HEADER_SIZE, Kind
+from protocols.message import name_of
+
+if TYPE_CHECKING:
+    from actorkube.sim.loop import SimLoop
+    from actorkube.sim.transport import SimLink, SimTransport
+
+FIN = 0  # a frame kind of the simulation only: the sender has closed, in order behind what it sent
+KIND_NAMES = {FIN: "FIN"} | {int(kind): kind.name for kind in Kind}
+KEEPALIVE_S = 10.0
+DIAL_TIMEOUT_S = 3.0
+IN_FLIGHT_BYTES_MAX = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What happens to packets. Chances are per packet; the default is a healthy local network."""
+
+    delay_s: float = 0.0003
+    jitter_s: float = 0.0004
+    stall: float = 0.0  # chance to take up to `stall_s` longer, which holds up those behind
+    stall_s: float = 0.5
+    loss: float = 0.0
+    duplication: float = 0.0
+    overtaking: float = 0.0
+    detect_s: tuple[float, float] = (0.1, 3.0)  # from the break of a connection to the moment an end knows
+
+
+class Frame(NamedTuple):
+    kind: int
+    type_id: int
+    target: int
+    sender: int
+    corr: int
+    number: int
+    body: bytes
+
+
+class Packet(NamedTuple):
+    """A frame on its way, as rules see it."""
+
+    src: str
+    dst: str
+    frame: Frame
+
+    @property
+    def name(self) -> str:
+        """The class of the message inside, or the kind of frame (ERROR, CREDIT, ...)."""
+        frame = self.frame
+        return name_of(frame.type_id) if frame.type_id else KIND_NAMES[frame.kind]
+
+
+class Rule:
+    """A fault that names its packets: of those that match, skip some, then act on so many."""
+
+    def __init__(
+        self, match: Callable[[Packet], bool], *, skip: int, times: int, act: Callable[[Packet], float | None]
+    ) -> None:
+        """`act` returns how much longer the packet takes; None drops it."""
+        self.match = match
+        self.skip = skip
+        self.times = times
+        self.act = act
+
+
+class Way:
+    """One direction between two hosts, shared by their connections."""
+
+    __slots__ = ("blocks", "clog_s", "cut_count", "dst", "src")
+
+    def __init__(self, src: str, dst: str) -> None:
+        self.src = src
+        self.dst = dst
+        self.blocks = 0  # partitions that cut it now
+        self.cut_count = 0  # how often it was cut: tells one cut from the next
+        self.clog_s = 0.0
+
+
+class Network:
+    def __init__(self, loop: SimLoop, chance: random.Random, trace: Trace, conditions: Conditions) -> None:
+        self.loop = loop
+        self.trace = trace
+        self.transports: dict[str, SimTransport] = {}  # of the hosts that are up
+        self.known: dict[str, bool] = {}  # all hosts, and whether they can be dialled
+        self.rules: list[Rule] = []
+        self.delivered = 0
+        self.outside = contextvars.Context()  # of no host
+        self._chance = chance
+        self._ways: dict[tuple[str, str], Way] = {}
+        self.set_conditions(conditions)
+
+    def set_conditions(self, conditions: Conditions) -> None:
+        self.conditions = conditions
+        self._trouble = conditions.loss + conditions.duplication + conditions.overtaking + conditions.stall
+
+    def way(self, src: str, dst: str) -> Way:
+        way = self._ways.get((src, dst))
+        if way is None:
+            way = self._ways[(src, dst)] = Way(src, dst)
+        return way
+
+    # -- packets --------------------------------------------------------------------------------------------------
+
+    def transmit(self, link: SimLink, frame: Frame) -> None:
+        """Send one frame from this end of an open connection to the other."""
+        far = link.far
+        assert far is not None
+        if link.transport is far.transport:
+            link.sent += 1
+            self.loop.call_soon(far.arrive, link.sent - 1, frame, context=far.context)
+            return
+        extra = self._ruled(Packet(link.way.src, link.way.dst, frame)) if self.rules else 0.0
+        if link.is_closed:
+            return  # a rule has crashed the sender: this was never sent
+        if extra is None:
+            link.in_flight_bytes -= HEADER_SIZE + len(frame.body)
+            if frame.kind != Kind.TELL:  # a tell may be lost alone; with anything else the connection is lost
+                self.lose(link, "dropped")
+            return
+        sequence = link.sent
+        link.sent += 1
+        if link.cut or link.way.blocks:
+            self.lose(link, "cut off")
+        elif far.is_closed and self.transports.get(link.peer) not in (None, far.transport):
+            self.loop.call_later(self._delay(link.way), link.fail, context=link.context)  # a later life knows it not
+        else:
+            self._send(link, sequence, frame, extra)
+
+    def _send(self, link: SimLink, sequence: int, frame: Frame, extra: float) -> None:
+        far = link.far
+        assert far is not None
+        conditions = self.conditions
+        at = self.loop.time() + conditions.delay_s + conditions.jitter_s * self._chance.random()
+        at = max(at + link.way.clog_s + extra, link.clear_at)
+        if self._trouble and (roll := self._chance.random()) < self._trouble:
+            if roll < conditions.loss:
+                self.lose(link, "lost")
+                return
+            at = self._troubled(link, sequence, frame, at, roll - conditions.loss)
+        else:
+            link.clear_at = at
+        self.loop.call_at(at, far.arrive, sequence, frame, context=far.context)
+
+    def _troubled(self, link: SimLink, sequence: int, frame: Frame, at: float, roll: float) -> float:
+        """When the packet arrives, which was overtaken, doubled or stalled."""
+        conditions = self.conditions
+        longer = self._chance.random() * conditions.stall_s
+        if roll < conditions.overtaking:
+            return at + longer  # those behind do not wait for it
+        if roll < conditions.overtaking + conditions.duplication:
+            far = link.far
+            assert far is not None
+            self.loop.call_at(at + longer, far.arrive, sequence, frame, context=far.context)
+            longer = 0.0
+        link.clear_at = at + longer
+        return link.clear_at
+
+    def _ruled(self, packet: Packet) -> float | None:
+        """How much longer the packet takes by the rules; None: it is dropped."""
+        extra = 0.0
+        for rule in list(self.rules):
+            if not rule.match(packet):
+                continue
+            if rule.skip:
+                rule.skip -= 1
+                continue
+            rule.times -= 1
+            if not rule.times:
+                self.rules.remove(rule)
+            longer = rule.act(packet)
+            if longer is None:
+                self.trace.note(f"{self.loop.time():.6f} dropped {packet.name} {packet.src}>{packet.dst}")
+                return None
+            extra += longer
+        return extra
+
+    def note(self, what: str, link: SimLink, frame: Frame) -> None:
+        kind, type_id, target, sender, corr, number, body = frame
+        src, dst = link.way.dst, link.way.src  # as seen by the end where it arrives
+        name = name_of(type_id) if type_id else KIND_NAMES[kind]
+        where = f"{self.loop.time():.6f} {self.loop.steps} {what} {src}>{dst}:{link.lane}"
+        self.trace.note(f"{where} {name} {kind} {target} {sender} {corr} {number}", body)
+
+    # -- connections ----------------------------------------------------------------------------------------------
+
+    def dial(self, link: SimLink) -> None:
+        self.loop.call_later(self._delay(link.way), self._knock, link, context=self.outside)
+        self.loop.call_later(DIAL_TIMEOUT_S, link.dial_failed, "no answer", context=link.context)
+
+    def _knock(self, link: SimLink) -> None:
+        """A dial reaches the other host, if nothing is in its way."""
+        if link.is_closed or link.way.blocks or self._is_lost():
+            return
+        there = self.transports.get(link.peer)
+        if there is not None:
+            self.loop.call_soon(there.accept, link, context=there.context)
+        elif not self.way(link.peer, link.way.src).blocks:
+            delay = self._delay(link.way)
+            self.loop.call_later(delay, link.dial_failed, "refused", context=link.context)
+
+    def answer(self, link: SimLink, accepted: SimLink) -> None:
+        """The other host has accepted; tell the one who dialled."""
+        if accepted.way.blocks or self._is_lost():
+            self.lose(accepted, "lost")
+            return
+        at = accepted.clear_at = self.loop.time() + self._delay(accepted.way)
+        self.loop.call_at(at, link.dialled, accepted, context=link.context)
+
+    def lose(self, link: SimLink, why: str) -> None:
+        """The connection has lost what this end sent: nothing more gets through, and both ends will notice."""
+        if link.cut:
+            return
+        link.cut = True
+        self.trace.note(f"{self.loop.time():.6f} broken {link.way.src}>{link.way.dst}:{link.lane} {why}")
+        for end in (link, link.far):
+            if end is not None and not end.doomed:
+                end.doomed = True
+                self.loop.call_later(self._chance.uniform(*self.conditions.detect_s), end.fail, context=end.context)
+
+    def reset(self, link: SimLink) -> None:
+        """Tell the other end that this one is gone, if the way is free."""
+        far = link.far
+        if far is None or far.is_closed:
+            return
+        if link.way.blocks:
+            self.lose(link, "cut off")
+        else:
+            self.loop.call_later(self._delay(link.way), far.fail, context=far.context)
+
+    # -- partitions -----------------------------------------------------------------------------------------------
+
+    def block(self, src: str, dst: str) -> None:
+        way = self.way(src, dst)
+        way.blocks += 1
+        if way.blocks == 1:
+            way.cut_count += 1
+            self.loop.call_later(KEEPALIVE_S, self._silent, way, way.cut_count, context=self.outside)
+
+    def unblock(self, src: str, dst: str) -> None:
+        way = self.way(src, dst)
+        way.blocks = max(0, way.blocks - 1)
+
+    def heal(self) -> None:
+        for way in self._ways.values():
+            way.blocks = 0
+            way.clog_s = 0.0
+        self.rules.clear()
+
+    def stalled(self, transport: SimTransport) -> None:
+        """The host has not moved for as long as keep-alive is patient: those that are linked to it give up."""
+        for link in transport.all_links():
+            if link.far is not None:
+                self.loop.call_soon(link.far.fail, context=link.far.context)
+
+    def _silent(self, way: Way, cut_count: int) -> None:
+        """The way was cut for as long as keep-alive is patient: whoever waited for a sign has none."""
+        if not way.blocks or way.cut_count != cut_count:
+            return
+        transport = self.transports.get(way.src)
+        for link in transport.all_links() if transport is not None else ():
+            if link.peer == way.dst:
+                self.lose(link, "silent")
+
+    # -- chance ---------------------------------------------------------------------------------------------------
+
+    def _delay(self, way: Way) -> float:
+        return self.conditions.delay_s + self.conditions.jitter_s * self._chance.random() + way.clog_s
+
+    def _is_lost(self) -> bool:
+        return self.conditions.loss > 0 and self._chance.random() < self.conditions.loss

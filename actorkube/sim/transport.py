@@ -1,0 +1,222 @@
+"""One simulated host's links: dialled when first needed, accepted from others, ended with the host.
+
+Behaves as the TCP transport does, back-off, second connections and newer incarnations included, so that what an actor
+meets here it can meet there.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import enum
+
+from actorkube.runtime.link import Link, Transport
+from actorkube.runtime.system import System
+from actorkube.runtime.tcp import DIAL_BACKOFF_FIRST_S, DIAL_BACKOFF_MOST_S
+from actorkube.sim.network import FIN, IN_FLIGHT_BYTES_MAX, Frame, Network
+from protocols.frame import HEADER_SIZE
+from protocols.message import Lane
+
+FIN_FRAME = Frame(FIN, 0, 0, 0, 0, 0, b"")
+
+
+class SimTransport(Transport):
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._links: dict[tuple[str, Lane], SimLink] = {}  # the one to send on
+        self._all: dict[SimLink, None] = {}
+        self._down: dict[tuple[str, Lane], tuple[float, float]] = {}  # not to be dialled before, last back-off
+        self.system: System
+
+    async def start(self, system: System) -> None:
+        self.system = system
+        self.name = system.name
+        self.context = system.context.copy()
+        self.network.known.setdefault(self.name, True)
+        self.network.transports[self.name] = self
+
+    def link(self, peer: str, lane: Lane) -> Link | None:
+        link = self._links.get((peer, lane))
+        if link is not None:
+            return link
+        if peer == self.name:
+            return self._loop_back(lane)
+        if not self.network.known.get(peer) or self.network.transports.get(self.name) is not self:
+            return None
+        if self._down.get((peer, lane), (0.0, 0.0))[0] > self.system.loop.time():
+            return None
+        link = self._links[(peer, lane)] = SimLink(self, peer, lane)
+        self._all[link] = None
+        self.network.dial(link)
+        return link
+
+    async def stop(self) -> None:
+        """Planned: what was sent before still arrives, then the other ends learn that we are gone."""
+        if self.network.transports.get(self.name) is self:
+            del self.network.transports[self.name]
+        for link in list(self._all):
+            link.close()
+
+    def vanish(self, *, silent: bool) -> None:
+        """The host is dead. A killed process leaves a kernel that resets its connections; a dead machine is silent."""
+        if self.network.transports.get(self.name) is self:
+            del self.network.transports[self.name]
+        for link in self._all:
+            link.state = State.CLOSED
+            if silent:
+                self.network.lose(link, "dead")
+            else:
+                self.network.reset(link)
+
+    def accept(self, dialling: SimLink) -> None:
+        if dialling.is_closed or self.network.transports.get(self.name) is not self:
+            return
+        link = SimLink(self, dialling.transport.name, dialling.lane)
+        self._all[link] = None
+        link.far, dialling.far = dialling, link
+        link.opened()
+        self.network.answer(dialling, link)
+
+    def all_links(self) -> list[SimLink]:
+        return list(self._all)
+
+    def opened(self, link: SimLink) -> None:
+        key = (link.peer, link.lane)
+        self._down.pop(key, None)
+        known = self._links.get(key)
+        # A second connection of the same host is only listened to; one of a newer incarnation replaces the old.
+        if known is None or (known is not link and known.opened_by not in (None, link.opened_by)):
+            self._links[key] = link
+
+    def ended(self, link: SimLink, *, was_open: bool) -> None:
+        key = (link.peer, link.lane)
+        self._all.pop(link, None)
+        if self._links.get(key) is link:
+            del self._links[key]
+            if not was_open:
+                before = self._down.get(key, (0.0, DIAL_BACKOFF_FIRST_S / 2))[1]
+                wait = min(before * 2, DIAL_BACKOFF_MOST_S)
+                self._down[key] = (self.system.loop.time() + wait, wait)
+        self.system.link_lost(link, sent=was_open)
+
+    def _loop_back(self, lane: Lane) -> SimLink:
+        """To ourselves: one end for what we say, one for what we answer; nothing gets lost on the way."""
+        link, mirror = SimLink(self, self.name, lane), SimLink(self, self.name, lane)
+        self._links[(self.name, lane)] = link
+        for end, far in ((link, mirror), (mirror, link)):
+            self._all[end] = None
+            end.far = far
+            end.opened()
+        return link
+
+
+class State(enum.Enum):
+    DIALLING = 0
+    OPEN = 1
+    CLOSED = 2
+
+
+class SimLink(Link):
+    """One end of a connection. Frames sent before it is open wait."""
+
+    def __init__(self, transport: SimTransport, peer: str, lane: Lane) -> None:
+        super().__init__(peer)
+        self.transport = transport
+        self.lane = lane
+        self.state = State.DIALLING
+        self.context: contextvars.Context = transport.context
+        self.way = transport.network.way(transport.name, peer)
+        self.far: SimLink | None = None
+        self.opened_by: System | None = None  # the incarnation at the other end
+        self.sent = 0  # packets of ours
+        self.received = 0  # packets of theirs that were accepted, in order
+        self.clear_at = 0.0  # when the last of our packets arrives: later ones do not pass it
+        self.in_flight_bytes = 0  # under way or waiting
+        self.cut = False  # a packet of ours was lost: nothing more gets through
+        self.doomed = False  # will be told so
+        self._network = transport.network
+        self._system = transport.system
+        self._waiting: list[Frame] = []
+
+    @property
+    def is_closed(self) -> bool:
+        return self.state is State.CLOSED
+
+    def send(self, kind: int, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes) -> bool:
+        if self.state is State.CLOSED or self.in_flight_bytes > IN_FLIGHT_BYTES_MAX:
+            return False
+        frame = Frame(kind, type_id, target, sender, corr, number, body)
+        self.in_flight_bytes += HEADER_SIZE + len(body)
+        if self.state is State.DIALLING:
+            self._waiting.append(frame)
+        else:
+            self._network.transmit(self, frame)
+        return True
+
+    def arrive(self, sequence: int, frame: Frame) -> None:
+        """A packet of the other end, in this end's context."""
+        far = self.far
+        assert far is not None
+        if self.state is State.CLOSED:
+            self._network.reset(self)
+        elif far.way.blocks:
+            self._network.lose(far, "cut off")
+        elif sequence < self.received:
+            self._network.note("doubled", self, frame)
+        elif sequence > self.received:
+            self._network.lose(far, "overtaken")
+        else:
+            self.received += 1
+            far.in_flight_bytes -= HEADER_SIZE + len(frame.body)
+            self._deliver(frame)
+
+    def _deliver(self, frame: Frame) -> None:
+        self._network.note("got", self, frame)
+        self._network.delivered += 1
+        if frame.kind == FIN:
+            self.fail()
+            return
+        try:
+            self._system.on_frame(self, *frame)
+        except ValueError as error:
+            self._system.log.warning("connection closed", peer=self.peer, reason=str(error))
+            self.fail()
+
+    def opened(self) -> None:
+        assert self.far is not None
+        self.state = State.OPEN
+        self.opened_by = self.far.transport.system
+        self.transport.opened(self)
+        waiting, self._waiting = self._waiting, []
+        for frame in waiting:
+            self._network.transmit(self, frame)
+
+    def dialled(self, accepted: SimLink) -> None:
+        """The answer to our dial."""
+        if self.state is State.DIALLING:
+            self.opened()
+        else:
+            self._network.reset(self)
+
+    def dial_failed(self, reason: str) -> None:
+        if self.state is State.DIALLING:
+            self._system.log.debug("link failed", peer=self.peer, reason=reason)
+            self.fail()
+
+    def fail(self) -> None:
+        """This end learns that the connection is over."""
+        if self.state is State.CLOSED:
+            return
+        was_open = self.state is State.OPEN
+        self.state = State.CLOSED
+        self._network.trace.note(f"{self._system.loop.time():.6f} ended {self.way.src}>{self.way.dst}:{self.lane}")
+        self.transport.ended(self, was_open=was_open)
+        self._network.reset(self)
+
+    def close(self) -> None:
+        """Planned: the other end learns of it behind what was sent before."""
+        if self.state is State.OPEN:
+            self._network.transmit(self, FIN_FRAME)
+            self.state = State.CLOSED
+            self.transport.ended(self, was_open=True)
+        else:
+            self.fail()
