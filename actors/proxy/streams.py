@@ -7,11 +7,14 @@ direction (half-close) is passed on; when both have ended, what is still buffere
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import cast
 
 from actors.proxy.balancer import Balancer
 
 BACKLOG = 1024
+_LINGER_NOT_AT_ALL = struct.pack("ii", 1, 0)
 
 
 class Limits:
@@ -56,12 +59,13 @@ class StreamListener:
 
 
 class Side(asyncio.Protocol):
-    """One connection of a pair."""
+    """One connection of a pair. Until it is joined to the other, what it says is kept (one read at most)."""
 
     def __init__(self, buffer_bytes_max: int) -> None:
         self.other: Side | None = None
         self.transport: asyncio.Transport | None = None
         self._buffer_bytes_max = buffer_bytes_max
+        self._early: list[bytes] = []
         self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -71,25 +75,36 @@ class Side(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.other is not None and self.other.transport is not None:
             self.other.transport.write(data)
+        elif self.transport is not None:
+            # uvloop begins to read after connection_made, so reading cannot be paused before something was read.
+            self._early.append(data)
+            self.transport.pause_reading()
 
     def eof_received(self) -> bool:
-        self._ended = True
-        other = self.other
-        if other is None or other.transport is None or other.transport.is_closing():
-            return False
-        if other._ended:
-            other.transport.close()
-            return False
-        other.transport.write_eof()
-        return True
+        if not self._ended:
+            self._ended = True
+            self._pass_end()
+        return self.transport is not None and not self.transport.is_closing()
+
+    def begin(self) -> None:
+        """It is joined, and all that was said early has been passed on: read on, or pass on that it has ended."""
+        if self._ended:
+            self._pass_end()
+        else:
+            self._read_on()
+
+    def pass_early(self) -> None:
+        for data in self._early:
+            self.data_received(data)
+        self._early.clear()
 
     def pause_writing(self) -> None:
         if self.other is not None and self.other.transport is not None:
             self.other.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if self.other is not None and self.other.transport is not None:
-            self.other.transport.resume_reading()
+        if self.other is not None:
+            self.other._read_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         other, self.other, self.transport = self.other, None, None
@@ -98,11 +113,34 @@ class Side(asyncio.Protocol):
         if exc is None:
             other.transport.close()
         else:
-            other.transport.abort()  # a reset stays a reset: the far end must not take it for a proper end
+            reset(other.transport)
+
+    def _read_on(self) -> None:
+        if self.transport is not None and not self._ended:
+            self.transport.resume_reading()
+
+    def _pass_end(self) -> None:
+        """Half-close the other side; when it has ended as well, close both, which sends what is still buffered."""
+        other = self.other
+        if other is None or other.transport is None or self.transport is None:
+            return
+        if other._ended:
+            self.transport.close()
+            other.transport.close()
+        elif not other.transport.is_closing():
+            other.transport.write_eof()
+
+
+def join(one: Side, other: Side) -> None:
+    one.other, other.other = other, one
+    for side in (one, other):
+        side.pass_early()
+    for side in (one, other):
+        side.begin()
 
 
 class ClientSide(Side):
-    """An accepted connection; it is not read before an endpoint has been reached."""
+    """An accepted connection, looking for its endpoint."""
 
     def __init__(self, balancer: Balancer, limits: Limits) -> None:
         super().__init__(limits.buffer_bytes_max)
@@ -114,9 +152,8 @@ class ClientSide(Side):
         super().connection_made(transport)
         assert self.transport is not None
         if not self._limits.admit(self):
-            self.transport.abort()
+            reset(self.transport)
             return
-        self.transport.pause_reading()
         self._task = asyncio.get_running_loop().create_task(self._join(self.transport))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -127,39 +164,36 @@ class ClientSide(Side):
 
     def abort(self) -> None:
         if self.transport is not None:
-            self.transport.abort()
+            reset(self.transport)
 
     async def _join(self, transport: asyncio.Transport) -> None:
         peer = transport.get_extra_info("peername")
         side = await self._connect(peer[0] if peer else "")
         if side is None or side.transport is None:
-            transport.abort()
+            reset(transport)
             return
-        self.other, side.other = side, self
-        transport.resume_reading()
-        side.transport.resume_reading()
+        join(self, side)
 
-    async def _connect(self, client_ip: str) -> EndpointSide | None:
+    async def _connect(self, client_ip: str) -> Side | None:
         """The first endpoint that accepts; None: nobody does."""
         loop = asyncio.get_running_loop()
         for endpoint in self._balancer.candidates(client_ip, loop.time()):
             try:
                 async with asyncio.timeout(self._limits.connect_timeout_s):
-                    _, side = await loop.create_connection(self._endpoint_side, endpoint.ip, endpoint.port)
+                    _, side = await loop.create_connection(self._other_side, endpoint.ip, endpoint.port)
             except OSError:  # TimeoutError is one of them
                 continue
             self._balancer.served(client_ip, endpoint, loop.time())
             return side
         return None
 
-    def _endpoint_side(self) -> EndpointSide:
-        return EndpointSide(self._limits.buffer_bytes_max)
+    def _other_side(self) -> Side:
+        return Side(self._limits.buffer_bytes_max)
 
 
-class EndpointSide(Side):
-    """The connection to an endpoint; what it sends first waits until the client is joined to it."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        assert self.transport is not None
-        self.transport.pause_reading()
+def reset(transport: asyncio.Transport) -> None:
+    """End it so that the far end knows that something failed: a mere close would look like a proper end."""
+    if not transport.is_closing():
+        connection: socket.socket = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT_AT_ALL)
+    transport.abort()

@@ -1,0 +1,69 @@
+"""An API server in memory that binds pods as Kubernetes does, and remembers every binding it ever made.
+
+`doubt(request)`: it is done, but the asker hears only that nobody knows. `swallow(request)`: the same, not done.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from actorkube.runtime import LATER
+from protocols.api import Create, Patch
+from protocols.errors import Conflict, Unknown
+from protocols.message import Message
+from protocols.objects import Object, decode_object, meta, name_of, namespace_of
+from tests.kube.memory_api import MemoryApi
+from tests.kube.memory_store import MemoryStore
+
+
+class BindingApi(MemoryApi):
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.bound: list[tuple[str, str]] = []  # (uid of a pod, node)
+        self.doubt: Callable[[Message], bool] = lambda request: False
+        self.swallow: Callable[[Message], bool] = lambda request: False
+
+    def receive(self, message: Message) -> object:
+        if self.swallow(message):
+            self.asked.append(message)
+        elif self.doubt(message):
+            super().receive(message)
+        else:
+            return super().receive(message)
+        self.ctx.reply_handle().fail(Unknown("the connection ended"))
+        return LATER
+
+    def _answer(self, message: Message) -> Message:
+        match message:
+            case Create("pods", body, subresource="binding"):
+                return self._bind(decode_object(body))
+            case Patch("pods", name, "strategic", body, namespace, "status"):
+                return self._patch_conditions(namespace, name, msgspec.msgpack.decode(body))
+        return super()._answer(message)
+
+    def _bind(self, binding: Object) -> Message:
+        pod = self.store.read("pods", namespace_of(binding), name_of(binding))
+        uid, node = meta(binding).get("uid"), binding["target"]["name"]
+        if uid and uid != meta(pod)["uid"]:
+            raise Conflict("the UID in the precondition does not match the UID in record")
+        if pod["spec"].get("nodeName"):
+            raise Conflict(f"pod {name_of(pod)} is already assigned to node {pod['spec']['nodeName']!r}")
+        pod["spec"]["nodeName"] = node
+        self.bound.append((meta(pod)["uid"], node))
+        return self.store.update("pods", pod)
+
+    def _patch_conditions(self, namespace: str, name: str, patch: Any) -> Message:
+        """Strategic merge of the one list that the scheduler patches: conditions, by type."""
+        pod = self.store.read("pods", namespace, name)
+        if patch["metadata"]["uid"] != meta(pod)["uid"]:
+            raise Conflict("another pod")
+        conditions = {c["type"]: c for c in (pod.get("status") or {}).get("conditions") or []}
+        for condition in patch["status"]["conditions"]:
+            conditions[condition["type"]] = {**conditions.get(condition["type"], {}), **condition}
+        pod = copy.deepcopy(pod)
+        pod.setdefault("status", {})["conditions"] = list(conditions.values())
+        return self.store.update("pods", pod, 0, "status")

@@ -1,0 +1,216 @@
+"""The plugins one by one, in worked examples of kube-scheduler's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actors.scheduler.demand import HostPort, PodDemand, host_ports
+from actors.scheduler.framework import Cycle, Skip, normalize_by_max
+from actors.scheduler.plugins.image_locality import ImageLocality, full_name
+from actors.scheduler.plugins.node_name import NodeName
+from actors.scheduler.plugins.node_ports import NodePorts
+from actors.scheduler.plugins.node_resources_balanced import NodeResourcesBalancedAllocation
+from actors.scheduler.plugins.node_resources_fit import NodeResourcesFit
+from actors.scheduler.plugins.node_unschedulable import NodeUnschedulable
+from actors.scheduler.plugins.taint_toleration import TaintToleration
+from protocols.objects import Object
+from tests.scheduler.worlds import cluster, make_node, make_pod
+
+MIB = 1024 * 1024
+
+
+def refusal(plugin: Any, pod: Object, node: Object, *placed: Object) -> tuple[tuple[str, ...], bool] | None:
+    state = cluster([node], placed)
+    return plugin.filter(Cycle(state), PodDemand(pod), state.nodes["n0"])  # type: ignore[no-any-return]
+
+
+def score(plugin: Any, pod: Object, node: Object, *placed: Object) -> int:
+    state = cluster([node], placed)
+    return plugin.score(Cycle(state), PodDemand(pod), state.nodes["n0"])  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory", "expected"),
+    [
+        ("3", "1Gi", None),
+        ("3001m", "1Gi", (("Insufficient cpu",), True)),
+        ("5", "1Gi", (("Insufficient cpu",), False)),
+        ("3001m", "9Gi", (("Insufficient cpu", "Insufficient memory"), False)),
+        (None, None, None),
+        ("0", "0", None),
+    ],
+)
+def test_a_node_needs_room_for_the_requests(cpu: str | None, memory: str | None, expected: Any) -> None:
+    taken = make_pod("q", "1", "1Gi", node="n0")
+
+    assert refusal(NodeResourcesFit(), make_pod("p", cpu, memory), make_node("n0"), taken) == expected
+
+
+def test_a_full_node_takes_not_even_a_pod_that_asks_for_nothing() -> None:
+    node = make_node("n0", pods="1")
+
+    assert refusal(NodeResourcesFit(), make_pod("p"), node, make_pod("q", node="n0")) == (("Too many pods",), True)
+
+
+def test_devices_count_as_well() -> None:
+    pod = make_pod("p", "1")
+    pod["spec"]["containers"][0]["resources"]["requests"]["x.io/gpu"] = "2"
+
+    assert refusal(NodeResourcesFit(), pod, make_node("n0")) == (("Insufficient x.io/gpu",), False)
+    assert refusal(NodeResourcesFit(), pod, make_node("n0", extra={"x.io/gpu": "2"})) is None
+
+
+def test_pods_that_are_over_take_nothing() -> None:
+    done = make_pod("q", "4", node="n0", phase="Succeeded")
+
+    assert refusal(NodeResourcesFit(), make_pod("p", "4"), make_node("n0"), done) is None
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory", "expected"),
+    [
+        ("1", "2Gi", 75),  # (75 + 75) / 2
+        ("1", "4Gi", 62),  # (75 + 50) / 2
+        ("4", "8Gi", 0),
+        ("5", "2Gi", 37),  # too much counts as nothing free: (0 + 75) / 2
+        (None, None, 97),  # a small pod of 100m and 200Mi: (97 + 97) / 2
+    ],
+)
+def test_prefers_the_node_with_most_room(cpu: str | None, memory: str | None, expected: int) -> None:
+    assert score(NodeResourcesFit(), make_pod("p", cpu, memory), make_node("n0")) == expected
+
+
+def test_a_resource_that_the_node_lacks_does_not_count() -> None:
+    assert score(NodeResourcesFit(), make_pod("p", "1"), make_node("n0", memory="0")) == 75
+    assert score(NodeResourcesFit(), make_pod("p", "1"), make_node("n0", cpu="0", memory="0")) == 0
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory", "placed", "expected"),
+    [
+        ("1", "2Gi", (), 75),  # stays balanced
+        ("2", "0", (), 62),  # 50/0 percent: balance 75 after 100
+        ("0", "4Gi", (("2", "0"),), 87),  # evens it out: 100 after 75
+        ("8", "16Gi", (), 75),  # more than there is counts as all
+    ],
+)
+def test_prefers_what_makes_the_node_even(cpu: str, memory: str, placed: Any, expected: int) -> None:
+    others = [make_pod(f"q{index}", *requests, node="n0") for index, requests in enumerate(placed)]
+
+    assert score(NodeResourcesBalancedAllocation(), make_pod("p", cpu, memory), make_node("n0"), *others) == expected
+
+
+def test_a_pod_that_asks_for_nothing_does_not_change_the_balance() -> None:
+    pre_score = NodeResourcesBalancedAllocation().pre_score
+
+    assert isinstance(pre_score(Cycle(cluster([])), PodDemand(make_pod("p", "0"))), Skip)
+    assert pre_score(Cycle(cluster([])), PodDemand(make_pod("p", "1"))) is None
+
+
+def test_the_first_untolerated_taint_is_named() -> None:
+    taints = [
+        {"key": "soft", "effect": "PreferNoSchedule"},
+        {"key": "mine", "effect": "NoExecute"},
+        {"key": "gpu", "value": "yes", "effect": "NoSchedule"},
+    ]
+    pod = make_pod("p", tolerations=[{"key": "mine", "operator": "Exists"}])
+
+    refused = refusal(TaintToleration(), pod, make_node("n0", taints=taints))
+
+    assert refused == (("node(s) had untolerated taint {gpu: yes}",), False)
+
+
+def test_soft_taints_are_counted_unless_a_soft_toleration_covers_them() -> None:
+    taints = [{"key": key, "effect": "PreferNoSchedule"} for key in ("a", "b", "c")]
+    tolerations = [
+        {"key": "a", "operator": "Exists", "effect": "PreferNoSchedule"},
+        {"key": "b", "operator": "Exists"},
+        {"key": "c", "operator": "Exists", "effect": "NoSchedule"},
+    ]
+    plugin, pod = TaintToleration(), PodDemand(make_pod("p", tolerations=tolerations))
+    state = cluster([make_node("n0", taints=taints)])
+    cycle = Cycle(state)
+
+    plugin.pre_score(cycle, pod)
+
+    assert plugin.score(cycle, pod, state.nodes["n0"]) == 1
+    assert plugin.normalize_score(cycle, [3, 1, 0]) == [0, 67, 100]
+
+
+@pytest.mark.parametrize(
+    ("scores", "straight", "reversed_"),
+    [([0, 0], [0, 0], [100, 100]), ([1, 3, 2], [33, 100, 66], [67, 0, 34]), ([], [], [])],
+)
+def test_normalising_stretches_by_the_highest(scores: list[int], straight: list[int], reversed_: list[int]) -> None:
+    assert normalize_by_max(scores) == straight
+    assert normalize_by_max(scores, reverse=True) == reversed_
+
+
+def test_a_cordoned_node_takes_only_who_tolerates_it() -> None:
+    node = make_node("n0", unschedulable=True)
+    tolerant = make_pod("p", tolerations=[{"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}])
+
+    assert refusal(NodeUnschedulable(), make_pod("p"), node) == (("node(s) were unschedulable",), False)
+    assert refusal(NodeUnschedulable(), tolerant, node) is None
+
+
+def test_a_named_node_is_the_only_one() -> None:
+    assert refusal(NodeName(), make_pod("p", node="n0"), make_node("n0")) is None
+    assert refusal(NodeName(), make_pod("p", node="n1"), make_node("n0")) is not None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "taken"),
+    [
+        ({"hostPort": 80}, True),
+        ({"hostPort": 80, "hostIP": "127.0.0.2"}, False),
+        ({"hostPort": 80, "hostIP": "127.0.0.1"}, True),
+        ({"hostPort": 80, "protocol": "UDP"}, False),
+        ({"hostPort": 81}, False),
+        ({"containerPort": 80}, False),
+    ],
+)
+def test_a_host_port_is_taken_once_per_address_and_protocol(wanted: dict[str, Any], taken: bool) -> None:
+    other = make_pod("q", node="n0", ports=[{"hostPort": 80, "hostIP": "127.0.0.1"}])
+
+    assert (refusal(NodePorts(), make_pod("p", ports=[wanted]), make_node("n0"), other) is not None) is taken
+
+
+def test_sidecars_open_host_ports_and_other_init_containers_do_not() -> None:
+    port = [{"hostPort": 80}]
+    spec = {"initContainers": [{"ports": port}, {"ports": port, "restartPolicy": "Always"}], "containers": []}
+
+    assert host_ports(spec) == (HostPort("0.0.0.0", "TCP", 80),)
+
+
+def test_prefers_the_node_that_has_the_image_scaled_by_its_spread() -> None:
+    image = {"names": ["app:latest"], "sizeBytes": 523 * MIB}
+    state = cluster(
+        [make_node("n0", images=[image]), make_node("n1", images=[image]), make_node("n2"), make_node("n3")]
+    )
+    plugin, pod, cycle = ImageLocality(), PodDemand(make_pod("p", image="app")), Cycle(state)
+
+    plugin.pre_score(cycle, pod)
+
+    # Half of the nodes have it: 261.5 MiB of what counts between 23 and 1000 MiB.
+    assert plugin.score(cycle, pod, state.nodes["n0"]) == 100 * (523 * MIB // 2 - 23 * MIB) // (977 * MIB) == 24
+    assert plugin.score(cycle, pod, state.nodes["n2"]) == 0
+
+
+def test_an_unknown_image_says_nothing() -> None:
+    assert isinstance(ImageLocality().pre_score(Cycle(cluster([make_node("n0")])), PodDemand(make_pod("p"))), Skip)
+
+
+@pytest.mark.parametrize(
+    ("image", "full"),
+    [
+        ("app", "app:latest"),
+        ("app:1", "app:1"),
+        ("host:5000/app", "host:5000/app:latest"),
+        ("a@sha256:1", "a@sha256:1"),
+    ],
+)
+def test_an_image_without_a_tag_is_the_latest(image: str, full: str) -> None:
+    assert full_name(image) == full

@@ -1,0 +1,305 @@
+"""The scheduler's shell against an API server in memory: what it binds, says, retries and doubts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from actorkube.runtime import System
+from actorkube.runtime.local import LocalNetwork
+from actorkube.runtime.log import Quiet
+from actors.scheduler.actor import Scheduler
+from protocols.api import Create, Get, Patch
+from protocols.controller import Activity, AskActivity
+from protocols.errors import Conflict, InternalError
+from protocols.message import Message
+from protocols.objects import Object, decode_object
+from tests.kube.memory_store import MemoryStore
+from tests.scheduler.binding_api import BindingApi
+from tests.scheduler.worlds import make_node, make_pod
+
+
+class World:
+    """A scheduler, an API server, and a clock that is only waited on by turning the loop."""
+
+    def __init__(self) -> None:
+        self.network = LocalNetwork()
+        self.store = MemoryStore()
+        self.api = BindingApi(self.store)
+        self.systems = [System(n, self.network.transport(), seed=1, log=Quiet()) for n in ("apiserver", "scheduler")]
+
+    async def start(self) -> None:
+        for system in self.systems:
+            await system.start()
+        self.systems[0].spawn(lambda: self.api, "api")
+        self.ref = self.systems[1].spawn(Scheduler, "scheduler")
+
+    async def stop(self) -> None:
+        for system in reversed(self.systems):
+            await system.stop()
+
+    def create(self, resource: str, *objects: Object) -> None:
+        for obj in objects:
+            self.store.create(resource, obj)
+        self.api.deliver()
+
+    def pod(self, name: str) -> Object:
+        return self.store.read("pods", "default", name)
+
+    def node_of(self, name: str) -> str:
+        return str(self.pod(name)["spec"].get("nodeName") or "")
+
+    def condition(self, name: str) -> Any:
+        conditions = (self.pod(name).get("status") or {}).get("conditions") or [None]
+        return conditions[0]
+
+    def events(self, name: str) -> list[tuple[str, str]]:
+        events = self.store.list("events", "default")
+        return [(e["reason"], e["message"]) for e in events if e["involvedObject"]["name"] == name]
+
+    async def activity(self) -> Activity:
+        return await self.systems[1].ask(self.ref, AskActivity())
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not holds():
+                await asyncio.sleep(0.001)
+
+    async def settled(self) -> None:
+        """What was delivered has arrived, and nothing is left to do about it."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while not (await self.activity()).settled:
+                await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    await world.start()
+    yield world
+    await world.stop()
+
+
+def once(request: Callable[[Message], bool]) -> Callable[[Message], bool]:
+    """True for the first such request only."""
+    left = [True]
+
+    def first(message: Message) -> bool:
+        if left[0] and request(message):
+            left[0] = False
+            return True
+        return False
+
+    return first
+
+
+def is_binding(message: Message) -> bool:
+    return isinstance(message, Create) and message.subresource == "binding"
+
+
+async def test_binds_pods_and_says_so(world: World) -> None:
+    world.create("nodes", make_node("n0"), make_node("n1"))
+    world.create("pods", *(make_pod(f"p{index}", "1") for index in range(6)))
+
+    await world.settled()
+    await world.until(lambda: bool(world.events("p5")))
+
+    assert sorted(world.node_of(f"p{index}") for index in range(6)) == ["n0"] * 3 + ["n1"] * 3
+    assert world.events("p0") == [("Scheduled", f"Successfully assigned default/p0 to {world.node_of('p0')}")]
+
+
+async def test_leaves_alone_what_is_not_its_own(world: World) -> None:
+    deleting = make_pod("deleting")
+    deleting["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    world.create("pods", make_pod("other", schedulerName="mine"), make_pod("over", phase="Failed"), deleting)
+    world.create("nodes", make_node("n0"))
+    world.create("pods", make_pod("ours"))
+
+    await world.settled()
+
+    assert len(world.api.bound) == 1
+    assert world.node_of("ours") == "n0"
+
+
+async def test_says_why_a_pod_is_pending_and_schedules_it_when_that_changes(world: World) -> None:
+    world.create("nodes", make_node("n0", cpu="1"))
+    world.create("pods", make_pod("p", "2"))
+    await world.settled()
+    await world.until(lambda: bool(world.events("p")))
+    message = (
+        "0/1 nodes are available: 1 Insufficient cpu. "
+        "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+    )
+    assert world.events("p") == [("FailedScheduling", message)]
+    condition = world.condition("p")
+    assert (condition["type"], condition["status"], condition["reason"]) == ("PodScheduled", "False", "Unschedulable")
+    assert condition["message"] == message
+
+    world.create("nodes", make_node("n1"))
+    await world.settled()
+
+    assert world.node_of("p") == "n1"
+
+
+async def test_the_end_of_a_pod_makes_room_for_the_next(world: World) -> None:
+    world.create("nodes", make_node("n0", pods="1"))
+    world.create("pods", make_pod("first"))
+    await world.settled()
+    world.create("pods", make_pod("second"))
+    await world.settled()
+    assert world.node_of("second") == ""
+
+    world.store.delete("pods", "default", "first", grace=0)
+    world.api.deliver()
+    await world.settled()
+
+    assert world.node_of("second") == "n0"
+
+
+async def test_a_pod_that_stays_pending_is_written_about_once(world: World) -> None:
+    world.create("nodes", make_node("n0", pods="0"))
+    world.create("pods", make_pod("p"))
+    await world.settled()
+    revision = world.pod("p")["metadata"]["resourceVersion"]
+
+    world.store.update("nodes", make_node("n0", pods="0", labels={"a": "b"}))
+    world.api.deliver()
+    await world.settled()
+
+    assert world.pod("p")["metadata"]["resourceVersion"] == revision
+
+
+async def test_says_that_gates_hold_a_pod_back_and_takes_it_when_they_are_gone(world: World) -> None:
+    world.create("nodes", make_node("n0"))
+    world.create("pods", make_pod("p", schedulingGates=[{"name": "x.io/wait"}]))
+    await world.settled()
+    assert world.condition("p")["reason"] == "SchedulingGated"
+
+    pod = world.pod("p")
+    world.store.update("pods", {**pod, "spec": {**pod["spec"], "schedulingGates": []}})
+    world.api.deliver()
+    await world.settled()
+
+    assert world.node_of("p") == "n0"
+
+
+async def test_a_refused_binding_is_forgotten_and_tried_again(world: World) -> None:
+    refuse = once(is_binding)
+
+    def fail(message: Message) -> None:
+        if refuse(message):
+            raise InternalError("etcd is out for lunch")
+
+    world.api.fail = fail
+    world.create("nodes", make_node("n0", pods="1"))
+    world.create("pods", make_pod("p"))
+
+    await world.until(lambda: len(world.api.bound) == 1)
+    await world.until(lambda: len(world.events("p")) == 2)
+
+    assert world.events("p")[0] == ("FailedScheduling", "binding rejected: etcd is out for lunch")
+
+
+async def test_a_binding_whose_answer_was_lost_is_not_made_twice(world: World) -> None:
+    world.api.doubt = once(is_binding)
+    world.api.muted = True
+    world.create("nodes", make_node("n0"), make_node("n1"))
+    world.create("pods", make_pod("p"))
+
+    await world.until(lambda: bool(world.api.bound))
+    await world.until(lambda: any(isinstance(request, Get) for request in world.api.asked))
+    await world.settled()
+
+    assert len([request for request in world.api.asked if is_binding(request)]) == 1
+
+
+async def test_a_binding_that_never_arrived_is_made_after_looking(world: World) -> None:
+    world.api.swallow = once(is_binding)
+    world.create("nodes", make_node("n0"))
+    world.create("pods", make_pod("p"))
+
+    await world.until(lambda: len(world.api.bound) == 1)
+
+    asked = [type(request).__name__ for request in world.api.asked if is_binding(request) or isinstance(request, Get)]
+    assert asked == ["Create", "Get", "Create"]
+
+
+async def test_a_pod_that_somebody_else_bound_is_left_where_it_is(world: World) -> None:
+    def bind_elsewhere(message: Message) -> None:
+        if is_binding(message) and not world.api.bound:
+            pod = world.pod("p")
+            world.api.bound.append((pod["metadata"]["uid"], "n9"))
+            world.store.update("pods", {**pod, "spec": {**pod["spec"], "nodeName": "n9"}})
+
+    world.api.fail = bind_elsewhere
+    world.create("nodes", make_node("n0"))
+    world.create("pods", make_pod("p"))
+
+    await world.until(lambda: bool(world.api.bound))
+    await world.settled()
+
+    assert world.node_of("p") == "n9"
+    assert [request for request in world.api.asked if is_binding(request)] != []
+    assert len(world.api.bound) == 1
+
+
+async def test_a_crashed_scheduler_starts_again_from_what_the_api_server_says(world: World) -> None:
+    world.create("nodes", make_node("n0", pods="2"), make_node("n1", pods="2"))
+    world.create("pods", make_pod("p0"), make_pod("p1"))
+    await world.settled()
+    crash_scheduler(world)
+
+    world.create("pods", make_pod("p2"), make_pod("p3"), make_pod("p4"))
+    await world.until(lambda: len(world.api.bound) == 4)
+    await world.settled()
+
+    assert len({uid for uid, _ in world.api.bound}) == 4
+    assert sorted(node for _, node in world.api.bound) == ["n0", "n0", "n1", "n1"]
+
+
+async def test_the_first_failures_time_stays_while_the_message_changes(world: World) -> None:
+    world.create("nodes", make_node("n0", pods="0"))
+    world.create("pods", make_pod("p"))
+    await world.settled()
+    first = world.condition("p")
+
+    world.create("nodes", make_node("n1", unschedulable=True))
+    pod = world.pod("p")
+    world.store.update("pods", {**pod, "metadata": {**pod["metadata"], "labels": {"try": "again"}}})
+    world.api.deliver()
+    await world.until(lambda: world.condition("p")["message"] != first["message"])
+
+    assert world.condition("p")["message"].startswith("0/2 nodes are available: ")
+    assert world.condition("p")["lastTransitionTime"] == first["lastTransitionTime"]
+
+
+def crash_scheduler(world: World) -> None:
+    """Let its code fail in the middle of a turn, as a bug would."""
+    cell = next(iter(world.systems[1]._cells.values()))
+    cell.crash(RuntimeError("planted"))
+
+
+async def test_asks_only_for_what_is_allowed_of_it(world: World) -> None:
+    """No deletes, no updates: bindings, conditions and events are all that a scheduler writes."""
+    world.create("nodes", make_node("n0", pods="1"))
+    world.create("pods", make_pod("a"), make_pod("b"))
+    await world.settled()
+
+    writes = [request for request in world.api.asked if isinstance(request, Create | Patch)]
+    assert len(writes) == len(world.api.asked)
+    assert {decode_object(w.body).get("kind") for w in writes if isinstance(w, Create)} <= {"Binding", "Event"}
+
+
+def test_a_conflict_is_an_answer() -> None:
+    """The double refuses a second binding with the error that the scheduler takes for a refusal."""
+    store = MemoryStore()
+    store.create("pods", make_pod("p", node="n0"))
+    binding = {"metadata": {"name": "p", "namespace": "default"}, "target": {"name": "n1"}}
+
+    with pytest.raises(Conflict, match="already assigned to node 'n0'"):
+        BindingApi(store)._bind(binding)
