@@ -58,7 +58,9 @@ def server_side_apply(
     before = managers.get(applier)
     managers[applier] = Ownership(applied, before.time if before else "", resource.api_version)
     try:
-        merged = _pruned(type, merge(type, live, config), before.fields if before else {}, managers)
+        merged = merge(type, live, config)
+        if before is not None and difference(before.fields, without_unowned(applied)):
+            merged = _pruned(type, merged, before.fields, managers)
     except NotOfItsType as error:
         raise not_typed(live, resource, error) from None
     changes = compare(type, live, merged)

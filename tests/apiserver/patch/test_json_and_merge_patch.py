@@ -1,0 +1,131 @@
+"""JSON patch and JSON merge patch."""
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.apiserver.patch import apply_patch
+from protocols.errors import BadRequest, Invalid, NotFound, RequestEntityTooLarge
+from tests.apiserver.patch.objects import CONFIG_MAPS, NOW, TYPES, config_map
+
+keys = st.sampled_from(["a", "b", "c"])
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "x"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=8,
+)
+documents = st.dictionaries(keys, json_values, max_size=3)
+pointers = st.lists(keys | st.sampled_from(["0", "1", "-", ""]), max_size=3).map(
+    lambda parts: "".join(f"/{part}" for part in parts)
+)
+operations = st.fixed_dictionaries(
+    {"op": st.sampled_from(["add", "remove", "replace", "test", "move", "copy", "nonsense"]), "path": pointers},
+    optional={"value": json_values, "from": pointers},
+)
+
+
+def patched(type: Any, current: Any, patch: Any) -> Any:
+    return apply_patch(TYPES, CONFIG_MAPS, type, current, patch, manager="me", force=False, now=NOW)
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """RFC 7386, section 2, word for word."""
+    if not isinstance(patch, dict):
+        return patch
+    if not isinstance(target, dict):
+        target = {}
+    result = dict(target)
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merged(result.get(name), value)
+    return result
+
+
+@settings(max_examples=200)
+@given(documents, documents)
+def test_a_merge_patch_merges_as_its_rfc_says_and_leaves_its_arguments_alone(current: Any, patch: Any) -> None:
+    before = copy.deepcopy((current, patch))
+
+    result = patched("merge", current, patch)
+
+    assert result == merged(current, patch)
+    assert (current, patch) == before
+
+
+def test_the_result_of_a_merge_patch_shares_nothing_with_the_patch() -> None:
+    patch = {"data": {"list": [{"a": 1}]}}
+
+    patched("merge", {}, patch)["data"]["list"][0]["a"] = 2
+
+    assert patch == {"data": {"list": [{"a": 1}]}}
+
+
+@settings(max_examples=300)
+@given(documents, st.lists(operations, max_size=3))
+def test_any_json_patch_is_applied_whole_or_refused_and_never_a_bug(current: Any, patch: Any) -> None:
+    before = copy.deepcopy(current)
+
+    try:
+        result = patched("json", current, patch)
+    except (Invalid, BadRequest):
+        result = None
+
+    assert current == before
+    assert result is None or isinstance(result, dict)
+
+
+def test_a_json_patch_adds_replaces_removes_moves_and_tests() -> None:
+    patch = [
+        {"op": "test", "path": "/metadata/name", "value": "settings"},
+        {"op": "replace", "path": "/data/a", "value": "2"},
+        {"op": "add", "path": "/metadata/labels", "value": {"x~y": "z"}},
+        {"op": "remove", "path": "/metadata/labels/x~0y"},
+        {"op": "move", "from": "/data/b", "path": "/data/c"},
+    ]
+
+    result = patched("json", config_map({"a": "1", "b": "3"}), patch)
+
+    assert result["data"] == {"a": "2", "c": "3"}
+    assert result["metadata"]["labels"] == {}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "test", "path": "/metadata/name", "value": "other"},
+        {"op": "remove", "path": "/data/missing"},
+        {"op": "replace", "path": "/data/missing", "value": "x"},
+        {"op": "add", "path": "/nowhere/deep", "value": "x"},
+        {"op": "add", "path": "/data/a/b", "value": "x"},
+        {"op": "replace", "path": "", "value": []},
+    ],
+)
+def test_an_operation_that_does_not_apply_refuses_the_patch(operation: dict[str, Any]) -> None:
+    with pytest.raises(Invalid, match="the server rejected our request due to an error in our request"):
+        patched("json", config_map({"a": "1"}), [operation])
+
+
+@pytest.mark.parametrize("patch", [{"op": "add"}, ["add"], [{"path": 1, "op": "add"}], [{"op": "bad", "path": "/a"}]])
+def test_what_is_no_json_patch_is_a_bad_request(patch: Any) -> None:
+    with pytest.raises(BadRequest):
+        patched("json", config_map({}), patch)
+
+
+def test_a_json_patch_has_at_most_ten_thousand_operations() -> None:
+    with pytest.raises(RequestEntityTooLarge):
+        patched("json", config_map({}), [{"op": "test", "path": "", "value": 1}] * 10_001)
+
+
+def test_only_an_apply_makes_something_of_nothing() -> None:
+    with pytest.raises(NotFound):
+        patched("merge", None, {})
+
+
+def test_a_patch_that_is_no_object_is_a_bad_request() -> None:
+    with pytest.raises(BadRequest):
+        patched("merge", config_map({}), ["x"])
