@@ -99,7 +99,7 @@ class Carrier:
                 raise Unfinished(f"looked at {resource} {namespace}/{name}")
 
     async def _delete(self, write: Delete) -> None:
-        """Whatever says that this uid is no more is success."""
+        """That it is not there is success. (A Conflict is doubt: the look at it shows whose name that is now.)"""
         key = _key(write.namespace, write.name)
         try:
             stored = await self._client.delete_stored(
@@ -112,10 +112,6 @@ class Carrier:
                 write.propagation,
             )
         except NotFound:
-            self._bury(write.resource, key, write.uid)
-        except Conflict:
-            if write.revision:
-                raise
             self._bury(write.resource, key, write.uid)
         else:
             if lives_on(decode_object(stored.body)):
