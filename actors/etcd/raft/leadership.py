@@ -134,7 +134,7 @@ class Leadership:
     def _next_append(self, progress: Progress) -> AppendEntries:
         log = self._log
         previous = progress.next - 1
-        entries = log.slice(progress.next, self._config.append_bytes_max)
+        entries = () if progress.knock else log.slice(progress.next, self._config.append_bytes_max)
         last = previous + len(entries)
         term = log.term_at(previous)
         assert term is not None

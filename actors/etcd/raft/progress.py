@@ -17,7 +17,7 @@ class Progress:
         self.streaming = False
         self.waiting = False  # probing: the one message is out
         self.stalled = False  # no step forward between two heartbeats although something is missing
-        self.knock = False  # send an append even without entries, to learn what the follower has
+        self.knock = False  # send an append without entries, to learn what the follower has
         self.heard_at = now
         self.round = 0
         self.told_commit = 0

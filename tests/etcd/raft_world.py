@@ -1,0 +1,256 @@
+"""A world of Raft cores without asyncio: a network, disks and a clock in which everything that may go wrong does.
+
+`World.check` holds the properties of Raft's figure 3 and two more against what every member did, after every step:
+what is committed is durable on a majority, and a read sees all that was committed when it was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import combinations
+from random import Random
+
+from actors.etcd.raft.core import Raft
+from actors.etcd.raft.types import AppendJob, Dropped, HardState, Outgoing, RaftConfig
+from protocols.raft import Entry
+
+
+@dataclass
+class Weather:
+    """How bad it gets: weights of the faults in one run."""
+
+    lose: float = 0.1
+    duplicate: float = 0.1
+    crash: float = 0.01
+    partition: float = 0.01
+    slow_disk: float = 0.5
+    haste_s: float = 0.04  # how much time may pass at once: more brings more elections
+
+
+@dataclass
+class Member:
+    name: str
+    raft: Raft | None = None
+    state: HardState = field(default_factory=HardState)
+    entries: list[Entry] = field(default_factory=list)
+    jobs: list[AppendJob] = field(default_factory=list)  # handed out, not durable
+    reads: dict[int, int] = field(default_factory=dict)  # round -> what was committed when it was asked for
+    applied: int = 0
+
+
+class World:
+    def __init__(self, seed: int, size: int = 3, weather: Weather | None = None) -> None:
+        self.chance = Random(seed)
+        self.weather = weather or Weather()
+        self.now = 0.0
+        self.members = {name: Member(name) for name in [f"m{i}" for i in range(size)]}
+        self.network: list[Outgoing] = []
+        self.cut: set[tuple[str, str]] = set()
+        self.leaders: dict[int, str] = {}  # term -> who led it
+        self.committed: list[Entry] = []
+        self.reads_answered = 0
+        self._proposals = 0
+        for member in self.members.values():
+            self.start(member)
+
+    # -- the members ----------------------------------------------------------------------------------------------
+
+    def start(self, member: Member) -> None:
+        config = RaftConfig(
+            member.name, tuple(self.members), 0.05, (0.2, 0.4), (0.005, 0.040), append_bytes_max=8, inflight_max=4
+        )
+        member.raft = Raft(config, member.state, member.entries, Random(self.chance.random()), self.now)
+        member.applied = 0
+
+    def crash(self, member: Member) -> None:
+        """Jobs that are not durable are lost; some may have become so without anybody knowing."""
+        self._write(member, self.chance.randint(0, len(member.jobs)))
+        member.jobs.clear()
+        member.reads.clear()
+        member.raft = None
+
+    def persist(self, member: Member, count: int) -> None:
+        for job in self._write(member, count):
+            assert member.raft is not None
+            member.raft.persisted(job, self.now)
+
+    def _write(self, member: Member, count: int) -> list[AppendJob]:
+        done, member.jobs = member.jobs[:count], member.jobs[count:]
+        for job in done:
+            for entry in job.entries:
+                member.entries = [*member.entries[: entry.index - 1], entry]
+            member.state = job.state or member.state
+        return done
+
+    def turn(self, member: Member) -> None:
+        """What the shell does with everything that the core wants."""
+        if (raft := member.raft) is None:
+            return
+        raft.check()
+        ready = raft.ready()
+        self.network += ready.messages
+        if ready.append is not None:
+            member.jobs.append(ready.append)
+        for entry in ready.committed:
+            self._apply(member, entry)
+        if raft.leading_term == 0:
+            member.reads.clear()
+        for number in [number for number in member.reads if number <= ready.read_round]:
+            asked_at = member.reads.pop(number)
+            assert member.applied >= asked_at, f"a read missed what was committed: {member.applied} < {asked_at}"
+            self.reads_answered += 1
+        raft.check()
+
+    # -- the steps ------------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        chance = self.chance
+        member = self.members[chance.choice(list(self.members))]
+        dice = chance.random()
+        if member.raft is None:
+            if dice < 0.05:
+                self.start(member)
+        elif dice < self.weather.crash:
+            self.crash(member)
+        elif dice < self.weather.crash + self.weather.partition:
+            self.partition()
+        elif self.cut and dice < self.weather.crash + self.weather.partition + 0.004:
+            self.cut.clear()
+        elif dice < 0.10:
+            self.pass_time(chance.uniform(0, self.weather.haste_s))
+        elif dice < 0.18:
+            self.ask(member)
+        elif dice < 0.40 and chance.random() >= self.weather.slow_disk:
+            self.persist(member, chance.randint(0, len(member.jobs)))
+            self.turn(member)
+        else:
+            self.deliver()
+        self.check()
+
+    def partition(self) -> None:
+        """One member is cut off, or one direction of some links goes dark."""
+        links = [(a, b) for a in self.members for b in self.members if a != b]
+        if self.chance.random() < 0.5:
+            lonely = self.chance.choice(list(self.members))
+            self.cut.update(link for link in links if lonely in link)
+        else:
+            self.cut.update(link for link in links if self.chance.random() < 0.4)
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        for member in self.members.values():
+            if member.raft is not None:
+                member.raft.tick(self.now)
+                self.turn(member)
+
+    def ask(self, member: Member) -> None:
+        """A write or a read by a client; whoever does not lead refuses."""
+        if (raft := member.raft) is None:
+            return
+        if self.chance.random() < 0.3:
+            number = raft.request_read()
+            if not isinstance(number, Dropped):
+                member.reads.setdefault(number, len(self.committed))
+        else:
+            self._proposals += 1
+            raft.propose(b"%d" % self._proposals)
+        self.turn(member)
+
+    def deliver(self) -> None:
+        """Any message under way, not only the oldest."""
+        if not self.network:
+            return
+        position = self.chance.randrange(len(self.network))
+        outgoing = self.network[position]
+        if self.chance.random() >= self.weather.duplicate:
+            del self.network[position]
+        receiver = self.members[outgoing.to]
+        if self.chance.random() < self.weather.lose or (outgoing.message.source, outgoing.to) in self.cut:
+            return
+        if receiver.raft is not None:
+            receiver.raft.step(outgoing.message, self.now)
+            self.turn(receiver)
+
+    # -- after the storm ------------------------------------------------------------------------------------------
+
+    def heal(self) -> None:
+        """Everybody up, the network whole, disks quick: then a leader must come, and everything get everywhere."""
+        self.weather = Weather(lose=0, duplicate=0, crash=0, partition=0, slow_disk=0)
+        self.cut.clear()
+        for member in self.members.values():
+            if member.raft is None:
+                self.start(member)
+        for _ in range(120):
+            self.settle()
+            self.pass_time(0.02)
+        leaders = [member for member in self.living() if member.raft and member.raft.leading_term]
+        assert len(leaders) == 1, f"{len(leaders)} leaders after the network healed"
+        assert leaders[0].raft is not None
+        leaders[0].raft.propose(b"the last one")
+        self.settle()
+        self.pass_time(0.2)
+        self.settle()
+        assert self.committed[-1].data == b"the last one"
+        assert [member.applied for member in self.members.values()] == [len(self.committed)] * len(self.members)
+
+    def settle(self) -> None:
+        """Disks and network until nothing is left to do."""
+        for _ in range(10_000):
+            for member in self.living():
+                self.turn(member)
+                self.persist(member, len(member.jobs))
+                self.turn(member)
+            if not self.network:
+                break
+            self.deliver()
+        else:
+            raise AssertionError("the members talk without end")
+        self.check()
+
+    def living(self) -> Iterator[Member]:
+        return (member for member in self.members.values() if member.raft is not None)
+
+    # -- the properties -------------------------------------------------------------------------------------------
+
+    def _apply(self, member: Member, entry: Entry) -> None:
+        """State machine safety: no two members apply different entries at one index."""
+        member.applied += 1
+        assert entry.index == member.applied, f"{member.name} applied {entry.index} after {member.applied - 1}"
+        if entry.index <= len(self.committed):
+            assert self.committed[entry.index - 1] == entry, f"{member.name} applied another entry {entry.index}"
+
+    def check(self) -> None:
+        for member in self.living():
+            assert member.raft is not None
+            self._check_leader(member, member.raft)
+            self._check_committed(member, member.raft)
+        for a, b in combinations(list(self.living()), 2):
+            self._check_matching(a, b)
+
+    def _check_leader(self, member: Member, raft: Raft) -> None:
+        """Election safety, and leader completeness."""
+        term = raft.leading_term
+        if not term or self.leaders.get(term) == member.name:
+            return
+        assert term not in self.leaders, f"{self.leaders[term]} and {member.name} lead term {term}"
+        self.leaders[term] = member.name
+        log = raft.log.between(0, len(self.committed))
+        assert log == self.committed, f"the leader of {term} lacks committed entries"
+
+    def _check_committed(self, member: Member, raft: Raft) -> None:
+        """What is committed for the first time is durable on a majority at that moment."""
+        for entry in raft.log.between(len(self.committed), raft.log.committed):
+            holders = [m for m in self.members.values() if m.entries[entry.index - 1 : entry.index] == [entry]]
+            assert len(holders) * 2 > len(self.members), f"{entry} is committed, but on {len(holders)} disks"
+            self.committed.append(entry)
+
+    def _check_matching(self, a: Member, b: Member) -> None:
+        """Log matching: logs that agree on one entry agree on all before it."""
+        assert a.raft is not None and b.raft is not None
+        ours = a.raft.log.between(0, a.raft.log.last_index)
+        theirs = b.raft.log.between(0, b.raft.log.last_index)
+        for index in range(min(len(ours), len(theirs)), 0, -1):
+            if ours[index - 1].term == theirs[index - 1].term:
+                assert ours[:index] == theirs[:index], f"{a.name} and {b.name} agree on {index}, not before"
+                return

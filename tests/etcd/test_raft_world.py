@@ -1,0 +1,55 @@
+"""Raft's properties under loss, duplication, reordering, partitions, slow disks and crashes that forget."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.etcd.raft_world import Weather, World
+
+weathers = st.builds(
+    Weather,
+    lose=st.sampled_from([0.0, 0.05, 0.3]),
+    duplicate=st.sampled_from([0.0, 0.2]),
+    crash=st.sampled_from([0.0, 0.003, 0.02]),
+    partition=st.sampled_from([0.0, 0.002, 0.01]),
+    slow_disk=st.sampled_from([0.0, 0.5, 0.9]),
+    haste_s=st.sampled_from([0.03, 0.06, 0.1]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), size=st.sampled_from([1, 2, 3, 3, 5]), weather=weathers)
+def test_keeps_its_promises_in_any_weather_and_works_again_after_it(seed: int, size: int, weather: Weather) -> None:
+    world = World(seed, size, weather)
+
+    for _ in range(2000):
+        world.step()
+
+    world.heal()
+
+
+def test_the_same_seed_gives_the_same_history() -> None:
+    histories = []
+    for _ in range(2):
+        world = World(7)
+        for _ in range(300):
+            world.step()
+        histories.append((world.committed, world.leaders, world.network))
+
+    assert histories[0] == histories[1]
+
+
+def test_the_worlds_do_reach_the_interesting_places() -> None:
+    terms = commits = reads = 0
+    for seed in range(10):
+        world = World(seed, weather=Weather(lose=0.02, duplicate=0.1, crash=0.003, partition=0.003, slow_disk=0.3))
+        for _ in range(2500):
+            world.step()
+        terms += len(world.leaders)
+        commits += len(world.committed)
+        reads += world.reads_answered
+
+    assert terms > 16
+    assert commits > 80
+    assert reads > 20
