@@ -137,7 +137,7 @@ class Host:
     def gave_up(self, life: Life, failed: asyncio.Future[str]) -> None:
         """Supervision escalated: the process ends, and whoever supervises processes starts it again."""
         if self.life is life and not failed.cancelled():
-            self.world.trace.note(f"{self.loop.time():.6f} {self.name} gave up: {failed.result()}")
+            self.world.network.note(f"{self.name} gave up: {failed.result()}")
             self._die_and_return()
 
     def boot_failed(self, life: Life, error: Exception) -> None:
@@ -145,7 +145,7 @@ class Host:
             life.ready.set_exception(error)
             life.ready.exception()
         if self.life is life:
-            self.world.trace.note(f"{self.loop.time():.6f} {self.name} did not boot: {error!r}")
+            self.world.network.note(f"{self.name} did not boot: {error!r}")
             self._die_and_return()
 
     def _die_and_return(self) -> None:

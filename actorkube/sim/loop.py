@@ -25,7 +25,6 @@ from actorkube.sim.errors import Deadlock, OutOfSteps, OutOfTime, RealWorld
 
 Ts = TypeVarTuple("Ts")
 
-# Exact for asyncio's private names that are used here: Handle._context, _run, _cancelled, _callback; loop._run_once.
 GC_STEPS = 200_000
 CANCELLED_TIMERS_MAX = 10_000
 
@@ -42,10 +41,36 @@ class Domain:
     def __init__(self, name: str) -> None:
         self.name = name
         self.state = State.RUNNING
-        self.held: list[asyncio.Handle] = []  # came due while paused
+        self.held: list[SimHandle] = []  # came due while paused
+
+    def set_aside(self, handle: SimHandle) -> None:
+        if self.state is State.PAUSED:
+            self.held.append(handle)
 
 
 domain: contextvars.ContextVar[Domain | None] = contextvars.ContextVar("domain", default=None)
+
+
+class SimHandle(asyncio.TimerHandle):
+    """A callback, due now or at a time, and the domain that it belongs to. Made as cheaply as Python can."""
+
+    __slots__ = ("owner",)
+
+    def __init__(
+        self, when: float, callback: Any, args: tuple[Any, ...], loop: SimLoop, context: contextvars.Context | None
+    ) -> None:
+        if context is None:
+            context = contextvars.copy_context()
+        self.owner: Domain | None = context.get(domain)
+        self._context = context
+        self._loop = loop
+        self._callback: Any = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+        self._when = when
+        self._scheduled = True
 
 
 class SimFuture(asyncio.Future[Any]):
@@ -95,8 +120,8 @@ class SimLoop(asyncio.BaseEventLoop):
         self._instant_began = 0
         self._check_at = 0
         self._gc_at = GC_STEPS
-        self._queue: list[asyncio.Handle] = []
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._queue: list[SimHandle] = []
+        self._timers: list[tuple[float, int, SimHandle]] = []
         self._cancelled_timers = 0
         self._graves: list[SimTask] = []
         self._generators: dict[int, Domain | None] = {}
@@ -109,16 +134,14 @@ class SimLoop(asyncio.BaseEventLoop):
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
-        self._check_open()
+        handle = SimHandle(self._now, callback, args, self, context)
         self._queue.append(handle)
         return handle
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
-        self._check_open()
+        timer = SimHandle(when, callback, args, self, context)
         heapq.heappush(self._timers, (when, next(self.births), timer))
         return timer
 
@@ -128,7 +151,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def create_task(self, coro: Any, *, name: Any = None, context: contextvars.Context | None = None) -> SimTask:
         if self.is_closed():
             coro.close()
-        self._check_open()
+            raise RuntimeError("this simulation is over")
         task = SimTask(coro, loop=self, context=context)
         if name is not None:
             task.set_name(name)
@@ -137,10 +160,6 @@ class SimLoop(asyncio.BaseEventLoop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if self.on_unhandled is not None and not self.is_closed():
             self.on_unhandled(context)
-
-    def _check_open(self) -> None:
-        if self.is_closed():
-            raise RuntimeError("this simulation is over")
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         self._cancelled_timers += 1
@@ -165,27 +184,33 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         """One turn: what was ready when it began, or, when nothing is, whatever the next instant brings."""
-        if not self._queue:
-            self._jump()
-        turn, self._queue = self._queue, []
+        turn, self._queue = self._queue or self._jump(), []
         if self._shuffle is not None and len(turn) > 1:
             _shuffle_steps(turn, self._shuffle)
         for handle in turn:
             if handle._cancelled:
                 continue
-            owner = handle._context.get(domain)  # type: ignore[attr-defined]
+            owner = handle.owner
             if owner is not None and owner.state:
-                if owner.state is State.PAUSED:
-                    owner.held.append(handle)
+                owner.set_aside(handle)
                 continue
             self.steps += 1
-            handle._run()
-        self._after_turn()
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self.call_exception_handler({"message": f"exception in {handle!r}", "exception": error})
+        if self.steps >= self._check_at:
+            self._look_after()
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
 
-    def _jump(self) -> None:
-        """Move time to the next timer that still counts, and make ready all that are due then."""
+    def _jump(self) -> list[SimHandle]:
+        """Move time to the next timer that still counts; all that are due then."""
         timers = self._timers
-        while timers and _is_void(timers[0][2]):
+        while timers and (timers[0][2]._cancelled or _is_over(timers[0][2].owner)):
             heapq.heappop(timers)
         if not timers or timers[0][0] == math.inf:
             raise Deadlock(self._waiting())
@@ -196,25 +221,24 @@ class SimLoop(asyncio.BaseEventLoop):
         if when > self._now:
             self._now = when
             self._instant_began = self.steps
+        due = [heapq.heappop(timers)[2]]
         while timers and timers[0][0] <= self._now:
-            self._queue.append(heapq.heappop(timers)[2])
+            due.append(heapq.heappop(timers)[2])
+        return due
 
-    def _after_turn(self) -> None:
+    def _look_after(self) -> None:
+        """What need not be done at each turn: invariants, garbage, bounds."""
         steps = self.steps
-        if steps >= self._check_at:
-            self._check_at = steps + self.check_steps
-            if self.check is not None:
-                self.check()
-            if steps >= self._gc_at:
-                self._gc_at = steps + GC_STEPS
-                gc.collect()
-            if steps > self._steps_max:
-                raise OutOfSteps(f"more than {self._steps_max} steps at {self._now} s")
-            if steps - self._instant_began > self._instant_steps_max:
-                raise OutOfSteps(f"{self._instant_steps_max} steps at {self._now} s without time going on: a busy loop")
-        if self.failure is not None:
-            failure, self.failure = self.failure, None
-            raise failure
+        self._check_at = steps + self.check_steps
+        if self.check is not None:
+            self.check()
+        if steps >= self._gc_at:
+            self._gc_at = steps + GC_STEPS
+            gc.collect()
+        if steps > self._steps_max:
+            raise OutOfSteps(f"more than {self._steps_max} steps at {self._now} s")
+        if steps - self._instant_began > self._instant_steps_max:
+            raise OutOfSteps(f"{self._instant_steps_max} steps at {self._now} s without time going on: a busy loop")
 
     def _waiting(self) -> str:
         tasks = sorted((t for t in asyncio.all_tasks(self) if isinstance(t, SimTask)), key=lambda t: t.birth)
@@ -249,21 +273,15 @@ class SimLoop(asyncio.BaseEventLoop):
         self._graves.clear()
 
 
-def _shuffle_steps(turn: list[asyncio.Handle], chance: random.Random) -> None:
+def _shuffle_steps(turn: list[SimHandle], chance: random.Random) -> None:
     places = [
-        place
-        for place, handle in enumerate(turn)
-        if isinstance(getattr(handle._callback, "__self__", None), SimTask)  # type: ignore[attr-defined]
+        place for place, handle in enumerate(turn) if isinstance(getattr(handle._callback, "__self__", None), SimTask)
     ]
     if len(places) > 1:
         steps = [turn[place] for place in places]
         chance.shuffle(steps)
         for place, step in zip(places, steps, strict=True):
             turn[place] = step
-
-
-def _is_void(timer: asyncio.TimerHandle) -> bool:
-    return timer.cancelled() or _is_over(timer._context.get(domain))  # type: ignore[attr-defined]
 
 
 def _is_over(owner: Domain | None) -> bool:

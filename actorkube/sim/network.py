@@ -15,16 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from actorkube.sim.trace import Trace
+from actorkube.runtime.wire import Frame
+from actorkube.sim.trace import Trace, packet_name
 from protocols.frame import HEADER_SIZE, Kind
-from protocols.message import name_of
 
 if TYPE_CHECKING:
     from actorkube.sim.loop import SimLoop
     from actorkube.sim.transport import SimLink, SimTransport
 
-FIN = 0  # a frame kind of the simulation only: the sender has closed, in order behind what it sent
-KIND_NAMES = {FIN: "FIN"} | {int(kind): kind.name for kind in Kind}
 KEEPALIVE_S = 10.0
 DIAL_TIMEOUT_S = 3.0
 IN_FLIGHT_BYTES_MAX = 32 * 1024 * 1024
@@ -44,28 +42,15 @@ class Conditions:
     detect_s: tuple[float, float] = (0.1, 3.0)  # from the break of a connection to the moment an end knows
 
 
-class Frame(NamedTuple):
-    kind: int
-    type_id: int
-    target: int
-    sender: int
-    corr: int
-    number: int
-    body: bytes
-
-
 class Packet(NamedTuple):
-    """A frame on its way, as rules see it."""
+    """A frame on its way, as rules see it. `name`: the class of its message, or its kind (ERROR, CREDIT, ...)."""
 
     src: str
     dst: str
-    frame: Frame
-
-    @property
-    def name(self) -> str:
-        """The class of the message inside, or the kind of frame (ERROR, CREDIT, ...)."""
-        frame = self.frame
-        return name_of(frame.type_id) if frame.type_id else KIND_NAMES[frame.kind]
+    name: str
+    kind: int
+    corr: int
+    body: bytes
 
 
 class Rule:
@@ -93,6 +78,9 @@ class Way:
         self.cut_count = 0  # how often it was cut: tells one cut from the next
         self.clog_s = 0.0
 
+    def __str__(self) -> str:
+        return f"{self.src}>{self.dst}"
+
 
 class Network:
     def __init__(self, loop: SimLoop, chance: random.Random, trace: Trace, conditions: Conditions) -> None:
@@ -101,7 +89,6 @@ class Network:
         self.transports: dict[str, SimTransport] = {}  # of the hosts that are up
         self.known: dict[str, bool] = {}  # all hosts, and whether they can be dialled
         self.rules: list[Rule] = []
-        self.delivered = 0
         self.outside = contextvars.Context()  # of no host
         self._chance = chance
         self._ways: dict[tuple[str, str], Way] = {}
@@ -127,12 +114,12 @@ class Network:
             link.sent += 1
             self.loop.call_soon(far.arrive, link.sent - 1, frame, context=far.context)
             return
-        extra = self._ruled(Packet(link.way.src, link.way.dst, frame)) if self.rules else 0.0
+        extra = self._ruled(link.way, frame) if self.rules else 0.0
         if link.is_closed:
             return  # a rule has crashed the sender: this was never sent
         if extra is None:
-            link.in_flight_bytes -= HEADER_SIZE + len(frame.body)
-            if frame.kind != Kind.TELL:  # a tell may be lost alone; with anything else the connection is lost
+            link.in_flight_bytes -= HEADER_SIZE + len(frame[6])
+            if frame[0] != Kind.TELL:  # a tell may be lost alone; with anything else the connection is lost
                 self.lose(link, "dropped")
             return
         sequence = link.sent
@@ -173,8 +160,9 @@ class Network:
         link.clear_at = at + longer
         return link.clear_at
 
-    def _ruled(self, packet: Packet) -> float | None:
+    def _ruled(self, way: Way, frame: Frame) -> float | None:
         """How much longer the packet takes by the rules; None: it is dropped."""
+        packet = Packet(way.src, way.dst, packet_name(frame), frame[0], frame[4], frame[6])
         extra = 0.0
         for rule in list(self.rules):
             if not rule.match(packet):
@@ -187,17 +175,13 @@ class Network:
                 self.rules.remove(rule)
             longer = rule.act(packet)
             if longer is None:
-                self.trace.note(f"{self.loop.time():.6f} dropped {packet.name} {packet.src}>{packet.dst}")
+                self.note(f"dropped {packet.name} {way}")
                 return None
             extra += longer
         return extra
 
-    def note(self, what: str, link: SimLink, frame: Frame) -> None:
-        kind, type_id, target, sender, corr, number, body = frame
-        src, dst = link.way.dst, link.way.src  # as seen by the end where it arrives
-        name = name_of(type_id) if type_id else KIND_NAMES[kind]
-        where = f"{self.loop.time():.6f} {self.loop.steps} {what} {src}>{dst}:{link.lane}"
-        self.trace.note(f"{where} {name} {kind} {target} {sender} {corr} {number}", body)
+    def note(self, what: str) -> None:
+        self.trace.note(self.loop.time(), self.loop.steps, what)
 
     # -- connections ----------------------------------------------------------------------------------------------
 
@@ -229,7 +213,7 @@ class Network:
         if link.cut:
             return
         link.cut = True
-        self.trace.note(f"{self.loop.time():.6f} broken {link.way.src}>{link.way.dst}:{link.lane} {why}")
+        self.note(f"broken {link.way} {link.lane.name}: {why}")
         for end in (link, link.far):
             if end is not None and not end.doomed:
                 end.doomed = True

@@ -6,27 +6,62 @@ Two runs did the same exactly when their hashes are equal; two recordings say wh
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections import deque
 from collections.abc import Sequence
 
+from actorkube.runtime.wire import Frame
+from protocols.frame import Kind
+from protocols.message import name_of
+
 LAST_LINES = 40
+FIN = 0  # a frame kind of the simulation only: the sender has closed, in order behind what it sent
+KIND_NAMES = {FIN: "FIN"} | {int(kind): kind.name for kind in Kind}
+_frame = struct.Struct("<dqBHIIII")
+
+# Time, loop steps, where, and what: a sentence, or a frame that arrived.
+Entry = tuple[float, int, str, str | Frame]
 
 
 class Trace:
     def __init__(self, *, record: bool = False) -> None:
-        self.lines: deque[str] = deque(maxlen=None if record else LAST_LINES)
         self.count = 0
+        self._entries: deque[Entry] = deque(maxlen=None if record else LAST_LINES)
         self._hash = hashlib.blake2b(digest_size=16)
 
-    def note(self, line: str, body: bytes = b"") -> None:
+    def note(self, now: float, steps: int, what: str) -> None:
         self.count += 1
-        self.lines.append(line)
-        self._hash.update(line.encode())
-        self._hash.update(body)
+        self._entries.append((now, steps, "", what))
+        self._hash.update(f"{now!r} {steps} {what}".encode())
+
+    def frame(self, now: float, steps: int, where: str, frame: Frame) -> None:
+        """A frame arrived. Hashed as numbers and bytes; it becomes a line only when somebody looks."""
+        self.count += 1
+        self._entries.append((now, steps, where, frame))
+        self._hash.update(_frame.pack(now, steps, *frame[:6]) + where.encode() + frame[6])
+
+    @property
+    def lines(self) -> list[str]:
+        return [_text(entry) for entry in self._entries]
 
     @property
     def hash(self) -> str:
         return self._hash.copy().hexdigest()
+
+
+def packet_name(frame: Frame) -> str:
+    """The class of the message inside, or the kind of frame (ERROR, CREDIT, ...)."""
+    return name_of(frame[1]) if frame[1] else KIND_NAMES[frame[0]]
+
+
+def _text(entry: Entry) -> str:
+    now, steps, where, what = entry
+    if isinstance(what, tuple):
+        kind, _, target, sender, corr, number, body = what
+        addressed = f"{KIND_NAMES[kind]} to {target:08x} from {sender:08x} corr {corr} number {number}"
+        digest = hashlib.blake2b(body, digest_size=4).hexdigest()
+        what = f"{where} {packet_name(what)} ({addressed}, {len(body)} bytes {digest})"
+    return f"{now:.6f} {steps} {what}"
 
 
 def first_difference(one: Sequence[str], other: Sequence[str], context: int = 3) -> str | None:

@@ -12,11 +12,13 @@ import enum
 from actorkube.runtime.link import Link, Transport
 from actorkube.runtime.system import System
 from actorkube.runtime.tcp import DIAL_BACKOFF_FIRST_S, DIAL_BACKOFF_MOST_S
-from actorkube.sim.network import FIN, IN_FLIGHT_BYTES_MAX, Frame, Network
+from actorkube.runtime.wire import Frame
+from actorkube.sim.network import IN_FLIGHT_BYTES_MAX, Network
+from actorkube.sim.trace import FIN
 from protocols.frame import HEADER_SIZE
 from protocols.message import Lane
 
-FIN_FRAME = Frame(FIN, 0, 0, 0, 0, 0, b"")
+FIN_FRAME: Frame = (FIN, 0, 0, 0, 0, 0, b"")
 
 
 class SimTransport(Transport):
@@ -125,6 +127,7 @@ class SimLink(Link):
         self.state = State.DIALLING
         self.context: contextvars.Context = transport.context
         self.way = transport.network.way(transport.name, peer)
+        self._arrives = f"{peer}>{transport.name} {lane.name}"  # for the trace
         self.far: SimLink | None = None
         self.opened_by: System | None = None  # the incarnation at the other end
         self.sent = 0  # packets of ours
@@ -134,6 +137,7 @@ class SimLink(Link):
         self.cut = False  # a packet of ours was lost: nothing more gets through
         self.doomed = False  # will be told so
         self._network = transport.network
+        self._loop = transport.network.loop
         self._system = transport.system
         self._waiting: list[Frame] = []
 
@@ -144,7 +148,7 @@ class SimLink(Link):
     def send(self, kind: int, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes) -> bool:
         if self.state is State.CLOSED or self.in_flight_bytes > IN_FLIGHT_BYTES_MAX:
             return False
-        frame = Frame(kind, type_id, target, sender, corr, number, body)
+        frame = (kind, type_id, target, sender, corr, number, body)
         self.in_flight_bytes += HEADER_SIZE + len(body)
         if self.state is State.DIALLING:
             self._waiting.append(frame)
@@ -161,18 +165,17 @@ class SimLink(Link):
         elif far.way.blocks:
             self._network.lose(far, "cut off")
         elif sequence < self.received:
-            self._network.note("doubled", self, frame)
+            self._network.note(f"doubled {self._arrives}")
         elif sequence > self.received:
             self._network.lose(far, "overtaken")
         else:
             self.received += 1
-            far.in_flight_bytes -= HEADER_SIZE + len(frame.body)
+            far.in_flight_bytes -= HEADER_SIZE + len(frame[6])
             self._deliver(frame)
 
     def _deliver(self, frame: Frame) -> None:
-        self._network.note("got", self, frame)
-        self._network.delivered += 1
-        if frame.kind == FIN:
+        self._network.trace.frame(self._loop.time(), self._loop.steps, self._arrives, frame)
+        if frame[0] == FIN:
             self.fail()
             return
         try:
@@ -208,7 +211,7 @@ class SimLink(Link):
             return
         was_open = self.state is State.OPEN
         self.state = State.CLOSED
-        self._network.trace.note(f"{self._system.loop.time():.6f} ended {self.way.src}>{self.way.dst}:{self.lane}")
+        self._network.note(f"ended {self.way} {self.lane.name}")
         self.transport.ended(self, was_open=was_open)
         self._network.reset(self)
 

@@ -90,13 +90,15 @@ class World:
     @classmethod
     def check(cls, scenario: Callable[[World], Coroutine[Any, Any, T]], seed: int | str = 0, **options: Any) -> str:
         """Run twice; the hash of both, or an AssertionError that shows where they part."""
-        worlds = [cls(seed, **{**options, "record": True}) for _ in range(2)]
-        for world in worlds:
-            with contextlib.closing(world):
+
+        def record() -> Trace:
+            with contextlib.closing(cls(seed, **{**options, "record": True})) as world:
                 world.run(scenario)
-        difference = first_difference(worlds[0].trace.lines, worlds[1].trace.lines)
-        assert worlds[0].trace.hash == worlds[1].trace.hash, f"seed {seed!r} ran in two ways: {difference}"
-        return worlds[0].trace.hash
+                return world.trace
+
+        one, other = record(), record()
+        assert one.hash == other.hash, f"seed {seed!r} ran in two ways: {first_difference(one.lines, other.lines)}"
+        return one.hash
 
     def run(self, scenario: Callable[[World], Coroutine[Any, Any, T]], for_s: float = 3600.0) -> T:
         """Run the scenario to its end, which must come within `for_s` simulated seconds."""
@@ -114,7 +116,7 @@ class World:
         self.loop.close()
 
     def _story(self) -> str:
-        lines = "\n  ".join(list(self.trace.lines)[-12:])
+        lines = "\n  ".join(self.trace.lines[-12:])
         return f"seed {self.seed!r}, {self.now - self.epoch:.3f} s, {self.loop.steps} steps; last:\n  {lines}"
 
     # -- time and checks ------------------------------------------------------------------------------------------
@@ -339,7 +341,7 @@ class World:
             self.loop.failure = failure
 
     def _note(self, what: str) -> None:
-        self.trace.note(f"{self.loop.time():.6f} {self.loop.steps} {what}")
+        self.network.note(what)
 
 
 async def _outcome(check: Callable[[], object]) -> object:

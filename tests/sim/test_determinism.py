@@ -1,0 +1,65 @@
+"""One seed, one trace: in one process, in two, under any PYTHONHASHSEED. And how a difference is shown."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from actorkube.sim import World, first_difference
+from tests.sim import heartbeats
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_seed_runs_the_same_way_twice_and_another_seed_does_not() -> None:
+    hashes = [World.check(heartbeats.scenario, seed) for seed in (1, 2, 3)]
+
+    assert len(set(hashes)) == 3
+
+
+def test_a_seed_runs_the_same_way_in_processes_with_different_hash_seeds() -> None:
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(ROOT / "tests/sim/heartbeats.py"), "7"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
+        )
+        for hash_seed in ("1", "2")
+    ]
+    traces, string_hashes = [], []
+    for process in running:
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        trace, count, string_hash = output.split()
+        traces.append((trace, count))
+        string_hashes.append(string_hash)
+
+    assert traces[0] == traces[1]
+    assert string_hashes[0] != string_hashes[1], "the two processes did hash strings differently"
+
+
+def test_chance_from_outside_is_found_by_running_twice_and_the_first_difference_is_shown() -> None:
+    outside = random.Random()
+    outside.seed(1)
+
+    async def scenario(world: World) -> None:
+        await world.boot("a")
+        await world.sleep(1)
+        world.clog("a", "a", outside.random())
+
+    with pytest.raises(AssertionError, match=r"seed 5 ran in two ways: line 2:\n .*start a\n- .*clog a>a 0\.\d+\n\+ "):
+        World.check(scenario, 5)
+
+
+def test_the_first_difference_of_two_recordings_is_shown_with_what_came_before() -> None:
+    one = ["a", "b", "c", "d", "e"]
+
+    assert first_difference(one, one) is None
+    assert first_difference(one, ["a", "b", "c", "x", "e"], context=2) == "line 4:\n  b\n  c\n- d\n+ x"
+    assert first_difference(one, one[:4], context=1) == "line 5:\n  d\n- e\n+ (the end)"
