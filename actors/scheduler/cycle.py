@@ -24,12 +24,12 @@ from actors.scheduler.node_state import NodeState
 
 
 class Decision(NamedTuple):
-    """`scores`: feasible node -> total; `by_plugin`: plugin -> node -> weighted score; empty for a single node."""
+    """`totals` and each plugin's weighted scores are in the order of `feasible`; a single node is not scored."""
 
     node: str
-    feasible: tuple[str, ...]
-    scores: Mapping[str, int]
-    by_plugin: Mapping[str, Mapping[str, int]]
+    feasible: Sequence[str]
+    totals: Sequence[int]
+    by_plugin: Mapping[str, Sequence[int]]
 
 
 def decide(pod: PodDemand, state: ClusterState, profile: Profile, chance: random.Random) -> Decision | Unschedulable:
@@ -41,10 +41,10 @@ def decide(pod: PodDemand, state: ClusterState, profile: Profile, chance: random
     if plan.refusal is not None:
         plugin, refusal = plan.refusal
         return explain(pod, state.nodes, {}, [plugin.name], refusal)
-    feasible, refusals, refused_by = _filter(cycle, pod, plan)
-    if not feasible:
-        return explain(pod, state.nodes, refusals, refused_by)
-    return _choose(cycle, pod, feasible, profile, chance)
+    filtered = _filter(cycle, pod, plan)
+    if not filtered.feasible:
+        return explain(pod, state.nodes, filtered.refusals, filtered.refused_by)
+    return _choose(cycle, pod, filtered.feasible, profile, chance)
 
 
 def fits(pod: PodDemand, state: ClusterState, profile: Profile, node: NodeState) -> bool:
@@ -53,7 +53,7 @@ def fits(pod: PodDemand, state: ClusterState, profile: Profile, node: NodeState)
     plan = _plan(cycle, pod, profile)
     if plan.refusal is not None or (plan.only is not None and node.name not in plan.only):
         return False
-    return _first_refusal(cycle, pod, node, plan.filters) is None
+    return not any(plugin.filter(cycle, pod, (node,)) for plugin in plan.filters)
 
 
 def gate(pod: PodDemand, profile: Profile) -> Refusal | None:
@@ -86,49 +86,43 @@ def _plan(cycle: Cycle, pod: PodDemand, profile: Profile) -> _Plan:
     return _Plan([plugin for plugin in profile.filter if plugin not in skipped], only, tuple(narrowed_by))
 
 
-def _filter(cycle: Cycle, pod: PodDemand, plan: _Plan) -> tuple[list[NodeState], dict[str, Refusal], dict[str, None]]:
+class _Filtered(NamedTuple):
     """The feasible nodes; of the others, why not; and the plugins that refused them."""
-    left_out = Refusal((f"node(s) didn't satisfy plugin(s) [{' '.join(sorted(plan.narrowed_by))}]",), resolvable=False)
-    feasible: list[NodeState] = []
+
+    feasible: Sequence[NodeState]
+    refusals: Mapping[str, Refusal]
+    refused_by: tuple[str, ...]
+
+
+def _filter(cycle: Cycle, pod: PodDemand, plan: _Plan) -> _Filtered:
+    nodes: Sequence[NodeState] = list(cycle.state.nodes.values())
     refusals: dict[str, Refusal] = {}
-    refused_by: dict[str, None] = dict.fromkeys(plan.narrowed_by)
-    for node in cycle.state.nodes.values():
-        if plan.only is not None and node.name not in plan.only:
-            refusals[node.name] = left_out
-        elif (refused := _first_refusal(cycle, pod, node, plan.filters)) is None:
-            feasible.append(node)
-        else:
-            plugin, refusals[node.name] = refused
-            refused_by[plugin.name] = None
-    return feasible, refusals, refused_by
-
-
-def _first_refusal(
-    cycle: Cycle, pod: PodDemand, node: NodeState, filters: Iterable[Filter]
-) -> tuple[Filter, Refusal] | None:
-    for plugin in filters:
-        refusal = plugin.filter(cycle, pod, node)
-        if refusal is not None:
-            return plugin, refusal
-    return None
+    refused_by = list(plan.narrowed_by)
+    if plan.only is not None:
+        left_out = f"node(s) didn't satisfy plugin(s) [{' '.join(sorted(plan.narrowed_by))}]"
+        absent = [node.name for node in nodes if node.name not in plan.only]
+        refusals.update(dict.fromkeys(absent, Refusal((left_out,), resolvable=False)))
+        nodes = [node for node in nodes if node.name in plan.only]
+    for plugin in plan.filters:
+        refused = plugin.filter(cycle, pod, nodes)
+        if refused:
+            refusals.update(refused)
+            refused_by.append(plugin.name)
+            nodes = [node for node in nodes if node.name not in refused]
+    return _Filtered(nodes, refusals, tuple(refused_by))
 
 
 def _choose(
     cycle: Cycle, pod: PodDemand, feasible: Sequence[NodeState], profile: Profile, chance: random.Random
 ) -> Decision:
-    names = tuple(node.name for node in feasible)
+    names = [node.name for node in feasible]
     if len(names) == 1:
-        return Decision(names[0], names, {}, {})
+        return Decision(names[0], names, [], {})
     by_plugin = dict(_scores(cycle, pod, feasible, profile))
     totals = [sum(scores) for scores in zip(*by_plugin.values(), strict=True)] or [0] * len(names)
     best = max(totals)
     ties = [name for name, total in zip(names, totals, strict=True) if total == best]
-    return Decision(
-        ties[chance.randrange(len(ties))],
-        names,
-        dict(zip(names, totals, strict=True)),
-        {plugin: dict(zip(names, scores, strict=True)) for plugin, scores in by_plugin.items()},
-    )
+    return Decision(ties[chance.randrange(len(ties))], names, totals, by_plugin)
 
 
 def _scores(
@@ -138,7 +132,7 @@ def _scores(
     for plugin, weight in profile.score:
         if isinstance(plugin, PreScore) and isinstance(plugin.pre_score(cycle, pod), Skip):
             continue
-        scores = [plugin.score(cycle, pod, node) for node in nodes]
+        scores = plugin.score(cycle, pod, nodes)
         if isinstance(plugin, NormalizeScore):
             scores = plugin.normalize_score(cycle, scores)
         yield plugin.name, [weight * score for score in scores]

@@ -1,16 +1,17 @@
 """The scheduling framework: the extension points of kube-scheduler, as classes that a plugin derives from.
 
-A cycle decides for one pod. Its plugins run in the profile's order: PreFilter once, Filter per node (the first plugin
-that refuses a node says why), PreScore once, Score per feasible node (0 to 100 after NormalizeScore), then the sum of
-weight * score chooses. What a plugin learns in PreFilter or PreScore it keeps in `cycle.memo` under its own name; a
-plugin object itself has no state, so one profile serves every cycle.
+A cycle decides for one pod. Its plugins run in the profile's order: PreFilter, Filter (the first plugin that refuses a
+node says why), PreScore, Score on the feasible nodes (0 to 100 after NormalizeScore), then the sum of weight * score
+chooses. Filter and Score see all nodes at once, not one by one as in kube-scheduler: what is the same for all nodes is
+looked at once, and a plugin may work on columns. What a plugin learns in PreFilter or PreScore it keeps in `cycle.memo`
+under its own name; a plugin object itself has no state, so one profile serves every cycle.
 """
 
 from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ class PreFilter(Plugin, ABC):
 
 class Filter(Plugin, ABC):
     @abstractmethod
-    def filter(self, cycle: Cycle, pod: PodDemand, node: NodeState) -> Refusal | None:
-        """Can the pod run on the node?"""
+    def filter(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> Mapping[str, Refusal]:
+        """The names of those nodes on which the pod cannot run, and why."""
 
 
 class PreScore(Plugin, ABC):
@@ -95,8 +96,8 @@ class PreScore(Plugin, ABC):
 
 class Score(Plugin, ABC):
     @abstractmethod
-    def score(self, cycle: Cycle, pod: PodDemand, node: NodeState) -> int:
-        """How good is the node? 0 to 100, or any number that NormalizeScore brings there."""
+    def score(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> list[int]:
+        """How good is each node, in their order? 0 to 100, or any number that NormalizeScore brings there."""
 
 
 class NormalizeScore(Plugin, ABC):

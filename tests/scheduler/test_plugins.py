@@ -23,12 +23,13 @@ MIB = 1024 * 1024
 
 def refusal(plugin: Any, pod: Object, node: Object, *placed: Object) -> tuple[tuple[str, ...], bool] | None:
     state = cluster([node], placed)
-    return plugin.filter(Cycle(state), PodDemand(pod), state.nodes["n0"])  # type: ignore[no-any-return]
+    return plugin.filter(Cycle(state), PodDemand(pod), [state.nodes["n0"]]).get("n0")  # type: ignore[no-any-return]
 
 
 def score(plugin: Any, pod: Object, node: Object, *placed: Object) -> int:
     state = cluster([node], placed)
-    return plugin.score(Cycle(state), PodDemand(pod), state.nodes["n0"])  # type: ignore[no-any-return]
+    (score,) = plugin.score(Cycle(state), PodDemand(pod), [state.nodes["n0"]])
+    return int(score)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_soft_taints_are_counted_unless_a_soft_toleration_covers_them() -> None:
 
     plugin.pre_score(cycle, pod)
 
-    assert plugin.score(cycle, pod, state.nodes["n0"]) == 1
+    assert plugin.score(cycle, pod, [state.nodes["n0"]]) == [1]
     assert plugin.normalize_score(cycle, [3, 1, 0]) == [0, 67, 100]
 
 
@@ -195,8 +196,9 @@ def test_prefers_the_node_that_has_the_image_scaled_by_its_spread() -> None:
     plugin.pre_score(cycle, pod)
 
     # Half of the nodes have it: 261.5 MiB of what counts between 23 and 1000 MiB.
-    assert plugin.score(cycle, pod, state.nodes["n0"]) == 100 * (523 * MIB // 2 - 23 * MIB) // (977 * MIB) == 24
-    assert plugin.score(cycle, pod, state.nodes["n2"]) == 0
+    expected = 100 * (523 * MIB // 2 - 23 * MIB) // (977 * MIB)
+    assert expected == 24
+    assert plugin.score(cycle, pod, list(state.nodes.values())) == [expected, expected, 0, 0]
 
 
 def test_an_unknown_image_says_nothing() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.framework import SCORE_MAX, SKIP, Cycle, PreScore, Score, Skip
 from actors.scheduler.node_state import NodeState
@@ -21,12 +23,16 @@ class ImageLocality(PreScore, Score):
         cycle.memo[self.name] = [(image, worth[image]) for image in images]
         return None if any(worth.values()) else SKIP
 
-    def score(self, cycle: Cycle, pod: PodDemand, node: NodeState) -> int:
+    def score(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> list[int]:
         images: list[tuple[str, int]] = cycle.memo[self.name]
-        held = sum(worth for image, worth in images if image in node.images)
-        highest = _SIZE_BYTES_MAX * len(images)
-        held = min(max(held, _SIZE_BYTES_MIN), highest)
-        return SCORE_MAX * (held - _SIZE_BYTES_MIN) // (highest - _SIZE_BYTES_MIN)
+        return [_score(sum(worth for image, worth in images if image in node.images), len(images)) for node in nodes]
+
+
+def _score(held_bytes: int, containers: int) -> int:
+    """Linear between what is hardly worth it and what is as good as it gets."""
+    highest = _SIZE_BYTES_MAX * containers
+    counted = min(max(held_bytes, _SIZE_BYTES_MIN), highest)
+    return SCORE_MAX * (counted - _SIZE_BYTES_MIN) // (highest - _SIZE_BYTES_MIN)
 
 
 def _worth(cycle: Cycle, image: str) -> int:

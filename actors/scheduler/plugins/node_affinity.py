@@ -40,16 +40,14 @@ class NodeAffinity(PreFilter, Filter, PreScore, Score, NormalizeScore):
             return None
         return OnlyNodes(names) if names else _CONFLICT
 
-    def filter(self, cycle: Cycle, pod: PodDemand, node: NodeState) -> Refusal | None:
-        assert node.node is not None
-        return None if node_eligible(pod.pod, node.node) else _REFUSAL
+    def filter(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> Mapping[str, Refusal]:
+        return {node.name: _REFUSAL for node in nodes if not node_eligible(pod.pod, node.node or {})}
 
     def pre_score(self, cycle: Cycle, pod: PodDemand) -> Skip | None:
         return None if preferred_terms(pod.pod) else SKIP
 
-    def score(self, cycle: Cycle, pod: PodDemand, node: NodeState) -> int:
-        assert node.node is not None
-        return preference_weight(pod.pod, node.node)
+    def score(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> list[int]:
+        return [preference_weight(pod.pod, node.node or {}) for node in nodes]
 
     def normalize_score(self, cycle: Cycle, scores: Sequence[int]) -> list[int]:
         return normalize_by_max(scores)

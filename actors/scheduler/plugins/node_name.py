@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.framework import SKIP, ClusterEvent, Cycle, Filter, PreFilter, Refusal, Skip
 from actors.scheduler.node_state import NodeState
@@ -16,5 +18,5 @@ class NodeName(PreFilter, Filter):
     def pre_filter(self, cycle: Cycle, pod: PodDemand) -> Skip | None:
         return None if pod.spec.get("nodeName") else SKIP
 
-    def filter(self, cycle: Cycle, pod: PodDemand, node: NodeState) -> Refusal | None:
-        return None if pod.spec.get("nodeName") == node.name else _REFUSAL
+    def filter(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> Mapping[str, Refusal]:
+        return {node.name: _REFUSAL for node in nodes if node.name != pod.spec.get("nodeName")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.framework import SKIP, ClusterEvent, Cycle, Filter, PreFilter, Refusal, Skip
 from actors.scheduler.node_state import NodeState
@@ -16,6 +18,10 @@ class NodePorts(PreFilter, Filter):
     def pre_filter(self, cycle: Cycle, pod: PodDemand) -> Skip | None:
         return None if pod.footprint.ports else SKIP
 
-    def filter(self, cycle: Cycle, pod: PodDemand, node: NodeState) -> Refusal | None:
-        taken = any(wanted.conflicts(used) for wanted in pod.footprint.ports for used in node.ports)
-        return _REFUSAL if taken else None
+    def filter(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> Mapping[str, Refusal]:
+        wanted = pod.footprint.ports
+        return {
+            node.name: _REFUSAL
+            for node in nodes
+            if node.ports and any(port.conflicts(used) for port in wanted for used in node.ports)
+        }

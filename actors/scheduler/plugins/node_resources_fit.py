@@ -5,6 +5,8 @@ The score is the LeastAllocated strategy over CPU and memory, and counts contain
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.framework import SCORE_MAX, ClusterEvent, Cycle, Filter, Refusal, Score
 from actors.scheduler.node_state import NodeState
@@ -17,35 +19,46 @@ class NodeResourcesFit(Filter, Score):
     name = "NodeResourcesFit"
     events = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_ALLOCATABLE | ClusterEvent.POD_DELETED
 
-    def filter(self, cycle: Cycle, pod: PodDemand, node: NodeState) -> Refusal | None:
-        crowded = len(node.pods) >= node.pods_max
-        for resource, wanted in pod.footprint.requests.items():
-            if wanted and wanted > node.allocatable.get(resource, 0) - node.requested.get(resource, 0):
-                return _refusal(pod, node, crowded)
-        return _refusal(pod, node, crowded) if crowded else None
+    def filter(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> Mapping[str, Refusal]:
+        wanted = [(resource, amount) for resource, amount in pod.requests.items() if amount]
+        refusals = {}
+        for node in nodes:
+            missing = _missing(node, wanted)
+            if missing or len(node.pods) >= node.pods_max:
+                refusals[node.name] = _refusal(pod, node, missing)
+        return refusals
 
-    def score(self, cycle: Cycle, pod: PodDemand, node: NodeState) -> int:
-        """The mean of what stays free of each resource, in whole hundredths; resources the node lacks do not count."""
-        total = count = 0
-        for resource in _SCORED_RESOURCES:
-            capacity = node.allocatable.get(resource, 0)
-            if capacity:
-                used = node.scoring.get(resource, 0) + pod.footprint.scoring.get(resource, 0)
-                total += max(0, capacity - used) * SCORE_MAX // capacity
-                count += 1
-        return total // count if count else 0
+    def score(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> list[int]:
+        columns = [_free_hundredths(pod, nodes, resource) for resource in _SCORED_RESOURCES]
+        return [_mean(parts) for parts in zip(*columns, strict=True)]
 
 
-def _refusal(pod: PodDemand, node: NodeState, crowded: bool) -> Refusal:
-    """All that is missing, in kube-scheduler's order; unresolvable when even the empty node is too small."""
-    requests = pod.footprint.requests
-    ordered = [*(r for r in _FIRST if r in requests), *sorted(r for r in requests if r not in _FIRST)]
-    missing = [
-        resource
-        for resource in ordered
-        if requests[resource]
-        and requests[resource] > node.allocatable.get(resource, 0) - node.requested.get(resource, 0)
+def _missing(node: NodeState, wanted: Sequence[tuple[str, int]]) -> list[str]:
+    allocatable, requested = node.allocatable, node.requested
+    return [
+        resource for resource, amount in wanted if amount > allocatable.get(resource, 0) - requested.get(resource, 0)
     ]
-    reasons = (["Too many pods"] if crowded else []) + [f"Insufficient {resource}" for resource in missing]
-    resolvable = all(requests[resource] <= node.allocatable.get(resource, 0) for resource in missing)
-    return Refusal(tuple(reasons), resolvable)
+
+
+def _refusal(pod: PodDemand, node: NodeState, missing: Sequence[str]) -> Refusal:
+    """All that is missing, in kube-scheduler's order; unresolvable when even the empty node is too small."""
+    ordered = [*(r for r in _FIRST if r in missing), *sorted(r for r in missing if r not in _FIRST)]
+    crowded = ["Too many pods"] if len(node.pods) >= node.pods_max else []
+    resolvable = all(pod.requests[resource] <= node.allocatable.get(resource, 0) for resource in missing)
+    return Refusal((*crowded, *(f"Insufficient {resource}" for resource in ordered)), resolvable)
+
+
+def _free_hundredths(pod: PodDemand, nodes: Sequence[NodeState], resource: str) -> list[int]:
+    """How much of a resource would stay free on each node; -1 where there is none of it, which does not count."""
+    wanted = pod.footprint.scoring.get(resource, 0)
+    return [
+        max(0, capacity - node.scoring.get(resource, 0) - wanted) * SCORE_MAX // capacity
+        if (capacity := node.allocatable.get(resource, 0))
+        else -1
+        for node in nodes
+    ]
+
+
+def _mean(parts: Sequence[int]) -> int:
+    counted = [part for part in parts if part >= 0]
+    return sum(counted) // len(counted) if counted else 0

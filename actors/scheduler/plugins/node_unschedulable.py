@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.framework import ClusterEvent, Cycle, Filter, Refusal
 from actors.scheduler.node_state import NodeState
@@ -15,5 +17,6 @@ class NodeUnschedulable(Filter):
     name = "NodeUnschedulable"
     events = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_TAINT
 
-    def filter(self, cycle: Cycle, pod: PodDemand, node: NodeState) -> Refusal | None:
-        return _REFUSAL if node.unschedulable and not tolerated(pod.tolerations, _CORDONED) else None
+    def filter(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> Mapping[str, Refusal]:
+        cordoned = [node.name for node in nodes if node.unschedulable]
+        return dict.fromkeys(cordoned, _REFUSAL) if cordoned and not tolerated(pod.tolerations, _CORDONED) else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.framework import (
@@ -16,31 +16,33 @@ from actors.scheduler.framework import (
     normalize_by_max,
 )
 from actors.scheduler.node_state import NodeState
-from protocols.rules.taints import PREFER_NO_SCHEDULE, untolerated
+from protocols.rules.taints import PREFER_NO_SCHEDULE, Taint, untolerated
 
 
 class TaintToleration(Filter, PreScore, Score, NormalizeScore):
     name = "TaintToleration"
     events = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_TAINT
 
-    def filter(self, cycle: Cycle, pod: PodDemand, node: NodeState) -> Refusal | None:
-        if not node.taints:
-            return None
-        taint = next(untolerated(node.taints, pod.tolerations), None)
-        if taint is None:
-            return None
-        reason = f"node(s) had untolerated taint {{{taint.get('key')}: {taint.get('value') or ''}}}"
-        return Refusal((reason,), resolvable=False)
+    def filter(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> Mapping[str, Refusal]:
+        first = {node.name: next(untolerated(node.taints, pod.tolerations), None) for node in nodes if node.taints}
+        return {name: _refusal(taint) for name, taint in first.items() if taint is not None}
 
     def pre_score(self, cycle: Cycle, pod: PodDemand) -> None:
         cycle.memo[self.name] = [
             toleration for toleration in pod.tolerations if toleration.get("effect") in (None, "", PREFER_NO_SCHEDULE)
         ]
 
-    def score(self, cycle: Cycle, pod: PodDemand, node: NodeState) -> int:
-        if not node.taints:
-            return 0
-        return sum(1 for _ in untolerated(node.taints, cycle.memo[self.name], (PREFER_NO_SCHEDULE,)))
+    def score(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> list[int]:
+        tolerations = cycle.memo[self.name]
+        return [
+            sum(1 for _ in untolerated(node.taints, tolerations, (PREFER_NO_SCHEDULE,))) if node.taints else 0
+            for node in nodes
+        ]
 
     def normalize_score(self, cycle: Cycle, scores: Sequence[int]) -> list[int]:
         return normalize_by_max(scores, reverse=True)
+
+
+def _refusal(taint: Taint) -> Refusal:
+    reason = f"node(s) had untolerated taint {{{taint.get('key')}: {taint.get('value') or ''}}}"
+    return Refusal((reason,), resolvable=False)
