@@ -124,7 +124,7 @@ class ApiServer(Actor):
     async def _ensure(self, group_resource: str, obj: Object, *, replace: bool) -> None:
         resource = find(group_resource)
         assert resource is not None, group_resource
-        call = Call(SELF, resource, namespace_of(obj), name_of(obj), manager=_MANAGER)
+        call = Call(SELF, resource, namespace_of(obj), name_of(obj), manager=_MANAGER, untracked=True)
         try:
             await self._pipeline.create(call, {**obj})
         except AlreadyExists:

@@ -77,7 +77,8 @@ class Changes:
         for _ in range(_ATTEMPTS):
             new = self._prepared(resource, obj)
             allocation = await self._confirmed(lambda new=new: self._allocated(resource, new, None))  # type: ignore[misc]
-            new = allocation.service if applied else self._tracked(call, None, allocation.service)
+            settled = applied or call.untracked
+            new = allocation.service if settled else self._tracked(call, None, allocation.service)
             self._validated(resource, new, None, "")
             call.name = name_of(new)
             if call.dry_run and self._cache.get(resource.group_resource, call.key) is not None:

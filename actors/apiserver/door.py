@@ -44,7 +44,7 @@ class Door:
 
     async def create(self, message: api.Create, caller: Caller) -> api.Stored:
         call = _call(caller, message.resource, message.namespace, message.name, message.subresource)
-        call.dry_run = message.dry_run
+        call.dry_run, call.untracked = message.dry_run, True
         return _stored(call.resource, await self._pipeline.create(call, _decoded(message.body)))
 
     async def update(self, message: api.Update, caller: Caller) -> api.Stored:

@@ -71,7 +71,8 @@ def revision_named(text: str | None) -> int:
 def _wrong_kind(given_version: str, given_kind: str, api_version: str, kind: str) -> str:
     if given_kind == kind:
         return f"the API version in the data ({given_version}) does not match the expected API version ({api_version})"
-    return cannot_be_handled(given_version, kind, f'no kind "{given_kind}" is expected here: it must be a {kind}')
+    version = given_version.rpartition("/")[2]
+    return f'{given_kind} in version "{version}" cannot be handled as a {kind}: it is of another kind'
 
 
 def _place(call: Call, obj: Object) -> None:

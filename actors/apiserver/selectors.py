@@ -114,10 +114,7 @@ def select(group_resource: str, namespace: str = "", labels: str = "", fields: s
     known = FIELDS.get(group_resource, ())
     for requirement in field_requirements:
         if requirement.path not in known and requirement.path not in ("metadata.name", "metadata.namespace"):
-            raise BadRequest(
-                f'Unable to find "{group_resource}" that match label selector "{labels}", field selector "{fields}": '
-                f"field label not supported: {requirement.path}"
-            )
+            raise BadRequest(f"field label not supported: {requirement.path}")
     return Selection(group_resource, namespace, label_requirements, field_requirements)
 
 

@@ -16,8 +16,9 @@ from actors.apiserver.schema.resources import RESOURCES
 from actors.apiserver.schema.types import Types
 
 _DISCOVERY_GROUP = "apidiscovery.k8s.io"
-_GNOSTIC = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
-_GNOSTIC_NAMES = (_GNOSTIC, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf")
+# Clients ask with an "@", which no media type may have; an answer under that name they cannot read themselves.
+_GNOSTIC = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_GNOSTIC_NAMES = (_GNOSTIC, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
 _HEALTH = ("/healthz", "/livez", "/readyz")
 _TEXT = "text/plain; charset=utf-8"
 

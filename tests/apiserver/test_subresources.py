@@ -1,0 +1,205 @@
+"""Scale, binding, eviction, and reviews."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from protocols.errors import AlreadyExists, BadRequest, Conflict, Invalid, NotFound, TooManyRequests
+from protocols.objects import Object
+from tests.apiserver.world import World, deployment, pod
+
+
+async def test_a_scale_shows_and_sets_the_replicas(api: World) -> None:
+    await api.create("deployments.apps", deployment("web", replicas=2))
+    scale = await api.get("deployments.apps", "web", subresource="scale")
+    assert (scale["kind"], scale["spec"], scale["status"]) == (
+        "Scale",
+        {"replicas": 2},
+        {"replicas": 0, "selector": "app=web"},
+    )
+
+    answer = await api.update("deployments.apps", {**scale, "spec": {"replicas": 5}}, "scale")
+
+    scaled = await api.get("deployments.apps", "web")
+    assert answer["spec"] == {"replicas": 5} and scaled["spec"]["replicas"] == 5
+    assert scaled["metadata"]["generation"] == 2
+    with pytest.raises(Conflict, match="the object has been modified"):
+        await api.update("deployments.apps", {**scale, "spec": {"replicas": 7}}, "scale")
+
+
+@pytest.mark.parametrize(
+    ("type", "patch"),
+    [
+        ("merge", {"spec": {"replicas": 0}}),
+        ("strategic", {"spec": {"replicas": 0}}),
+        ("json", [{"op": "replace", "path": "/spec/replicas", "value": 0}]),
+    ],
+)
+async def test_a_scale_can_be_patched_down_to_nothing(api: World, type: str, patch: object) -> None:
+    await api.create("deployments.apps", deployment("web"))
+
+    await api.patch("deployments.apps", "web", patch, type=type, subresource="scale")
+
+    assert (await api.get("deployments.apps", "web"))["spec"]["replicas"] == 0
+
+
+async def test_a_scale_that_makes_no_sense_is_refused(api: World) -> None:
+    await api.create("deployments.apps", deployment("web"))
+
+    with pytest.raises(Invalid, match=r'Scale\.autoscaling "web" is invalid: spec\.replicas'):
+        await api.patch("deployments.apps", "web", {"spec": {"replicas": -1}}, subresource="scale")
+    with pytest.raises(BadRequest, match="cannot unmarshal"):
+        await api.patch("deployments.apps", "web", {"spec": {"replicas": "x"}}, subresource="scale")
+    with pytest.raises(NotFound):
+        await api.patch("deployments.apps", "other", {"spec": {"replicas": 1}}, subresource="scale")
+
+
+def binding(name: str, node: str, uid: str = "") -> Object:
+    metadata = {"name": name, "namespace": "default", **({"uid": uid} if uid else {})}
+    target = {"apiVersion": "v1", "kind": "Node", "name": node}
+    return {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
+
+
+async def test_a_binding_gives_a_pod_its_node_once(api: World) -> None:
+    await api.create("pods", pod("web"))
+
+    await api.create("pods", binding("web", "n1"), subresource="binding", name="web")
+
+    bound = await api.get("pods", "web")
+    assert bound["spec"]["nodeName"] == "n1"
+    conditions = {condition["type"]: condition["status"] for condition in bound["status"]["conditions"]}
+    assert conditions == {"PodScheduled": "True"}
+    with pytest.raises(Conflict, match='pod web is already assigned to node "n1"'):
+        await api.create("pods", binding("web", "n2"), subresource="binding", name="web")
+
+
+async def test_of_two_bindings_at_the_same_time_one_wins(api: World) -> None:
+    await api.create("pods", pod("web"))
+
+    outcomes = await asyncio.gather(
+        *(api.create("pods", binding("web", f"n{i}"), subresource="binding", name="web") for i in range(8)),
+        return_exceptions=True,
+    )
+
+    won = [outcome for outcome in outcomes if not isinstance(outcome, Conflict)]
+    assert len(won) == 1 and isinstance(won[0], dict)
+    assert (await api.get("pods", "web"))["spec"]["nodeName"] == won[0]["spec"]["nodeName"]
+
+
+async def test_a_binding_is_for_the_pod_it_names_and_not_for_one_that_is_going(api: World) -> None:
+    await api.create("pods", pod("web"))
+    await api.create("pods", pod("going", finalizers=["example.com/held"]))
+    await api.delete("pods", "going")
+
+    with pytest.raises(Conflict, match="UID in precondition: other"):
+        await api.create("pods", binding("web", "n1", uid="other"), subresource="binding", name="web")
+    with pytest.raises(Conflict, match="is being deleted, cannot be assigned to a host"):
+        await api.create("pods", binding("going", "n1"), subresource="binding", name="going")
+    with pytest.raises(Invalid, match=r"target.name: Required value"):
+        await api.create("pods", binding("web", ""), subresource="binding", name="web")
+    with pytest.raises(BadRequest, match="does not match the name on the URL"):
+        await api.create("pods", binding("web", "n1"), subresource="binding", name="other")
+
+
+def eviction(name: str) -> Object:
+    metadata = {"name": name, "namespace": "default"}
+    return {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+
+
+async def running_pod(api: World, name: str) -> None:
+    await api.create("pods", pod(name, node="n1", labels={"app": "web"}))
+    ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    await api.patch("pods", name, {"status": ready}, subresource="status")
+
+
+async def test_an_eviction_is_a_delete_where_no_budget_speaks_against_it(api: World) -> None:
+    await running_pod(api, "web")
+
+    await api.create("pods", eviction("web"), subresource="eviction", name="web")
+
+    assert (await api.get("pods", "web"))["metadata"]["deletionTimestamp"]
+
+
+async def test_evictions_spend_a_disruption_budget_until_there_is_none_left(api: World) -> None:
+    for name in ("a", "b"):
+        await running_pod(api, name)
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "web"}}},
+    }
+    await api.create("poddisruptionbudgets.policy", budget)
+    with pytest.raises(TooManyRequests, match="violate the pod's disruption budget"):
+        await api.create("pods", eviction("a"), subresource="eviction", name="a")  # nobody has counted yet
+    counted = {
+        "observedGeneration": 1,
+        "disruptionsAllowed": 1,
+        "currentHealthy": 2,
+        "desiredHealthy": 1,
+        "expectedPods": 2,
+    }
+    await api.patch("poddisruptionbudgets.policy", "web", {"status": counted}, subresource="status")
+
+    await api.create("pods", eviction("a"), subresource="eviction", name="a")
+    with pytest.raises(TooManyRequests) as refused:
+        await api.create("pods", eviction("b"), subresource="eviction", name="b")
+
+    assert refused.value.details["causes"][0]["reason"] == "DisruptionBudget"
+    status = (await api.get("poddisruptionbudgets.policy", "web"))["status"]
+    assert status["disruptionsAllowed"] == 0 and list(status["disruptedPods"]) == ["a"]
+    assert "deletionTimestamp" not in (await api.get("pods", "b"))["metadata"]
+
+
+async def test_events_of_both_versions_are_one_store(api: World) -> None:
+    regarding = {"kind": "Pod", "namespace": "default", "name": "web"}
+    event = {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": "e1", "namespace": "default"},
+        "eventTime": "2026-01-01T00:00:00.000000Z",
+        "reportingController": "example.com/tests",
+        "reportingInstance": "one",
+        "action": "Test",
+        "reason": "Tested",
+        "type": "Normal",
+        "note": "hello",
+        "regarding": regarding,
+    }
+
+    await api.create("events.events.k8s.io", event)
+
+    core = await api.get("events", "e1")
+    assert (core["apiVersion"], core["message"], core["involvedObject"]) == ("v1", "hello", regarding)
+    assert (await api.get("events.events.k8s.io", "e1"))["note"] == "hello"
+    assert await api.names("events", fields="involvedObject.name=web,reason=Tested") == ["e1"]
+    with pytest.raises(AlreadyExists):
+        await api.create("events.events.k8s.io", event)
+
+
+async def test_reviews_answer_who_one_is_and_what_one_may(api: World) -> None:
+    def review(kind: str, group: str, spec: Object) -> Object:
+        return {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {}, "spec": spec}
+
+    authorization, authentication = "authorization.k8s.io", "authentication.k8s.io"
+    me = await api.create(f"selfsubjectreviews.{authentication}", review("SelfSubjectReview", authentication, {}))
+    attributes = {"resourceAttributes": {"verb": "get", "resource": "pods"}}
+    mine = await api.create(
+        f"selfsubjectaccessreviews.{authorization}", review("SelfSubjectAccessReview", authorization, attributes)
+    )
+    others = await api.create(
+        f"subjectaccessreviews.{authorization}",
+        review("SubjectAccessReview", authorization, {"user": "jane", **attributes}),
+    )
+    token = await api.create(
+        f"tokenreviews.{authentication}", review("TokenReview", authentication, {"token": "guess"})
+    )
+
+    assert me["status"]["userInfo"] == {
+        "username": "system:admin",
+        "groups": ["system:masters", "system:authenticated"],
+    }
+    assert mine["status"]["allowed"] is True and others["status"]["allowed"] is False
+    assert token["status"]["authenticated"] is False
