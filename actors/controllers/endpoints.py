@@ -1,0 +1,128 @@
+"""The endpoints controller: one Endpoints object a service, as older clients read it (slices are what proxies read).
+
+Addresses are grouped as Kubernetes repacks them: each port has a set of ready and a set of other addresses; ports with
+the same sets share a subset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from actorkube.kube import Controller, Views, Watches
+from actorkube.kube.writes import Create, Update, Write, delete
+from actors.controllers.indexes import BY_LABEL, BY_SELECTOR, by_label, by_selector
+from actors.controllers.pod_summary import POD, PodSummary, summarise_pod
+from actors.controllers.targets import (
+    TargetPort,
+    address_in,
+    families_of,
+    has_ports,
+    hostname_for,
+    inherited_labels,
+    pod_reference,
+    publishes_not_ready,
+    selected_pods,
+    selector_of,
+    services_of_pod,
+    target_ports,
+)
+from protocols.objects import Object, labels_of, meta, name_of, namespace_of
+from protocols.rules.owners import is_deleting
+
+RESOURCE = "endpoints"
+MANAGED_LABEL = "endpoints.kubernetes.io/managed-by"
+MANAGER = "endpoint-controller"
+OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
+ADDRESSES_MAX = 1000
+SPACING_S = 0.05
+
+Address = dict[str, Any]
+Subset = dict[str, Any]
+
+
+def controller() -> Controller:
+    return Controller(
+        "endpoints-controller",
+        (
+            Watches("services", indexes={BY_SELECTOR: by_selector}),
+            Watches("pods", services_of_pod, indexes={BY_LABEL: by_label}, summaries={POD: summarise_pod}, when=POD),
+            Watches(RESOURCE),
+        ),
+        reconcile,
+        spacing_s=SPACING_S,
+    )
+
+
+def reconcile(key: str, views: Views, now: float) -> list[Write]:
+    service, endpoints = views["services"].get(key), views[RESOURCE].get(key)
+    if service is None:
+        is_ours = endpoints is not None and labels_of(endpoints).get(MANAGED_LABEL) == MANAGER
+        return [delete(RESOURCE, endpoints)] if is_ours and endpoints is not None else []
+    if is_deleting(service) or not selector_of(service):
+        return []
+    wanted = wanted_endpoints(service, selected_pods(service, views["pods"]), endpoints)
+    if endpoints is None:
+        return [Create(RESOURCE, wanted)]
+    same = wanted["metadata"] == meta(endpoints) and wanted.get("subsets", []) == (endpoints.get("subsets") or [])
+    return [] if same else [Update(RESOURCE, wanted)]
+
+
+def wanted_endpoints(service: Object, pods: Iterable[PodSummary], old: Object | None) -> Object:
+    """The Endpoints as they should be, based on what is there."""
+    family = families_of(service)[0]
+    by_port: dict[TargetPort | None, tuple[list[Address], list[Address]]] = {}
+    count = 0
+    for pod, address in _addresses(service, pods, family):
+        count += 1
+        if count > ADDRESSES_MAX:
+            break
+        for port in target_ports(service, pod) or (None,):
+            ready, waiting = by_port.setdefault(port, ([], []))
+            (ready if pod.ready or publishes_not_ready(service) else waiting).append(address)
+    obj = {"apiVersion": "v1", "kind": "Endpoints", **(old or {}), "subsets": subsets(by_port)}
+    obj["metadata"] = _metadata(service, old, count > ADDRESSES_MAX)
+    if not obj["subsets"]:
+        del obj["subsets"]
+    return obj
+
+
+def _addresses(service: Object, pods: Iterable[PodSummary], family: str) -> Iterator[tuple[PodSummary, Address]]:
+    """Pods that are going are published only by who asks for addresses that are not ready."""
+    for pod in sorted(pods, key=lambda pod: address_in(pod, family) or ""):
+        address = address_in(pod, family)
+        if address is None or (pod.deleting and not publishes_not_ready(service)):
+            continue
+        if has_ports(service) and not target_ports(service, pod):
+            continue
+        optional = {"hostname": hostname_for(service, pod), "nodeName": pod.node}
+        yield pod, {"ip": address, "targetRef": pod_reference(pod), **{k: v for k, v in optional.items() if v}}
+
+
+def subsets(by_port: dict[TargetPort | None, tuple[list[Address], list[Address]]]) -> list[Subset]:
+    """Ports with the same addresses together, in a fixed order."""
+    merged: dict[tuple[tuple[str, ...], ...], Subset] = {}
+    for port, (ready, waiting) in sorted(by_port.items(), key=lambda item: item[0] or TargetPort("", "", 0)):
+        identity = tuple(tuple(address["ip"] for address in addresses) for addresses in (ready, waiting))
+        subset = merged.setdefault(identity, {"addresses": ready, "notReadyAddresses": waiting, "ports": []})
+        if port is not None:
+            subset["ports"].append(_port(port))
+    return [{field: value for field, value in subset.items() if value} for subset in merged.values()]
+
+
+def _port(port: TargetPort) -> dict[str, Any]:
+    named = {"name": port.name} if port.name else {}
+    return {**named, "port": port.number, "protocol": port.protocol} | (
+        {"appProtocol": port.app_protocol} if port.app_protocol else {}
+    )
+
+
+def _metadata(service: Object, old: Object | None, over_capacity: bool) -> dict[str, Any]:
+    metadata: dict[str, Any] = (
+        dict(meta(old)) if old else {"name": name_of(service), "namespace": namespace_of(service)}
+    )
+    metadata["labels"] = {**inherited_labels(service), MANAGED_LABEL: MANAGER}
+    annotations = {k: v for k, v in (metadata.pop("annotations", None) or {}).items() if k != OVER_CAPACITY}
+    if over_capacity:
+        annotations[OVER_CAPACITY] = "truncated"
+    return {**metadata, **({"annotations": annotations} if annotations else {})}
