@@ -185,11 +185,17 @@ def cloud_host(spec: ClusterSpec, name: str = "cloud-controller-manager") -> Hos
 
 
 def node_hosts(spec: ClusterSpec, node: str, number: int, step: str) -> list[Host]:
-    """A machine: runtime shim, kubelet and proxy, which live and die together."""
+    """A machine: runtime shim, kubelet and proxy, which live and die together. Simulated nodes share one process."""
+    light = spec.runtime == "sim"
+    machine = "simulated-nodes" if light else node
+    boots = {
+        "runtime": (runtime_boot(spec, node), "actors.runtime.actor"),
+        "kubelet": (kubelet_boot(spec, node, number), "actors.kubelet.actor"),
+        "proxy": (proxy_boot(spec, node), "actors.proxy.actor"),
+    }
     return [
-        Host(f"{node}-runtime", step, runtime_boot(spec, node), ("actors.runtime.actor",), listens=True, machine=node),
-        Host(f"{node}-kubelet", step, kubelet_boot(spec, node, number), ("actors.kubelet.actor",), machine=node),
-        Host(f"{node}-proxy", step, proxy_boot(spec, node), ("actors.proxy.actor",), machine=node),
+        Host(f"{node}-{what}", step, boot, (module,), listens=what == "runtime", machine=machine, light=light)
+        for what, (boot, module) in boots.items()
     ]
 
 

@@ -78,8 +78,8 @@ class Cluster:
             import_all(COMMON_MODULES)
             for name, hosts in machines(self._hosts):
                 import_all([module for host in hosts for module in host.modules])
-                machine = bool(hosts[0].machine)
-                run = self._machine(name, hosts) if machine else self._process(hosts[0])
+                machine = bool(hosts[0].machine) and not hosts[0].light
+                run = self._machine(name, hosts) if machine else self._process(name, hosts)
                 supervisor.start(Child(name, run, restart=not machine))
                 supervisor.poll()
             self._write_join()
@@ -99,10 +99,10 @@ class Cluster:
             supervisor.stop()
         return 0
 
-    def _process(self, host: Host) -> Callable[[Reporter], None]:
+    def _process(self, name: str, hosts: Sequence[Host]) -> Callable[[Reporter], None]:
         def run(report: Reporter) -> None:
-            log_to(self._data.path / "logs" / f"{host.name}.log", self._options.log_level)
-            run_process(host, lambda: self._system(host), report)
+            log_to(self._data.path / "logs" / f"{name}.log", self._options.log_level)
+            run_process(hosts, self._system, report)
 
         return run
 
@@ -111,10 +111,10 @@ class Cluster:
 
         def run(report: Reporter) -> None:
             log_to(self._data.path / "logs" / f"{name}.log", self._options.log_level)
-            inner = ProcessSupervisor(lambda child, facts: report(host=child, **facts), "actorkube")
+            inner = ProcessSupervisor(lambda child, facts: report(**{"host": child, **facts}), "actorkube")
             inner.listen_to_signals()
             for host in hosts:
-                inner.start(Child(host.name, self._process(host)))
+                inner.start(Child(host.name, self._process(host.name, [host])))
             inner.run()
             inner.stop()
 
@@ -169,7 +169,7 @@ class Cluster:
                 self._checklist.line(f"  {name} died {facts['restarts'] + 1} times in a minute: not started again")
 
     def _what_follows(self, name: str) -> str:
-        if any(host.machine == name for host in self._hosts):
+        if any(host.machine == name and not host.light for host in self._hosts):
             return ": this node stays down, its pods move to others after the eviction timeout"
         return ": it is started again"
 

@@ -77,7 +77,7 @@ def _run(options: argparse.Namespace, join: Join, data: DataDirectory) -> int:
 
     def process(host: Host, report: Reporter) -> None:
         log_to(data.path / "logs" / f"{host.name}.log", options.log_level)
-        run_process(host, lambda: system(host), report)
+        run_process([host], system, report)
 
     def on_event(child: str, facts: dict[str, Any]) -> None:
         print(f"{child} {' '.join(str(value) for value in facts.values())}".rstrip(), flush=True)

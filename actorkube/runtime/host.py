@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from actorkube.runtime.system import System
@@ -20,8 +21,8 @@ class Host:
     """`boot` spawns the actors and returns when they are ready, with a note for whoever watches the start.
 
     `modules` are what several hosts share: a warm parent imports them before it forks; what only one host needs, it
-    imports itself, beside the others. Hosts with the same `machine` live and die together. `listens`: others connect
-    to it (the rest only dial).
+    imports itself, beside the others. Hosts with the same `machine` live and die together, each in a process of its
+    own unless they are `light`: then they share one. `listens`: others connect to it (the rest only dial).
     """
 
     name: str
@@ -30,6 +31,7 @@ class Host:
     modules: tuple[str, ...] = ()
     listens: bool = False
     machine: str = ""
+    light: bool = False
 
 
 class HostFailed(Exception):
@@ -58,14 +60,16 @@ async def serve(host: Host, system: System, stop: asyncio.Event, report: Callabl
         await system.stop()
 
 
-def run_process(host: Host, make_system: Callable[[], System], report: Callable[..., Any]) -> None:
-    """Serve one host in this process until SIGTERM."""
+def run_process(hosts: Sequence[Host], make_system: Callable[[Host], System], report: Callable[..., Any]) -> None:
+    """Serve hosts in this process until SIGTERM. One that fails ends them all."""
     import uvloop
 
     async def main() -> None:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        await serve(host, make_system(), stop, report)
+        async with asyncio.TaskGroup() as group:
+            for host in hosts:
+                group.create_task(serve(host, make_system(host), stop, partial(report, host=host.name)))
 
     gc.set_threshold(*GC_THRESHOLDS)
     uvloop.run(main())
