@@ -81,5 +81,7 @@ def _seeding(original: Callable[..., None]) -> Callable[..., None]:
 
 
 def _is_outsider(frame: Any) -> bool:
+    if frame.f_code.co_name == "<module>":
+        return True  # a module that is imported late
     name = frame.f_globals.get("__name__", "")
     return any(name == tool or name.startswith(tool + ".") for tool in OUTSIDERS)

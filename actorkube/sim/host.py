@@ -25,7 +25,7 @@ Boot = Callable[[System], Awaitable[Any] | None]
 class SimSystem(System):
     """A system whose actors' crashes the world hears of."""
 
-    host: Host
+    host: SimHost
 
     def crashed(self, cell: Cell, error: BaseException) -> None:
         self.host.world.actor_crashed(cell, error)
@@ -35,7 +35,7 @@ class SimSystem(System):
 class Life:
     """One run of a host, from boot to stop or crash."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: SimHost) -> None:
         world = host.world
         self.domain = Domain(host.name)
         self.started = False
@@ -55,7 +55,7 @@ class Life:
         self.over: asyncio.Future[None] = world.loop.create_future()
         self.boot = world.loop.create_task(self._boot(host), name=f"boot {host.name}", context=self.context)
 
-    async def _boot(self, host: Host) -> None:
+    async def _boot(self, host: SimHost) -> None:
         try:
             await self.system.start()
             self.started = True
@@ -71,7 +71,7 @@ class Life:
                 self.ready.set_result(self.system)
 
 
-class Host:
+class SimHost:
     def __init__(self, world: World, name: str, boot: Boot, drive: Drive) -> None:
         self.world = world
         self.name = name

@@ -23,16 +23,17 @@ import contextlib
 import gc
 import inspect
 import random
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
 from actorkube.runtime.cell import Cell
+from actorkube.runtime.host import Host
 from actorkube.runtime.log import Log, Quiet
 from actorkube.runtime.system import System
 from actorkube.sim.disk import DiskConditions, Drive
 from actorkube.sim.errors import ActorCrashed, InvariantBroken, NotConverged, Unhandled
 from actorkube.sim.guard import guarded
-from actorkube.sim.host import Boot, Host
+from actorkube.sim.host import Boot, SimHost
 from actorkube.sim.loop import SimLoop, domain
 from actorkube.sim.network import Conditions, Network, Packet, Rule
 from actorkube.sim.trace import Trace, first_difference
@@ -65,7 +66,7 @@ class World:
         self.respawn_s = 1.0  # until the supervisor of processes starts again what gave up by itself
         self.log: Log = log or Quiet()
         self.trace = Trace(record=record)
-        self.hosts: dict[str, Host] = {}
+        self.hosts: dict[str, SimHost] = {}
         self.disk_conditions = disk or DiskConditions()
         self.loop = SimLoop(shuffle=self.chance("shuffle") if shuffle else None, steps_max=steps_max)
         self.network = Network(self.loop, self.chance("network"), self.trace, network or Conditions())
@@ -163,9 +164,13 @@ class World:
     async def boot(self, name: str, boot: Boot | None = None, *, listens: bool = True) -> System:
         """Add a host and start it: `boot` spawns its actors, now and at every restart. Returns when it has run."""
         drive = Drive(self.chance(f"disk/{name}"), self.disk_conditions)
-        self.hosts[name] = Host(self, name, boot or (lambda system: None), drive)
+        self.hosts[name] = SimHost(self, name, boot or (lambda system: None), drive)
         self.network.known[name] = listens
         return await self.restart(name)
+
+    async def boot_all(self, hosts: Sequence[Host]) -> None:
+        """Boot hosts that need each other; returns when all are ready."""
+        await asyncio.gather(*(self.boot(host.name, host.boot, listens=host.listens) for host in hosts))
 
     def system(self, name: str) -> System:
         """The living system of a host."""
@@ -217,22 +222,18 @@ class World:
 
     # -- network --------------------------------------------------------------------------------------------------
 
-    def partition(
-        self, one: Sequence[str] | set[str], other: Sequence[str] | set[str], *, both_ways: bool = True
-    ) -> None:
+    def partition(self, one: Collection[str], other: Collection[str], *, both_ways: bool = True) -> None:
         """Nothing gets from `one` to `other`, nor back unless the partition is one-way."""
         self._change_partition(one, other, both_ways, self.network.block, "partition")
 
-    def reunite(
-        self, one: Sequence[str] | set[str], other: Sequence[str] | set[str], *, both_ways: bool = True
-    ) -> None:
+    def reunite(self, one: Collection[str], other: Collection[str], *, both_ways: bool = True) -> None:
         """Undo one `partition` of the same hosts; others stay."""
         self._change_partition(one, other, both_ways, self.network.unblock, "reunite")
 
     def _change_partition(
         self,
-        one: Sequence[str] | set[str],
-        other: Sequence[str] | set[str],
+        one: Collection[str],
+        other: Collection[str],
         both_ways: bool,
         change: Callable[[str, str], None],
         word: str,

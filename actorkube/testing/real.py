@@ -1,0 +1,187 @@
+"""Worlds of real time and real disks: hosts are systems of this process, joined in memory or over TCP on loopback."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import inspect
+import socket
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from actorkube.runtime.host import Host
+from actorkube.runtime.link import Transport
+from actorkube.runtime.local import LocalNetwork
+from actorkube.runtime.log import Quiet
+from actorkube.runtime.system import System
+from actorkube.runtime.tcp import TcpTransport
+from actorkube.sim.errors import NotConverged
+
+T = TypeVar("T")
+Boot = Callable[[System], Awaitable[Any] | None]
+LOOK_EVERY_S = 0.005
+
+
+@dataclass
+class RealHost:
+    name: str
+    boot: Boot
+    lives: int = 0
+    system: System | None = None
+    ending: list[asyncio.Task[None]] = field(default_factory=list)
+
+
+class RealWorld(abc.ABC):
+    can_partition = False
+
+    def __init__(self, path: Path, seed: int = 0) -> None:
+        self.path = path
+        self.seed = seed
+        self.hosts: dict[str, RealHost] = {}
+
+    @abc.abstractmethod
+    def transport(self, name: str) -> Transport:
+        """A transport for the next life of a host."""
+
+    @abc.abstractmethod
+    def listen(self, name: str, listens: bool) -> None:
+        """From now on the host can be dialled, up or not, if it listens."""
+
+    def run(self, scenario: Callable[[Any], Coroutine[Any, Any, T]], for_s: float = 60.0) -> T:
+        async def main() -> T:
+            try:
+                async with asyncio.timeout(for_s):
+                    return await scenario(self)
+            finally:
+                for name in reversed(list(self.hosts)):
+                    await self.stop(name)
+                self.close()
+
+        return asyncio.run(main())
+
+    def close(self) -> None:
+        return
+
+    # -- hosts ----------------------------------------------------------------------------------------------------
+
+    async def boot(self, name: str, boot: Boot | None = None, *, listens: bool = True) -> System:
+        self.hosts[name] = RealHost(name, boot or (lambda system: None))
+        self.listen(name, listens)
+        return await self.restart(name)
+
+    async def boot_all(self, hosts: Sequence[Host]) -> None:
+        for host in hosts:
+            self.listen(host.name, host.listens)
+        await asyncio.gather(*(self.boot(host.name, host.boot, listens=host.listens) for host in hosts))
+
+    async def restart(self, name: str) -> System:
+        host = self.hosts[name]
+        await asyncio.gather(*host.ending)
+        if host.system is None:
+            host.lives += 1
+            seed = f"{self.seed}/{name}/{host.lives}"
+            system = System(name, self.transport(name), seed=seed, disk=self.path / name, log=Quiet())
+            await system.start()
+            host.system = system
+            booting = host.boot(system)
+            if inspect.isawaitable(booting):
+                await booting
+        return host.system
+
+    def system(self, name: str) -> System:
+        system = self.hosts[name].system
+        if system is None:
+            raise KeyError(f"host {name} is down")
+        return system
+
+    def is_up(self, name: str) -> bool:
+        return self.hosts[name].system is not None
+
+    def crash(self, name: str) -> None:
+        host = self.hosts[name]
+        if host.system is not None:
+            host.ending.append(asyncio.ensure_future(host.system.abort()))
+            host.system = None
+
+    async def stop(self, name: str) -> None:
+        host = self.hosts[name]
+        await asyncio.gather(*host.ending)
+        system, host.system = host.system, None
+        if system is not None:
+            await system.stop()
+
+    def partition(self, one: Collection[str], other: Collection[str]) -> None:
+        raise NotImplementedError("only the simulated world can be partitioned: ask world.can_partition")
+
+    def heal(self) -> None:
+        return
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def until(self, check: Callable[[], object], within_s: float = 30.0) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within_s
+        while not await _outcome(check):
+            if loop.time() >= end:
+                raise NotConverged(f"not true after {within_s} s")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def converges(self, check: Callable[[], object], within_s: float = 60.0, stays_s: float = 0.2) -> None:
+        await self.until(check, within_s)
+        end = asyncio.get_running_loop().time() + stays_s
+        while asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if not await _outcome(check):
+                raise NotConverged("was true, but did not stay so")
+
+
+class LocalWorld(RealWorld):
+    """All hosts in one process, joined by LocalNetwork."""
+
+    def __init__(self, path: Path, seed: int = 0) -> None:
+        super().__init__(path, seed)
+        self._network = LocalNetwork()
+
+    def transport(self, name: str) -> Transport:
+        return self._network.transport()
+
+    def listen(self, name: str, listens: bool) -> None:
+        return  # hosts of one process always find each other
+
+
+class TcpWorld(RealWorld):
+    """All hosts in one process, joined by real sockets on loopback; a host keeps its port through its lives."""
+
+    def __init__(self, path: Path, seed: int = 0) -> None:
+        super().__init__(path, seed)
+        self._listeners: dict[str, socket.socket] = {}
+        self._book: dict[str, tuple[str, int]] = {}
+        self._transports: dict[str, TcpTransport] = {}
+
+    def listen(self, name: str, listens: bool) -> None:
+        if listens and name not in self._listeners:
+            listener = self._listeners[name] = socket.create_server(("127.0.0.1", 0))
+            self._book[name] = listener.getsockname()
+            for transport in self._transports.values():
+                transport.book[name] = self._book[name]
+
+    def transport(self, name: str) -> Transport:
+        listener = self._listeners.get(name)
+        listen = (listener.dup(),) if listener is not None else ()
+        others = {other: address for other, address in self._book.items() if other != name}
+        transport = self._transports[name] = TcpTransport(key=b"testing", book=others, listen=listen)
+        return transport
+
+    def close(self) -> None:
+        for listener in self._listeners.values():
+            listener.close()
+
+
+async def _outcome(check: Callable[[], object]) -> object:
+    outcome = check()
+    return await outcome if inspect.isawaitable(outcome) else outcome

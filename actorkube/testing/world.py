@@ -1,0 +1,81 @@
+"""What every world can do, so that a scenario need not know which one it runs in."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from actorkube.runtime.host import Host
+from actorkube.runtime.system import System
+from actorkube.sim import World as SimWorld
+from actorkube.testing.real import LocalWorld, TcpWorld
+
+T = TypeVar("T")
+Boot = Callable[[System], Awaitable[Any] | None]
+
+WORLDS = ("local", "tcp", "sim")
+
+
+class World(Protocol):
+    @property
+    def can_partition(self) -> bool: ...
+
+    def run(self, scenario: Callable[[Any], Coroutine[Any, Any, T]], for_s: float = ...) -> T:
+        """Run the scenario in this world, within so many seconds (of its time)."""
+
+    def close(self) -> None:
+        """Forget the world."""
+
+    async def boot(self, name: str, boot: Boot | None = None, *, listens: bool = True) -> System:
+        """Add a host and start it: `boot` spawns its actors, now and at every restart. Returns when it has run."""
+
+    async def boot_all(self, hosts: Sequence[Host]) -> None:
+        """Boot hosts that need each other; returns when all are ready."""
+
+    def system(self, name: str) -> System:
+        """The living system of a host."""
+
+    def is_up(self, name: str) -> bool: ...
+
+    def crash(self, name: str) -> None:
+        """As kill -9 does: no on_stop. In simulation, what was not synced may be gone as well."""
+
+    async def restart(self, name: str) -> System:
+        """A new life on the same disk, unless it is up already."""
+
+    async def stop(self, name: str) -> None:
+        """Planned: on_stop runs."""
+
+    def partition(self, one: Collection[str], other: Collection[str]) -> None:
+        """Where `can_partition`: nothing gets from one side to the other."""
+
+    def heal(self) -> None:
+        """End all faults but crashes."""
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    async def until(self, check: Callable[[], object], within_s: float = ...) -> None:
+        """Wait until the check is true. It may be a coroutine function."""
+
+    async def converges(self, check: Callable[[], object], within_s: float = ..., stays_s: float = ...) -> None:
+        """The check becomes true within the time, and stays so for a while."""
+
+
+def run_in(kind: str, scenario: Callable[[Any], Coroutine[Any, Any, T]], path: Path, seed: int = 0) -> T:
+    """Run one scenario in a world of its own."""
+    with contextlib.closing(make_world(kind, path, seed)) as world:
+        return world.run(scenario)
+
+
+def make_world(kind: str, path: Path, seed: int = 0) -> World:
+    """`path` is where real disks are."""
+    match kind:
+        case "local":
+            return LocalWorld(path, seed)
+        case "tcp":
+            return TcpWorld(path, seed)
+        case "sim":
+            return SimWorld(seed)
+    raise ValueError(f"a world is one of {', '.join(WORLDS)}, not {kind!r}")
