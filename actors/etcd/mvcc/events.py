@@ -21,6 +21,7 @@ class EventLog:
         self._revisions.append(events)
 
     def at(self, revision: int) -> tuple[Event, ...]:
+        assert revision >= self.first, f"the events of revision {revision} are compacted, the oldest are {self.first}"
         return self._revisions[revision - self.first]
 
     def forget_before(self, revision: int) -> None:

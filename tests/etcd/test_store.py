@@ -1,0 +1,261 @@
+"""What the store promises, case by case."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.etcd.mvcc.leases import LeaseClock, Leases
+from actors.etcd.mvcc.span import Span
+from actors.etcd.mvcc.store import Store
+from actors.etcd.mvcc.txn import SIZE_BYTES_MAX, validate
+from actors.etcd.mvcc.watch import EVENTS_MAX, Watcher
+from protocols.errors import Answer, BadRequest
+from protocols.etcd import (
+    Compact,
+    Compacted,
+    Compare,
+    FutureRevision,
+    LeaseGrant,
+    LeaseNotFound,
+    LeaseRevoke,
+    Op,
+    Range,
+    TooLarge,
+    Txn,
+    TxnResponse,
+    WatchResponse,
+)
+
+
+def put(key: bytes, value: bytes = b"v", lease: int = 0) -> Txn:
+    return Txn((), (Op("put", key, value, lease=lease),))
+
+
+def delete(key: bytes, range_end: bytes = b"") -> Txn:
+    return Txn((), (Op("delete", key, range_end=range_end),))
+
+
+def store_with(*commands: Txn | LeaseGrant | LeaseRevoke | Compact) -> Store:
+    store = Store()
+    for command in commands:
+        result = store.apply(command)
+        assert not isinstance(result, Answer), result
+    return store
+
+
+def test_an_empty_store_is_at_revision_1() -> None:
+    assert Store().range(Range(b"a")).revision == 1
+
+
+def test_all_writes_of_a_transaction_have_one_revision() -> None:
+    store = store_with(Txn((), (Op("put", b"a", b"1"), Op("put", b"b", b"2"), Op("delete", b"c"))))
+
+    found = store.range(Range(b"a", b"z"))
+
+    assert [kv.mod_revision for kv in found.kvs] == [2, 2]
+    assert found.revision == 2
+
+
+def test_a_transaction_that_changes_nothing_has_no_revision() -> None:
+    store = store_with(delete(b"a"))
+
+    assert store.revision == 1
+
+
+def test_compare_and_swap_lets_one_of_two_writers_through() -> None:
+    store = store_with(put(b"a"))
+    swap = Txn((Compare(b"a", "mod", "=", 2),), (Op("put", b"a", b"mine"),), (Op("range", b"a"),))
+
+    first, second = store.apply(swap), store.apply(swap)
+
+    assert isinstance(first, TxnResponse) and first.succeeded
+    assert isinstance(second, TxnResponse) and not second.succeeded
+    assert second.responses[0].kvs[0].value == b"mine"
+
+
+def test_a_key_is_created_only_once_when_that_is_asked_for() -> None:
+    create = Txn((Compare(b"a", "version", "=", 0),), (Op("put", b"a", b"x"),))
+    store = store_with(create)
+
+    again = store.apply(create)
+
+    assert isinstance(again, TxnResponse) and not again.succeeded
+
+
+def test_a_page_of_a_past_revision_is_the_same_whatever_came_later() -> None:
+    store = store_with(*(put(b"k%d" % n) for n in range(5)))
+    page = Range(b"k", b"l", limit=2, revision=store.revision)
+    before = store.range(page)
+
+    store.apply(delete(b"k0"))
+    store.apply(put(b"k00"))
+    store.apply(put(b"k1", b"new"))
+
+    after = store.range(page)
+    assert (after.kvs, after.count, after.more) == (before.kvs, 5, True)
+
+
+def test_reads_before_the_compaction_and_after_the_newest_revision_are_refused() -> None:
+    store = store_with(put(b"a"), put(b"a"), put(b"a"), Compact(3))
+
+    with pytest.raises(Compacted) as refusal:
+        store.range(Range(b"a", revision=2))
+    assert refusal.value.details == {"compact_revision": 3}
+    with pytest.raises(FutureRevision):
+        store.range(Range(b"a", revision=5))
+    assert store.range(Range(b"a", revision=3)).kvs[0].version == 2
+
+
+def test_compaction_keeps_the_event_at_its_own_revision() -> None:
+    store = store_with(put(b"a"), delete(b"a"), put(b"b"), Compact(3))
+    watcher = Watcher(Span.of(b"a", b"\0"), 3, store.events, prev_kv=False)
+
+    response = watcher.take(store.events)
+
+    assert response is not None
+    assert [(event.type, event.kv.key) for event in response.events] == [("delete", b"a"), ("put", b"b")]
+
+
+def test_compaction_forgets_what_was_superseded() -> None:
+    store = store_with(*(put(b"a") for _ in range(100)), put(b"b"), delete(b"b"), Compact(103))
+
+    store.check()
+
+    assert len(store._keys._past) == 0
+
+
+# -- leases -----------------------------------------------------------------------------------------------------------
+
+
+def test_revoking_a_lease_deletes_its_keys_in_one_revision() -> None:
+    store = store_with(LeaseGrant(10, 7), put(b"a", lease=7), put(b"b", lease=7), put(b"c"), LeaseRevoke(7))
+
+    assert [kv.key for kv in store.range(Range(b"a", b"z")).kvs] == [b"c"]
+    assert store.revision == 5
+
+
+def test_a_key_that_was_put_without_the_lease_outlives_it() -> None:
+    store = store_with(LeaseGrant(10, 7), put(b"a", lease=7), put(b"a"), LeaseRevoke(7))
+
+    assert store.range(Range(b"a")).count == 1
+
+
+def test_a_put_with_an_unknown_lease_does_nothing_at_all() -> None:
+    store = Store()
+
+    result = store.apply(Txn((), (Op("put", b"a", b"x"), Op("put", b"b", b"x", lease=9))))
+
+    assert isinstance(result, LeaseNotFound)
+    assert store.revision == 1
+
+
+def test_a_lease_expires_when_it_was_not_kept_alive() -> None:
+    leases, clock = leases_of(5), LeaseClock()
+    clock.start(leases.all(), now=0.0)
+
+    assert clock.take_expired(4.9) == ()
+    assert clock.take_expired(5.0) == (5,)
+    assert clock.take_expired(99.0) == ()
+
+
+def test_a_lease_that_is_kept_alive_lives_its_whole_time_again() -> None:
+    leases, clock = leases_of(5), LeaseClock()
+    clock.start(leases.all(), now=0.0)
+    lease = leases.get(5)
+    assert lease is not None
+
+    kept = clock.renew(lease, 4.0)
+
+    assert kept
+    assert clock.take_expired(8.9) == ()
+    assert clock.take_expired(9.0) == (5,)
+
+
+def test_a_lease_that_was_proposed_to_expire_is_not_kept_alive_any_more() -> None:
+    leases, clock = leases_of(5), LeaseClock()
+    clock.start(leases.all(), now=0.0)
+    clock.take_expired(5.0)
+    lease = leases.get(5)
+    assert lease is not None
+
+    assert clock.renew(lease, 5.1) is False
+
+
+def leases_of(*numbers: int) -> Leases:
+    leases = Leases()
+    for number in numbers:
+        leases.grant(number, ttl_s=number)
+    return leases
+
+
+# -- watches ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_watch_hands_over_whole_revisions_in_portions() -> None:
+    store = store_with(*(put(b"a") for _ in range(EVENTS_MAX + 10)))
+    watcher = Watcher(Span.of(b"a", b""), 1, store.events, prev_kv=False)
+
+    first, second, third = (watcher.take(store.events) for _ in range(3))
+
+    assert first is not None and second is not None and third is None
+    assert (len(first.events), len(second.events)) == (EVENTS_MAX, 10)
+    assert first.revision == first.events[-1].kv.mod_revision
+
+
+def test_progress_is_told_once_and_only_when_nothing_is_outstanding() -> None:
+    store = store_with(put(b"b"))
+    watcher = Watcher(Span.of(b"a", b""), 1, store.events, prev_kv=False)
+    watcher.established(store.events)
+
+    behind = watcher.progress(store.events)
+    watcher.take(store.events)
+
+    assert behind is None
+    assert watcher.progress(store.events) == WatchResponse(2)
+    assert watcher.progress(store.events) is None
+
+
+def test_a_watcher_that_compaction_overtook_knows_it() -> None:
+    store = store_with(put(b"a"), put(b"a"), put(b"a"))
+    behind = Watcher(Span.of(b"a", b""), 2, store.events, prev_kv=False)
+    just = Watcher(Span.of(b"a", b""), 3, store.events, prev_kv=False)
+
+    store.apply(Compact(3))
+
+    assert behind.lost(store.compacted)
+    assert not just.lost(store.compacted)
+
+
+def test_a_watch_from_a_revision_to_come_sees_nothing_older() -> None:
+    store = store_with(put(b"a"))
+    watcher = Watcher(Span.of(b"a", b""), 4, store.events, prev_kv=False)
+
+    established = watcher.established(store.events)
+    store.apply(put(b"a"))
+    early = watcher.take(store.events)
+    store.apply(put(b"a"))
+    response = watcher.take(store.events)
+
+    assert established.revision == 2
+    assert early is None
+    assert response is not None and [event.kv.mod_revision for event in response.events] == [4]
+
+
+# -- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("txn", "refusal"),
+    [
+        (put(b"a", b"x" * SIZE_BYTES_MAX), TooLarge),
+        (put(b""), BadRequest),
+        (Txn((), (Op("put", b"a"), Op("put", b"a"))), BadRequest),
+        (Txn((), (Op("delete", b"a", range_end=b"c"), Op("put", b"b"))), BadRequest),
+        (Txn((), tuple(Op("put", b"%d" % n) for n in range(129))), BadRequest),
+        (Txn((Compare(b"a", "value", "=", 1),), ()), BadRequest),
+        (Txn((Compare(b"a", "mod", "=", b"1"),), ()), BadRequest),
+    ],
+)
+def test_a_transaction_that_makes_no_sense_is_refused(txn: Txn, refusal: type[Answer]) -> None:
+    with pytest.raises(refusal):
+        validate(txn)
