@@ -280,20 +280,6 @@ class PullImage(Request[PulledImage]):
     annotations: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class Image(msgspec.Struct, frozen=True, array_like=True):
-    id: str
-    repo_tags: tuple[str, ...]
-    size: int = 0
-
-
-class ImageList(Message):
-    images: tuple[Image, ...]
-
-
-class ListImages(Request[ImageList]):
-    pass
-
-
 class PublishedVolume(Message):
     host_path: str
 

@@ -19,9 +19,7 @@ from protocols.cri import (
     GetContainerStatus,
     GetRuntimeStatus,
     GetVersion,
-    ImageList,
     ListContainers,
-    ListImages,
     ListPodSandbox,
     PodSandboxList,
     ProbeNetwork,
@@ -41,6 +39,7 @@ from protocols.cri import (
     StopPodSandbox,
     UpdateRuntimeConfig,
 )
+from protocols.errors import Answer
 from protocols.message import Message
 
 
@@ -118,8 +117,6 @@ class RuntimeShim(Actor):
                 return PublishedVolume(self._backend.publish(message))
             case PullImage():
                 return self._pull(message)
-            case ListImages():
-                return ImageList(tuple(self._backend.images()))
             case UpdateRuntimeConfig():
                 self._configure(message.pod_cidr)
             case GetRuntimeStatus():
@@ -199,11 +196,21 @@ class RuntimeShim(Actor):
 
     def _start(self, container: Container) -> Message:
         if container.state == "CONTAINER_CREATED":
-            self._backend.start(container)
+            try:
+                self._backend.start(container)
+            except Answer as refusal:
+                self._never_started(container, refusal)
+                raise
             self._ledger.started(container, self.ctx.now)
             self._backend.container_changed(container)
             self._listeners.tell("CONTAINER_STARTED_EVENT", container.status())
         return container.status()
+
+    def _never_started(self, container: Container, refusal: Answer) -> None:
+        """As containerd and runc report it: it ended with 128 before it began, so restart policy and back-off apply."""
+        self._ledger.exited(container, 128, 0, self.ctx.now, refusal.message, "StartError")
+        self._backend.container_changed(container)
+        self._listeners.tell("CONTAINER_STOPPED_EVENT", container.status())
 
     def _stop(self, container: Container, timeout_s: float) -> object:
         if container.state != "CONTAINER_RUNNING":

@@ -12,7 +12,6 @@ from protocols.api import LogChunk
 from protocols.cri import (
     ContainerStatsSample,
     ExecSyncResult,
-    Image,
     NetworkProbeResult,
     ProbeNetwork,
     PublishVolume,
@@ -65,9 +64,6 @@ class Backend:
     async def pull(self, request: PullImage) -> str:
         """The image's id."""
         raise NotImplementedError
-
-    def images(self) -> list[Image]:
-        return []
 
     def create(self, container: Container) -> None:
         raise NotImplementedError

@@ -149,11 +149,13 @@ class Ledger:
         assert container.state == "CONTAINER_CREATED", container
         container.state, container.started_at = "CONTAINER_RUNNING", now
 
-    def exited(self, container: Container, exit_code: int, signal: int, now: float, message: str = "") -> None:
+    def exited(
+        self, container: Container, exit_code: int, signal: int, now: float, message: str = "", reason: str = ""
+    ) -> None:
         assert container.state != "CONTAINER_EXITED", container
         container.state, container.finished_at = "CONTAINER_EXITED", now
         container.exit_code, container.signal, container.message = exit_code, signal, message
-        container.reason = "Completed" if exit_code == 0 else "Error"
+        container.reason = reason or ("Completed" if exit_code == 0 else "Error")
 
     def remove(self, container: Container) -> None:
         if container.state == "CONTAINER_RUNNING":

@@ -1,0 +1,262 @@
+"""The kubelet of one node: a worker for each pod that is bound to it, fed by the API and by the runtime.
+
+What may run is decided by the workers (pod_worker.py), which are pure. Here the world is brought to them: the watch of
+the node's pods, the runtime's events, timers, the outcomes of their actions; and what they say is carried out.
+Containers do not end with the kubelet: one that starts again lists them and goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from actorkube.kube import Client, Recorder, View, follow
+from actorkube.kube.view import Entry
+from actorkube.runtime import Actor, Mailbox, Timer
+from actors.kubelet.actions import Action, Failed, Ok, Tell
+from actors.kubelet.admission import refusal
+from actors.kubelet.env import Place
+from actors.kubelet.executor import Executor
+from actors.kubelet.facts import PodFacts
+from actors.kubelet.logs import read_log
+from actors.kubelet.machine import SIMULATED, Machine, read_machine
+from actors.kubelet.node_agent import NodeAgent
+from actors.kubelet.node_status import NodeIdentity, allocatable
+from actors.kubelet.pod_worker import PodWorker
+from actors.kubelet.runtime_link import RuntimeLink
+from actors.kubelet.status import Node, pod_status
+from actors.kubelet.status_writer import StatusWriter
+from protocols.api import ReadLog
+from protocols.cri import PodSandboxMetadata, PodSandboxStatus
+from protocols.errors import NotFound
+from protocols.message import Message
+from protocols.objects import Object, key_of, uid_of
+from protocols.rules.owners import is_deleting
+from protocols.rules.pods import is_terminated
+
+
+class StepPod(Message):
+    """To itself: a time has come that a pod's worker asked for."""
+
+    uid: str
+
+
+class Kubelet(Actor):
+    """`machine` None: read from the machine it runs on, unless the runtime is simulated."""
+
+    mailbox = Mailbox(capacity=8192)
+    concurrency = 256
+
+    def __init__(
+        self,
+        node: str,
+        *,
+        runtime: str,
+        node_ip: str,
+        pod_cidr: str,
+        api: str = "apiserver/api",
+        labels: dict[str, str] | None = None,
+        machine: Machine | None = None,
+    ) -> None:
+        self._identity = NodeIdentity(node, node_ip, pod_cidr, tuple((labels or {}).items()))
+        self._runtime_address = runtime
+        self._api_address = api
+        self._machine = machine
+        self._workers: dict[str, PodWorker] = {}  # by uid
+        self._timers: dict[str, tuple[float, Timer]] = {}
+        self._awaiting_list: dict[str, int] = {}  # uncertain workers, and the list that will do
+        self._listed = asyncio.Event()
+        self._synced = False
+
+    async def on_start(self) -> None:
+        ctx = self.ctx
+        self._runtime = ctx.ref(self._runtime_address)
+        self._client = Client(ctx, ctx.ref(self._api_address))
+        self._events = Recorder(ctx, self._client, "kubelet", self._identity.name)
+        self._pods = View("pods", field_selector=f"spec.nodeName={self._identity.name}")
+        self._pods.on_change(self._on_pod)
+        self._nodes = View("nodes", field_selector=f"metadata.name={self._identity.name}")
+        self._statuses = StatusWriter(ctx, self._client, self._pods)
+        self._link = RuntimeLink(
+            ctx, self._runtime, self._identity.pod_cidr, self._step, self._on_listed, self._on_runtime_lost
+        )
+        ctx.background(self._link.follow(), "runtime")
+        ctx.background(self._begin(), "begin")
+
+    def receive(self, message: Message) -> object:
+        match message:
+            case StepPod(uid):
+                self._timers.pop(uid, None)
+                self._step(uid)
+                return None
+            case ReadLog():
+                return read_log(self.ctx, self._runtime, self._worker_named(message), message)
+        return super().receive(message)
+
+    async def _begin(self) -> None:
+        """First what runs already, then the node, then its pods: so each is there when the next one needs it."""
+        ctx, api = self.ctx, self.ctx.ref(self._api_address)
+        await self._listed.wait()
+        runtime = self._link.version
+        assert runtime is not None
+        machine = self._machine or (SIMULATED if runtime.runtime_name == "sim" else read_machine())
+        self._place = Place(self._identity.name, self._identity.ip, "", allocatable(machine))
+        self._executor = Executor(ctx, self._client, self._runtime, self._place)
+        version = f"{runtime.runtime_name}://{runtime.runtime_version}"
+        self._agent = NodeAgent(
+            ctx, self._client, self._nodes, self._identity, machine, version, lambda: self._link.trouble
+        )
+        self._node = await self._agent.register()
+        ctx.background(self._agent.run(self._node), "node")
+        ctx.background(follow(ctx, api, self._nodes), "watch node")
+        ctx.background(follow(ctx, api, self._pods, self._on_pods_synced), "watch pods")
+
+    # -- what the API says ----------------------------------------------------------------------------------------
+
+    def _on_pods_synced(self) -> None:
+        """Those that the node has taken already come first: they have their resources."""
+        self._synced = True
+        pods = sorted(self._pods.list(), key=lambda pod: "startTime" not in (pod.get("status") or {}))
+        for pod in pods:
+            self._seen(pod)
+        self._end_orphans()
+
+    def _on_pod(self, key: str, old: Entry | None, new: Entry | None) -> None:
+        if not self._synced:
+            return
+        if old is not None and (new is None or new.uid != old.uid):
+            self._gone(old.uid)
+        if new is not None:
+            self._seen(new.peek())
+
+    def _seen(self, pod: Object) -> None:
+        uid = uid_of(pod)
+        if worker := self._workers.get(uid):
+            worker.pod_changed(pod)
+        else:
+            self._add(PodWorker(pod, self._link.of_pod(uid), self.ctx.now, self._refusal(pod)))
+        self._step(uid)
+
+    def _gone(self, uid: str) -> None:
+        if worker := self._workers.get(uid):
+            worker.pod_gone()
+            self._step(uid)
+
+    def _refusal(self, pod: Object) -> Failed | None:
+        """Only a pod that is new here can be refused; one that has begun has been admitted."""
+        if "startTime" in (pod.get("status") or {}) or is_terminated(pod) or is_deleting(pod):
+            return None
+        node = self._nodes.get(self._identity.name) or self._node
+        others = [worker.pod for worker in self._workers.values() if not worker.stopping]
+        return refusal(pod, node, self._place.allocatable, others)
+
+    # -- what the runtime says ------------------------------------------------------------------------------------
+
+    def _on_listed(self, turn: int) -> None:
+        self._listed.set()
+        for uid, wanted in list(self._awaiting_list.items()):
+            if wanted <= turn:
+                del self._awaiting_list[uid]
+                self._workers[uid].relisted()
+        for uid in list(self._workers):
+            self._step(uid)
+        if self._synced:
+            self._end_orphans()
+            self._agent.look()
+
+    def _on_runtime_lost(self) -> None:
+        turn = self._link.request_list()
+        for uid, worker in self._workers.items():
+            worker.uncertain = True
+            self._awaiting_list[uid] = turn
+        if self._synced:
+            self._agent.look()
+
+    def _end_orphans(self) -> None:
+        """What runs here and whose pod the API does not have: it was deleted while nobody looked."""
+        for uid, facts in list(self._link.facts.items()):
+            if uid not in self._workers and facts.sandbox is not None:
+                orphan = PodWorker(_pod_of(facts.sandbox.metadata, facts), facts, self.ctx.now)
+                orphan.pod_gone()
+                self._add(orphan)
+                self._step(uid)
+
+    # -- workers --------------------------------------------------------------------------------------------------
+
+    def _add(self, worker: PodWorker) -> None:
+        self._workers[worker.uid] = worker
+        if self._link.trouble:
+            self._awaiting_list[worker.uid] = self._link.request_list()
+        else:
+            worker.relisted()
+
+    def _step(self, uid: str) -> None:
+        worker = self._workers.get(uid)
+        if worker is None:
+            return
+        for action in worker.step(self.ctx.now):
+            if isinstance(action, Tell):
+                self._tell(worker, action)
+            else:
+                self.ctx.background(self._perform(worker, action), type(action).__name__)
+        if worker.uncertain and uid not in self._awaiting_list:
+            self._awaiting_list[uid] = self._link.request_list()
+        if worker.finished:
+            self._drop(uid)
+        else:
+            self._report(worker)
+            self._set_timer(uid, worker.wake_at)
+
+    async def _perform(self, worker: PodWorker, action: Action) -> None:
+        outcome = await self._executor.perform(worker, action)
+        if isinstance(outcome, Ok) and isinstance(outcome.status, PodSandboxStatus):
+            self._link.sandbox_known(outcome.status)
+        worker.done(action, outcome, self.ctx.now)
+        self._step(worker.uid)
+
+    def _report(self, worker: PodWorker) -> None:
+        if worker.leaving:
+            self._statuses.forget(worker.uid)
+        elif not worker.uncertain:
+            node = Node(self._identity.ip, self._link.version.runtime_name if self._link.version else "")
+            self._statuses.want(key_of(worker.pod), worker.pod, pod_status(worker, node, self.ctx.now))
+
+    def _tell(self, worker: PodWorker, event: Tell) -> None:
+        if not worker.gone:
+            field = "initContainers" if event.container in {each.name for each in worker.inits} else "containers"
+            path = f"spec.{field}{{{event.container}}}" if event.container else ""
+            self._events.event(worker.pod, "v1", "Pod", event.type, event.reason, event.message, field_path=path)
+
+    def _set_timer(self, uid: str, at: float) -> None:
+        known = self._timers.get(uid)
+        if known is not None and known[0] == at:
+            return
+        if known is not None:
+            known[1].cancel()
+            del self._timers[uid]
+        if at < math.inf:
+            self._timers[uid] = (at, self.ctx.after(max(at - self.ctx.now, 0), StepPod(uid)))
+
+    def _drop(self, uid: str) -> None:
+        self._set_timer(uid, math.inf)
+        del self._workers[uid]
+        self._awaiting_list.pop(uid, None)
+        self._link.forget(uid)
+        self._executor.forget(uid)
+        self._statuses.forget(uid)
+
+    def _worker_named(self, request: ReadLog) -> PodWorker:
+        entry = self._pods.entry(f"{request.namespace}/{request.pod}")
+        worker = self._workers.get(entry.uid) if entry is not None else None
+        if worker is None:
+            raise NotFound(f'pods "{request.pod}" not found', {"name": request.pod, "kind": "pods"})
+        return worker
+
+
+def _pod_of(metadata: PodSandboxMetadata, facts: PodFacts) -> Object:
+    """As much of a pod's object as is left of it in the runtime."""
+    names = dict.fromkeys(status.metadata.name for status in facts.containers.values())
+    return {
+        "metadata": {"name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid},
+        "spec": {"containers": [{"name": name} for name in names]},
+    }
