@@ -145,7 +145,8 @@ class Carrier:
     async def _confirm(self, resource: str, namespace: str, name: str, uid: str) -> None:
         await self._look(resource, namespace, name, uid)
         entry = self._views[resource].entry(_key(namespace, name))
-        if entry is None or entry.uid != uid or is_deleting(entry.peek()):
+        as_said = entry is None if not uid else entry is not None and entry.uid == uid and not is_deleting(entry.peek())
+        if not as_said:
             raise Unfinished(f"{resource} {namespace}/{name} is not what it was")
 
     # -- views ----------------------------------------------------------------------------------------------------

@@ -122,12 +122,15 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """Go on only if that object is still there and not being deleted, as the API server says now. Else look again."""
+    """Go on only if that object is still there and not being deleted, as the API server says now. Else look again.
+
+    Without a uid the other way round: go on only if nobody has that name.
+    """
 
     resource: str
     namespace: str
     name: str
-    uid: str
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,20 @@
+"""What can be set about controllers; the defaults are Kubernetes'."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Times are in seconds. `root_ca` is the PEM that pods find in the config map kube-root-ca.crt."""
+
+    node_monitor_grace_s: float = 50.0  # without a sign of life a node's state is unknown
+    node_startup_grace_s: float = 60.0  # the same for a node that never said that it is ready
+    node_eviction_rate: float = 0.1  # nodes a second, per zone
+    secondary_node_eviction_rate: float = 0.01  # in a large zone that is largely unhealthy
+    large_zone_size: int = 50  # in a smaller one, nothing is evicted then
+    unhealthy_zone_share: float = 0.55
+    terminated_pods_max: int = 12500
+    node_gone_quarantine_s: float = 40.0
+    root_ca: str = ""
