@@ -110,7 +110,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self.steps = 0
         self.end_at = math.inf
         self.check: Callable[[], None] | None = None  # called about every `check_steps` callbacks; may raise
-        self.check_steps = 64
+        self.check_steps = 16
         self.on_unhandled: Callable[[dict[str, Any]], None] | None = None
         self.failure: BaseException | None = None  # ends the run at the end of this turn
         self._now = 0.0

@@ -57,6 +57,7 @@ class World:
         disk: DiskConditions | None = None,
         shuffle: bool = True,
         record: bool = False,
+        check_steps: int = 16,
         expected: tuple[type[BaseException], ...] = (OSError,),
         steps_max: int = 50_000_000,
         log: Log | None = None,
@@ -74,6 +75,7 @@ class World:
         self._invariants: dict[str, Callable[[], object]] = {}
         self._crash_chance = self.chance("crash")
         self.loop.check = self._check_invariants
+        self.loop.check_steps = check_steps
         self.loop.on_unhandled = self._unhandled
 
     def chance(self, what: str) -> random.Random:
@@ -130,7 +132,7 @@ class World:
         await asyncio.sleep(seconds)
 
     def always(self, name: str, check: Callable[[], object]) -> None:
-        """An invariant, checked every few dozen steps: it must return neither False nor raise."""
+        """An invariant, checked every `check_steps` callbacks: it must return neither False nor raise."""
         self._invariants[name] = check
 
     async def until(self, check: Callable[[], object], within_s: float = 30.0) -> None:

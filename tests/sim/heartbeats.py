@@ -34,6 +34,7 @@ async def scenario(world: World) -> None:
                 pass
         await world.sleep(0.5)
     await plague
+    world.crash("monitor")  # it has a connection to everybody
     await world.sleep(5)
 
 

@@ -6,12 +6,14 @@ import os
 import random
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from actorkube.sim import World, first_difference
 from tests.sim import heartbeats
+from tests.sim.messages import SimBeat
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,6 +57,19 @@ def test_chance_from_outside_is_found_by_running_twice_and_the_first_difference_
 
     with pytest.raises(AssertionError, match=r"seed 5 ran in two ways: line 2:\n .*start a\n- .*clog a>a 0\.\d+\n\+ "):
         World.check(scenario, 5)
+
+
+def test_a_trace_tells_messages_apart_by_their_content() -> None:
+    async def say(world: World, number: int) -> str:
+        await world.boot("a")
+        user = await world.boot("b")
+        user.tell(user.ref("a/nobody"), SimBeat("b", number))
+        await world.sleep(1)
+        return world.trace.hash
+
+    one, same, other = (World.run_sync(partial(say, number=number)) for number in (1, 1, 2))
+
+    assert one == same != other
 
 
 def test_the_first_difference_of_two_recordings_is_shown_with_what_came_before() -> None:

@@ -259,7 +259,7 @@ def test_a_named_answer_is_lost_with_its_connection_and_the_asker_does_not_know_
         user = await counting(world)
         world.drop("SimCount", src="server")
 
-        with pytest.raises(Unknown):
+        with pytest.raises(Unknown, match="ended"):
             await user.ask(counter_ref(user), SimAdd(1))
 
         assert await user.ask(counter_ref(user), SimAdd(1)) == SimCount(2)
@@ -298,6 +298,83 @@ def test_a_host_can_be_crashed_between_an_answer_and_its_sending() -> None:
             return False
 
     World.run_sync(scenario)
+
+
+def test_a_stalled_packet_holds_up_those_behind_it_and_nothing_is_lost() -> None:
+    async def scenario(world: World) -> None:
+        await world.boot("monitor", lambda system: void(system.spawn(Monitor, "monitor")))
+        user = await world.boot("user")
+        for number in range(50):
+            user.tell(user.ref("monitor/monitor"), SimBeat("user", number))
+        await world.sleep(30)
+
+        assert monitor_of(world.system("monitor")).heard == {"user": list(range(50))}
+
+    World.run_sync(scenario, network=Conditions(stall=0.5, jitter_s=0.1))
+
+
+def test_what_was_sent_before_a_planned_stop_still_arrives() -> None:
+    async def scenario(world: World) -> None:
+        await world.boot("monitor", lambda system: void(system.spawn(Monitor, "monitor")))
+        user = await world.boot("user")
+        user.tell(user.ref("monitor/monitor"), SimBeat("user", 0))
+        await world.sleep(5)
+        for number in range(1, 50):
+            user.tell(user.ref("monitor/monitor"), SimBeat("user", number))
+        await world.stop("user")
+        await world.sleep(5)
+
+        assert monitor_of(world.system("monitor")).heard == {"user": list(range(50))}
+
+    World.run_sync(scenario, network=Conditions(jitter_s=0.5))
+
+
+def test_a_partition_also_takes_what_is_under_way() -> None:
+    async def scenario(world: World) -> None:
+        user = await counting(world)
+        await user.ask(counter_ref(user), SimAdd(1))
+        world.clog("user", "server", 1.0)
+        waiting = user.ask(counter_ref(user), SimAdd(1))
+        await world.sleep(0.5)
+        world.partition({"server"}, {"user"})
+        with pytest.raises(Unknown):
+            await waiting
+        world.heal()
+        await world.sleep(5)
+
+        assert await user.ask(counter_ref(user), SimAdd(1)) == SimCount(2)
+
+    World.run_sync(scenario)
+
+
+def test_a_newer_incarnation_that_has_connected_is_spoken_to_at_once() -> None:
+    async def scenario(world: World) -> None:
+        user = await counting(world)
+        await world.boot("other", lambda system: void(system.spawn(Counter, "counter")))
+        await user.ask(user.ref("other/counter"), SimAdd(1))
+        world.hosts["other"].crash(silent=True)
+        other = await world.restart("other")
+        user.spawn(Counter, "counter")
+        await other.ask(other.ref("user/counter"), SimAdd(1))
+
+        assert await user.ask(user.ref("other/counter"), SimAdd(1)) == SimCount(1)
+
+    World.run_sync(scenario, network=Conditions(detect_s=(50, 60)))
+
+
+def test_a_connection_to_an_earlier_life_is_reset_by_the_next_one() -> None:
+    async def scenario(world: World) -> None:
+        user = await counting(world)
+        await user.ask(counter_ref(user), SimAdd(1))
+        world.hosts["server"].crash(silent=True)
+        await world.restart("server")
+
+        with pytest.raises(Unknown, match="ended"):
+            await user.ask(counter_ref(user), SimAdd(1))
+        assert await user.ask(counter_ref(user), SimAdd(1)) == SimCount(1)
+        assert world.loop.time() < 1
+
+    World.run_sync(scenario, network=Conditions(detect_s=(50, 60)))
 
 
 def test_a_host_that_does_not_listen_is_reached_only_after_it_has_connected() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -211,9 +212,11 @@ def test_an_invariant_that_breaks_ends_the_run_and_names_itself_and_the_seed() -
         world.always("fewer than five heartbeats", lambda: len(monitor.heard.get("node", [])) < 5)
         await world.sleep(100)
 
-    with pytest.raises(InvariantBroken, match="fewer than five") as caught:
-        World.run_sync(scenario, seed=17)
+    world = World(17)
+    with contextlib.closing(world), pytest.raises(InvariantBroken, match="fewer than five") as caught:
+        world.run(scenario)
 
+    assert 4 < world.loop.time() < 10, "found when it happened, not at the end"
     note = caught.value.__notes__[0]
     assert "seed 17" in note
     assert "SimBeat" in note
@@ -263,6 +266,21 @@ def test_a_supervisor_that_gives_up_takes_the_host_with_it_which_returns() -> No
         assert world.hosts["server"].lives == 2
 
     World.run_sync(scenario, expected=(RuntimeError,))
+
+
+def test_a_life_that_gives_up_does_not_take_the_next_one_with_it() -> None:
+    async def scenario(world: World) -> None:
+        server = await world.boot("server")
+        assert server.failed is not None
+        server.failed.set_result("planted")
+        world.crash("server")
+        world.start("server")
+        await world.sleep(0.5)
+
+        assert world.is_up("server")
+        assert world.hosts["server"].lives == 2
+
+    World.run_sync(scenario)
 
 
 def test_an_actor_may_crash_on_a_full_disk() -> None:
