@@ -140,7 +140,7 @@ def entry_of(path: tuple[str, ...]) -> str | None:
     ("resource", "make", "read"), [(CONFIG_MAPS, of_data, data_of), (DEPLOYMENTS, of_env, env_of)], ids=["map", "list"]
 )
 def test_appliers_and_updaters_share_an_object_as_the_model_says(resource: Any, make: Any, read: Any) -> None:
-    @settings(max_examples=60)
+    @settings(max_examples=60, deadline=None)
     @given(steps)
     def holds(history: list[tuple[str, str, dict[str, str]]]) -> None:
         model, obj = Model(), updated(None, make({}), "maker", resource)

@@ -58,7 +58,7 @@ def written_out(value: Any, path: tuple[str, ...] = (), name: str = "") -> dict[
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(objects, objects)
 def test_a_comparison_is_the_difference_of_the_written_out_fields(old: Any, new: Any) -> None:
     before, after = written_out(old), written_out(new)
@@ -72,6 +72,7 @@ def test_a_comparison_is_the_difference_of_the_written_out_fields(old: Any, new:
     assert set(paths(found.modified)) == {path for path in shared if before[path] != after[path]} - emptied
 
 
+@settings(deadline=None)
 @given(objects)
 def test_every_leaf_and_every_item_is_a_field_but_not_the_objects_around_them(obj: Any) -> None:
     fields = set(paths(field_set(TYPE, obj)))

@@ -30,12 +30,13 @@ def tree(wanted: Paths) -> dict:
     return children
 
 
+@settings(deadline=None)
 @given(path_sets)
 def test_a_tree_has_the_paths_it_was_made_of(wanted: Paths) -> None:
     assert frozenset(paths(tree(wanted))) == wanted
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(path_sets, path_sets)
 def test_the_operations_are_those_of_sets_of_paths(one: Paths, other: Paths) -> None:
     first, second = tree(one), tree(other)
@@ -45,6 +46,7 @@ def test_the_operations_are_those_of_sets_of_paths(one: Paths, other: Paths) -> 
     assert frozenset(paths(intersection(first, second))) == one & other
 
 
+@settings(deadline=None)
 @given(path_sets, path_sets)
 def test_the_operations_leave_no_empty_branches_and_do_not_change_their_arguments(one: Paths, other: Paths) -> None:
     first, second = tree(one), tree(other)

@@ -41,7 +41,6 @@ _DEFAULTS: dict[str, Callable[[Object], None]] = {
     "csidrivers.storage.k8s.io": storage.csi_driver,
     "horizontalpodautoscalers.autoscaling": policy.horizontal_pod_autoscaler,
     "limitranges": policy.limit_range,
-    "resourcequotas": policy.resource_quota,
 }
 
 

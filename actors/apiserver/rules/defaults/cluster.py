@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from actors.apiserver.rules.defaults.fill import canonical, fill, section
+from actors.apiserver.rules.defaults.fill import fill, section
 from protocols.objects import Object
 
 NAME_LABEL = "kubernetes.io/metadata.name"
@@ -30,9 +30,7 @@ def secret(obj: Object) -> None:
 def node(obj: Object) -> None:
     status = obj.get("status")
     if status and status.get("capacity"):
-        canonical(status["capacity"])
         fill(status, allocatable=dict(status["capacity"]))
-        canonical(status["allocatable"])
 
 
 def role_binding(obj: Object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.apiserver.rules.defaults.fill import canonical, fill, section
+from actors.apiserver.rules.defaults.fill import fill, section
 from protocols.objects import Object
 from protocols.rules.taints import NO_EXECUTE, NOT_READY, UNREACHABLE
 
@@ -50,7 +50,6 @@ def pod_spec(spec: Spec) -> None:
     _service_account_alias(spec)
     for volume in spec.get("volumes") or ():
         _volume(volume)
-    canonical(spec.get("overhead"))
 
 
 def add_default_tolerations(obj: Object) -> None:
@@ -77,8 +76,6 @@ def _container(container: Spec) -> None:
         terminationMessagePolicy="File",
         imagePullPolicy=_pull_policy(container.get("image") or ""),
     )
-    for key in ("limits", "requests"):
-        canonical(container["resources"].get(key))
     for port in container.get("ports") or ():
         fill(port, protocol="TCP")
     for variable in container.get("env") or ():
@@ -146,7 +143,6 @@ def _volume(volume: Spec) -> None:
     for kind in ("secret", "configMap", "downwardAPI", "projected"):
         if volume.get(kind) is not None:
             fill(volume[kind], defaultMode=_FILE_MODE)
-    canonical(volume.get("emptyDir"), "sizeLimit")
     if volume.get("hostPath") is not None:
         fill(volume["hostPath"], type="")
     _downward_items(volume.get("downwardAPI") or {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.apiserver.rules.defaults.fill import canonical, fill, section
+from actors.apiserver.rules.defaults.fill import fill, section
 from protocols.objects import Object
 
 _CPU_UTILIZATION = 80
@@ -19,8 +19,6 @@ def horizontal_pod_autoscaler(obj: Object) -> None:
 def limit_range(obj: Object) -> None:
     """A maximum is also the default limit, a default limit also the default request, and so is a minimum."""
     for item in (obj.get("spec") or {}).get("limits") or ():
-        for key in ("max", "min", "default", "defaultRequest"):
-            canonical(item.get(key))
         if item.get("type") != "Container":
             continue
         item["default"] = {**(item.get("max") or {}), **(item.get("default") or {})}
@@ -29,7 +27,3 @@ def limit_range(obj: Object) -> None:
         for key in ("default", "defaultRequest"):
             if not item[key]:
                 del item[key]
-
-
-def resource_quota(obj: Object) -> None:
-    canonical((obj.get("spec") or {}).get("hard"))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.apiserver.rules.defaults.fill import canonical, fill, section
+from actors.apiserver.rules.defaults.fill import fill, section
 from protocols.objects import Object
 
 
 def persistent_volume(obj: Object) -> None:
     spec = section(obj, "spec")
     fill(spec, persistentVolumeReclaimPolicy="Retain", volumeMode="Filesystem")
-    canonical(spec.get("capacity"))
     if spec.get("hostPath") is not None:
         fill(spec["hostPath"], type="")
 
@@ -22,7 +21,6 @@ def persistent_volume_claim(obj: Object) -> None:
 
 def claim_spec(spec: dict[str, Any]) -> None:
     fill(spec, volumeMode="Filesystem", resources={})
-    canonical(spec["resources"].get("requests"))
 
 
 def storage_class(obj: Object) -> None:

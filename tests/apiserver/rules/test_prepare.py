@@ -1,0 +1,196 @@
+"""What the server sets, keeps and counts before it stores an object."""
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.apiserver.rules.prepare import prepare_create, prepare_update
+from actors.apiserver.schema.resources import Resource, find
+
+NOW = 1767225600.75
+
+
+def resource(group_resource: str) -> Resource:
+    found = find(group_resource)
+    assert found is not None
+    return found
+
+
+PODS, SERVICES = resource("pods"), resource("services")
+DEPLOYMENTS, SLICES = resource("deployments.apps"), resource("endpointslices.discovery.k8s.io")
+
+
+def create(obj: dict[str, Any], of: Resource = DEPLOYMENTS) -> dict[str, Any]:
+    return prepare_create(of, obj, now=NOW, uid="u-1", suffix="abcde")
+
+
+def deployment(replicas: int = 1, **rest: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "web"}, "spec": {"replicas": replicas}, **rest}
+
+
+def test_a_new_object_gets_identity_time_generation_and_an_empty_status() -> None:
+    sent = deployment(status={"replicas": 9}, metadata={"name": "web", "uid": "mine", "resourceVersion": "7"})
+
+    obj = create(sent)
+
+    assert obj == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "uid": "u-1", "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1},
+        "spec": {"replicas": 1},
+        "status": {},
+    }
+    assert sent["metadata"]["uid"] == "mine"
+
+
+def test_a_generated_name_is_cut_so_that_its_suffix_fits() -> None:
+    assert create({"metadata": {"generateName": "web-"}})["metadata"]["name"] == "web-abcde"
+    assert len(create({"metadata": {"generateName": "x" * 100}})["metadata"]["name"]) == 63
+    assert create({"metadata": {"generateName": "web-", "name": "own"}})["metadata"]["name"] == "own"
+
+
+def test_first_states_are_kubernetes() -> None:
+    pod = create({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c"}]}}, PODS)
+    node = create({"metadata": {"name": "a"}, "status": {"capacity": {"cpu": "1"}}}, resource("nodes"))
+    namespace = create({"metadata": {"name": "a"}}, resource("namespaces"))
+
+    assert pod["status"] == {"phase": "Pending", "qosClass": "BestEffort"}
+    assert node["status"] == {"capacity": {"cpu": "1"}}
+    assert (namespace["status"], namespace["spec"]) == ({"phase": "Active"}, {"finalizers": ["kubernetes"]})
+
+
+def test_managed_fields_of_an_apply_stay_and_junk_goes() -> None:
+    entry = {"manager": "me", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {}}
+
+    kept = create({"metadata": {"name": "a", "managedFields": [entry, {"manager": "junk"}, "junk"]}})
+    dropped = create({"metadata": {"name": "a", "managedFields": [{}]}})
+
+    assert kept["metadata"]["managedFields"] == [entry]
+    assert "managedFields" not in dropped["metadata"]
+
+
+def test_a_job_selects_its_own_pods_by_uid() -> None:
+    template = {"metadata": {"labels": {"a": "b"}}}
+
+    job = create({"metadata": {"name": "pi"}, "spec": {"template": template}}, resource("jobs.batch"))
+
+    assert job["spec"]["selector"] == {"matchLabels": {"batch.kubernetes.io/controller-uid": "u-1"}}
+    assert job["spec"]["template"]["metadata"]["labels"] == {
+        "a": "b",
+        "batch.kubernetes.io/controller-uid": "u-1",
+        "batch.kubernetes.io/job-name": "pi",
+        "controller-uid": "u-1",
+        "job-name": "pi",
+    }
+
+
+def test_the_main_endpoint_keeps_the_status_and_counts_changes_of_the_spec() -> None:
+    old = {**create(deployment(1)), "status": {"replicas": 1}}
+
+    same = prepare_update(DEPLOYMENTS, old, deployment(1, status={"replicas": 5}), "")
+    changed = prepare_update(DEPLOYMENTS, old, deployment(2), "")
+
+    assert same == old
+    assert (changed["status"], changed["metadata"]["generation"]) == ({"replicas": 1}, 2)
+
+
+def test_the_status_endpoint_changes_the_status_alone() -> None:
+    old = create(deployment(1))
+    new = deployment(7, status={"replicas": 1}, metadata={"name": "web", "labels": {"a": "b"}})
+
+    updated = prepare_update(DEPLOYMENTS, old, new, "status")
+
+    assert updated == {**old, "status": {"replicas": 1}}
+
+
+def test_kubelets_may_label_and_annotate_through_the_status_and_need_not_know_the_qos_class() -> None:
+    old = create({"metadata": {"name": "a"}, "spec": {"containers": []}}, PODS)
+    new = {"metadata": {"name": "a", "annotations": {"a": "b"}}, "status": {"phase": "Running"}}
+
+    updated = prepare_update(PODS, old, new, "status")
+
+    assert updated["metadata"]["annotations"] == {"a": "b"}
+    assert updated["status"] == {"qosClass": "BestEffort", "phase": "Running"}
+    assert updated["metadata"]["generation"] == 1
+
+
+def test_the_servers_metadata_is_put_back() -> None:
+    old = create(deployment())
+    old["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:30Z", "deletionGracePeriodSeconds": 30}
+    sent = deployment(metadata={"name": "web", "creationTimestamp": None, "generation": 99})
+
+    assert prepare_update(DEPLOYMENTS, old, sent, "")["metadata"] == old["metadata"]
+
+
+def test_annotations_of_a_deployment_count_as_instructions_and_labels_do_not() -> None:
+    old = create(deployment())
+
+    labelled = prepare_update(DEPLOYMENTS, old, deployment(metadata={"name": "web", "labels": {"a": "b"}}), "")
+    annotated = prepare_update(DEPLOYMENTS, old, deployment(metadata={"name": "web", "annotations": {"a": "b"}}), "")
+
+    assert labelled["metadata"]["generation"] == 1
+    assert annotated["metadata"]["generation"] == 2
+
+
+def test_an_endpoint_slice_counts_all_its_changes_and_a_service_none() -> None:
+    old = create({"metadata": {"name": "a"}, "endpoints": []}, SLICES)
+    service = create({"metadata": {"name": "a"}, "spec": {"ports": []}}, SERVICES)
+
+    changed = prepare_update(SLICES, old, {"metadata": {"name": "a"}, "endpoints": [{"addresses": ["1.2.3.4"]}]}, "")
+
+    assert changed["metadata"]["generation"] == 2
+    assert "generation" not in service["metadata"]
+
+
+def test_a_service_keeps_what_it_was_given_when_an_update_leaves_it_out() -> None:
+    spec = {"type": "NodePort", "clusterIP": "10.0.0.9", "clusterIPs": ["10.0.0.9"]}
+    ports = [{"port": 80, "protocol": "TCP", "nodePort": 30080}]
+    old = create({"metadata": {"name": "a"}, "spec": {**spec, "ports": ports}}, SERVICES)
+    sent = {"metadata": {"name": "a"}, "spec": {"type": "NodePort", "ports": [{"port": 81}, {"port": 80}]}}
+
+    updated = prepare_update(SERVICES, old, sent, "")
+
+    assert {key: updated["spec"][key] for key in spec} == spec
+    assert updated["spec"]["ports"] == [{"port": 81}, {"port": 80, "nodePort": 30080}]
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ({"clusterIP": "10.0.0.9"}, ["10.0.0.9"]),
+        ({"clusterIP": "None"}, ["None"]),
+        ({"clusterIP": "10.0.0.9", "clusterIPs": ["10.0.0.9", "::1"]}, ["10.0.0.9", "::1"]),
+    ],
+)
+def test_cluster_ip_and_cluster_ips_say_the_same(sent: dict[str, Any], stored: list[str]) -> None:
+    assert create({"metadata": {"name": "a"}, "spec": sent}, SERVICES)["spec"]["clusterIPs"] == stored
+
+
+def test_a_namespace_gives_up_its_finalizer_only_through_finalize() -> None:
+    namespaces = resource("namespaces")
+    old = create({"metadata": {"name": "a"}}, namespaces)
+    without = {"metadata": {"name": "a"}, "spec": {"finalizers": []}}
+
+    assert prepare_update(namespaces, old, without, "")["spec"] == {"finalizers": ["kubernetes"]}
+    assert prepare_update(namespaces, old, without, "finalize")["spec"] == {"finalizers": []}
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from(["", "status"])), max_size=8),
+)
+def test_the_generation_counts_the_specs_that_were_and_only_grows(writes: list[tuple[int, int, str]]) -> None:
+    obj, generation = create(deployment(0)), 1
+
+    for replicas, ready, endpoint in writes:
+        new = copy.deepcopy(obj)
+        new["spec"]["replicas"], new["status"]["readyReplicas"] = replicas, ready
+        before = obj
+        obj = prepare_update(DEPLOYMENTS, obj, new, endpoint)
+        generation += endpoint == "" and before["spec"] != new["spec"]
+        assert obj["metadata"]["generation"] == generation
+        assert obj["spec"]["replicas"] == (replicas if endpoint == "" else before["spec"]["replicas"])
+        assert obj["status"] == (new["status"] if endpoint else before["status"])
