@@ -1,0 +1,223 @@
+"""A replica set in any world, clients that remember what they were told, and whether all of it fits one history.
+
+The check uses revisions. The store's own event history says what happened at each revision; every answer that a client
+got must fit it, and revisions must not go back in real time. That is linearizability, in one sorted pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+from actorkube.runtime import System
+from actorkube.testing import World
+from actors.etcd.actor import Etcd, EtcdConfig
+from protocols.errors import Answer, AskError, NotSent
+from protocols.etcd import (
+    Compare,
+    Event,
+    NotLeader,
+    Op,
+    Range,
+    RangeResponse,
+    Status,
+    StatusResponse,
+    Txn,
+    TxnResponse,
+    WatchKeys,
+)
+from protocols.message import Request
+
+R = TypeVar("R")
+
+QUICK = EtcdConfig(heartbeat_s=0.03, election_s=(0.15, 0.3), housekeeping_s=0.05)
+MEMBERS = ("etcd-0", "etcd-1", "etcd-2")
+
+
+class NoAnswer(Exception):
+    """Nobody can say whether it happened."""
+
+
+class Answered(NamedTuple):
+    """Something a client was told, and when. `kind` is write, refused (a compare failed) or read."""
+
+    began: float
+    ended: float
+    kind: str
+    revision: int
+    key: bytes
+    value: bytes | None  # what was written, or was found
+
+
+@dataclass
+class History:
+    answers: list[Answered] = field(default_factory=list)
+    maybe: list[bytes] = field(default_factory=list)  # values of writes that may have happened
+
+    def check(self, events: list[Event]) -> None:
+        """`events` are all that the store says ever happened, in order."""
+        written = {event.kv.mod_revision: event for event in events}
+        values = [event.kv.value for event in events]
+        assert len(set(values)) == len(values), "a write happened twice"
+        acknowledged = {a.value for a in self.answers if a.kind == "write"}
+        strangers = set(values) - acknowledged - set(self.maybe)
+        assert not strangers, f"nobody was told of {strangers}, or that it may have happened"
+        for answer in self.answers:
+            if answer.kind == "write":
+                event = written.get(answer.revision)
+                assert event is not None and event.kv.value == answer.value, f"acknowledged, but lost: {answer}"
+            else:
+                assert answer.value == value_at(events, answer.key, answer.revision), f"never was so: {answer}"
+        self._check_real_time()
+
+    def _check_real_time(self) -> None:
+        """Whoever asks after somebody was told a revision is told that one or a later one."""
+        told: list[tuple[float, int]] = sorted((answer.ended, answer.revision) for answer in self.answers)
+        newest, position = 0, 0
+        for answer in sorted(self.answers, key=lambda a: a.began):
+            while position < len(told) and told[position][0] < answer.began:
+                newest = max(newest, told[position][1])
+                position += 1
+            assert answer.revision >= newest, f"{answer} came after revision {newest} was told"
+            assert answer.kind != "write" or answer.revision > newest, f"{answer} is not new"
+
+
+def value_at(events: list[Event], key: bytes, revision: int) -> bytes | None:
+    found = [e for e in events if e.kv.key == key and e.kv.mod_revision <= revision]
+    return found[-1].kv.value if found and found[-1].type == "put" else None
+
+
+class Client:
+    """Asks the leader, looks for it when it moved, never asks twice what may have happened."""
+
+    def __init__(self, system: System, history: History | None = None, name: str = "") -> None:
+        self.system = system
+        self.history = history or History()
+        self._name = name
+        self._at = 0
+        self._writes = 0
+
+    async def ask(self, request: Request[R], within_s: float = 5.0) -> R:
+        """Raises NoAnswer when it may have happened, TimeoutError when it has not."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within_s
+        while loop.time() < end:
+            ref = self.system.ref(f"{MEMBERS[self._at]}/etcd")
+            try:
+                return await self.system.ask(ref, request, timeout_s=min(1.0, end - loop.time()))
+            except NotLeader as refusal:
+                self._follow(refusal.details["leader"])
+            except NotSent:
+                self._follow("")
+            except AskError as error:
+                self._follow("")
+                if not isinstance(request, Range):
+                    raise NoAnswer from error
+            await asyncio.sleep(0.02)
+        raise TimeoutError("nobody led")
+
+    def _follow(self, leader: str) -> None:
+        self._at = MEMBERS.index(leader.partition("/")[0]) if leader else (self._at + 1) % len(MEMBERS)
+
+    async def put(self, key: bytes, compare: tuple[Compare, ...] = ()) -> bool:
+        """Write a value that nobody else writes, and remember the answer. Whether it was acknowledged."""
+        self._writes += 1
+        value = f"{self._name}:{self._writes}".encode()
+        began = self.system.now
+        try:
+            response = await self.ask(Txn(compare, (Op("put", key, value),), (Op("range", key),)))
+        except NoAnswer:
+            self.history.maybe.append(value)
+            return False
+        except TimeoutError:
+            return False
+        self._remember(began, key, value, response)
+        return response.succeeded
+
+    def _remember(self, began: float, key: bytes, value: bytes, response: TxnResponse) -> None:
+        now = self.system.now
+        if response.succeeded:
+            self.history.answers.append(Answered(began, now, "write", response.revision, key, value))
+        else:
+            kvs = response.responses[0].kvs
+            found = kvs[0].value if kvs else None
+            self.history.answers.append(Answered(began, now, "refused", response.revision, key, found))
+
+    async def get(self, key: bytes) -> RangeResponse | None:
+        began = self.system.now
+        try:
+            response = await self.ask(Range(key))
+        except (NoAnswer, TimeoutError):
+            return None
+        found = response.kvs[0].value if response.kvs else None
+        self.history.answers.append(Answered(began, self.system.now, "read", response.revision, key, found))
+        return response
+
+
+# -- the replica set --------------------------------------------------------------------------------------------------
+
+
+async def boot(world: World, config: EtcdConfig = QUICK, members: tuple[str, ...] = MEMBERS) -> System:
+    """Members, and a system for clients, which is returned."""
+    peers = {member: f"{member}/etcd" for member in members}
+    for member in members:
+        await world.boot(member, lambda system, member=member: _spawn(system, member, peers, config))  # type: ignore[misc]
+    return await world.boot("client", listens=False)
+
+
+def _spawn(system: System, member: str, peers: dict[str, str], config: EtcdConfig) -> None:
+    system.spawn(lambda: Etcd(member, peers, config), "etcd")
+
+
+async def status(client: System, member: str) -> StatusResponse | None:
+    try:
+        return await client.ask(client.ref(f"{member}/etcd"), Status(), timeout_s=1.0)
+    except AskError:
+        return None
+
+
+async def leader(client: System, world: World) -> str:
+    """The member that leads, as soon as those that are up agree on one."""
+    found = ""
+
+    async def agreed() -> bool:
+        nonlocal found
+        said = [await status(client, member) for member in MEMBERS if world.is_up(member)]
+        names = {answer.leader if answer is not None else "" for answer in said}
+        found = names.pop().partition("/")[0] if len(names) == 1 else ""
+        return bool(found)
+
+    await world.until(agreed)
+    return found
+
+
+async def events_of(client: System, member: str, revision: int) -> list[Event]:
+    """All events up to `revision`, as one member tells them."""
+    return [event async for event in watch(client, member, 1, revision)]
+
+
+async def watch(client: System, member: str, start: int, end: int, key: bytes = b"\0") -> AsyncIterator[Event]:
+    """Events from one revision to another of one key, or of all. Ends early with the stream's error."""
+    ref = client.ref(f"{member}/etcd")
+    range_end = b"\0" if key == b"\0" else b""
+    async with client.stream(ref, WatchKeys(key, range_end, start), window=4) as stream:
+        async for response in stream:
+            for event in response.events:
+                if event.kv.mod_revision <= end:
+                    yield event
+            if response.revision >= end:
+                return
+
+
+async def converged(client: System) -> int | None:
+    """The revision at which all members are, or None if they are not equal."""
+    answers = []
+    for member in MEMBERS:
+        ref = client.ref(f"{member}/etcd")
+        try:
+            answers.append(await client.ask(ref, Range(b"\0", b"\0", serializable=True), timeout_s=1.0))
+        except (AskError, Answer):
+            return None
+    return answers[0].revision if answers[1:] == answers[:-1] else None
