@@ -9,11 +9,12 @@ from typing import NoReturn
 from actorkube.kube.view import View
 from actorkube.runtime import Context, Ref
 from protocols.api import Watch
-from protocols.errors import Answer, AskError, Expired
+from protocols.errors import Answer, AskError, Expired, NotSent
 
 _WINDOW = 256
 _PAUSE_FIRST_S = 0.02
 _PAUSE_MAX_S = 1.0
+_PAUSE_UNSENT_MAX_S = 0.1  # trying to reach somebody who is not there yet costs nobody anything
 _LIFE_MIN_S = 300.0  # a stream is renewed after 5 to 10 minutes, so one that died unnoticed costs no more than that
 
 
@@ -21,7 +22,7 @@ async def follow(ctx: Context, api: Ref, view: View, on_synced: Callable[[], Non
     """Feed the view for ever. `on_synced` is called once, when it shows everything for the first time."""
     pause_s = _PAUSE_FIRST_S
     while True:
-        before = view.revision
+        before, pause_max_s = view.revision, _PAUSE_MAX_S
         try:
             async with asyncio.timeout(_LIFE_MIN_S * (1 + ctx.random.random())):
                 await _stream(ctx, api, view, on_synced)
@@ -30,8 +31,9 @@ async def follow(ctx: Context, api: Ref, view: View, on_synced: Callable[[], Non
         except TimeoutError:
             continue
         except (Answer, AskError) as error:
+            pause_max_s = _PAUSE_UNSENT_MAX_S if isinstance(error, NotSent) else _PAUSE_MAX_S
             ctx.log.debug("watch ended", resource=view.resource, revision=view.revision, reason=repr(error))
-        pause_s = _PAUSE_FIRST_S if view.revision != before else min(2 * pause_s, _PAUSE_MAX_S)
+        pause_s = _PAUSE_FIRST_S if view.revision != before else min(2 * pause_s, pause_max_s)
         await ctx.sleep(pause_s * (0.5 + ctx.random.random()))
 
 

@@ -26,14 +26,17 @@ from tests.kube.memory_api import MemoryApi
 from tests.kube.memory_store import MemoryStore
 
 EPOCH = 1_700_000_000.0
+PULSE = ("events", "leases.coordination.k8s.io")
 WRITES = (api.Create, api.Update, api.Patch, api.Delete, api.DeleteCollection)
 
 
 class World:
-    def __init__(self, *controllers: Controller, seed: int = 0, pod_grace_s: int = 2, nodes: int = 3) -> None:
+    def __init__(
+        self, *controllers: Controller, seed: int = 0, pod_grace_s: int = 2, nodes: int = 3, together: bool = False
+    ) -> None:
         self.store = MemoryStore(pod_grace_s=pod_grace_s)
         self.random = random.Random(seed)
-        self.controllers = controllers
+        self.actors = [controllers] if together else [(controller,) for controller in controllers]
         self.network = LocalNetwork()
         self.nodes = [f"node-{i}" for i in range(nodes)]
         self.ready_after_s = 1.0
@@ -53,8 +56,8 @@ class World:
             await system.start()
         self.systems[0].spawn(lambda: MemoryApi(self.store), "api")
         self.refs = [
-            self.systems[1].spawn(lambda c=c: ControllerActor([c]), c.name)  # type: ignore[misc]
-            for c in self.controllers
+            self.systems[1].spawn(lambda c=c: ControllerActor(c), c[0].name)  # type: ignore[misc]
+            for c in self.actors
         ]
         await asyncio.sleep(0)
         self.store.clock = lambda: EPOCH + self.loop.time()
@@ -117,8 +120,8 @@ class World:
         raise AssertionError(f"still restless after {within_s} s: {await self.activity()}, {self.store.log[-5:]}")
 
     def revision(self) -> int:
-        """Of the last change that is not an event."""
-        return next((e.revision for resource, e in reversed(self.store.log) if resource != "events"), 0)
+        """Of the last change that is neither an event nor a sign of life."""
+        return next((e.revision for resource, e in reversed(self.store.log) if resource not in PULSE), 0)
 
     # -- scheduler and kubelets -----------------------------------------------------------------------------------
 
