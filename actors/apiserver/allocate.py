@@ -22,7 +22,12 @@ from protocols.objects import Object, key_of, uid_of
 IPS = "clusterip"
 PORTS = "nodeport"
 NONE = "None"
-_NEEDS_NODE_PORTS = ("NodePort", "LoadBalancer")
+_EXTERNAL = ("NodePort", "LoadBalancer")
+_BELONGS_TO: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("ClusterIP", *_EXTERNAL): ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"),
+    _EXTERNAL: ("externalTrafficPolicy",),
+    ("LoadBalancer",): ("allocateLoadBalancerNodePorts", "healthCheckNodePort", "loadBalancerClass"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,8 @@ class _Allocating:
         chance: random.Random,
     ) -> None:
         self.spec: dict[str, Any] = {**(service.get("spec") or {})}
+        if self.spec.get("ports"):
+            self.spec["ports"] = [{**port} for port in self.spec["ports"]]
         self.service = {**service, "spec": self.spec}
         self.old_spec: dict[str, Any] = (old or {}).get("spec") or {}
         self.mine = dict.fromkeys(held_by(old)) if old is not None else {}
@@ -104,17 +111,28 @@ class _Allocating:
         self.chance = chance
 
     def run(self) -> Allocation:
+        if self.old_spec:
+            self._drop_what_the_former_type_needed()
         if self.spec.get("type") != "ExternalName":
             self._give_ip()
-        elif self.old_spec and self.old_spec.get("type") != "ExternalName":
-            for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-                self.spec.pop(field, None)  # a changed type gives them back
         self._give_ports()
         holder = f"services/{key_of(self.service)}/{uid_of(self.service)}"
         held = dict.fromkeys(held_by(self.service))
         claims = tuple(Claim(claim_key(kind, value), holder) for kind, value in held if (kind, value) not in self.mine)
         releases = tuple(claim_key(kind, value) for kind, value in self.mine if (kind, value) not in held)
         return Allocation(self.service, claims, releases)
+
+    def _drop_what_the_former_type_needed(self) -> None:
+        """A client that changes the type sends the rest back as it was: what the new type cannot have goes."""
+        spec, before, type = self.spec, self.old_spec, self.spec.get("type")
+        for types, fields in _BELONGS_TO.items():
+            if before.get("type") in types and type not in types:
+                for field in fields:
+                    if spec.get(field) == before.get(field):
+                        spec.pop(field, None)
+        if before.get("type") in _EXTERNAL and type not in _EXTERNAL:
+            for port in spec.get("ports") or ():
+                port.pop("nodePort", None)
 
     def _give_ip(self) -> None:
         spec = self.spec
@@ -153,17 +171,11 @@ class _Allocating:
             raise NotAvailable(invalid_value("spec.clusterIPs", [ip], failed + "provided IP is already allocated"))
 
     def _give_ports(self) -> None:
-        ports = [{**port} for port in self.spec.get("ports") or ()]
-        if not ports:
+        if not self._wants_node_ports():
             return
-        if self._wants_node_ports():
-            chosen: dict[int, None] = {}
-            for index, port in enumerate(ports):
-                chosen[self._give_port(index, port, chosen)] = None
-        elif self.old_spec.get("type") in _NEEDS_NODE_PORTS and self.spec.get("type") not in _NEEDS_NODE_PORTS:
-            for port in ports:
-                port.pop("nodePort", None)
-        self.spec["ports"] = ports
+        chosen: dict[int, None] = {}
+        for index, port in enumerate(self.spec.get("ports") or ()):
+            chosen[self._give_port(index, port, chosen)] = None
 
     def _wants_node_ports(self) -> bool:
         type = self.spec.get("type")

@@ -23,6 +23,7 @@ from actors.apiserver.event_versions import to_served, to_stored
 from actors.apiserver.feed import Feed
 from actors.apiserver.incoming import check_uid
 from actors.apiserver.item import Item
+from actors.apiserver.keys import object_key
 from actors.apiserver.patch import track_update
 from actors.apiserver.rules.defaults import apply_defaults
 from actors.apiserver.rules.prepare import prepare_create, prepare_update
@@ -81,8 +82,6 @@ class Changes:
             new = allocation.service if settled else self._tracked(call, None, allocation.service)
             self._validated(resource, new, None, "")
             call.name = name_of(new)
-            if call.dry_run and self._cache.get(resource.group_resource, call.key) is not None:
-                raise already_exists(call.resource, call.name)
             outcome = await self._commits.put(call, new, 0, allocation.claims)
             if isinstance(outcome, Item):
                 call.created = True
@@ -173,6 +172,8 @@ class Changes:
     # -- the steps ------------------------------------------------------------------------------------------------
 
     def _admit(self, call: Call, resource: Resource, obj: Object) -> None:
+        if self._cache.get(resource.group_resource, object_key(call.namespace, name_of(obj))) is not None:
+            raise already_exists(call.resource, name_of(obj))
         admit_create(resource, obj, call.namespace, self._lookup, self._default_priority, self._settings.toleration_s)
 
     def _lookup(self, group_resource: str, key: str) -> Object | None:

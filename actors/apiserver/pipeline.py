@@ -51,23 +51,23 @@ class Pipeline:
     # -- reading --------------------------------------------------------------------------------------------------
 
     async def get(self, call: Call, revision: int = CURRENT) -> Item:
-        _permit(call, "get")
+        permit(call, "get")
         item = await self.reads.get(call, revision)
         return _as_item(scale_of(item.object())) if call.subresource == "scale" else item
 
     async def list(self, call: Call, query: Query) -> Listing:
-        _permit(call, "list")
+        permit(call, "list")
         return await self.reads.list(call, query)
 
     def watch(self, call: Call, query: Query, revision: int, wake: Callable[[], None]) -> Watcher:
-        _permit(call, "watch")
+        permit(call, "watch")
         return self.reads.watch(call, query, revision, wake)
 
     # -- creating -------------------------------------------------------------------------------------------------
 
     async def create(self, call: Call, body: object) -> Item:
         """Create an object, or POST a subresource or a review. A binding or eviction answers with its pod."""
-        _permit(call, "create")
+        permit(call, "create")
         if call.subresource == "binding" or call.resource.plural == "bindings":
             return await self._bind(call, body)
         if call.subresource == "eviction":
@@ -104,7 +104,7 @@ class Pipeline:
     # -- changing -------------------------------------------------------------------------------------------------
 
     async def update(self, call: Call, body: object) -> Item:
-        _permit(call, "update")
+        permit(call, "update")
         if call.subresource == "scale":
             scale = accept_kind(self.types, call, body, *_SCALE)
             return await self._rescale(call, lambda _: scale)
@@ -116,7 +116,7 @@ class Pipeline:
 
     async def patch(self, call: Call, type: PatchType, patch: Any) -> Item:
         """Change what the patch says. An apply creates what does not exist."""
-        _permit(call, "patch")
+        permit(call, "patch")
         if call.subresource == "scale":
             return await self._rescale(call, lambda scale: self._patched(call, _scale_patch(type), patch, scale))
         if type != "apply":
@@ -158,12 +158,12 @@ class Pipeline:
     # -- deleting -------------------------------------------------------------------------------------------------
 
     async def delete(self, call: Call, deletion: Deletion) -> Removed:
-        _permit(call, "delete")
+        permit(call, "delete")
         return await self._changes.remove(call, deletion)
 
     async def delete_collection(self, call: Call, query: Query, deletion: Deletion) -> Listing:
         """Delete all that is selected; the answer is what was there."""
-        _permit(call, "deletecollection")
+        permit(call, "deletecollection")
         listing = await self.reads.list(call, query)
         for start in range(0, len(listing.items), _DELETED_AT_ONCE):
             some = listing.items[start : start + _DELETED_AT_ONCE]
@@ -177,8 +177,8 @@ class Pipeline:
             return  # somebody else was quicker
 
 
-def _permit(call: Call, verb: str) -> None:
-    """Whether there is such a thing to do, and whether the caller may."""
+def permit(call: Call, verb: str) -> None:
+    """Whether there is such a thing to do, and whether the caller may: asked before a body is even read."""
     resource, subresource = call.resource, call.subresource
     if subresource and subresource not in resource.subresources:
         raise NotFound("the server could not find the requested resource")

@@ -14,10 +14,11 @@ from actorkube.runtime import Actor, Ref, Stream
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.system import System
 from actors.apiserver.actor import ApiServer
-from actors.etcd.actor import Etcd
+from actors.etcd.actor import Etcd, EtcdConfig
 from protocols import api
 from protocols.message import Request
 from protocols.objects import Object, decode_object, encode_object, namespace_of
+from tests.apiserver.lossy import Lossy
 
 R = TypeVar("R")
 
@@ -30,6 +31,7 @@ class World:
         self.directory = directory
         self.systems: dict[str, System] = {}
         self.api: Ref
+        self.lossy: Lossy  # in the way to the store, where a test put one
 
     async def system(self, name: str) -> System:
         if name not in self.systems:
@@ -38,10 +40,10 @@ class World:
             self.systems[name] = system
         return self.systems[name]
 
-    async def store(self, members: Sequence[str] = ("etcd-0",)) -> list[str]:
+    async def store(self, members: Sequence[str] = ("etcd-0",), config: EtcdConfig | None = None) -> list[str]:
         peers = {member: f"{member}/etcd" for member in members}
         for member in members:
-            (await self.system(member)).spawn(lambda member=member: Etcd(member, peers), "etcd")  # type: ignore[misc]
+            (await self.system(member)).spawn(lambda member=member: Etcd(member, peers, config), "etcd")  # type: ignore[misc]
         return list(peers.values())
 
     async def api_server(self, store: Sequence[str], system: str = "apiserver", **options: Any) -> Ref:

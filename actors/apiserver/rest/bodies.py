@@ -17,6 +17,7 @@ _PATCH_TYPES: dict[str, PatchType] = {
     "application/strategic-merge-patch+json": "strategic",
     "application/apply-patch+yaml": "apply",
 }
+BODY_BYTES_MAX = 3 * 1024 * 1024
 _NODES_MAX = 1_000_000  # more than any 3 MiB document has, unless its aliases multiply
 
 

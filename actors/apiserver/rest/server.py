@@ -40,7 +40,6 @@ from protocols.errors import (
     StatusError,
 )
 
-BODY_BYTES_MAX = 3 * 1024 * 1024
 _PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 _BACKLOG = 1024
 
@@ -92,11 +91,10 @@ class RestServer:
             return await self._document(request, params)
         if not self._serving():
             raise ServiceUnavailable("the API server is starting: it has not reached the store yet")
-        body = await _read_body(request)
         renderer = self._renderer(request, params, negotiate(request.headers.get("Accept", "")))
         agent = request.headers.get("User-Agent", "")
         verbs = Verbs(self._context, self._pipeline, caller, target, params, renderer, agent)
-        return await verbs.run(request, body)
+        return await verbs.run(request)
 
     async def _document(self, request: web.BaseRequest, params: Params) -> Reply:
         accept = request.headers.get("Accept", "")
@@ -128,22 +126,6 @@ def _tls(config: RestConfig) -> ssl.SSLContext | None:
     if config.cert_file is None or config.key_file is None or config.ca_file is None:
         return None
     return server_context(config.ca_file, config.cert_file, config.key_file)
-
-
-async def _read_body(request: web.BaseRequest) -> bytes:
-    """The body, refused as soon as it is known to be too large."""
-    if not request.can_read_body:
-        return b""
-    refusal = RequestEntityTooLarge(f"Request entity too large: limit is {BODY_BYTES_MAX}")
-    if (request.content_length or 0) > BODY_BYTES_MAX:
-        raise refusal
-    chunks, size = [], 0
-    async for chunk in request.content.iter_any():
-        size += len(chunk)
-        if size > BODY_BYTES_MAX:
-            raise refusal
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _refusal(error: StatusError) -> Reply:

@@ -7,24 +7,24 @@ from typing import Any
 from aiohttp import web
 
 from actorkube.runtime import Context
-from actors.apiserver.callers import Caller
+from actors.apiserver.callers import Caller, authorize
 from actors.apiserver.calls import Call
 from actors.apiserver.changes import Removed
 from actors.apiserver.incoming import accept_options
-from actors.apiserver.pipeline import Pipeline
-from actors.apiserver.rest.bodies import decode_body, decode_patch
+from actors.apiserver.pipeline import Pipeline, permit
+from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch
 from actors.apiserver.rest.logs import stream_log
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.paths import Target
 from actors.apiserver.rest.render import Renderer, Reply, warning_headers
 from actors.apiserver.rest.watch import RestWatch, watch_options
-from protocols.errors import BadRequest, MethodNotAllowed, StatusError
+from protocols.errors import BadRequest, MethodNotAllowed, RequestEntityTooLarge, StatusError
 from protocols.objects import Object
 
 Answer = Reply | web.StreamResponse
 
 _SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-_STREAMED_BOTH_WAYS = ("exec", "attach", "portforward", "proxy")
+_NOT_YET = {"pods": ("exec", "attach", "portforward", "proxy"), "services": ("proxy",), "nodes": ("proxy",)}
 
 
 class NotImplementedYet(StatusError):
@@ -62,9 +62,13 @@ class Verbs:
             validation=params.field_validation,
         )
 
-    async def run(self, request: web.BaseRequest, body: bytes) -> Answer:
-        if self.call.subresource in _STREAMED_BOTH_WAYS:
-            raise NotImplementedYet(f"{self.call.subresource} is not implemented yet")
+    async def run(self, request: web.BaseRequest) -> Answer:
+        call = self.call
+        if call.subresource in _NOT_YET.get(call.resource.group_resource, ()):
+            authorize(call.caller, "create", call.resource, call.namespace, call.name, call.subresource)
+            raise NotImplementedYet(f"{call.subresource} is not implemented yet")
+        permit(call, self._verb(request.method))
+        body = await _read_body(request)
         content_type = request.headers.get("Content-Type", "")
         match request.method:
             case "GET" | "HEAD":
@@ -79,6 +83,15 @@ class Verbs:
                 options = decode_body(body, content_type) if body else None
                 return await self._delete(accept_options(self._pipeline.types, options))
         raise MethodNotAllowed(f"{request.method} is not supported")
+
+    def _verb(self, method: str) -> str:
+        """Kubernetes' verb for an HTTP method."""
+        match method:
+            case "GET" | "HEAD":
+                return "watch" if self._params.flag("watch") else "get" if self.call.name else "list"
+            case "DELETE":
+                return "delete" if self.call.name else "deletecollection"
+        return {"POST": "create", "PUT": "update", "PATCH": "patch"}.get(method, method.lower())
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -142,3 +155,19 @@ class Verbs:
     def _named(self, verb: str) -> None:
         if not self.call.name:
             raise MethodNotAllowed(f"{verb} is not supported on a collection: name the object")
+
+
+async def _read_body(request: web.BaseRequest) -> bytes:
+    """The body, refused as soon as it is known to be too large."""
+    if not request.can_read_body:
+        return b""
+    refusal = RequestEntityTooLarge(f"Request entity too large: limit is {BODY_BYTES_MAX}")
+    if (request.content_length or 0) > BODY_BYTES_MAX:
+        raise refusal
+    chunks, size = [], 0
+    async for chunk in request.content.iter_any():
+        size += len(chunk)
+        if size > BODY_BYTES_MAX:
+            raise refusal
+        chunks.append(chunk)
+    return b"".join(chunks)
