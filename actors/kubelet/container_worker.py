@@ -191,7 +191,7 @@ class ContainerWorker:
     def _probe(self, probes: Probes, now: float) -> None:
         for state in probes.due(now):
             state.in_flight = self.slots.emit(
-                f"{self.name}/{state.kind}", Probe(self.name, probes.id, state.kind, dict(state.probe))
+                f"{self.name}/{state.kind}/{probes.id}", Probe(self.name, probes.id, state.kind, dict(state.probe))
             )
         self.slots.wake(probes.next_at)
 
@@ -212,12 +212,16 @@ class ContainerWorker:
         stopping.deadline = min(stopping.deadline, deadline)
         left_s = stopping.deadline - now
         if stopping.hook is not None and not stopping.hook_done and left_s > 0:
-            self.slots.emit(f"{self.name}/preStop", RunHook(self.name, newest.id, "preStop", stopping.hook, left_s))
+            self.slots.emit(
+                f"{self.name}/preStop/{newest.id}", RunHook(self.name, newest.id, "preStop", stopping.hook, left_s)
+            )
             self.slots.wake(stopping.deadline)
         elif stopping.asked_for > stopping.deadline:
             stopping.asked_for = stopping.deadline
             least_s = AFTER_HOOK_S if stopping.hook_done else 0.0
-            self.slots.emit(f"{self.name}/stop/{stopping.deadline}", Stop(self.name, newest.id, max(left_s, least_s)))
+            self.slots.emit(
+                f"{self.name}/stop/{stopping.deadline}/{newest.id}", Stop(self.name, newest.id, max(left_s, least_s))
+            )
 
     def _stopping(self, id: str, deadline: float, why: str) -> Stopping:
         if self.stopping is None or self.stopping.id != id:
@@ -279,7 +283,7 @@ class ContainerWorker:
             self.slots.tell(Tell("Normal", "Started", f"Started container {self.name}", self.name))
             self.waiting = None
             if hook := (self.spec.get("lifecycle") or {}).get("postStart"):
-                self.slots.emit(f"{self.name}/postStart", RunHook(self.name, id, "postStart", hook, 3600.0))
+                self.slots.emit(f"{self.name}/postStart/{id}", RunHook(self.name, id, "postStart", hook, 3600.0))
         elif isinstance(outcome, Failed):
             self.slots.tell(Tell("Warning", "Failed", f"Error: {outcome.message}", self.name))
             self.waiting = Waiting(outcome.reason, outcome.message)
