@@ -86,6 +86,8 @@ class Documents:
                 return discovery.group(group)
             case ["apis", group, version]:
                 return discovery.resource_list(group, version)
+            case ["apis", discovery.EXTENSIONS_GROUP, "v1", "customresourcedefinitions"]:
+                return discovery.no_custom_resources()
         return None
 
     # -- OpenAPI --------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from actors.apiserver.schema.resources import RESOURCES, Resource, subresource_k
 
 Document = dict[str, Any]
 AggregatedVersion = Literal["v2", "v2beta1"]
+EXTENSIONS_GROUP = "apiextensions.k8s.io"
 
 
 def core_versions(server_address: str) -> Document:
@@ -56,6 +57,13 @@ def aggregated(core: bool, version: AggregatedVersion = "v2") -> Document:
 def aggregated_content_type(version: AggregatedVersion) -> str:
     """The Content-Type of `aggregated`; clients compare it to the letter."""
     return f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+
+
+def no_custom_resources() -> Document:
+    """The list of CustomResourceDefinitions. There can be none yet, but kubectl reads it before it says that a kind is
+    not known, and gives up on a server that does not have it."""
+    kind = "CustomResourceDefinitionList"
+    return {"kind": kind, "apiVersion": f"{EXTENSIONS_GROUP}/v1", "metadata": {"resourceVersion": "1"}, "items": []}
 
 
 def version_document(api_version: str, build: str) -> Document:
