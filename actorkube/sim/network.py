@@ -243,6 +243,11 @@ class Network:
         way.blocks = max(0, way.blocks - 1)
 
     def heal(self) -> None:
+        """Nothing is in the way any more, and connections that are broken already are noticed now."""
+        for transport in self.transports.values():
+            for link in transport.all_links():
+                if link.doomed:
+                    self.loop.call_soon(link.fail, context=link.context)
         for way in self._ways.values():
             way.blocks = 0
             way.clog_s = 0.0

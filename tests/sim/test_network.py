@@ -340,7 +340,7 @@ def test_a_partition_also_takes_what_is_under_way() -> None:
         with pytest.raises(Unknown):
             await waiting
         world.heal()
-        await world.sleep(5)
+        await world.sleep(0.01)  # what is broken is noticed when all heals
 
         assert await user.ask(counter_ref(user), SimAdd(1)) == SimCount(2)
 
