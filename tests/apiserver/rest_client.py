@@ -36,9 +36,12 @@ class Answer:
 class Rest:
     """`send` speaks as the administrator, or as whoever `session` belongs to."""
 
-    def __init__(self, world: World, base: str, admin: aiohttp.ClientSession, anonymous: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, world: World, config: RestConfig, admin: aiohttp.ClientSession, anonymous: aiohttp.ClientSession
+    ) -> None:
         self.world = world
-        self.base = base
+        self.config = config
+        self.base = f"https://localhost:{config.address[1]}"
         self.admin = admin
         self.anonymous = anonymous
 
@@ -61,6 +64,10 @@ class Rest:
 
     async def get(self, path: str, **headers: str) -> Answer:
         return await self.send("GET", path, **headers)
+
+    async def restart(self) -> None:
+        """Another API server on the same port, before the same store."""
+        await self.world.restart(rest=self.config)
 
     async def create(self, path: str, obj: Object) -> Object:
         answer = await self.send("POST", path, obj)
@@ -112,6 +119,6 @@ async def rest(directory: Path, **options: Any) -> AsyncIterator[Rest]:
             admin = aiohttp.TCPConnector(ssl=client_context(authority, authority.admin()))
             nobody = aiohttp.TCPConnector(ssl=client_context(authority))
             async with aiohttp.ClientSession(connector=admin) as one, aiohttp.ClientSession(connector=nobody) as two:
-                yield Rest(here, f"https://localhost:{config.address[1]}", one, two)
+                yield Rest(here, config, one, two)
     finally:
         listener.close()

@@ -1,0 +1,134 @@
+"""Reading HTTP requests: paths, query parameters, Accept headers, bodies. Pure."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.apiserver.reads import CURRENT
+from actors.apiserver.rest.bodies import decode_body, decode_patch
+from actors.apiserver.rest.negotiate import JSON, YAML, Output, negotiate
+from actors.apiserver.rest.params import Params
+from actors.apiserver.rest.paths import parse_path
+from protocols.errors import BadRequest, Invalid, NotAcceptable, UnsupportedMediaType
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/api/v1/pods", ("pods", "", "", "")),
+        ("/api/v1/namespaces", ("namespaces", "", "", "")),
+        ("/api/v1/namespaces/a", ("namespaces", "", "a", "")),
+        ("/api/v1/namespaces/a/finalize", ("namespaces", "", "a", "finalize")),
+        ("/api/v1/namespaces/a/pods", ("pods", "a", "", "")),
+        ("/api/v1/namespaces/a/pods/", ("pods", "a", "", "")),
+        ("/api/v1/namespaces/a/pods/b", ("pods", "a", "b", "")),
+        ("/api/v1/namespaces/a/pods/b/log", ("pods", "a", "b", "log")),
+        ("/apis/apps/v1/deployments", ("deployments.apps", "", "", "")),
+        ("/apis/apps/v1/namespaces/a/deployments/b/scale", ("deployments.apps", "a", "b", "scale")),
+        ("/api/v1/nodes/n1/status", ("nodes", "", "n1", "status")),
+        ("/api/v1", None),
+        ("/apis/apps/v1", None),
+        ("/apis/apps/v2/deployments", None),
+        ("/api/v1/gadgets", None),
+        ("/api/v1/namespaces/a/gadgets", ("namespaces", "", "a", "gadgets")),  # which permit() then refuses
+        ("/api/v1/namespaces/a/pods/b/proxy/x", None),
+        ("/api/v1/namespaces/a/pods//log", None),
+        ("/healthz", None),
+        ("/", None),
+    ],
+)
+def test_a_path_names_a_target(path: str, expected: tuple[str, ...] | None) -> None:
+    target = parse_path(path)
+
+    found = (target.resource.group_resource, *target[1:]) if target is not None else None
+    assert found == expected
+
+
+@given(st.lists(st.sampled_from(["api", "apis", "v1", "apps", "namespaces", "pods", "x", "", "status"]), max_size=9))
+def test_any_path_is_a_target_or_none(parts: list[str]) -> None:
+    target = parse_path("/" + "/".join(parts))
+
+    assert target is None or target.resource.stored or target.resource.verbs
+
+
+@pytest.mark.parametrize(
+    ("value", "meaning"),
+    [
+        ("true", True),
+        ("True", True),
+        ("1", True),
+        ("t", True),
+        ("", True),
+        ("false", False),
+        ("FALSE", False),
+        ("0", False),
+    ],
+)
+def test_flags_are_read_as_go_writes_and_python_spells_them(value: str, meaning: bool) -> None:
+    assert Params({"watch": value}).flag("watch") is meaning
+    assert Params({}).flag("watch") is False
+    assert Params({}).optional_flag("watch") is None
+
+
+def test_a_list_reads_its_query() -> None:
+    given_all = Params({"labelSelector": "a=b", "fieldSelector": "type=x", "limit": "5", "continue": "abc"}).query()
+    exact = Params({"resourceVersion": "7", "resourceVersionMatch": "Exact"}).query()
+
+    assert (given_all.labels, given_all.fields, given_all.limit, given_all.token) == ("a=b", "type=x", 5, "abc")
+    assert (given_all.revision, exact.revision, exact.exact) == (CURRENT, 7, True)
+    assert Params({"resourceVersion": "0"}).query().revision == 0
+    assert Params({"fieldSelector": "type=x"}).query("web").fields == "metadata.name=web,type=x"
+    for bad in ({"resourceVersionMatch": "Sometimes"}, {"continue": "abc", "resourceVersion": "7"}):
+        with pytest.raises((Invalid, BadRequest)):
+            Params(bad).query()
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", Output(JSON)),
+        ("*/*", Output(JSON)),
+        ("application/json", Output(JSON)),
+        ("application/json; charset=utf-8", Output(JSON)),
+        ("application/yaml", Output(YAML)),
+        ("text/html, application/yaml;q=0.3, application/json;q=0.9", Output(JSON)),
+        ("application/vnd.kubernetes.protobuf, */*", Output(JSON)),
+        ("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Output(JSON, "Table")),
+        ("application/json;as=Table;v=v1beta1;g=meta.k8s.io", Output(JSON, "Table", "v1beta1")),
+        ("application/json;as=Chair;v=v1;g=meta.k8s.io, application/json", Output(JSON)),
+        ("application/xml", None),
+        ("application/json;q=0", None),
+    ],
+)
+def test_the_first_form_that_there_is_wins(accept: str, expected: Output | None) -> None:
+    if expected is None:
+        with pytest.raises(NotAcceptable):
+            negotiate(accept)
+    else:
+        assert negotiate(accept) == expected
+
+
+@settings(max_examples=50)
+@given(st.text(max_size=60))
+def test_any_accept_header_is_an_answer_or_a_refusal(text: str) -> None:
+    try:
+        negotiate(text)
+    except NotAcceptable:
+        pass
+
+
+@given(st.binary(max_size=60), st.sampled_from([JSON, YAML, "application/vnd.kubernetes.protobuf", "text/x"]))
+def test_any_body_is_a_value_or_a_refusal(body: bytes, content_type: str) -> None:
+    try:
+        decode_body(body, content_type)
+    except (BadRequest, UnsupportedMediaType):
+        pass
+
+
+def test_yaml_says_what_json_would_have_said() -> None:
+    body = b"a: 1\nb: 2026-01-01\nc: [x, true, null]\n1: number\n"
+
+    assert decode_body(body, YAML) == {"a": 1, "b": "2026-01-01", "c": ["x", True, None], "1": "number"}
+    assert decode_patch(b"a: b", "application/apply-patch+yaml") == ("apply", {"a": "b"})

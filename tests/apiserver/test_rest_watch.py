@@ -1,0 +1,124 @@
+"""Watches over HTTP: how they begin, what a line says, how they end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.apiserver.rest_client import Rest, rest
+from tests.apiserver.world import config_map, pod
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+PODS = "/api/v1/namespaces/default/pods"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Rest]:
+    async with rest(tmp_path) as client:
+        yield client
+
+
+async def test_a_watch_after_a_list_sees_what_follows_it(api: Rest) -> None:
+    await api.create(MAPS, config_map("a"))
+    revision = (await api.get(MAPS)).json["metadata"]["resourceVersion"]
+
+    async with api.watch(f"{MAPS}?watch=True&resourceVersion={revision}") as watch:
+        created = await api.create(MAPS, config_map("b"))
+        await api.send("DELETE", f"{MAPS}/a")
+        first, second = await watch.event(), await watch.event()
+
+    assert watch.response.headers["Content-Type"] == "application/json"
+    assert first == {"type": "ADDED", "object": created}
+    assert (second["type"], second["object"]["metadata"]["name"]) == ("DELETED", "a")
+    assert int(second["object"]["metadata"]["resourceVersion"]) > int(created["metadata"]["resourceVersion"])
+
+
+@pytest.mark.parametrize("revision", ["", "&resourceVersion=0"])
+async def test_a_watch_from_nowhere_begins_with_what_exists(api: Rest, revision: str) -> None:
+    for name in "ab":
+        await api.create(MAPS, config_map(name))
+
+    async with api.watch(f"{MAPS}?watch=1{revision}") as watch:
+        await api.create(MAPS, config_map("c"))
+        assert await watch.names(3) == [("ADDED", "a"), ("ADDED", "b"), ("ADDED", "c")]
+
+
+async def test_initial_events_end_with_the_bookmark_that_informers_wait_for(api: Rest) -> None:
+    await api.create(MAPS, config_map("a"))
+    query = "watch=1&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan"
+
+    async with api.watch(f"{MAPS}?{query}") as watch:
+        added, bookmark = await watch.event(), await watch.event()
+        await api.create(MAPS, config_map("b"))
+        assert await watch.names(1) == [("ADDED", "b")]
+
+    assert (added["type"], bookmark["type"]) == ("ADDED", "BOOKMARK")
+    assert bookmark["object"]["kind"] == "ConfigMap" and "name" not in bookmark["object"]["metadata"]
+    assert bookmark["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+    listed = (await api.get(f"{MAPS}?resourceVersion=0")).json["metadata"]["resourceVersion"]
+    assert (
+        int(added["object"]["metadata"]["resourceVersion"])
+        <= int(bookmark["object"]["metadata"]["resourceVersion"])
+        <= int(listed)
+    )
+
+
+async def test_without_initial_events_a_watch_begins_now(api: Rest) -> None:
+    await api.create(MAPS, config_map("a"))
+
+    async with api.watch(f"{MAPS}?watch=1&sendInitialEvents=false&resourceVersionMatch=NotOlderThan") as watch:
+        await api.create(MAPS, config_map("b"))
+        assert await watch.names(1) == [("ADDED", "b")]
+
+
+async def test_a_watch_of_one_object_shows_only_that_one(api: Rest) -> None:
+    for name in "ab":
+        await api.create(MAPS, config_map(name))
+
+    async with api.watch(f"{MAPS}/b?watch=true") as watch:
+        await api.send("DELETE", f"{MAPS}/a")
+        await api.send("DELETE", f"{MAPS}/b")
+        assert await watch.names(2) == [("ADDED", "b"), ("DELETED", "b")]
+
+
+async def test_a_watch_shows_rows_to_who_prints_tables(api: Rest) -> None:
+    await api.create(PODS, pod("a"))
+
+    async with api.watch(f"{PODS}?watch=1", Accept=TABLE) as watch:
+        await api.create(PODS, pod("b"))
+        first, second = await watch.event(), await watch.event()
+
+    assert first["object"]["kind"] == second["object"]["kind"] == "Table"
+    assert [event["object"]["rows"][0]["cells"][0] for event in (first, second)] == ["a", "b"]
+    assert first["object"]["columnDefinitions"] and not second["object"]["columnDefinitions"]
+
+
+async def test_a_revision_that_is_too_old_is_an_error_event(api: Rest) -> None:
+    old = (await api.create(MAPS, config_map("a")))["metadata"]["resourceVersion"]
+    await api.create(MAPS, config_map("b"))
+    await api.send("DELETE", f"{MAPS}/b")
+    await api.restart()
+
+    async with api.watch(f"{MAPS}?watch=1&resourceVersion={old}") as watch:
+        error = await watch.event()
+        rest_of_it = await watch.response.content.read()
+
+    assert error["type"] == "ERROR"
+    assert (error["object"]["code"], error["object"]["reason"]) == (410, "Expired")
+    assert "too old resource version" in error["object"]["message"] and rest_of_it == b""
+
+
+async def test_a_watch_ends_when_its_time_is_up(api: Rest) -> None:
+    async with api.watch(f"{MAPS}?watch=1&timeoutSeconds=1") as watch:
+        assert await watch.response.content.read() == b""
+
+
+async def test_the_port_stays_open_while_the_server_restarts(api: Rest) -> None:
+    await api.create(MAPS, config_map("a"))
+
+    for _ in range(3):
+        await api.restart()
+        assert (await api.get(f"{MAPS}/a")).code == 200
