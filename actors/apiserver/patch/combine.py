@@ -31,7 +31,7 @@ def without_nulls(value: Any) -> Any:
 
 
 def remove(type: Type, value: dict[str, Any], fields: FieldSet) -> dict[str, Any]:
-    """The object without the fields of a set, and without what they leave empty."""
+    """The object without the fields of a set. What they leave empty stays, unless it belongs to the set itself."""
     kept: dict[str, Any] = {}
     for key, item in value.items():
         node = fields.get(f"f:{key}")
@@ -102,8 +102,7 @@ def _remove_below(type: Type | None, value: Any, node: FieldSet) -> Any:
         return _NOTHING
     if type is None or not divides(type, value):
         return _NOTHING  # what is below a leaf is the leaf
-    left: Any = remove(type, value, node) if isinstance(value, dict) else _remove_items(type, value, node)
-    return left if left or not value else _NOTHING
+    return remove(type, value, node) if isinstance(value, dict) else _remove_items(type, value, node)
 
 
 def _remove_items(type: Type, value: list[Any], fields: FieldSet) -> list[Any]:

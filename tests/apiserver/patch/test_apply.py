@@ -1,6 +1,7 @@
 """Server-side apply: ownership, conflicts and removal, against a model of plain sets."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,39 +63,65 @@ def owners(obj: Any, *steps: str) -> set[str]:
 # -- the model: data entries have values and sets of owners ------------------------------------------------------------
 
 
+Path = tuple[str, str]
+
+
 @dataclass
 class Model:
-    """Appliers own what they applied, updaters what they changed; nothing is left of what nobody applies any more."""
+    """Entries that have values, and managers that have sets of their parts.
 
-    values: dict[str, str] = field(default_factory=dict)
-    owners: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    An entry of a map is its value. An entry of a list is an item and a value: who sets the value of somebody's item has
+    the value alone, and an item that nobody applies any more goes with all that is in it.
+    """
 
-    def apply(self, manager: str, config: dict[str, str], force: bool) -> set[tuple[str, str]]:
-        """The conflicts, as (manager, key); with none, or by force, it happens."""
+    parts: tuple[str, ...]
+    values: dict[str, str | None] = field(default_factory=dict)
+    owners: dict[tuple[str, str], set[Path]] = field(default_factory=dict)
+
+    def apply(self, manager: str, config: dict[str, str], force: bool) -> bool:
+        """Whether it happened: without force, it does not when it changes what others have."""
         me = (manager, "Apply")
-        changed = {key for key, value in config.items() if self.values.get(key) != value}
-        others = {who: keys for who, keys in self.owners.items() if who != me}
-        conflicts = {(who[0], key) for who, keys in others.items() for key in keys & changed}
-        if conflicts and not force:
-            return conflicts
-        for keys in others.values():
-            keys -= changed
-        for key in self.owners.get(me, set()) - config.keys():
-            if not any(key in keys for keys in others.values()):
+        changed = self._changed(config)
+        others = {who: theirs for who, theirs in self.owners.items() if who != me}
+        if not force and any(theirs & changed for theirs in others.values()):
+            return False
+        self._lose(others, changed)
+        dropped = self.owners.get(me, set()) - self._paths(config)
+        for key, part in dropped - {path for theirs in others.values() for path in theirs}:
+            if part == self.parts[0]:
                 del self.values[key]
+                self._lose(others, {(key, part) for part in self.parts})
+            elif key in self.values:
+                self.values[key] = None
         self.values |= config
-        self.owners = {**others, me: set(config)}
-        return set()
+        self.owners = {**others, me: self._paths(config)}
+        return True
 
     def update(self, manager: str, values: dict[str, str]) -> None:
-        changed = {key for key in self.values.keys() | values.keys() if self.values.get(key) != values.get(key)}
-        for keys in self.owners.values():
-            keys -= changed
-        self.owners.setdefault((manager, "Update"), set()).update(changed & values.keys())
+        changed, removed = self._changed(values), self._paths(self.values) - self._paths(values)
+        self._lose(self.owners, changed | removed)
+        self.owners.setdefault((manager, "Update"), set()).update(changed)
         self.values = dict(values)
 
-    def owned(self) -> dict[tuple[str, str], set[str]]:
-        return {who: keys for who, keys in self.owners.items() if keys}
+    def owned(self) -> dict[tuple[str, str], set[Path]]:
+        return {who: theirs for who, theirs in self.owners.items() if theirs}
+
+    def _paths(self, entries: Mapping[str, str | None]) -> set[Path]:
+        return {
+            (key, part)
+            for key, value in entries.items()
+            for part in self.parts
+            if part == self.parts[0] or value is not None
+        }
+
+    def _changed(self, entries: Mapping[str, str | None]) -> set[Path]:
+        different = {(key, self.parts[-1]) for key, value in entries.items() if self.values.get(key) != value}
+        return different | (self._paths(entries) - self._paths(self.values))
+
+    @staticmethod
+    def _lose(owners: dict[tuple[str, str], set[Path]], lost: set[Path]) -> None:
+        for theirs in owners.values():
+            theirs -= lost
 
 
 keys = st.sampled_from(["a", "b", "c"])
@@ -121,52 +148,57 @@ def data_of(obj: Any) -> dict[str, str]:
     return found
 
 
-def env_of(obj: Any) -> dict[str, str]:
+def env_of(obj: Any) -> dict[str, str | None]:
     template = obj.get("spec", {}).get("template", {}).get("spec", {})
     listed = [item for container in template.get("containers", []) for item in container.get("env", [])]
-    return {item["name"]: item["value"] for item in listed if "value" in item}  # an item may outlive its value
+    return {item["name"]: item.get("value") for item in listed}  # an item may outlive its value
 
 
-def entry_of(path: tuple[str, ...]) -> str | None:
-    """The entry that a path is about, in either form."""
+def part_of(path: tuple[str, ...]) -> Path | None:
+    """The part of an entry that a path is about, in either form."""
     if path[0] == "f:data" and len(path) == 2:
-        return path[1][2:]
+        return path[1][2:], "value"
+    if len(path) > 1 and path[-2] == "f:env":
+        return path[-1].split('"')[3], "item"
     if path[-1] == "f:value":
-        return path[-2].split('"')[3]
+        return path[-2].split('"')[3], "value"
     return None
 
 
+def owned_parts(obj: Any) -> dict[tuple[str, str], set[Path]]:
+    managers = decode_managers(obj["metadata"].get("managedFields"))
+    found = {
+        (manager.name, manager.operation): {part for path in paths(own.fields) if (part := part_of(path))}
+        for manager, own in managers.items()
+    }
+    return {who: parts for who, parts in found.items() if parts}
+
+
 @pytest.mark.parametrize(
-    ("resource", "make", "read"), [(CONFIG_MAPS, of_data, data_of), (DEPLOYMENTS, of_env, env_of)], ids=["map", "list"]
+    ("resource", "make", "read", "parts"),
+    [(CONFIG_MAPS, of_data, data_of, ("value",)), (DEPLOYMENTS, of_env, env_of, ("item", "value"))],
+    ids=["map", "list"],
 )
-def test_appliers_and_updaters_share_an_object_as_the_model_says(resource: Any, make: Any, read: Any) -> None:
-    @settings(max_examples=60, deadline=None)
+def test_appliers_and_updaters_share_an_object_as_the_model_says(
+    resource: Any, make: Any, read: Any, parts: tuple[str, ...]
+) -> None:
+    @settings(max_examples=80, deadline=None)
     @given(steps)
     def holds(history: list[tuple[str, str, dict[str, str]]]) -> None:
-        model, obj = Model(), updated(None, make({}), "maker", resource)
+        model, obj = Model(parts), updated(None, make({}), "maker", resource)
         for kind, manager, config in history:
             if kind == "update":
                 model.update(manager, config)
                 obj = updated(obj, make(config) | {"metadata": obj["metadata"]}, manager, resource)
             elif model.apply(manager, config, kind == "force"):
+                obj = applied(obj, make(config), manager, resource, force=kind == "force")
+            else:
                 with pytest.raises(Conflict):
                     applied(obj, make(config), manager, resource)
-                continue
-            else:
-                obj = applied(obj, make(config), manager, resource, force=kind == "force")
             assert read(obj) == model.values
-            assert owned_entries(obj) == model.owned()
+            assert owned_parts(obj) == model.owned()
 
     holds()
-
-
-def owned_entries(obj: Any) -> dict[tuple[str, str], set[str]]:
-    managers = decode_managers(obj["metadata"].get("managedFields"))
-    found = {
-        (manager.name, manager.operation): {entry for path in paths(own.fields) if (entry := entry_of(path))}
-        for manager, own in managers.items()
-    }
-    return {who: entries for who, entries in found.items() if entries}
 
 
 # -- what people meet --------------------------------------------------------------------------------------------------
