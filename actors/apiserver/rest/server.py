@@ -42,6 +42,8 @@ from protocols.errors import (
 
 _PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 _BACKLOG = 1024
+_START_WAIT_S = 10.0
+_START_LOOKS = 500
 
 
 class RestServer:
@@ -89,12 +91,19 @@ class RestServer:
         if target is None:
             authorize_path(caller, request.method.lower(), request.path)
             return await self._document(request, params)
-        if not self._serving():
-            raise ServiceUnavailable("the API server is starting: it has not reached the store yet")
+        await self._until_serving()
         renderer = self._renderer(request, params, negotiate(request.headers.get("Accept", "")))
         agent = request.headers.get("User-Agent", "")
         verbs = Verbs(self._context, self._pipeline, caller, target, params, renderer, agent)
         return await verbs.run(request)
+
+    async def _until_serving(self) -> None:
+        """A request that comes while the server starts, or starts again, waits for it."""
+        for _ in range(_START_LOOKS):
+            if self._serving():
+                return
+            await asyncio.sleep(_START_WAIT_S / _START_LOOKS)
+        raise ServiceUnavailable("the API server is starting: it has not reached the store yet")
 
     async def _document(self, request: web.BaseRequest, params: Params) -> Reply:
         accept = request.headers.get("Accept", "")
