@@ -30,7 +30,7 @@ def main() -> None:
         reads = per_second(lambda nodes=nodes: reader(nodes))  # type: ignore[misc]
         ratio = decisions / reads
         print(
-            f"scheduler decisions at {nodes} nodes: {decisions:,.0f} pods per CPU second ({ratio:.3f} of reading every node once)"
+            f"scheduler at {nodes} nodes: {decisions:,.0f} decisions/s of CPU ({ratio:.3f} of reading each node once)"
         )
 
 

@@ -47,7 +47,7 @@ class Proxy(Actor):
         self._slices.on_change(self._slice_changed)
         self._nodes.on_change(self._node_changed)
         for view in (self._services, self._slices, self._nodes):
-            following = follow(self.ctx, self.ctx.ref("apiserver/api"), view, self._wake.set)
+            following = follow(self.ctx, self.ctx.ref("apiserver/api"), view)
             self.ctx.background(following, f"watch of {view.resource}")
         self.ctx.background(self._work(), "forwarding")
         self.ctx.every(RETRY_PERIOD_S, ProxyDue())
@@ -85,9 +85,7 @@ class Proxy(Actor):
                 self._wake.clear()
                 if self._retry_due:
                     await self._retry()
-                # A table made of half a list would close what should stay open.
-                if self._services.synced and self._slices.synced:
-                    await self._sync()
+                await self._sync()
         finally:
             await self._backend.close()
 

@@ -17,6 +17,7 @@ from actorkube.runtime.log import Quiet
 from actors.cloud.controllers import controllers
 from actors.cloud.local import LocalProvider
 from actors.cloud.service import FINALIZER, ingress_ips
+from protocols.api import Patch
 from protocols.controller import AskActivity
 from protocols.errors import Conflict
 from protocols.message import Message
@@ -58,8 +59,14 @@ class World:
     def services(self) -> dict[str, list[str]]:
         return {s["metadata"]["name"]: list(ingress_ips(s)) for s in self.store.list("services")}
 
+    async def until(self, holds: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not holds():
+                await asyncio.sleep(0.001)
+
     async def settled(self) -> None:
-        """What was delivered has arrived, and nothing is left to do about it."""
+        """What was delivered has arrived, also by the watches that were cut, and nothing is left to do about it."""
+        await self.until(lambda: len(self.api.watches) == 2)
         for _ in range(30):
             await asyncio.sleep(0)
         async with asyncio.timeout(10):
@@ -104,6 +111,7 @@ async def test_a_load_balancer_gets_an_address_and_keeps_it(world: World) -> Non
     world.write(lambda store: (store.create("services", balancer("a")), store.create("services", balancer("b"))))
     await world.settled()
     assert world.services() == {"a": ["127.67.0.1"], "b": ["127.67.0.2"]}
+    assert len([request for request in world.api.asked if isinstance(request, Patch)]) == 2
     asked = len(world.api.asked)
 
     service = world.store.read("services", "default", "b")
@@ -156,10 +164,11 @@ async def test_says_that_there_is_no_address_left() -> None:
         world.write(lambda store, name=name: store.create("services", balancer(name)))  # type: ignore[misc]
     await world.settled()
 
-    messages = [e["message"] for e in world.store.list("events") if e["reason"] == "SyncLoadBalancerFailed"]
+    await world.until(lambda: "SyncLoadBalancerFailed" in reasons(world))
+    event = world.store.list("events")[reasons(world).index("SyncLoadBalancerFailed")]
     await world.stop()
 
-    assert messages == ["Error syncing load balancer: the local provider has no address left for default/c"]
+    assert event["message"] == "Error syncing load balancer: the local provider has no address left for default/c"
 
 
 async def test_an_address_that_two_have_stays_with_the_first(world: World) -> None:
@@ -172,6 +181,10 @@ async def test_an_address_that_two_have_stays_with_the_first(world: World) -> No
     await world.settled()
 
     assert world.services() == {"a": ["127.67.0.5"], "b": ["127.67.0.1"]}
+
+
+def reasons(world: World) -> list[str]:
+    return [event["reason"] for event in world.store.list("events")]
 
 
 STEPS = st.lists(

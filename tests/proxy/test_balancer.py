@@ -48,8 +48,8 @@ def test_a_client_stays_with_its_endpoint_while_it_comes_back_in_time() -> None:
 
     assert [serve(behind, "x", now) for now in (0.0, 9.0, 18.0)] == [A, A, A]
     assert serve(behind, "y", 18.0) == B
-    assert serve(behind, "x", 28.0) == A  # too late: it was simply A's turn
-    assert serve(behind, "y", 28.5) == B
+    assert serve(behind, "z", 18.0) == A
+    assert serve(behind, "x", 28.0) == B  # too late: it is B's turn
 
 
 def test_a_client_moves_when_its_endpoint_is_gone_or_does_not_answer() -> None:

@@ -143,7 +143,7 @@ async def test_node_ports_follow_the_nodes_own_address(world: World) -> None:
     await world.until(lambda: world.serves(Frontend("127.0.0.5", 30080, "TCP")) == "10.0.0.1")
 
 
-async def test_nothing_is_closed_while_the_lists_are_incomplete(world: World) -> None:
+async def test_nothing_is_closed_while_the_lists_are_read_again(world: World) -> None:
     world.create("services", make_service("web"))
     world.create_slice(make_slice("web", make_endpoint("10.0.0.1")))
     await world.until(lambda: WEB in world.backend.balancers)

@@ -129,11 +129,9 @@ def test_kept_one_service_at_a_time_the_table_is_what_computing_it_anew_gives(st
     found: dict[str, Object] = {}
     table, applied = ForwardingTable(), dict[Frontend, Forward]()
     for step in steps:
-        if "spec" in step:
-            known[key_of(step)] = step
-        else:
-            found[key_of(step)] = step
-        for key in ["default/a", "default/b", "default/c"]:
+        touched = {key_of(step)} if "spec" in step else {service_of(step), service_of(found.get(key_of(step), step))}
+        (known if "spec" in step else found)[key_of(step)] = step
+        for key in sorted(touched):
             mine = [endpoint_slice for endpoint_slice in found.values() if service_of(endpoint_slice) == key]
             rules = service_rules(known[key], mine, NODE) if key in known else {}
             changes = table.set_service(key, rules)
@@ -152,3 +150,16 @@ def test_a_difference_says_what_to_close_open_and_change() -> None:
 
     assert changes == ((f,), ((h, y),), ((g, y),))
     assert not diff({f: x}, {f: x})
+
+
+def test_an_address_that_two_claim_is_the_firsts_whoever_came_first() -> None:
+    table, frontend = ForwardingTable(), Frontend("127.66.0.1", 1, "TCP")
+    of_a, of_b = (Forward(f"default/{name}", "", (Endpoint("10.0.0.1", 1),)) for name in "ab")
+
+    table.set_service("default/b", {frontend: of_b})
+    taken_over = table.set_service("default/a", {frontend: of_a})
+    unnoticed = table.set_service("default/b", {})
+
+    assert taken_over.change == ((frontend, of_a),)
+    assert not unnoticed
+    assert table.forwards == {frontend: of_a}

@@ -1,10 +1,12 @@
 """An API server in memory that binds pods as Kubernetes does, and remembers every binding it ever made.
 
 `doubt(request)`: it is done, but the asker hears only that nobody knows. `swallow(request)`: the same, not done.
+`lag_s`: how long watches lag behind answers.
 """
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import Callable
 from typing import Any
@@ -21,9 +23,10 @@ from tests.kube.memory_store import MemoryStore
 
 
 class BindingApi(MemoryApi):
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, bound: list[tuple[str, str]] | None = None, *, lag_s: float = 0.0) -> None:
         super().__init__(store)
-        self.bound: list[tuple[str, str]] = []  # (uid of a pod, node)
+        self.lag_s = lag_s
+        self.bound = bound if bound is not None else []  # (uid of a pod, node)
         self.doubt: Callable[[Message], bool] = lambda request: False
         self.swallow: Callable[[Message], bool] = lambda request: False
 
@@ -36,6 +39,12 @@ class BindingApi(MemoryApi):
             return super().receive(message)
         self.ctx.reply_handle().fail(Unknown("the connection ended"))
         return LATER
+
+    def deliver(self) -> None:
+        if self.lag_s:
+            asyncio.get_running_loop().call_later(self.lag_s, super().deliver)
+        else:
+            super().deliver()
 
     def _answer(self, message: Message) -> Message:
         match message:

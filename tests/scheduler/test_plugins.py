@@ -134,8 +134,6 @@ def test_soft_taints_are_counted_unless_a_soft_toleration_covers_them() -> None:
     state = cluster([make_node("n0", taints=taints)])
     cycle = Cycle(state)
 
-    plugin.pre_score(cycle, pod)
-
     assert plugin.score(cycle, pod, [state.nodes["n0"]]) == [1]
     assert plugin.normalize_score(cycle, [3, 1, 0]) == [0, 67, 100]
 

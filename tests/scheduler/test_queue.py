@@ -109,6 +109,16 @@ def test_a_failed_binding_is_not_taken_early() -> None:
     assert queue.pop(0.5) is None
 
 
+def test_a_binding_that_failed_once_does_not_hold_back_a_pod_that_no_node_fits_now() -> None:
+    queue = new_queue(demand("a"))
+    queue.retry(popped(queue, 0.0), 0.0)
+    queue.refuse(popped(queue, 1.0), ("Fit",), 1.0)
+
+    queue.on_event(ClusterEvent.NODE_ADDED, 1.1, yes)
+
+    assert names(queue, 1.2) == ["a"]
+
+
 def test_a_change_of_the_pod_itself_is_worth_another_try() -> None:
     queue = new_queue(demand("a"))
     queue.refuse(popped(queue, 0.0), ("Fit",), 0.0)

@@ -10,7 +10,6 @@ from actors.scheduler.framework import (
     Cycle,
     Filter,
     NormalizeScore,
-    PreScore,
     Refusal,
     Score,
     normalize_by_max,
@@ -19,7 +18,7 @@ from actors.scheduler.node_state import NodeState
 from protocols.rules.taints import PREFER_NO_SCHEDULE, Taint, untolerated
 
 
-class TaintToleration(Filter, PreScore, Score, NormalizeScore):
+class TaintToleration(Filter, Score, NormalizeScore):
     name = "TaintToleration"
     events = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_TAINT
 
@@ -27,17 +26,9 @@ class TaintToleration(Filter, PreScore, Score, NormalizeScore):
         first = {node.name: next(untolerated(node.taints, pod.tolerations), None) for node in nodes if node.taints}
         return {name: _refusal(taint) for name, taint in first.items() if taint is not None}
 
-    def pre_score(self, cycle: Cycle, pod: PodDemand) -> None:
-        cycle.memo[self.name] = [
-            toleration for toleration in pod.tolerations if toleration.get("effect") in (None, "", PREFER_NO_SCHEDULE)
-        ]
-
     def score(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> list[int]:
-        tolerations = cycle.memo[self.name]
-        return [
-            sum(1 for _ in untolerated(node.taints, tolerations, (PREFER_NO_SCHEDULE,))) if node.taints else 0
-            for node in nodes
-        ]
+        soft = (PREFER_NO_SCHEDULE,)
+        return [len(list(untolerated(node.taints, pod.tolerations, soft))) if node.taints else 0 for node in nodes]
 
     def normalize_score(self, cycle: Cycle, scores: Sequence[int]) -> list[int]:
         return normalize_by_max(scores, reverse=True)
