@@ -239,6 +239,27 @@ def test_ports_with_the_same_addresses_share_a_subset() -> None:
     ]
 
 
+def test_an_endpoint_that_is_in_two_slices_stays_in_one() -> None:
+    assert packed({"a": {"at": 1}}, [{"a": {"at": 1}}, {"a": {"at": 1}}]) == [[{"at": 1}], []]
+
+
+def test_a_slice_that_runs_empty_goes() -> None:
+    async def scenario(world: World) -> None:
+        world.create("services", service())
+        for number in range(120):
+            world.create("pods", pod(f"p{number}"))
+        await world.settled()
+        smaller = min(world.list(SLICES), key=lambda s: len(s["endpoints"]))
+        for endpoint in smaller["endpoints"]:
+            world.delete("pods", endpoint["targetRef"]["name"])
+        await world.settled()
+
+        assert name_of(smaller) not in {name_of(s) for s in world.list(SLICES)}
+        assert len(slice_endpoints(world)) == 120 - len(smaller["endpoints"])
+
+    in_world(scenario)
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.integers(0, 120), max_size=4), st.sets(st.integers(0, 400), max_size=250), st.sets(st.integers(0, 400))

@@ -93,6 +93,20 @@ def test_replaces_a_pod_that_was_deleted_by_one_of_another_name() -> None:
     in_world(scenario)
 
 
+def test_does_not_wait_for_a_pod_that_is_going() -> None:
+    async def scenario(world: World) -> None:
+        world.gone_after_s = 1e6
+        world.create("replicasets.apps", replica_set(replicas=2))
+        await world.settled()
+        world.delete("pods", name_of(world.list("pods")[0]))
+        await world.settled()
+
+        assert (len(world.list("pods")), len(world.active_pods())) == (3, 2)
+        assert world.get("replicasets.apps", "web")["status"]["replicas"] == 2
+
+    in_world(scenario)
+
+
 def test_replaces_a_pod_that_failed_and_leaves_it_to_be_looked_at() -> None:
     async def scenario(world: World) -> None:
         world.create("replicasets.apps", replica_set(replicas=1))

@@ -36,6 +36,8 @@ class MemoryApi(Actor):
         self.asked: list[Message] = []
         self.watches: dict[Outlet, tuple[Watch, int]] = {}
         self.muted = False  # watches deliver nothing
+        self.held: dict[str, None] = {}  # resources whose watches do not even begin
+        self.waiting: list[Outlet] = []
         self.expire_before = 0  # watches from an older revision are refused
 
     def receive(self, message: Message) -> object:
@@ -81,6 +83,9 @@ class MemoryApi(Actor):
         if 0 < watch.revision < self.expire_before:
             raise Expired("too old resource version")
         outlet = self.ctx.outlet()
+        if watch.resource in self.held:
+            self.waiting.append(outlet)
+            return LATER
         position = 0
         if watch.revision:
             position = next(
@@ -112,5 +117,6 @@ class MemoryApi(Actor):
 
     def cut(self) -> None:
         """End all watch streams, as a lost connection would."""
-        for outlet in list(self.watches):
+        for outlet in [*self.watches, *self.waiting]:
             outlet.end()
+        self.waiting.clear()

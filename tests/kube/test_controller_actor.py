@@ -318,6 +318,11 @@ async def test_no_pass_before_every_view_is_complete(bench: Any) -> None:
         it.store.create("configmaps", config(f"c{i}"))
         it.store.create("copies", config(f"c{i}-copy"))
     await it.start()
+    it.api.held["copies"] = None
+    await asyncio.sleep(0.01)
+    assert not (await it.activity()).settled
+    it.api.held.clear()
+    it.api.cut()
     await it.settle()
     await it.stop()
 
