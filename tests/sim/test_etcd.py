@@ -161,6 +161,7 @@ async def under_load(world: World, operations: int, plague: asyncio.Task[None]) 
     await plague
     await world.recover()
     await asyncio.gather(*working)
+    await world.sleep(10)  # what a clogged way still held has arrived
     await world.converges(lambda: agree(world, user), within_s=SETTLED_S, stays_s=2)
     last = KvHistory()
     final = Client(world, user, last, "final")
