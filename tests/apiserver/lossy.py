@@ -13,7 +13,10 @@ from protocols.message import Message, Request
 
 
 class Lossy(Actor):
-    """`lose_answers`: how many answers to transactions get lost from now on. `after_loss` runs after each of them."""
+    """`lose_answers`: how many answers to transactions get lost from now on. `after_loss` runs after each of them.
+
+    Events wait while `events_pass` is not set.
+    """
 
     concurrency = 1024
 
@@ -22,6 +25,8 @@ class Lossy(Actor):
         self.lose_answers = 0
         self.after_loss: Callable[[], Awaitable[object]] | None = None
         self.refuse_streams: list[Answer] = []  # for each, one stream is refused
+        self.events_pass = asyncio.Event()
+        self.events_pass.set()
         self.transactions = 0
         self._streams: dict[asyncio.Task[Any], None] = {}
 
@@ -55,6 +60,7 @@ class Lossy(Actor):
         try:
             async with self.ctx.stream(self.ctx.ref(self._store), request) as stream:
                 async for item in stream:
+                    await self.events_pass.wait()
                     yield item
         finally:
             del self._streams[task]

@@ -15,7 +15,7 @@ from protocols.errors import Expired, ServiceUnavailable, StatusError, Unknown
 from protocols.etcd import Compacted, Op, Status, Txn
 from protocols.objects import decode_object, encode_object
 from tests.apiserver.lossy import Lossy
-from tests.apiserver.world import World, config_map, service
+from tests.apiserver.world import World, config_map, namespace, service
 
 QUICK = EtcdConfig(heartbeat_s=0.02, election_s=(0.1, 0.2))
 
@@ -117,6 +117,30 @@ async def test_a_write_that_is_never_answered_is_reported_as_unknown_and_not_as_
     api.lossy.lose_answers = 0
 
     assert await api.names("configmaps") == ["settings"]
+
+
+async def test_nobody_is_refused_because_the_cache_is_behind(api: World) -> None:
+    behind = api.api
+    ahead = await api.api_server(["etcd-0/etcd"], "apiserver-2")
+    api.lossy.events_pass.clear()
+    api.api = ahead
+    created = await api.create("configmaps", config_map("settings"))
+    held = await api.create("configmaps", config_map("held", finalizers=["example.com/a"]))
+    await api.create("namespaces", namespace("team"))
+
+    api.api = behind
+    changes = [
+        asyncio.ensure_future(api.update("configmaps", {**created, "data": {"a": "2"}})),
+        asyncio.ensure_future(api.create("configmaps", config_map("settings", "team"))),
+        asyncio.ensure_future(api.delete("configmaps", "held", uid=held["metadata"]["uid"])),
+    ]
+    for _ in range(200):
+        await asyncio.sleep(0)
+    api.lossy.events_pass.set()
+
+    updated, elsewhere, deleted = await asyncio.gather(*changes)
+    assert updated["data"] == {"a": "2"} and elsewhere["metadata"]["namespace"] == "team"
+    assert deleted["metadata"]["deletionTimestamp"]
 
 
 async def test_events_go_on_where_a_broken_stream_ended(api: World) -> None:

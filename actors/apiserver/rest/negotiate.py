@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from protocols.errors import NotAcceptable, UnsupportedMediaType
@@ -31,8 +32,9 @@ class Range(NamedTuple):
     params: dict[str, str]
 
 
+@lru_cache(maxsize=256)
 def negotiate(accept: str) -> Output:
-    """The first form the client accepts that there is. Raises NotAcceptable."""
+    """The first form the client accepts that there is. Raises NotAcceptable. Clients send few different headers."""
     for media in accepted(accept):
         form = _MEDIA_TYPES.get(media.media_type)
         if form is None:
