@@ -16,7 +16,7 @@ from actorkube.kube.events import Recorder
 from actorkube.kube.follow import follow
 from actorkube.kube.queue import WorkQueue
 from actorkube.kube.view import Entry, View
-from actorkube.kube.writes import Event, RequeueAfter, Write
+from actorkube.kube.writes import Event, RequeueAfter, Rest, Write
 from actorkube.runtime import Actor, Timer
 from protocols.controller import Activity, AskActivity, ControllerDue
 from protocols.message import Message
@@ -140,8 +140,8 @@ class Loop:
         self._views.failure = self._failures.get(key)
         writes = self.controller.reconcile(key, self._views, now)
         self._passes += 1
-        self._wish(key, writes, now)
-        writes = [write for write in writes if not isinstance(write, RequeueAfter)]
+        self._schedule(key, writes, now)
+        writes = [write for write in writes if not isinstance(write, RequeueAfter | Rest)]
         if all(isinstance(write, Event) for write in writes):
             for write in writes:
                 self._record(write)
@@ -150,10 +150,13 @@ class Loop:
         else:
             self._actor.ctx.background(self._write(key, writes), f"{self.controller.name} {key}")
 
-    def _wish(self, key: str, writes: Sequence[Write], now: float) -> None:
+    def _schedule(self, key: str, writes: Sequence[Write], now: float) -> None:
         for write in writes:
-            if isinstance(write, RequeueAfter):
-                self.queue.add_after(key, write.seconds, now)
+            match write:
+                case RequeueAfter(seconds):
+                    self.queue.add_after(key, seconds, now)
+                case Rest(seconds):
+                    self.queue.rest(key, seconds, now)
 
     async def _write(self, key: str, writes: Sequence[Write]) -> None:
         try:

@@ -51,6 +51,10 @@ class WorkQueue:
         self.add_after(key, delay_s, now, wish=False)
         return delay_s
 
+    def rest(self, key: str, delay_s: float, now: float) -> None:
+        """Whatever adds the key (but a retry), it is not ready before that time."""
+        self._next_start[key] = max(now + delay_s, self._next_start.get(key, 0.0))
+
     def forget(self, key: str) -> None:
         """Its work succeeded: the next failure starts again at the shortest delay."""
         self._failures.pop(key, None)

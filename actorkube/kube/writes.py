@@ -140,7 +140,14 @@ class RequeueAfter:
     seconds: float
 
 
-Write = Create | Update | Patch | Delete | DeleteAll | Look | Confirm | Event | RequeueAfter
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Do not reconcile this key again before that time has passed, whatever happens: for passes that cost much."""
+
+    seconds: float
+
+
+Write = Create | Update | Patch | Delete | DeleteAll | Look | Confirm | Event | RequeueAfter | Rest
 
 
 def reference_to(obj: Object, api_version: str, kind: str, field_path: str = "") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from actorkube.kube import Controller, Views, Watches
-from actorkube.kube.writes import Create, Update, Write, delete
+from actorkube.kube.writes import Create, Rest, Update, Write, delete
 from actors.controllers.indexes import BY_LABEL, BY_SELECTOR, by_label, by_selector
 from actors.controllers.pod_summary import POD, PodSummary, summarise_pod
 from actors.controllers.targets import (
@@ -36,6 +36,7 @@ MANAGER = "endpoint-controller"
 OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 ADDRESSES_MAX = 1000
 SPACING_S = 0.05
+REST_PER_POD_S = 0.001  # each write carries every address: a service of 1,000 pods is written once a second at most
 
 Address = dict[str, Any]
 Subset = dict[str, Any]
@@ -61,11 +62,13 @@ def reconcile(key: str, views: Views, now: float) -> list[Write]:
         return [delete(RESOURCE, endpoints)] if is_ours and endpoints is not None else []
     if is_deleting(service) or not selector_of(service):
         return []
-    wanted = wanted_endpoints(service, selected_pods(service, views["pods"]), endpoints)
+    pods = selected_pods(service, views["pods"])
+    wanted = wanted_endpoints(service, pods, endpoints)
+    rest = Rest(len(pods) * REST_PER_POD_S)
     if endpoints is None:
-        return [Create(RESOURCE, wanted)]
+        return [rest, Create(RESOURCE, wanted)]
     same = wanted["metadata"] == meta(endpoints) and wanted.get("subsets", []) == (endpoints.get("subsets") or [])
-    return [] if same else [Update(RESOURCE, wanted)]
+    return [rest] if same else [rest, Update(RESOURCE, wanted)]
 
 
 def wanted_endpoints(service: Object, pods: Iterable[PodSummary], old: Object | None) -> Object:

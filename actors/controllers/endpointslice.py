@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from actorkube.kube import Controller, View, Views, Watches
 from actorkube.kube.controller import no_keys
-from actorkube.kube.writes import Create, Update, Write, delete
+from actorkube.kube.writes import Create, Rest, Update, Write, delete
 from actors.controllers.indexes import BY_LABEL, BY_SELECTOR, by_label, by_selector
 from actors.controllers.pod_summary import POD, PodSummary, summarise_pod
 from actors.controllers.targets import (
@@ -41,6 +41,7 @@ BY_SERVICE = "service"
 ZONE = "zone"
 ENDPOINTS_MAX = 100
 SPACING_S = 0.05
+REST_PER_ENDPOINT_S = 0.0005  # a service of 1,000 pods is looked at twice a second at most
 
 Endpoint = dict[str, Any]
 
@@ -95,7 +96,8 @@ def reconcile(key: str, views: Views, now: float) -> list[Write]:
     for group, endpoints in wanted.items():
         writes += _fill(service, group, endpoints, existing.get(group, []), names)
     writes += [delete(RESOURCE, s) for group, stale in existing.items() if group not in wanted for s in stale]
-    return sorted(writes, key=lambda write: not isinstance(write, Update | Create))  # room is made last
+    writes.sort(key=lambda write: not isinstance(write, Update | Create))  # what is no longer needed goes last
+    return [Rest(sum(map(len, wanted.values())) * REST_PER_ENDPOINT_S), *writes]
 
 
 # -- what there should be ---------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from actorkube.kube import Controller, View, Views, Watches
 from actorkube.kube.controller import Failure
-from actorkube.kube.writes import Create, Delete, Event, RequeueAfter, UpdateStatus, Write, reference_to
+from actorkube.kube.writes import Create, Delete, Event, RequeueAfter, Rest, UpdateStatus, Write, reference_to
 from actors.controllers.claim import Owner, claim
 from actors.controllers.indexes import (
     BY_CONTROLLER,
@@ -34,6 +34,7 @@ API_VERSION = "apps/v1"
 KIND = "ReplicaSet"
 BURST = 500  # pods created or deleted in one pass
 SPACING_S = 0.02
+REST_PER_POD_S = 0.0001  # a set of 1,000 pods is looked at ten times a second at most
 
 
 def controller() -> Controller:
@@ -73,7 +74,7 @@ def reconcile(key: str, views: Views, now: float) -> list[Write]:
     active = [pod for pod in pods if pod.active]
     changes = [] if is_deleting(replica_set) else scale(replica_set, active, views, now)
     status = new_status(replica_set, active, views.failure, now)
-    writes: list[Write] = []
+    writes: list[Write] = [Rest(len(pods) * REST_PER_POD_S)]
     if status != replica_set.get("status") and (views.failure or len(changes) in (0, BURST)):
         writes.append(UpdateStatus(RESOURCE, {**replica_set, "status": status}))
     return [*writes, *changes, *_wait_for_availability(replica_set, active, now)]

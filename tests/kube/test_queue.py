@@ -80,6 +80,22 @@ def test_spacing_makes_one_pass_of_a_burst() -> None:
     assert queue.get(0.1) == "a"
 
 
+def test_rest_holds_changes_back_but_not_retries() -> None:
+    queue = WorkQueue()
+    queue.add("a", 0.0)
+    queue.get(0.0)
+    queue.rest("a", 1.0, 0.0)
+    queue.add("a", 0.1)
+    queue.done("a", 0.2)
+    assert queue.get(0.9) is None
+    assert queue.get(1.0) == "a"
+
+    queue.rest("a", 1.0, 1.0)
+    queue.done("a", 1.0)
+    queue.retry("a", 1.0)
+    assert queue.get(1.01) == "a"
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["add", "after", "retry", "get", "get", "done"]), st.sampled_from("abc"), st.integers(0, 3)
