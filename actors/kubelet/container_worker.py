@@ -256,7 +256,8 @@ class ContainerWorker:
     def _pulled(self, outcome: Outcome, now: float) -> None:
         if isinstance(outcome, Ok):
             self.image_ref = outcome.text
-            self.slots.tell(Tell("Normal", "Pulled", self._pulled_text(), self.name))
+            text = f'Container image "{self._image()}" already present on machine'
+            self.slots.tell(Tell("Normal", "Pulled", text, self.name))
             self.waiting = None
             self.pulls.succeeded()
         elif isinstance(outcome, Failed):
@@ -297,9 +298,6 @@ class ContainerWorker:
 
     def _image(self) -> str:
         return str(self.spec.get("image") or "")
-
-    def _pulled_text(self) -> str:
-        return f'Container image "{self._image()}" is ready to run as {self.image_ref}'
 
 
 def _duration(seconds: float) -> str:

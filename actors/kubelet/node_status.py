@@ -11,7 +11,7 @@ from protocols.rules.quantity import NANOS, format_quantity
 from protocols.rules.resources import Amounts, amounts
 from protocols.rules.times import micro_time_of, time_of
 
-KUBELET_VERSION = "v1.33.0+actorkube"
+KUBELET_VERSION = "v1.35.0+actorkube"
 LEASE_NAMESPACE = "kube-node-lease"
 LEASE_DURATION_S = 40
 PODS_MAX = 110
