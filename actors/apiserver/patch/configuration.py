@@ -32,6 +32,8 @@ def configuration(resource: Resource, patch: Any, manager: str, subresource: str
             f"Specified patch version: {patch.get('apiVersion') or ''}, expected: {resource.api_version}"
         )
     metadata = meta(patch)
+    if not isinstance(metadata, dict):
+        raise BadRequest("the metadata of the patch is not a JSON object")
     if metadata.get("managedFields") is not None:
         raise BadRequest("metadata.managedFields must be nil")
     own = {key: value for key, value in metadata.items() if key not in _SERVER_METADATA}

@@ -21,7 +21,7 @@ def json_patch(document: Object, operations: Any) -> Object:
         patched = patch.apply(document, in_place=True)
     except jsonpatch.InvalidJsonPatch as error:
         raise BadRequest(f"json: {error}") from None
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError, IndexError) as error:
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
         raise Invalid(f"{_REJECTED}: {error}") from None
     if not isinstance(patched, dict):
         raise Invalid(f"{_REJECTED}: the patched document is not an object")

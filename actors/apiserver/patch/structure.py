@@ -93,6 +93,8 @@ def _items(type: Type, value: list[Any], duplicates: bool) -> FieldSet:
 def _below(prefix: str, type: Type, value: Any, duplicates: bool) -> FieldSet | None:
     """The fields or items of a value that divides; None for a leaf."""
     if not divides(type, value):
+        if value is not None and divides(type, [] if type.kind == "array" else {}):
+            raise NotOfItsType(f"{prefix}: expected {'list' if type.kind == 'array' else 'map'}, got {value!r}")
         return None
     try:
         return dict(_fields(type, value, duplicates)) if isinstance(value, dict) else _items(type, value, duplicates)

@@ -369,6 +369,8 @@ def test_the_status_endpoint_owns_the_status_alone() -> None:
             r"containers: element 0: associative list with keys has an element that",
         ),
         (with_containers("a"), "may not have non-map elements"),
+        ({**deployment(), "metadata": {"labels": "a"}}, r"\.metadata\.labels: expected map, got 'a'"),
+        ({**deployment(), "metadata": "a"}, "the metadata of the patch is not a JSON object"),
     ],
 )
 def test_a_configuration_that_cannot_be_applied_is_a_bad_request(config: Any, message: str) -> None:

@@ -58,7 +58,7 @@ def written_out(value: Any, path: tuple[str, ...] = (), name: str = "") -> dict[
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(objects, objects)
 def test_a_comparison_is_the_difference_of_the_written_out_fields(old: Any, new: Any) -> None:
     before, after = written_out(old), written_out(new)

@@ -46,7 +46,7 @@ def merged(target: Any, patch: Any) -> Any:
     return result
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(documents, documents)
 def test_a_merge_patch_merges_as_its_rfc_says_and_leaves_its_arguments_alone(current: Any, patch: Any) -> None:
     before = copy.deepcopy((current, patch))
@@ -65,7 +65,7 @@ def test_the_result_of_a_merge_patch_shares_nothing_with_the_patch() -> None:
     assert patch == {"data": {"list": [{"a": 1}]}}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(documents, st.lists(operations, max_size=3))
 def test_any_json_patch_is_applied_whole_or_refused_and_never_a_bug(current: Any, patch: Any) -> None:
     before = copy.deepcopy(current)

@@ -65,7 +65,7 @@ def merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(item_lists, patch_lists)
 def test_merged_lists_are_maps_from_their_keys(current: Any, patch: Any) -> None:
     before = copy.deepcopy((current, patch))
@@ -76,7 +76,7 @@ def test_merged_lists_are_maps_from_their_keys(current: Any, patch: Any) -> None
     assert (current, patch) == before
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(item_lists, patch_lists)
 def test_patched_items_stand_as_the_patch_says_and_the_others_keep_their_order(current: Any, patch: Any) -> None:
     result = names(containers_of(patched(with_containers(*current), with_containers(*patch))))
@@ -87,7 +87,7 @@ def test_patched_items_stand_as_the_patch_says_and_the_others_keep_their_order(c
     assert [name for name in result if name not in kept] == others
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(item_lists, st.permutations(["a", "b", "c", "d"]), st.integers(0, 4))
 def test_set_element_order_orders_what_it_names(current: Any, order: list[str], count: int) -> None:
     order = order[:count]
