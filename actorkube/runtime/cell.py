@@ -280,6 +280,7 @@ class Cell:
     def background(self, coro: Coroutine[Any, Any, object], name: str) -> asyncio.Task[object]:
         task = self._spawn(self._guard(coro), math.inf)
         task.set_name(f"{self.ref.address}:{name}")
+        task.add_done_callback(lambda _: coro.close())  # an actor may be stopped before its task has begun
         return task
 
     def guarded(self, callback: Callable[[], None]) -> None:

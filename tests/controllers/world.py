@@ -1,7 +1,7 @@
 """A small world for controllers: the real shell, a store that is obviously right, pods that run, faults that end.
 
 Everything happens in virtual time. Pods are bound, become ready and go by timers, as a scheduler and kubelets would
-make them. `unrest` makes watches lag, loses answers (before or after the deed) and refuses writes, for a while.
+make them. `unrest` makes watches lag, loses answers, refuses writes and restarts controllers, for a while.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from actorkube.kube import Controller, ControllerActor
-from actorkube.runtime import System
+from actorkube.runtime import Ref, System
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
 from protocols import api
@@ -55,10 +55,7 @@ class World:
         for system in self.systems:
             await system.start()
         self.systems[0].spawn(lambda: MemoryApi(self.store), "api")
-        self.refs = [
-            self.systems[1].spawn(lambda c=c: ControllerActor(c), c[0].name)  # type: ignore[misc]
-            for c in self.actors
-        ]
+        self.refs = [self._spawn(controllers) for controllers in self.actors]
         await asyncio.sleep(0)
         self.store.clock = lambda: EPOCH + self.loop.time()
         self.store.on_commit = self._live_soon
@@ -67,6 +64,9 @@ class World:
     async def __aexit__(self, *exc: object) -> None:
         for system in reversed(self.systems):
             await system.stop()
+
+    def _spawn(self, controllers: Sequence[Controller]) -> Ref:
+        return self.systems[1].spawn(lambda: ControllerActor(controllers), controllers[0].name)
 
     @property
     def api(self) -> MemoryApi:
@@ -186,6 +186,8 @@ class World:
             api_actor.deliver()
             if self.random.random() < 0.1:
                 api_actor.cut()
+            if self.random.random() < 0.1:
+                await self._restart(self.random.choice(self.actors))
             if operations and self.random.random() < 0.5:
                 operations.pop(0)()
             await asyncio.sleep(self.random.choice((0.01, 0.3, 2.0)))
@@ -194,6 +196,11 @@ class World:
         api_actor.deliver()
         for operation in operations:
             operation()
+
+    async def _restart(self, controllers: Sequence[Controller]) -> None:
+        """The actor forgets everything; what it had sent may still arrive."""
+        await self.systems[1].kill(controllers[0].name)
+        self._spawn(controllers)
 
     def _maybe_refuse(self, request: Message) -> None:
         if isinstance(request, WRITES) and self.random.random() < 0.2:
