@@ -222,6 +222,8 @@ def test_a_lease_takes_its_keys_along_unless_it_is_kept_alive(kind: str, tmp_pat
         assert (await client.ask(Range(b"kept"))).count == 1
         with pytest.raises(LeaseNotFound):
             await client.ask(LeaseKeepAlive(dropped))
+        await client.ask(LeaseRevoke(kept))
+        await world.until(lambda: converged(system))
 
     run_in(kind, scenario, tmp_path)
 

@@ -17,7 +17,7 @@ from protocols.etcd import Compare, LeaseGrant, LeaseKeepAlive, NotLeader, Op, R
 from tests.etcd.cluster import MEMBERS, Client, History, NoAnswer, boot, converged, events_of, leader
 
 KEYS = (b"a", b"b", b"c")
-CONFIG = EtcdConfig(revisions_kept=1_000_000)
+CONFIG = EtcdConfig(revisions_kept=1_000_000, segment_bytes_max=4_000)
 
 
 def watch_invariants(world: World) -> None:
@@ -104,11 +104,10 @@ async def plagued(world: World) -> History:
     return history
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_every_answer_fits_one_history_whatever_breaks(seed: int) -> None:
-    history = World.run_sync(plagued, seed)
+def test_every_answer_fits_one_history_whatever_breaks() -> None:
+    answers = [len(World.run_sync(plagued, seed).answers) for seed in range(12)]
 
-    assert len(history.answers) > 10
+    assert sum(answers) > 1_000, f"too little happened to prove anything: {answers}"
 
 
 def test_the_same_seed_gives_the_same_trace() -> None:

@@ -158,6 +158,19 @@ def test_5_2_a_candidate_tries_again_after_a_split_vote() -> None:
     assert [m.term for to, m in said if to == "b" and isinstance(m, RequestVote)] != []
 
 
+def test_5_2_a_disk_slower_than_the_first_timeouts_does_not_prevent_a_leader() -> None:
+    a = Talk()
+    gaps = []
+    for term in range(1, 7):
+        began = a.now
+        while a.raft.ballot is None or not a.raft.ballot.pre:
+            a.wait(0.005)
+        gaps.append(a.now - began)
+        a.say(Voted(term, "b", pre=True, granted=True))
+
+    assert gaps[-1] > 0.5
+
+
 # -- 5.3 replication --------------------------------------------------------------------------------------------------
 
 

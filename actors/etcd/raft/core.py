@@ -49,7 +49,8 @@ class Raft:
         self._out_when_persisted: list[Outgoing] = []
         self._heard_at = now
         self._led_since_start = False
-        self._campaigns = 0
+        self._pre_votes = 0
+        self._candidacies = 0
         self._await_leader(now)
 
     # -- what goes in ---------------------------------------------------------------------------------------------
@@ -205,16 +206,21 @@ class Raft:
     def _await_leader(self, now: float) -> None:
         low, high = self.config.election_s
         if not self._led_since_start:
-            patience = min(1 + self._campaigns, 5)
-            low, high = (limit * patience for limit in self.config.first_election_s)
+            # Peers that are not up yet are asked again soon; a candidacy that came to nothing is given twice the time,
+            # because on a slow disk the votes may just take longer than that.
+            patience = min(1 + self._pre_votes, 5) * 2 ** min(self._candidacies, 10)
+            early, late = self.config.first_election_s
+            low, high = min(low, patience * early), min(high, patience * late)
         self._due = now + self._chance.uniform(low, high)
 
     # -- elections ------------------------------------------------------------------------------------------------
 
     def _campaign(self, now: float, *, pre: bool) -> None:
         self.leader = ""
-        self._campaigns += pre
-        if not pre:
+        if pre:
+            self._pre_votes += 1
+        else:
+            self._candidacies += 1
             self.term, self.vote = self.term + 1, self.config.member
         self.ballot = Ballot(self.term + pre, self.config.voters, pre=pre)
         self._await_leader(now)

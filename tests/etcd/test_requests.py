@@ -1,0 +1,106 @@
+"""Who waits for what, and what they are told when the leadership under which they asked ends."""
+
+from __future__ import annotations
+
+from actorkube.runtime.reply import ReplyHandle
+from actors.etcd.requests import ENTRY_COMMANDS_MAX, Requests, WaitingRead, Write
+from protocols.errors import Answer, AskError, Unknown
+from protocols.etcd import LeaseNotFound, NotLeader, Op, Range, Txn
+from protocols.message import Done, Message
+
+
+class Told(ReplyHandle):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.answers: list[object] = []
+
+    def send(self, reply: Message | None) -> None:
+        self.answers.append(reply)
+
+    def fail(self, error: Answer | AskError) -> None:
+        self.answers.append(type(error))
+
+
+def write(told: Told, value: bytes = b"v") -> Write:
+    return Write(Txn((), (Op("put", b"a", value),)), told)
+
+
+def read(told: Told) -> WaitingRead:
+    return WaitingRead(Range(b"a"), told, 0.0)
+
+
+def test_each_write_of_an_entry_gets_its_own_result() -> None:
+    one, other = Told(), Told()
+    requests = Requests()
+    requests.add_write(write(one))
+    requests.add_write(write(other))
+    [portion] = requests.take_writes()
+    requests.proposed(7, portion)
+
+    requests.applied(6, [Done(), Done()])
+    requests.applied(7, [Done(), LeaseNotFound("no")])
+
+    assert (one.answers, other.answers) == ([Done()], [LeaseNotFound])
+
+
+def test_writes_are_cut_into_entries_by_number_and_by_size() -> None:
+    requests = Requests()
+    for _ in range(ENTRY_COMMANDS_MAX + 1):
+        requests.add_write(write(Told()))
+    by_number = [len(portion) for portion in requests.take_writes()]
+    for _ in range(3):
+        requests.add_write(write(Told(), b"x" * 700_000))
+    by_size = [len(portion) for portion in requests.take_writes()]
+
+    assert by_number == [ENTRY_COMMANDS_MAX, 1]
+    assert sum(by_size) == 3 and max(by_size) <= 2
+    assert requests.take_writes() == []
+
+
+def test_when_the_leader_changes_a_write_is_unknown_once_it_was_proposed_and_refused_before() -> None:
+    proposed, waiting = Told(), Told()
+    requests = Requests()
+    requests.add_write(write(proposed))
+    requests.proposed(1, requests.take_writes()[0])
+    requests.add_write(write(waiting))
+
+    requests.fail_all(NotLeader("", {"leader": ""}))
+
+    assert (proposed.answers, waiting.answers) == ([Unknown], [NotLeader])
+
+
+def test_when_the_leader_changes_a_read_may_be_asked_again() -> None:
+    confirming, waiting = Told(), Told()
+    requests = Requests()
+    requests.add_read(read(confirming))
+    requests.asked_round(1)
+    requests.add_read(read(waiting))
+
+    requests.fail_all(NotLeader("", {"leader": ""}))
+
+    assert (confirming.answers, waiting.answers) == ([NotLeader], [NotLeader])
+    assert requests.take_reads(1) == []
+
+
+def test_what_another_leader_puts_at_an_index_answers_nobody() -> None:
+    told = Told()
+    requests = Requests()
+    requests.add_write(write(told))
+    requests.proposed(1, requests.take_writes()[0])
+    requests.fail_all(NotLeader("", {"leader": ""}))
+
+    requests.applied(1, [Done()])
+
+    assert told.answers == [Unknown]
+
+
+def test_a_confirmed_round_answers_the_reads_of_earlier_rounds_too() -> None:
+    requests = Requests()
+    asked = [read(Told()) for _ in range(3)]
+    for number, each in enumerate(asked, 1):
+        requests.add_read(each)
+        requests.asked_round(number)
+
+    assert requests.take_reads(2) == asked[:2]
+    assert requests.take_reads(3) == asked[2:]

@@ -1,0 +1,144 @@
+"""The log on a disk: what `write` has returned from is there again, whatever the disk did in between."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from actorkube.runtime import FileDisk
+from actors.etcd.raft.types import AppendJob, HardState
+from actors.etcd.storage import Storage
+from actors.etcd.wal import CorruptWal, segment_name
+from protocols.raft import Entry
+
+
+class CountingDisk(FileDisk):
+    """A real directory that counts its syncs, and whose syncs fail on demand."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.syncs = 0
+        self.fails = False
+
+    async def sync(self, name: str) -> None:
+        self.syncs += 1
+        if self.fails:
+            raise OSError("the medium is gone")
+        await super().sync(name)
+
+
+def jobs(first: int, last: int) -> list[AppendJob]:
+    return [
+        AppendJob(HardState(1, "etcd-0", 0), (Entry(1, index, b"data %d" % index),), (), index, 1)
+        for index in range(first, last + 1)
+    ]
+
+
+async def reopened(path: Path) -> tuple[HardState, list[Entry]]:
+    return await Storage(FileDisk(path), "etcd-0").open()
+
+
+async def test_what_was_written_is_there_again(tmp_path: Path) -> None:
+    storage = Storage(FileDisk(tmp_path), "etcd-0")
+    assert await storage.open() == (HardState(), [])
+
+    await storage.write(jobs(1, 3))
+
+    state, entries = await reopened(tmp_path)
+    assert state == HardState(1, "etcd-0", 0)
+    assert [entry.index for entry in entries] == [1, 2, 3]
+
+
+async def test_all_jobs_that_wait_share_one_sync(tmp_path: Path) -> None:
+    disk = CountingDisk(tmp_path)
+    storage = Storage(disk, "etcd-0")
+    await storage.open()
+
+    await storage.write(jobs(1, 100))
+    await storage.write([AppendJob(None, (), (), 100, 1)])
+
+    assert disk.syncs == 1
+
+
+async def test_after_a_torn_tail_the_log_goes_on_where_it_was_whole(tmp_path: Path) -> None:
+    storage = Storage(FileDisk(tmp_path), "etcd-0")
+    await storage.open()
+    await storage.write(jobs(1, 3))
+    with (tmp_path / segment_name(1)).open("ab") as file:
+        file.write(b"\xc5AK\x02torn")
+
+    storage = Storage(FileDisk(tmp_path), "etcd-0")
+    await storage.open()
+    await storage.write(jobs(4, 5))
+
+    assert [entry.index for entry in (await reopened(tmp_path))[1]] == [1, 2, 3, 4, 5]
+
+
+async def test_a_full_segment_is_followed_by_the_next(tmp_path: Path) -> None:
+    storage = Storage(FileDisk(tmp_path), "etcd-0", segment_bytes_max=200)
+    await storage.open()
+
+    for index in range(1, 21):
+        await storage.write(jobs(index, index))
+
+    files = [tmp_path / name for name in FileDisk(tmp_path).list()]
+    assert len(files) > 3
+    assert all(file.stat().st_size <= 200 for file in files)
+    assert len((await reopened(tmp_path))[1]) == 20
+
+
+async def test_a_write_that_fails_is_not_called_written(tmp_path: Path) -> None:
+    disk = CountingDisk(tmp_path)
+    storage = Storage(disk, "etcd-0")
+    await storage.open()
+    disk.fails = True
+
+    with pytest.raises(OSError, match="the medium is gone"):
+        await storage.write(jobs(1, 1))
+
+
+async def test_what_was_read_at_the_start_is_durable_before_it_is_vouched_for(tmp_path: Path) -> None:
+    """A sync that fails may leave pages that read back, but never reach the medium: they are written anew."""
+    storage = Storage(FileDisk(tmp_path), "etcd-0")
+    await storage.open()
+    await storage.write(jobs(1, 1))
+    before = (tmp_path / segment_name(1)).stat().st_ino
+
+    await reopened(tmp_path)
+
+    assert (tmp_path / segment_name(1)).stat().st_ino != before
+
+
+async def test_damage_in_the_middle_is_refused_by_name(tmp_path: Path) -> None:
+    storage = Storage(FileDisk(tmp_path), "etcd-0")
+    await storage.open()
+    for index in range(1, 4):
+        await storage.write(jobs(index, index))
+    damaged = bytearray((tmp_path / segment_name(1)).read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / segment_name(1)).write_bytes(damaged)
+
+    with pytest.raises(CorruptWal, match=r"00000001\.wal: the record at byte \d+ is damaged"):
+        await reopened(tmp_path)
+
+
+async def test_writes_of_any_size_come_back_from_segments_of_any_size(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    for run in range(6):
+        path = tmp_path / str(run)
+        storage = Storage(FileDisk(path), "etcd-0", segment_bytes_max=chance.choice([60, 300, 5_000]))
+        await storage.open()
+        index = 0
+        for _ in range(10):
+            count = chance.randint(1, 5)
+            await storage.write(jobs(index + 1, index + count))
+            index += count
+            if chance.random() < 0.3:
+                storage = Storage(FileDisk(path), "etcd-0", segment_bytes_max=300)
+                await storage.open()
+
+        assert len((await reopened(path))[1]) == index
+        await asyncio.sleep(0)
