@@ -19,7 +19,7 @@ from protocols import api
 from protocols.controller import Activity, AskActivity
 from protocols.errors import Conflict, InternalError, ServiceUnavailable
 from protocols.message import Message
-from protocols.objects import Object, meta, name_of, namespace_of, uid_of
+from protocols.objects import Object, key_of, meta, name_of, namespace_of, revision_of, uid_of
 from protocols.rules.conditions import with_condition
 from protocols.rules.times import time_of
 from tests.kube.memory_api import MemoryApi
@@ -116,8 +116,19 @@ class World:
                 revision, since = self.revision(), self.loop.time()
             resting = all(activity.settled for activity in await self.activity())
             if resting and self.loop.time() - since >= quiet_s:
+                self.check_views()
                 return since - begin
         raise AssertionError(f"still restless after {within_s} s: {await self.activity()}, {self.store.log[-5:]}")
+
+    def check_views(self) -> None:
+        """At rest, every view shows what the store holds, and its indexes are right."""
+        for ref in self.refs:
+            actor = self.systems[1].actor(ref.address.actor)
+            assert isinstance(actor, ControllerActor)
+            for resource, view in actor._views.items():
+                view.check()
+                shown = {key: view.entry(key).revision for key in view}  # type: ignore[union-attr]
+                assert shown == {key_of(o): revision_of(o) for o in self.store.list(resource)}
 
     def revision(self) -> int:
         """Of the last change that is neither an event nor a sign of life."""
