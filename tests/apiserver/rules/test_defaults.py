@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.apiserver.rules.defaults import add_default_tolerations, apply_defaults
+from actors.apiserver.rules.defaults import apply_defaults
 from actors.apiserver.schema.resources import by_kind
 from tests.apiserver.rules.minimal import minimal_of
 
@@ -101,23 +101,6 @@ def test_ports_environment_and_volumes_are_completed() -> None:
         {"name": "b", "configMap": {"name": "b", "defaultMode": 420}},
         {"name": "c", "hostPath": {"path": "/", "type": ""}},
     ]
-
-
-def test_pods_tolerate_lost_nodes_for_five_minutes_unless_they_say_otherwise() -> None:
-    plain: dict[str, Any] = {"spec": {}}
-    own: dict[str, Any] = {"spec": {"tolerations": [{"operator": "Exists"}]}}
-    half: dict[str, Any] = {"spec": {"tolerations": [{"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}]}}
-
-    for pod in (plain, own, half):
-        add_default_tolerations(pod)
-
-    assert [toleration["key"] for toleration in plain["spec"]["tolerations"]] == [
-        "node.kubernetes.io/not-ready",
-        "node.kubernetes.io/unreachable",
-    ]
-    assert {toleration["tolerationSeconds"] for toleration in plain["spec"]["tolerations"]} == {300}
-    assert own["spec"]["tolerations"] == [{"operator": "Exists"}]
-    assert len(half["spec"]["tolerations"]) == 2
 
 
 def test_a_deployment_rolls_a_quarter_at_a_time() -> None:

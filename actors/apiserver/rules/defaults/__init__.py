@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from actors.apiserver.rules.defaults import cluster, jobs, policy, services, storage, workloads
-from actors.apiserver.rules.defaults.pods import add_default_tolerations, pod
+from actors.apiserver.rules.defaults.pods import pod
 from actors.apiserver.schema.resources import Resource
 from protocols.objects import Object
-
-__all__ = ["add_default_tolerations", "apply_defaults"]
 
 _DEFAULTS: dict[str, Callable[[Object], None]] = {
     "pods": pod,

@@ -6,14 +6,12 @@ from typing import Any
 
 from actors.apiserver.rules.defaults.fill import fill, section
 from protocols.objects import Object
-from protocols.rules.taints import NO_EXECUTE, NOT_READY, UNREACHABLE
 
 Spec = dict[str, Any]
 
 _CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _PROBE_NUMBERS = (("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3))
-_TOLERATION_S = 300
 _FILE_MODE = 0o644
 
 
@@ -50,22 +48,6 @@ def pod_spec(spec: Spec) -> None:
     _service_account_alias(spec)
     for volume in spec.get("volumes") or ():
         _volume(volume)
-
-
-def add_default_tolerations(obj: Object) -> None:
-    """A pod may stay 300 s on a node that is not ready or unreachable, unless it says otherwise (admission)."""
-    spec = section(obj, "spec")
-    tolerations: list[Spec] = list(spec.get("tolerations") or ())
-    for key in (NOT_READY, UNREACHABLE):
-        if not any(_covers(toleration, key) for toleration in tolerations):
-            tolerations.append(
-                {"key": key, "operator": "Exists", "effect": NO_EXECUTE, "tolerationSeconds": _TOLERATION_S}
-            )
-    spec["tolerations"] = tolerations
-
-
-def _covers(toleration: Spec, key: str) -> bool:
-    return toleration.get("key") in (None, "", key) and toleration.get("effect") in (None, "", NO_EXECUTE)
 
 
 def _container(container: Spec) -> None:

@@ -43,7 +43,7 @@ def config_map(obj: Object, old: Object | None) -> FieldErrors:
             yield invalid_value(f"data[{key}]", key, "duplicate of key present in binaryData")
     size = sum(len(value.encode()) for value in data.values()) + sum(len(value) * 3 // 4 for value in binary.values())
     if size > DATA_BYTES_MAX:
-        yield too_long("", DATA_BYTES_MAX)
+        yield too_long("[]", DATA_BYTES_MAX)  # the path of the object itself, as Kubernetes writes it
     yield from _immutable_data(obj, old, ("data", "binaryData"))
 
 
@@ -93,8 +93,6 @@ def lease(obj: Object, old: Object | None) -> FieldErrors:
     transitions = spec.get("leaseTransitions")
     if transitions is not None and transitions < 0:
         yield invalid_value("spec.leaseTransitions", transitions, "must be greater than or equal to 0")
-    if spec.get("holderIdentity") == "":
-        yield invalid_value("spec.holderIdentity", "", "must not be empty")
 
 
 def priority_class(obj: Object, old: Object | None) -> FieldErrors:
