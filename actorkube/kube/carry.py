@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from actorkube.kube.client import Client
 from actorkube.kube.controller import Failure
-from actorkube.kube.view import View
+from actorkube.kube.view import Entry, View
 from actorkube.kube.writes import Confirm, Create, Delete, DeleteAll, Event, Look, Patch, Update, Write
 from actorkube.runtime import Context
 from protocols.api import Stored
@@ -29,7 +29,7 @@ from protocols.errors import (
 from protocols.objects import Object, decode_object, meta
 from protocols.rules.owners import is_deleting
 
-_BATCH_MAX = 32
+_BATCH_MAX = 64
 _PAUSE_S = 0.1
 _DOUBTFUL = (AskError, AlreadyExists, Conflict, NotFound, InternalError, ServerTimeout, ServiceUnavailable)
 
@@ -92,8 +92,8 @@ class Carrier:
             case DeleteAll(resource, namespace):
                 if await client.delete_all(resource, namespace):
                     raise Unfinished(f"{resource} in {namespace} were still there")
-            case Confirm(resource, namespace, name, uid):
-                await self._confirm(resource, namespace, name, uid)
+            case Confirm():
+                await self._confirm(write)
             case Look(resource, namespace, name, uid):
                 await self._look(resource, namespace, name, uid)
                 raise Unfinished(f"looked at {resource} {namespace}/{name}")
@@ -142,11 +142,11 @@ class Carrier:
                     self._bury(resource, _key(namespace, name), uid)
                 return
 
-    async def _confirm(self, resource: str, namespace: str, name: str, uid: str) -> None:
-        await self._look(resource, namespace, name, uid)
-        entry = self._views[resource].entry(_key(namespace, name))
-        as_said = entry is None if not uid else entry is not None and entry.uid == uid and not is_deleting(entry.peek())
-        if not as_said:
+    async def _confirm(self, write: Confirm) -> None:
+        resource, namespace, name = write.resource, write.namespace, write.name
+        # What is said to be gone may never have been there: that name and uid need not belong together.
+        await self._look(resource, namespace, name, "" if write.gone else write.uid)
+        if not is_so(write, self._views[resource].entry(_key(namespace, name))):
             raise Unfinished(f"{resource} {namespace}/{name} is not what it was")
 
     # -- views ----------------------------------------------------------------------------------------------------
@@ -169,6 +169,13 @@ class Carrier:
         entry = view.entry(key)
         for dead in dict.fromkeys(filter(None, (uid, entry.uid if entry is not None else ""))):
             view.deleted(key, dead, self._ctx.now)
+
+
+def is_so(confirm: Confirm, entry: Entry | None) -> bool:
+    """Whether what is there now is what was to be confirmed."""
+    if confirm.gone or not confirm.uid:
+        return entry is None or (confirm.gone and entry.uid != confirm.uid)
+    return entry is not None and entry.uid == confirm.uid and not is_deleting(entry.peek())
 
 
 def rows(writes: Iterable[Write]) -> Iterator[list[Write]]:

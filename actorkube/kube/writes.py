@@ -124,13 +124,14 @@ class Look:
 class Confirm:
     """Go on only if that object is still there and not being deleted, as the API server says now. Else look again.
 
-    Without a uid the other way round: go on only if nobody has that name.
+    Without a uid the other way round: go on only if nobody has that name. `gone`: only if nobody has that name and uid.
     """
 
     resource: str
     namespace: str
     name: str
     uid: str = ""
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
