@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actors.kubelet import actions as do
 from actors.kubelet.actions import Failed, Gone, Lost
+from actors.kubelet.facts import PodFacts
 from tests.kubelet.talk import START, Talk, container, deleted, pod
 
 SIDECAR = container("proxy", restartPolicy="Always")
@@ -194,6 +195,18 @@ def test_sidecars_end_after_the_others_and_do_not_keep_a_pod_from_completing() -
     assert (stopped, talk.status["phase"]) == (["log", "proxy"], "Succeeded")
 
 
+def test_a_deleted_pod_ends_its_sidecars_last() -> None:
+    talk = Talk(pod(initContainers=[SIDECAR]))
+    talk.run()
+    talk.worker.pod_changed(deleted(pod(initContainers=[SIDECAR])))
+
+    [first] = talk.step()
+    talk.do(first)
+    [second] = talk.step()
+
+    assert (first.container, second.container) == ("main", "proxy")
+
+
 # -- restarting -------------------------------------------------------------------------------------------------------
 
 
@@ -325,6 +338,18 @@ def test_liveness_waits_for_the_startup_probe() -> None:
     talk.run(40)
 
     assert talk.restarts() == 1
+
+
+def test_a_container_is_not_ready_before_it_has_started() -> None:
+    talk = Talk(pod(container(startupProbe={"tcpSocket": {"port": 80}, "failureThreshold": 30})))
+    talk.probe_answers["startup"] = False
+    talk.run(20)
+    assert (talk.condition("Ready"), talk.status["containerStatuses"][0]["started"]) == ("False", False)
+
+    talk.probe_answers["startup"] = True
+    talk.run(10)
+
+    assert talk.condition("Ready") == "True"
 
 
 def test_a_startup_probe_that_never_succeeds_ends_the_container() -> None:
@@ -530,6 +555,17 @@ def test_a_pod_that_must_not_restart_fails_when_its_sandbox_is_lost() -> None:
     again.run()
 
     assert (running, again.status["phase"], again.starts) == ("Running", "Failed", {})
+
+
+def test_a_list_says_nothing_about_what_came_while_it_was_under_way() -> None:
+    talk = Talk(pod())
+    talk.run()
+    asked_before_there_was_a_pod = PodFacts()
+
+    talk.facts.relisted([], [], asked_before_there_was_a_pod, talk.now)
+    talk.run(100)
+
+    assert "running" in talk.state()
 
 
 def test_old_news_do_not_bring_a_container_back() -> None:

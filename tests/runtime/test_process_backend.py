@@ -184,6 +184,16 @@ async def test_stop_asks_with_term_and_lets_the_container_finish(node: Node) -> 
     assert (await node.log(started.id)).splitlines()[-1] == "bye"
 
 
+async def test_term_reaches_the_children_that_the_first_process_waits_for(node: Node) -> None:
+    child = "trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.01; done"
+    started = await node.run("sh", "-c", f"trap 'wait; exit 0' TERM; ({child}) & wait")
+    await node.first_line(started.id)
+
+    status = await node.ask(StopContainer(started.id, 5))
+
+    assert (status.exit_code, await node.log(started.id)) == (0, "up\nbye\n")
+
+
 async def test_stop_kills_a_container_that_ignores_term_when_its_grace_is_over(node: Node) -> None:
     started = await node.run("sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.01; done")
     await node.first_line(started.id)
@@ -405,3 +415,39 @@ async def test_a_shim_that_crashed_ends_what_ran_and_remembers_it_as_ended(node:
     assert (statuses["over"].state, statuses["over"].exit_code) == ("CONTAINER_EXITED", 5)
     assert [sandbox.state for sandbox in (await node.ask(ListPodSandbox())).items] == ["SANDBOX_NOTREADY"]
     assert all([await gone(pid) for pid in pids])
+
+
+SHIM = """
+import asyncio, pathlib, sys
+from tests.runtime.test_process_backend import LocalNetwork, Node, Quiet, System
+
+async def main() -> None:
+    system = System("node-1-runtime", LocalNetwork().transport(), seed=1, log=Quiet())
+    await system.start()
+    node = Node(system, pathlib.Path(sys.argv[1]))
+    started = await node.run("sh", "-c", "setsid sleep 1000 & echo $$ $!; exec sleep 1000")
+    print(await node.first_line(started.id), flush=True)
+    await asyncio.sleep(1000)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_shim_that_was_killed_takes_its_containers_along_and_the_next_one_ends_the_rest(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    shim = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SHIM, str(tmp_path), cwd=root, stdout=asyncio.subprocess.PIPE
+    )
+    assert shim.stdout is not None
+    first, daemon = [int(pid) for pid in (await shim.stdout.readline()).split()]
+
+    shim.kill()
+    await shim.wait()
+    assert await gone(first)
+    assert not (stat := procfs.process_stat(daemon)) or not stat.zombie
+    system = System("node-1-runtime", LocalNetwork().transport(), seed=1, log=Quiet())
+    await system.start()
+    [status] = (await Node(system, tmp_path).ask(ListContainers())).containers
+    await system.stop()
+
+    assert (await gone(daemon), status.exit_code) == (True, 137)
