@@ -71,7 +71,7 @@ class ControllerActor(Actor):
             self._set_timer()
 
     def _set_timer(self) -> None:
-        due = min((at for loop in self._loops if (at := loop.queue.next_due()) is not None), default=None)
+        due = min((at for loop in self._loops if (at := loop.next_due()) is not None), default=None)
         if due is None or (self._timer is not None and self._timer_at <= due):
             return
         if self._timer is not None:
@@ -114,6 +114,12 @@ class Loop:
     @property
     def synced(self) -> bool:
         return all(view.synced for view in self._views.values())
+
+    def next_due(self) -> float | None:
+        """When a delayed key will be ready; None while nobody could take it: what changes that wakes the actor."""
+        if not self.synced or self.queue.working >= self.controller.workers:
+            return None
+        return self.queue.next_due()
 
     def activity(self) -> Activity:
         queue = self.queue
