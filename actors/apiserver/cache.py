@@ -16,6 +16,7 @@ from actors.apiserver.item import Item
 from actors.apiserver.keys import CLAIMS, parse_store_key
 from actors.apiserver.log import Event, Log, Topic
 from actors.apiserver.selectors import Selection, indexed_field
+from actors.apiserver.values import body_of
 from protocols import etcd
 from protocols.api import EventType
 
@@ -58,7 +59,7 @@ class Cache:
         for kv in kvs:
             place = self._place(kv.key, kv.value)
             if place is not None:
-                loaded.setdefault(place[0], []).append(Item(place[1], kv.value, kv.mod_revision))
+                loaded.setdefault(place[0], []).append(Item(place[1], body_of(kv.value), kv.mod_revision))
         self.revision = self._floor = revision
         woken = [wake for name, items in loaded.items() for wake in self.of(name).load(items, revision)]
         _call(woken)
@@ -71,7 +72,7 @@ class Cache:
                 continue  # a resumed stream may repeat what is known
             place = self._place(event.kv.key, event.kv.value if event.type == "put" else None)
             if place is not None:
-                body = event.kv.value if event.type == "put" else None
+                body = body_of(event.kv.value) if event.type == "put" else None
                 topics.update(dict.fromkeys(self.of(place[0]).apply(place[1], body, event.kv.mod_revision)))
         self.revision = max(self.revision, revision)
         _call(wake for topic in topics for wake in topic.take_idle())

@@ -16,6 +16,7 @@ from typing import TypeVar
 from actorkube.runtime import Context, Ref, Stream
 from actorkube.runtime.cell import deadline
 from actors.apiserver.keys import ROOT, ROOT_END
+from actors.apiserver.values import body_of, new_mark, value_of
 from protocols.errors import (
     AskError,
     NotSent,
@@ -81,7 +82,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It did not happen. `current` is what is stored now; `missing` and `taken` say what else stood against it."""
+    """It did not happen. `current` is the pair that is stored now; `missing` and `taken`: what else was against it."""
 
     current: KeyValue | None
     missing: tuple[bytes, ...] = ()
@@ -98,14 +99,15 @@ class Store:
 
     async def commit(self, write: Write) -> Committed | Refused:
         """Raises Unknown when it may or may not have happened, ServiceUnavailable when it did not."""
+        value = value_of(write.body, new_mark(self._ctx.random)) if write.body is not None else None
         try:
-            response, doubt = await self._ask_until_answered(_transaction(write))
+            response, doubt = await self._ask_until_answered(_transaction(write, value))
         except TooLarge:
             raise RequestEntityTooLarge("etcdserver: request is too large") from None
         if response.succeeded:
             return Committed(write.body, response.revision)
         refused = _refusal(write, response)
-        return _settle(write, refused, response.revision) if doubt else refused
+        return _settle(write, value, refused, response.revision) if doubt else refused
 
     async def revision(self) -> int:
         """A revision that includes every write that was acknowledged before this call."""
@@ -182,11 +184,11 @@ class Store:
         return _BACKOFF_S[step] * (0.5 + self._ctx.random.random())
 
 
-def _transaction(write: Write) -> Txn:
+def _transaction(write: Write, value: bytes | None) -> Txn:
     compare = [Compare(write.key, "mod", "=", write.revision)]
     compare += [Compare(key, "version", ">", 0) for key in write.exists]
     compare += [Compare(claim.key, "version", "=", 0) for claim in write.claims]
-    own = Op("delete", write.key) if write.body is None else Op("put", write.key, write.body, lease=write.lease)
+    own = Op("delete", write.key) if value is None else Op("put", write.key, value, lease=write.lease)
     success = [own, *(Op("put", claim.key, claim.holder.encode()) for claim in write.claims)]
     success += [Op("delete", key) for key in write.releases]
     reads = [write.key, *write.exists, *(claim.key for claim in write.claims)]
@@ -203,16 +205,22 @@ def _refusal(write: Write, response: TxnResponse) -> Refused:
     return Refused(found[0], missing, taken)
 
 
-def _settle(write: Write, refused: Refused, revision: int) -> Committed | Refused:
+def _settle(write: Write, value: bytes | None, refused: Refused, revision: int) -> Committed | Refused:
     """An earlier attempt may have happened: what is stored now decides. Raises Unknown where it cannot."""
     current = refused.current
-    same_uid = current is not None and uid_of(decode_object(current.value)) == write.uid
-    if write.body is None:
-        return refused if same_uid else Committed(None, revision)
-    if current is not None and (current.value == write.body or (write.revision == 0 and same_uid)):
-        return Committed(current.value, current.mod_revision)
-    if current is None or not same_uid or current.mod_revision == write.revision:
-        return refused
+    if current is None:
+        if value is None:
+            return Committed(None, revision)  # gone, as it was wanted
+    elif current.value == value:
+        return Committed(write.body, current.mod_revision)
+    elif current.mod_revision == write.revision:
+        return refused  # for another reason: it was never written
+    else:
+        uid = uid_of(decode_object(body_of(current.value)))
+        if value is None and uid == write.uid:
+            return refused  # it was changed, not deleted
+        if write.revision == 0 and uid == write.uid:
+            return Committed(body_of(current.value), current.mod_revision)  # created, and changed by others since
     raise Unknown("the write may have happened: the object has changed, and the answer was lost")
 
 

@@ -13,7 +13,8 @@ from protocols.message import Message, Request
 
 
 class Lossy(Actor):
-    """`lose_answers`: how many answers to transactions get lost from now on. `after_loss` runs after each of them.
+    """`lose_answers`: how many answers to transactions get lost from now on. `after_loss` runs after each of them, and
+    `before` before each transaction reaches the store.
 
     Events wait while `events_pass` is not set.
     """
@@ -24,6 +25,7 @@ class Lossy(Actor):
         self._store = store
         self.lose_answers = 0
         self.after_loss: Callable[[], Awaitable[object]] | None = None
+        self.before: Callable[[], Awaitable[object]] | None = None
         self.refuse_streams: list[Answer] = []  # for each, one stream is refused
         self.events_pass = asyncio.Event()
         self.events_pass.set()
@@ -41,6 +43,8 @@ class Lossy(Actor):
             task.cancel()
 
     async def _pass_on(self, request: Request[Any]) -> Message:
+        if self.before is not None and isinstance(request, Txn):
+            await self.before()
         answer: Message = await self.ctx.ask(self.ctx.ref(self._store), request)
         if isinstance(request, Txn):
             self.transactions += 1

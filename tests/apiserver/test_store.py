@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from actors.apiserver.keys import store_key
+from actors.apiserver.values import value_of
 from actors.etcd.actor import EtcdConfig
 from protocols import api as door
-from protocols.errors import Expired, ServiceUnavailable, StatusError, Unknown
+from protocols.errors import Conflict, Expired, ServiceUnavailable, StatusError, Unknown
 from protocols.etcd import Compacted, Op, Status, Txn
 from protocols.objects import decode_object, encode_object
 from tests.apiserver.lossy import Lossy
@@ -78,7 +79,7 @@ async def test_a_delete_whose_answer_is_lost_succeeds(api: World) -> None:
 
 async def test_a_delete_whose_answer_is_lost_leaves_a_successor_alone(api: World) -> None:
     await api.create("configmaps", config_map("settings"))
-    successor = encode_object(config_map("settings", uid="of-the-successor"))
+    successor = value_of(encode_object(config_map("settings", uid="of-the-successor")), b"anothers")
 
     async def recreate() -> None:
         await api.systems["test"].ask(
@@ -87,7 +88,8 @@ async def test_a_delete_whose_answer_is_lost_leaves_a_successor_alone(api: World
         )
 
     api.lossy.lose_answers, api.lossy.after_loss = 1, recreate
-    await api.delete("configmaps", "settings")
+    with pytest.raises(Unknown):
+        await api.delete("configmaps", "settings")
 
     assert (await api.get("configmaps", "settings"))["metadata"]["uid"] == "of-the-successor"
 
@@ -96,7 +98,7 @@ async def test_a_write_that_others_changed_before_it_could_be_checked_is_reporte
     created = await api.create("configmaps", config_map("settings"))
 
     async def change_again() -> None:
-        changed = encode_object({**created, "data": {"a": "of another"}})
+        changed = value_of(encode_object({**created, "data": {"a": "of another"}}), b"anothers")
         await api.systems["test"].ask(
             api.systems["test"].ref("etcd-0/etcd"),
             Txn((), (Op("put", store_key("configmaps", "default/settings"), changed),)),
@@ -107,6 +109,20 @@ async def test_a_write_that_others_changed_before_it_could_be_checked_is_reporte
         await api.patch("configmaps", "settings", {"data": {"a": "mine"}})
 
     assert (await api.get("configmaps", "settings"))["data"] == {"a": "of another"}
+
+
+async def test_an_equal_write_of_another_is_not_taken_for_ones_own(api: World) -> None:
+    created = await api.create("configmaps", config_map("settings"))
+    mine = {**created, "data": {"a": "2"}}
+
+    async def quicker() -> None:
+        api.lossy.before = None
+        await api.systems["test"].ask(ahead, door.Update("configmaps", "settings", encode_object(mine), "default"))
+
+    ahead = await api.api_server(["etcd-0/etcd"], "apiserver-2")
+    api.lossy.before, api.lossy.lose_answers = quicker, 1
+    with pytest.raises((Conflict, Unknown)):
+        await api.update("configmaps", mine)
 
 
 async def test_a_write_that_is_never_answered_is_reported_as_unknown_and_not_as_failed(api: World) -> None:

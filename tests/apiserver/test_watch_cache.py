@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from actors.apiserver.cache import Cache, Watcher
 from actors.apiserver.keys import store_key
 from actors.apiserver.selectors import select
+from actors.apiserver.values import value_of
 from protocols import etcd
 from protocols.errors import Expired
 from protocols.objects import decode_object, encode_object
@@ -89,7 +90,7 @@ class Model:
                 events.append(etcd.Event("delete", etcd.KeyValue(path, b"", 0, revision, 0)))
             else:
                 state[key] = (pod(*change), revision)
-                events.append(etcd.Event("put", etcd.KeyValue(path, state[key][0], 1, revision, 1)))
+                events.append(etcd.Event("put", etcd.KeyValue(path, value_of(state[key][0], b"m" * 8), 1, revision, 1)))
         self.states.append(state)
         return events
 
@@ -260,7 +261,8 @@ def test_a_new_snapshot_ends_the_watches_that_cannot_know_what_happened_in_betwe
     watcher = cache.of("pods").watch(select("pods"), 1, lambda: woken.append(1))
     assert watcher.take(10) == []
 
-    cache.load([etcd.KeyValue(store_key("pods", "b/y"), pod("b/y", "db", "n2", "Pending"), 5, 7, 1)], 9)
+    value = value_of(pod("b/y", "db", "n2", "Pending"), b"m" * 8)
+    cache.load([etcd.KeyValue(store_key("pods", "b/y"), value, 5, 7, 1)], 9)
 
     assert woken == [1]
     with pytest.raises(Expired):
