@@ -78,9 +78,9 @@ class ClusterSpec:
 
 
 def cluster_hosts(spec: ClusterSpec) -> list[Host]:
-    """Every host of a cluster, in the order in which they should be started."""
-    hosts = [etcd_host(spec, member) for member in spec.etcd_members]
-    hosts += [api_host(spec), scheduler_host(spec), controller_host(spec), cloud_host(spec)]
+    """Every host of a cluster, in the order in which they should be started: who takes longest comes first."""
+    hosts = [api_host(spec), *(etcd_host(spec, member) for member in spec.etcd_members)]
+    hosts += [scheduler_host(spec), controller_host(spec), cloud_host(spec)]
     for number in range(1, spec.nodes + 1):
         hosts += node_hosts(spec, f"node-{number}", number, f"{spec.nodes} nodes")
     return hosts
@@ -231,6 +231,7 @@ def kubelet_boot(spec: ClusterSpec, node: str, number: int) -> Callable[[System]
                 runtime=f"{node}-runtime/runtime",
                 node_ip=spec.node_ip(number),
                 pod_cidr=spec.pod_cidr(number),
+                lease_renew_s=min(10.0, spec.node_monitor_grace_s / 5),
             ),
             "kubelet",
         )

@@ -93,7 +93,7 @@ def reconcile_node(name: str, views: Views, now: float, settings: Settings) -> l
         taints = with_eviction(taints, state.wanted_eviction, now)
     writes = [Update("nodes", with_taints(node, taints))] if taints != taints_of(node) else []
     if state.ready == "Unknown":
-        writes += _mark_pods_not_ready(name, views, now)
+        writes += _mark_pods_not_ready(node, views, now)
     return [*writes, *([RequeueAfter(wait)] if wait > 0 else [])]
 
 
@@ -134,16 +134,28 @@ def _unknown(conditions: list[Condition], type: str, node: Object, now: float) -
     return with_condition(conditions, type, "Unknown", "NodeStatusUnknown", message, now)
 
 
-def _mark_pods_not_ready(node: str, views: Views, now: float) -> list[Write]:
-    """Nobody vouches for the pods of a silent node: they answer for no service."""
+def _mark_pods_not_ready(node: Object, views: Views, now: float) -> list[Write]:
+    """Nobody vouches for the pods of a silent node: they answer for no service.
+
+    A pod that became ready after the silence began has a kubelet that lives: contradicting it would begin a quarrel.
+    """
     pods = views["pods"]
+    silent_since = (ready_condition(node) or {}).get("lastTransitionTime", "")
     writes: list[Write] = []
-    for key in pods.keys(BY_NODE, node):
-        if pods.summary(POD, key).ready and (pod := pods.get(key)) is not None:
+    for key in pods.keys(BY_NODE, name_of(node)):
+        if not pods.summary(POD, key).ready or (pod := pods.get(key)) is None:
+            continue
+        if ready_since(pod) < silent_since:
             writes.append(UpdateStatus("pods", _not_ready(pod, now)))
             about = reference_to(pod, "v1", "Pod")
             writes.append(Event(about, "Warning", "NodeNotReady", "Node is not ready"))
     return writes
+
+
+def ready_since(pod: Object) -> str:
+    """When the pod's readiness last changed; times in this form sort as they are."""
+    condition = find_condition((pod.get("status") or {}).get("conditions"), "Ready")
+    return (condition or {}).get("lastTransitionTime") or ""
 
 
 def _not_ready(pod: Object, now: float) -> Object:

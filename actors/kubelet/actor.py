@@ -42,7 +42,11 @@ class StepPod(Message):
 
 
 class Kubelet(Actor):
-    """`machine` None: read from the machine it runs on, unless the runtime is simulated."""
+    """`machine` None: read from the machine it runs on, unless the runtime is simulated.
+
+    `lease_renew_s`: how often the node's lease says that it is alive; it must fit several times into the node monitor's
+    grace period.
+    """
 
     mailbox = Mailbox(capacity=8192)
     concurrency = 256
@@ -57,11 +61,13 @@ class Kubelet(Actor):
         api: str = "apiserver/api",
         labels: dict[str, str] | None = None,
         machine: Machine | None = None,
+        lease_renew_s: float = 10.0,
     ) -> None:
         self._identity = NodeIdentity(node, node_ip, pod_cidr, tuple((labels or {}).items()))
         self._runtime_address = runtime
         self._api_address = api
         self._machine = machine
+        self._lease_renew_s = lease_renew_s
         self._workers: dict[str, PodWorker] = {}  # by uid
         self._timers: dict[str, tuple[float, Timer]] = {}
         self._awaiting_list: dict[str, int] = {}  # uncertain workers, and the list that will do
@@ -104,7 +110,14 @@ class Kubelet(Actor):
         self._executor = Executor(ctx, self._client, self._runtime, self._place)
         version = f"{runtime.runtime_name}://{runtime.runtime_version}"
         self._agent = NodeAgent(
-            ctx, self._client, self._nodes, self._identity, machine, version, lambda: self._link.trouble
+            ctx,
+            self._client,
+            self._nodes,
+            self._identity,
+            machine,
+            version,
+            lambda: self._link.trouble,
+            self._lease_renew_s,
         )
         self._node = await self._agent.register()
         ctx.background(self._agent.run(self._node), "node")

@@ -24,7 +24,6 @@ from protocols.objects import Object, decode_object
 
 T = TypeVar("T")
 
-RENEW_S = 10.0
 LOOK_S = 10.0
 _RENEW_AGAIN_S = 1.0
 REPORT_S = 300.0
@@ -45,6 +44,7 @@ class NodeAgent:
         machine: Machine,
         runtime: str,
         trouble: Callable[[], str],
+        renew_s: float,
     ) -> None:
         self._ctx = ctx
         self._client = client
@@ -53,6 +53,7 @@ class NodeAgent:
         self._machine = machine
         self._runtime = runtime
         self._trouble = trouble
+        self._renew_s = renew_s
         self._look = asyncio.Event()
         self._reported_at = 0.0
         self._lease: Object | None = None
@@ -115,10 +116,10 @@ class NodeAgent:
                 self._lease = await self._until_done(lambda: self._find_lease(node))
             try:
                 self._lease = await self._client.update(_LEASES, lease(node, self._lease, self._ctx.now))
-                await self._ctx.sleep(RENEW_S)
+                await self._ctx.sleep(self._renew_s)
             except (Answer, AskError):
                 self._lease = None  # look again: it may have been written, or deleted
-                await self._ctx.sleep(_RENEW_AGAIN_S)
+                await self._ctx.sleep(min(_RENEW_AGAIN_S, self._renew_s))
 
     async def _find_lease(self, node: Object) -> Object:
         try:
