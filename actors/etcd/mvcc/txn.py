@@ -14,18 +14,28 @@ OPS_MAX = 128  # etcd's --max-txn-ops
 
 def validate(txn: Txn) -> None:
     """Raises what the client did wrong. Runs before a transaction enters the log, so applying never has to refuse."""
-    for ops in (txn.success, txn.failure):
-        if max(len(ops), len(txn.compare)) > OPS_MAX:
-            raise BadRequest(f"too many operations in one transaction: at most {OPS_MAX}")
-        _check_overlaps(ops)
-    size = sum(len(op.key) + len(op.value) + len(op.range_end) for op in (*txn.success, *txn.failure))
+    size = _check_ops(txn.success) + (_check_ops(txn.failure) if txn.failure else 0)
     if size > SIZE_BYTES_MAX:
         raise TooLarge(f"the transaction has {size} bytes of keys and values, {SIZE_BYTES_MAX} are allowed")
-    if not all(op.key for op in (*txn.success, *txn.failure)) or not all(compare.key for compare in txn.compare):
-        raise BadRequest("key is not provided")
+    if len(txn.compare) > OPS_MAX:
+        raise BadRequest(f"too many comparisons in one transaction: at most {OPS_MAX}")
     for compare in txn.compare:
+        if not compare.key:
+            raise BadRequest("key is not provided")
         if isinstance(compare.value, int) is (compare.target == "value"):
             raise BadRequest(f"a comparison of {compare.target} takes {_value_kind(compare)}")
+
+
+def _check_ops(ops: Sequence[Op]) -> int:
+    """Returns how many bytes of keys and values there are."""
+    if len(ops) > 1:
+        _check_overlaps(ops)
+    size = 0
+    for op in ops:
+        if not op.key:
+            raise BadRequest("key is not provided")
+        size += len(op.key) + len(op.value) + len(op.range_end)
+    return size
 
 
 def read_only(txn: Txn) -> bool:
@@ -68,8 +78,8 @@ def _value_kind(compare: Compare) -> str:
 
 def _check_overlaps(ops: Sequence[Op]) -> None:
     """A key that is written twice would have two values in one revision."""
-    if len(ops) < 2:
-        return
+    if len(ops) > OPS_MAX:
+        raise BadRequest(f"too many operations in one transaction: at most {OPS_MAX}")
     puts = [op.key for op in ops if op.kind == "put"]
     spans = [Span.of(op.key, op.range_end) for op in ops if op.kind == "delete"]
     if len(dict.fromkeys(puts)) < len(puts) or any(span.holds(key) for span in spans for key in puts):
