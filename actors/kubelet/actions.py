@@ -2,66 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 from protocols.cri import ContainerStatus, PodSandboxStatus
 
 ProbeKind = Literal["startup", "liveness", "readiness"]
 
 
-@dataclass(frozen=True, slots=True)
-class PublishVolumes:
+class PublishVolumes(msgspec.Struct, frozen=True):
     """Make every volume of the pod exist with its present content."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunSandbox:
+class RunSandbox(msgspec.Struct, frozen=True):
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class StopSandbox:
+class StopSandbox(msgspec.Struct, frozen=True):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveSandbox:
+class RemoveSandbox(msgspec.Struct, frozen=True):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pull:
+class Pull(msgspec.Struct, frozen=True):
     container: str
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(msgspec.Struct, frozen=True):
     container: str
     attempt: int
     sandbox: PodSandboxStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     container: str
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     container: str
     id: str
     grace_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(msgspec.Struct, frozen=True):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunHook:
+class RunHook(msgspec.Struct, frozen=True):
     """A lifecycle hook; `hook` is the handler (`exec`, `httpGet`, `sleep`)."""
 
     container: str
@@ -71,21 +62,18 @@ class RunHook:
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(msgspec.Struct, frozen=True):
     container: str
     id: str
     kind: ProbeKind
     probe: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class DeletePod:
+class DeletePod(msgspec.Struct, frozen=True):
     """Everything has ended: take the object out of the API."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(msgspec.Struct, frozen=True):
     """An event for the user. It has no outcome."""
 
     type: Literal["Normal", "Warning"]
@@ -111,29 +99,25 @@ Action = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Ok:
+class Ok(msgspec.Struct, frozen=True):
     """It happened; with the new status where the runtime has one, or text where there is something to say."""
 
     status: ContainerStatus | PodSandboxStatus | None = None
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """It was refused, or the hook or probe failed. `reason` stands on the pod, `message` explains."""
 
     reason: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(msgspec.Struct, frozen=True):
     """The thing that it was about does not exist (any more)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(msgspec.Struct, frozen=True):
     """Nobody knows whether it happened: look before deciding more."""
 
 
