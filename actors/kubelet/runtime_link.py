@@ -16,6 +16,7 @@ from protocols.cri import (
     ContainerEvent,
     ContainerStatus,
     GetContainerEvents,
+    GetRuntimeStatus,
     GetVersion,
     ListContainers,
     ListPodSandbox,
@@ -123,7 +124,8 @@ class RuntimeLink:
         asked = {uid: facts.copy() for uid, facts in self.facts.items()}
         sandboxes = (await self._ask(ListPodSandbox())).items
         containers = (await self._ask(ListContainers())).containers
-        self.trouble = ""
+        status = await self._ask(GetRuntimeStatus())
+        self.trouble = "; ".join(f"{c.type} is false: {c.message}" for c in status.conditions if not c.status)
         self._learn(asked, sandboxes, containers)
         self._on_relisted(turn)
 

@@ -137,6 +137,8 @@ class RuntimeShim(Actor):
         known = self._ledger.addresses
         if known is None or (known.cidr != pod_cidr and not known.in_use):
             self._ledger.addresses = self._backend.addresses(pod_cidr)
+            if self._backend.network_note:
+                self.ctx.log.warning("pod network", note=self._backend.network_note)
 
     def _runtime_status(self) -> RuntimeStatus:
         network = self._ledger.addresses is not None
