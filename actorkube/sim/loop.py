@@ -15,6 +15,7 @@ import contextvars
 import enum
 import gc
 import heapq
+import inspect
 import itertools
 import math
 import random
@@ -301,6 +302,10 @@ def _where(task: SimTask) -> str:
 
 
 def _close_coroutine(coro: Any) -> None:
+    if inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
+        # It was to await what it was given, and never began: nobody else will close that.
+        for given in [value for value in coro.cr_frame.f_locals.values() if inspect.iscoroutine(value)]:
+            _close_coroutine(given)
     for _ in range(100):
         try:
             coro.close()

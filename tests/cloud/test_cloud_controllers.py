@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from actorkube.kube import ControllerActor
 from actorkube.runtime import System
@@ -19,8 +17,6 @@ from actors.cloud.local import LocalProvider
 from actors.cloud.service import FINALIZER, ingress_ips
 from protocols.api import Patch
 from protocols.controller import AskActivity
-from protocols.errors import Conflict
-from protocols.message import Message
 from protocols.objects import Object
 from protocols.rules.taints import UNINITIALIZED
 from tests.kube.memory_api import MemoryApi
@@ -185,62 +181,3 @@ async def test_an_address_that_two_have_stays_with_the_first(world: World) -> No
 
 def reasons(world: World) -> list[str]:
     return [event["reason"] for event in world.store.list("events")]
-
-
-STEPS = st.lists(
-    st.tuples(st.sampled_from(["create", "delete", "plain", "asked", "fail", "cut"]), st.sampled_from("abc")),
-    max_size=12,
-)
-
-
-@settings(max_examples=25, deadline=None)
-@given(STEPS)
-def test_settles_whatever_happens_with_one_address_for_each_load_balancer(steps: list[tuple[str, str]]) -> None:
-    asyncio.run(_run(steps))
-
-
-async def _run(steps: list[tuple[str, str]]) -> None:
-    world, failing = World(), [0]
-
-    def fail(message: Message) -> None:
-        if failing[0]:
-            failing[0] -= 1
-            raise Conflict("planted")
-
-    world.api.fail = fail
-    await world.start()
-    for step, name in steps:
-        existing = world.store.find("services", "default", name)
-        if step == "create" and existing is None:
-            world.store.create("services", balancer(name))
-        elif step == "delete" and existing is not None:
-            world.store.delete("services", "default", name)
-        elif step in ("plain", "asked") and existing is not None:
-            spec = (
-                {"type": "ClusterIP"} if step == "plain" else {"type": "LoadBalancer", "loadBalancerIP": "127.67.0.6"}
-            )
-            world.store.update("services", {**existing, "spec": spec})
-        elif step == "fail":
-            failing[0] = 2
-        elif step == "cut":
-            world.api.cut()
-        world.api.deliver()
-        await asyncio.sleep(0)
-    await world.settled()
-    check(world.store.list("services"))
-    asked = len(world.api.asked)
-    await world.settled()
-    assert len(world.api.asked) == asked
-    await world.stop()
-
-
-def check(services: list[Object]) -> None:
-    """Every load balancer that can have an address has one, nobody shares, nobody else has one."""
-    given = [ip for service in services for ip in ingress_ips(service)]
-    assert len(given) == len(set(given))
-    for service in services:
-        is_balancer = service["spec"]["type"] == "LoadBalancer"
-        assert (FINALIZER in service["metadata"].get("finalizers", [])) == is_balancer
-        if not service["spec"].get("loadBalancerIP"):
-            assert bool(list(ingress_ips(service))) == is_balancer
-        assert "deletionTimestamp" not in service["metadata"]

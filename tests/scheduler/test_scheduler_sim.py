@@ -38,8 +38,11 @@ class Cluster:
         for name in NODES:
             self.store.create("nodes", make_node(name, cpu=str(PODS_PER_NODE)))
         await self.world.boot("apiserver", self.boot_api)
-        await self.world.boot("scheduler", lambda system: system.spawn(Scheduler, "scheduler"))
+        await self.world.boot("scheduler", self.boot_scheduler)
         self.world.always("each pod is bound once", self.check_bound_once)
+
+    def boot_scheduler(self, system: System) -> None:
+        system.spawn(Scheduler, "scheduler")
 
     def boot_api(self, system: System) -> None:
         system.spawn(lambda: BindingApi(self.store, self.bound, lag_s=self.lag_s), "api")
@@ -130,7 +133,7 @@ async def scenario(world: World, users: list[tuple[float, str, str]], faults: li
     await world.recover()
     cluster.deliver()
 
-    await world.converges(cluster.is_done, within_s=400)
+    await world.converges(cluster.is_done, within_s=100)
 
     await cluster.check_rests()
     cluster.check_believes_the_truth()
@@ -148,7 +151,7 @@ def test_lost_answers_overcommit_no_node(users: list[tuple[float, str, str]], se
         for at_s, deed, name in users:
             world.loop.call_later(at_s, cluster.create if deed == "create" else cluster.delete, name)
         await world.sleep(30)
-        await world.converges(cluster.is_done, within_s=400)
+        await world.converges(cluster.is_done, within_s=100)
         cluster.check_believes_the_truth()
 
     World.run_sync(answers_get_lost, seed)
