@@ -76,3 +76,20 @@ class BindingApi(MemoryApi):
         pod = copy.deepcopy(pod)
         pod.setdefault("status", {})["conditions"] = list(conditions.values())
         return self.store.update("pods", pod, 0, "status")
+
+
+def once(request: Callable[[Message], bool]) -> Callable[[Message], bool]:
+    """True for the first such request only."""
+    left = [True]
+
+    def first(message: Message) -> bool:
+        if left[0] and request(message):
+            left[0] = False
+            return True
+        return False
+
+    return first
+
+
+def is_binding(message: Message) -> bool:
+    return isinstance(message, Create) and message.subresource == "binding"

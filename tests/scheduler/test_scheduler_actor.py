@@ -14,11 +14,11 @@ from actorkube.runtime.log import Quiet
 from actors.scheduler.actor import Scheduler
 from protocols.api import Create, Get, Patch
 from protocols.controller import Activity, AskActivity
-from protocols.errors import Conflict, InternalError
+from protocols.errors import Conflict
 from protocols.message import Message
 from protocols.objects import Object, decode_object
 from tests.kube.memory_store import MemoryStore
-from tests.scheduler.binding_api import BindingApi
+from tests.scheduler.binding_api import BindingApi, is_binding, once
 from tests.scheduler.worlds import make_node, make_pod
 
 
@@ -83,23 +83,6 @@ async def world() -> AsyncIterator[World]:
     await world.start()
     yield world
     await world.stop()
-
-
-def once(request: Callable[[Message], bool]) -> Callable[[Message], bool]:
-    """True for the first such request only."""
-    left = [True]
-
-    def first(message: Message) -> bool:
-        if left[0] and request(message):
-            left[0] = False
-            return True
-        return False
-
-    return first
-
-
-def is_binding(message: Message) -> bool:
-    return isinstance(message, Create) and message.subresource == "binding"
 
 
 async def test_binds_pods_and_says_so(world: World) -> None:
@@ -190,23 +173,6 @@ async def test_says_that_gates_hold_a_pod_back_and_takes_it_when_they_are_gone(w
     assert world.node_of("p") == "n0"
 
 
-async def test_a_refused_binding_is_forgotten_and_tried_again(world: World) -> None:
-    refuse = once(is_binding)
-
-    def fail(message: Message) -> None:
-        if refuse(message):
-            raise InternalError("etcd is out for lunch")
-
-    world.api.fail = fail
-    world.create("nodes", make_node("n0", pods="1"))
-    world.create("pods", make_pod("p"))
-
-    await world.until(lambda: len(world.api.bound) == 1)
-    await world.until(lambda: len(world.events("p")) == 2)
-
-    assert world.events("p")[0] == ("FailedScheduling", "binding rejected: etcd is out for lunch")
-
-
 async def test_a_binding_whose_answer_was_lost_is_not_made_twice(world: World) -> None:
     world.api.doubt = once(is_binding)
     world.api.muted = True
@@ -218,17 +184,6 @@ async def test_a_binding_whose_answer_was_lost_is_not_made_twice(world: World) -
     await world.settled()
 
     assert len([request for request in world.api.asked if is_binding(request)]) == 1
-
-
-async def test_a_binding_that_never_arrived_is_made_after_looking(world: World) -> None:
-    world.api.swallow = once(is_binding)
-    world.create("nodes", make_node("n0"))
-    world.create("pods", make_pod("p"))
-
-    await world.until(lambda: len(world.api.bound) == 1)
-
-    asked = [type(request).__name__ for request in world.api.asked if is_binding(request) or isinstance(request, Get)]
-    assert asked == ["Create", "Get", "Create"]
 
 
 async def test_a_pod_that_somebody_else_bound_is_left_where_it_is(world: World) -> None:

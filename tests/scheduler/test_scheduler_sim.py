@@ -15,9 +15,12 @@ from actorkube.runtime import System
 from actorkube.sim import Fault, World, play
 from actorkube.sim.strategies import schedules
 from actors.scheduler.actor import Scheduler
+from protocols.api import Get
 from protocols.controller import AskActivity
+from protocols.errors import InternalError
+from protocols.message import Message
 from tests.kube.memory_store import MemoryStore
-from tests.scheduler.binding_api import BindingApi
+from tests.scheduler.binding_api import BindingApi, is_binding, once
 from tests.scheduler.worlds import make_node, make_pod
 
 HOSTS = ("apiserver", "scheduler")
@@ -155,6 +158,42 @@ def test_lost_answers_overcommit_no_node(users: list[tuple[float, str, str]], se
         cluster.check_believes_the_truth()
 
     World.run_sync(answers_get_lost, seed)
+
+
+def test_a_refused_binding_is_forgotten_and_tried_again() -> None:
+    async def the_store_is_out_for_lunch(world: World) -> None:
+        cluster = Cluster(world)
+        await cluster.start()
+        refuse = once(is_binding)
+
+        def fail(message: Message) -> None:
+            if refuse(message):
+                raise InternalError("etcd is out for lunch")
+
+        cluster.api.fail = fail
+        cluster.create("p")
+        await world.until(lambda: cluster.bound)
+        await world.until(lambda: len(cluster.store.list("events")) == 2)
+
+        told = [(event["reason"], event["message"]) for event in cluster.store.list("events")]
+        assert ("FailedScheduling", "binding rejected: etcd is out for lunch") in told
+        assert ("Scheduled", f"Successfully assigned default/p to {cluster.bound[0][1]}") in told
+
+    World.run_sync(the_store_is_out_for_lunch)
+
+
+def test_a_binding_that_never_arrived_is_made_after_looking() -> None:
+    async def it_is_swallowed(world: World) -> None:
+        cluster = Cluster(world)
+        await cluster.start()
+        cluster.api.swallow = once(is_binding)
+        cluster.create("p")
+        await world.until(lambda: cluster.bound)
+
+        asked = [type(m).__name__ for m in cluster.api.asked if is_binding(m) or isinstance(m, Get)]
+        assert asked == ["Create", "Get", "Create"]
+
+    World.run_sync(it_is_swallowed)
 
 
 def test_the_same_seed_gives_the_same_run() -> None:
