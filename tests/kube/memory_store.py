@@ -13,7 +13,7 @@ from typing import Any
 
 from protocols.api import Stored, WatchEvent
 from protocols.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
-from protocols.objects import Object, decode_object, encode_object, meta, name_of, namespace_of
+from protocols.objects import Object, decode_object, encode_object, meta, name_of, namespace_of, revision_of
 from protocols.rules.times import time_of
 
 CLUSTER_SCOPED = ("namespaces", "nodes", "persistentvolumes", "leases-of-nothing")
@@ -95,7 +95,7 @@ class MemoryStore:
         if expected and expected != meta(old)["uid"]:
             raise Conflict(f'{resource} "{name}": the uid in the precondition is another')
         new = merged(copy.deepcopy(old), patch)
-        return self.update(resource, new, at, subresource)
+        return self.update(resource, new, revision_of(new) or at, subresource)
 
     def delete(
         self,
