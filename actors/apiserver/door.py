@@ -76,12 +76,11 @@ class Door:
             query = Query(message.label_selector, message.field_selector, revision=CURRENT)
             watch = DoorWatch(outlet, call.resource)
             if message.revision:
-                watch.follow(self._pipeline.watch(call, query, message.revision, watch.push))
+                watch.follow(await self._pipeline.watch(call, query, message.revision, watch.push))
                 return
             listing = await self._pipeline.list(call, query)
-            if not outlet.closed:
-                watcher = self._pipeline.watch(call, query, listing.revision, watch.push)
-                watch.follow(watcher, listing.items, listing.revision)
+            watcher = await self._pipeline.watch(call, query, listing.revision, watch.push)
+            watch.follow(watcher, listing.items, listing.revision)
         except Answer as refusal:
             outlet.end(refusal)
 
@@ -98,6 +97,9 @@ class DoorWatch:
         self._bookmark = 0  # the initial list's revision, until its bookmark is sent
 
     def follow(self, watcher: Watcher, initial: Sequence[Item] = (), revision: int = 0) -> None:
+        if self._outlet.closed:  # the consumer did not wait for it to begin
+            watcher.close()
+            return
         self._watcher, self._initial, self._bookmark = watcher, initial, revision
         self._outlet.on_ready = self.push
         self._outlet.on_closed = watcher.close

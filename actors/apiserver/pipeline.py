@@ -59,9 +59,10 @@ class Pipeline:
         permit(call, "list")
         return await self.reads.list(call, query)
 
-    def watch(self, call: Call, query: Query, revision: int, wake: Callable[[], None]) -> Watcher:
+    async def watch(self, call: Call, query: Query, revision: int, wake: Callable[[], None]) -> Watcher:
+        """Changes after `revision`, which may be one that only another API server has seen yet. Raises Expired."""
         permit(call, "watch")
-        return self.reads.watch(call, query, revision, wake)
+        return await self.reads.watch(call, query, revision, wake)
 
     # -- creating -------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from actors.apiserver.calls import Call
 from actors.apiserver.feed import Feed
 from actors.apiserver.item import Item
 from actors.apiserver.selectors import Selection, select
-from protocols.errors import BadRequest, Expired
+from protocols.errors import BadRequest, Expired, ServerTimeout
 
 CURRENT = -1  # a revision that means: everything acknowledged so far
 
@@ -79,8 +79,9 @@ class Reads:
         token = _encode_token(revision, page.last) if page.last else ""
         return Listing(page.items, revision, token, page.remaining if selection.everything else 0)
 
-    def watch(self, call: Call, query: Query, revision: int, wake: Callable[[], None]) -> Watcher:
-        """Changes after `revision`. Raises Expired."""
+    async def watch(self, call: Call, query: Query, revision: int, wake: Callable[[], None]) -> Watcher:
+        if not await self._reaches(revision):
+            raise Expired(f"resource version {revision} is not one of this store, which is at {self._cache.revision}")
         return self._cache.of(call.resource.storage).watch(self.selection(call, query), revision, wake)
 
     def selection(self, call: Call, query: Query) -> Selection:
@@ -94,8 +95,16 @@ class Reads:
     async def _fresh(self, revision: int) -> None:
         if revision == CURRENT:
             await self._feed.confirm()
-        else:
-            await self._feed.reached(revision)
+        elif not await self._reaches(revision):
+            message = f"Too large resource version: {revision}, current: {self._cache.revision}"
+            cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+            raise ServerTimeout(message, {"causes": [cause], "retryAfterSeconds": 1})
+
+    async def _reaches(self, revision: int) -> bool:
+        """Whether there is such a revision (yet); the cache has it then."""
+        if self._cache.revision < revision:
+            await self._feed.confirm()
+        return self._cache.revision >= revision
 
 
 class _Token(msgspec.Struct):

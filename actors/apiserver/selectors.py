@@ -52,8 +52,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "jobs.batch": ("status.successful",),
 }
 
-# Lists and watches by this field cost what they find, not what there is: every kubelet watches its own pods.
-INDEXED: dict[str, str] = {"pods": "spec.nodeName"}
+# Lists and watches by this field cost what they find, not what there is: every kubelet watches its pods and its node.
+INDEXED: dict[str, str] = {"pods": "spec.nodeName", "nodes": "metadata.name"}
 
 
 class Selection:
@@ -94,14 +94,14 @@ class Selection:
 
     def _require(self, group_resource: str, requirement: FieldRequirement) -> None:
         equal = requirement.operator == "="
+        if equal and INDEXED.get(group_resource) == requirement.path:
+            self.indexed = requirement.value
         if requirement.path in ("metadata.name", "metadata.namespace"):
             self._metadata.append(requirement)
             if equal and requirement.path == "metadata.name":
                 self.name = requirement.value
             return
         self._fields.append((FIELDS[group_resource].index(requirement.path), equal, requirement.value))
-        if equal and INDEXED.get(group_resource) == requirement.path:
-            self.indexed = requirement.value
 
 
 def select(group_resource: str, namespace: str = "", labels: str = "", fields: str = "") -> Selection:

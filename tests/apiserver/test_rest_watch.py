@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.apiserver.rest_client import Rest, rest
@@ -122,3 +124,20 @@ async def test_the_port_stays_open_while_the_server_restarts(api: Rest) -> None:
     for _ in range(3):
         await api.restart()
         assert (await api.get(f"{MAPS}/a")).code == 200
+
+
+async def test_an_open_watch_does_not_hold_up_a_restart(api: Rest) -> None:
+    async with api.watch(f"{MAPS}?watch=1") as watch:
+        before = asyncio.get_running_loop().time()
+        await api.restart()
+
+        assert asyncio.get_running_loop().time() - before < 5
+        with pytest.raises(aiohttp.ClientError):
+            await watch.event()
+
+
+async def test_a_list_of_a_revision_that_there_never_was_says_so(api: Rest) -> None:
+    answer = await api.get(f"{MAPS}?resourceVersion=1000000&resourceVersionMatch=NotOlderThan")
+
+    assert answer.json["message"].startswith("Too large resource version: 1000000, current: ")
+    assert answer.json["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"

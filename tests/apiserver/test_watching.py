@@ -100,6 +100,40 @@ async def test_a_watch_from_too_long_ago_expires(api: World) -> None:
             await anext(watch)
 
 
+async def test_a_revision_that_another_api_server_gave_is_waited_for(tmp_path: Path, api: World) -> None:
+    here, there = api.api, await api.api_server(["etcd-0/etcd"], "apiserver-2")
+    async with api.stream(door.Watch("configmaps")) as watch:
+        assert await take(watch, 1) == [("BOOKMARK", "")]
+        for turn in range(20):
+            api.api = there if turn % 2 else here
+            created = await api.create("configmaps", config_map(f"c{turn:02}"))
+            api.api = here if turn % 2 else there
+
+            async with api.stream(
+                door.Watch("configmaps", revision=int(created["metadata"]["resourceVersion"]))
+            ) as new:
+                await api.create("configmaps", config_map(f"d{turn:02}"))
+                assert await take(new, 1) == [("ADDED", f"d{turn:02}")]
+
+
+async def test_a_revision_that_there_never_was_is_refused_at_once(api: World) -> None:
+    with pytest.raises(Expired, match="is not one of this store"):
+        async with api.stream(door.Watch("configmaps", revision=1_000_000)) as watch:
+            await anext(watch)
+
+
+async def test_a_nodes_own_watch_shows_that_node_alone(api: World) -> None:
+    async with api.stream(door.Watch("nodes", field_selector="metadata.name=n1")) as watch:
+        assert await take(watch, 1) == [("BOOKMARK", "")]
+        for name in ("n2", "n1", "n3"):
+            await api.create("nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+        await api.delete("nodes", "n1", "")
+
+        assert await take(watch, 2) == [("ADDED", "n1"), ("DELETED", "n1")]
+    assert await api.names("nodes", "", fields="metadata.name=n3") == ["n3"]
+    assert await api.names("nodes", "", fields="metadata.name!=n3") == ["n2"]
+
+
 async def test_a_watch_that_cannot_be_is_refused(api: World) -> None:
     for request in (door.Watch("gadgets"), door.Watch("pods", field_selector="spec.color=red")):
         with pytest.raises(BadRequest):

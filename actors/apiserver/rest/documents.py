@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from actorkube import __version__
 from actors.apiserver.rest.negotiate import JSON, accepted
 from actors.apiserver.rest.render import Renderer, Reply
 from actors.apiserver.schema import discovery
-from actors.apiserver.schema.openapi_v2 import OpenApiV2
-from actors.apiserver.schema.openapi_v3 import OpenApiV3
 from actors.apiserver.schema.page import Page
 from actors.apiserver.schema.resources import RESOURCES
 from actors.apiserver.schema.types import Types
+
+if TYPE_CHECKING:
+    from actors.apiserver.schema.openapi_v2 import OpenApiV2
+    from actors.apiserver.schema.openapi_v3 import OpenApiV3
 
 _DISCOVERY_GROUP = "apidiscovery.k8s.io"
 # Clients ask with an "@", which no media type may have; an answer under that name they cannot read themselves.
@@ -30,8 +34,6 @@ class Documents:
         self._types = types
         self._address = address
         self._serving = serving
-        self._openapi_v2 = OpenApiV2(types)
-        self._openapi_v3 = OpenApiV3(types)
         self._building = asyncio.Lock()
 
     async def find(self, path: str, accept: str, verbose: bool, renderer: Renderer) -> Reply | None:
@@ -96,6 +98,18 @@ class Documents:
         """Built in a thread when first asked for: that takes long enough for a heartbeat to be missed."""
         async with self._building:
             return await asyncio.to_thread(self._openapi_page, path.rstrip("/"), accept)
+
+    @cached_property
+    def _openapi_v2(self) -> OpenApiV2:
+        from actors.apiserver.schema.openapi_v2 import OpenApiV2
+
+        return OpenApiV2(self._types)
+
+    @cached_property
+    def _openapi_v3(self) -> OpenApiV3:
+        from actors.apiserver.schema.openapi_v3 import OpenApiV3
+
+        return OpenApiV3(self._types)
 
     def _openapi_page(self, path: str, accept: str) -> Reply | None:
         if path == "/openapi/v2":

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from actors.apiserver.deletion import Deletion, deletion_of
 from actors.apiserver.incoming import revision_named
 from actors.apiserver.reads import CURRENT, Query
 from actors.apiserver.schema.check import FieldValidation
-from actors.apiserver.tables import Include
 from protocols.errors import BadRequest, Invalid
+
+if TYPE_CHECKING:
+    from actors.apiserver.tables import Include
 
 _DELETE_OPTIONS = {"gracePeriodSeconds": int, "orphanDependents": bool, "propagationPolicy": str}
 
@@ -60,7 +62,7 @@ class Params:
         value = self.text("includeObject") or "Metadata"
         if value not in ("Metadata", "Object", "None"):
             raise BadRequest(f'unrecognized includeObject value: "{value}"')
-        return cast(Include, value)
+        return cast("Include", value)
 
     @property
     def revision(self) -> int:

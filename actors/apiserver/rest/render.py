@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -13,8 +13,10 @@ from actors.apiserver.item import Item
 from actors.apiserver.reads import Listing
 from actors.apiserver.rest.negotiate import JSON, YAML, Output
 from actors.apiserver.schema.resources import Resource
-from actors.apiserver.tables import Include, table
 from protocols.objects import Object
+
+if TYPE_CHECKING:
+    from actors.apiserver.tables import Include
 
 GZIP_BYTES_MIN = 128 * 1024  # Kubernetes' own threshold
 
@@ -74,6 +76,8 @@ class Renderer:
         return self._reply(orjson.dumps(obj), code, headers)
 
     def _table(self, resource: Resource, items: Sequence[Item], revision: int) -> Object:
+        from actors.apiserver.tables import table  # 30 ms that the start need not take
+
         objects = [_served(resource, item) for item in items]
         rendered = table(resource, objects, now=self._now, include=self._include, revision=str(revision))
         rendered["apiVersion"] = f"meta.k8s.io/{self.output.as_version}"

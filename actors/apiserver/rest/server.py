@@ -38,10 +38,13 @@ from protocols.errors import (
     ServerTimeout,
     ServiceUnavailable,
     StatusError,
+    TooManyRequests,
 )
 
 _PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 _BACKLOG = 1024
+_SHUTDOWN_S = 0.2  # requests under way may end; watches never would
+IN_FLIGHT_MAX = 4096
 _START_WAIT_S = 10.0
 _START_LOOKS = 500
 
@@ -54,12 +57,13 @@ class RestServer:
         self._pipeline = pipeline
         self._config = config
         self._serving = serving
+        self._in_flight = 0  # watches included: each holds a connection
         host, port = config.address
         self._documents = Documents(pipeline.types, f"{host}:{port}", serving)
 
     async def serve(self) -> None:
         server = web.Server(self.handle, handler_cancellation=True, access_log=None)
-        runner = web.ServerRunner(server)
+        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         try:
             site = web.SockSite(runner, _listener(self._config), ssl_context=_tls(self._config), backlog=_BACKLOG)
@@ -71,7 +75,10 @@ class RestServer:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request. A bug costs its own request and is logged, not the connections of everybody else."""
+        self._in_flight += 1
         try:
+            if self._in_flight > IN_FLIGHT_MAX:
+                raise TooManyRequests("Too many requests, please try again later.", {"retryAfterSeconds": 1})
             answer: Answer = await self._answer(request)
         except StatusError as refusal:
             answer = _refusal(refusal)
@@ -82,6 +89,8 @@ class RestServer:
         except Exception as bug:
             self._context.log.error("a request failed", method=request.method, path=request.path, exc_info=bug)
             answer = _refusal(InternalError(f"Internal error occurred: {type(bug).__name__}: {bug}"))
+        finally:
+            self._in_flight -= 1
         return _respond(request, answer) if isinstance(answer, Reply) else answer
 
     async def _answer(self, request: web.BaseRequest) -> Answer:

@@ -77,7 +77,7 @@ class RestWatch:
         try:
             refusal: StatusError | None = None
             try:
-                watcher = self._pipeline.watch(self._call, self._query, revision, self._news.set)
+                watcher = await self._pipeline.watch(self._call, self._query, revision, self._news.set)
             except Expired as expired:
                 refusal = expired
             await response.prepare(request)
