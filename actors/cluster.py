@@ -212,7 +212,7 @@ def runtime_boot(spec: ClusterSpec, node: str) -> Callable[[System], Awaitable[s
                 return SimBackend()
             from actors.runtime.process import ProcessBackend
 
-            return ProcessBackend(spec.data / f"{node}-runtime" / "pods")
+            return ProcessBackend(spec.data / f"{node}-runtime")
 
         ref = system.spawn(lambda: RuntimeShim(backend), "runtime")
         await until(system, ref, GetVersion(), lambda _: True)

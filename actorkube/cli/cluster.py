@@ -23,6 +23,7 @@ from actorkube.cli.kubeconfig import DEFAULT, write_kubeconfig
 from actorkube.runtime.host import Host, run_process
 from actorkube.runtime.processes import Child, ProcessSupervisor, Reporter
 from actorkube.runtime.system import System
+from protocols.message import table_digest
 
 READY_TIMEOUT_S = 60.0
 COMMON_MODULES = ("uvloop", "setproctitle", "actorkube.runtime.tcp")  # what every process needs
@@ -76,6 +77,7 @@ class Cluster:
         supervisor.listen_to_signals()
         try:
             import_all(COMMON_MODULES)
+            table_digest()
             for name, hosts in machines(self._hosts):
                 import_all([module for host in hosts for module in host.modules])
                 machine = bool(hosts[0].machine) and not hosts[0].light

@@ -3,6 +3,8 @@
 The supervising process has no event loop and no threads, so forking it is safe and cheap: a restarted component costs
 a fork, not an import. Listening sockets are opened before the fork and outlive the process that accepts on them, so
 nobody meets a closed port while a component restarts.
+
+What a dead child leaves behind (the processes that it had started) becomes ours, on Linux, and is ended.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +27,9 @@ from actorkube.runtime.supervisor import Backoff, Restart, Supervision, Supervis
 STOP_GRACE_S = 10.0
 REPORT_BYTES_MAX = 64 * 1024
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+SWEEP_FOR_S = 2.0  # orphans come one generation after the other
+SWEEP_EVERY_S = 0.05
 RESTARTS = Supervision(intensity=20, period_s=60.0, backoff=Backoff(0.05, 5.0))
 
 
@@ -67,6 +72,7 @@ class ProcessSupervisor:
         os.set_blocking(self._wakeup_write, False)
         self._selector.register(self._wakeup, selectors.EVENT_READ)
         self._stopping = False
+        self._sweep_until = 0.0
 
     def listen_to_signals(self) -> None:
         """SIGINT and SIGTERM end `run`; SIGCHLD wakes it."""
@@ -74,6 +80,7 @@ class ProcessSupervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_stop_signal)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
 
     def start(self, child: Child) -> None:
         self._children[child.name] = child
@@ -100,7 +107,9 @@ class ProcessSupervisor:
             if end is not None and now >= end:
                 return False
             self._restart_due(now)
-            self._wait(min([*self._restarts.values(), *([end] if end else [])], default=None))
+            self._sweep(now)
+            sweep = [now + SWEEP_EVERY_S] if now < self._sweep_until else []
+            self._wait(min([*self._restarts.values(), *sweep, *([end] if end else [])], default=None))
         return self._stopping
 
     def poll(self) -> None:
@@ -120,6 +129,8 @@ class ProcessSupervisor:
             os.kill(pid, signal.SIGKILL)
         while self._by_pid:
             self._wait(None)
+        while end_orphans(()) and time.monotonic() < end:
+            self._wait(time.monotonic() + SWEEP_EVERY_S)
 
     def pids(self) -> dict[str, int]:
         return {child.name: pid for pid, child in self._by_pid.items()}
@@ -137,8 +148,11 @@ class ProcessSupervisor:
         self._reap()
 
     def _reap(self) -> None:
-        while self._by_pid:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
             if pid == 0:
                 return
             child = self._by_pid.pop(pid, None)
@@ -150,6 +164,7 @@ class ProcessSupervisor:
         if child.reports >= 0:
             self._close_reports(child)
         self._on_event(child.name, {"event": "exited", "status": os.waitstatus_to_exitcode(status)})
+        self._sweep_until = time.monotonic() + SWEEP_FOR_S
         if self._stopping or not child.restart:
             return
         now = time.monotonic()
@@ -158,6 +173,10 @@ class ProcessSupervisor:
             self._restarts[child.name] = now + decision.delay_s
         else:
             self._on_event(child.name, {"event": "given_up", "restarts": decision.restarts})
+
+    def _sweep(self, now: float) -> None:
+        if now < self._sweep_until:
+            end_orphans(self._by_pid)
 
     def _restart_due(self, now: float) -> None:
         for name, when in list(self._restarts.items()):
@@ -216,10 +235,25 @@ class ProcessSupervisor:
             os._exit(code)
 
 
+def end_orphans(own: Collection[int]) -> int:
+    """Kill children that are not our own: what a process that died had started. Returns how many there were."""
+    import psutil
+
+    orphans = [child for child in psutil.Process().children() if child.pid not in own]
+    for orphan in orphans:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            orphan.kill()
+    return len(orphans)
+
+
 def die_with_parent() -> None:
     """On Linux the kernel ends this process when its parent dies, however that happens."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
 def set_title(title: str) -> None:

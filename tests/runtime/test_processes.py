@@ -160,3 +160,43 @@ def test_a_stop_signal_ends_run() -> None:
     )
 
     assert kinds(events, "a") == ["started", "ready", "exited"]
+
+
+def test_what_a_killed_child_had_started_is_ended_too() -> None:
+    events = run(
+        """
+        import subprocess
+        def parent(report):
+            started = subprocess.Popen(["sh", "-c", "sleep 1000 & echo $! && exec sleep 1000"], stdout=subprocess.PIPE)
+            report(event="ready", pids=[started.pid, int(started.stdout.readline())])
+            signal.pause()
+        supervisor.start(Child("parent", parent, restart=False))
+        supervisor.run(lambda: count("ready") == 1, 10)
+        os.kill(supervisor.pids()["parent"], signal.SIGKILL)
+        pids = next(f["pids"] for _, f in events if f["event"] == "ready")
+        def all_gone():
+            return not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+        assert not supervisor.run(all_gone, 10)
+        assert all_gone()
+        supervisor.stop()
+        """
+    )
+
+    assert kinds(events, "parent") == ["started", "ready", "exited"]
+
+
+def test_stopping_ends_what_children_leave_behind() -> None:
+    events = run(
+        """
+        import subprocess
+        def parent(report):
+            started = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+            report(event="ready", pid=started.pid)
+            signal.pause()
+        supervisor.start(Child("parent", parent))
+        supervisor.run(lambda: count("ready") == 1, 10)
+        supervisor.stop()
+        """
+    )
+
+    assert all(gone(f["pid"]) for _, f in events if f["event"] == "ready")
