@@ -163,7 +163,9 @@ def controller_host(spec: ClusterSpec, name: str = "controller-manager") -> Host
         from actorkube.kube.actor import ControllerActor
         from actors.controllers import controllers
 
-        values = controllers(node_monitor_grace_s=spec.node_monitor_grace_s)
+        await api_ready(system)  # which has made the CA, where there is one
+        root_ca = authority(spec).ca_pem.decode() if spec.data is not None and spec.api_address is not None else ""
+        values = controllers(node_monitor_grace_s=spec.node_monitor_grace_s, root_ca=root_ca)
         return await run_controllers(system, lambda: ControllerActor(values), len(values))
 
     return Host(name, "controller-manager", boot, ("actorkube.kube.actor",))
