@@ -63,9 +63,24 @@ def collect(owner: Identity, graph: Graph, now: float) -> list[Write]:
         return [*rest, *removals(dependents, graph)]
     if links.orphaning:
         return [*rest, *orphan(owner, links, dependents, graph, now)]
-    blocked = any(r.blocking and r.uid == owner.uid for _, each in dependents for r in each.owners)
-    release = [] if blocked else [_without_finalizer(owner, links, FOREGROUND, graph)]
+    held = any(each.blocks(owner.uid) and not waits_for(node, owner, graph) for node, each in dependents)
+    release = [] if held else [_without_finalizer(owner, links, FOREGROUND, graph)]
     return [*rest, *removals(dependents, graph), *release]
+
+
+def waits_for(node: Identity, owner: Identity, graph: Graph) -> bool:
+    """Whether `node` itself is only waiting, perhaps through others, for `owner` to go: in a circle nobody waits."""
+    front, seen = [node], {node: None}
+    while front:
+        node = front.pop()
+        links = graph.links(node)
+        for dependent, each in graph.dependents(node) if links is not None and links.waiting else ():
+            if each.blocks(node.uid):
+                if dependent == owner:
+                    return True
+                front += [] if dependent in seen else [dependent]
+                seen[dependent] = None
+    return False
 
 
 def orphan(owner: Identity, links: Links, dependents: Dependents, graph: Graph, now: float) -> list[Write]:
@@ -119,13 +134,9 @@ def removal(node: Identity, links: Links, owners: Owners, graph: Graph) -> Write
     """One that has somebody left to live for only loses the other references; else it goes, as its owners do."""
     if owners.solid:
         return _without_owners(node, {*owners.waiting, *owners.absent}, graph)
-    if not owners.waiting or not graph.has_dependents(node.uid):
-        own: Propagation = "Orphan" if ORPHAN in links.finalizers else "Background"
-        return _deletion(node, "Foreground" if FOREGROUND in links.finalizers else own, graph)
-    in_a_circle = any(dependent.waiting for _, dependent in graph.dependents(node))
-    if in_a_circle and any(reference.blocking for reference in links.owners):
-        return _unblocked(node, graph)
-    return _deletion(node, "Foreground", graph)
+    if FOREGROUND in links.finalizers or (owners.waiting and graph.has_dependents(node.uid)):
+        return _deletion(node, "Foreground", graph)
+    return _deletion(node, "Orphan" if ORPHAN in links.finalizers else "Background", graph)
 
 
 # -- writes -----------------------------------------------------------------------------------------------------------
@@ -141,12 +152,6 @@ def _without_owners(node: Identity, lost: set[Identity], graph: Graph) -> Patch:
     owners = [graph.owner(reference, node.namespace) for reference in links.owners]
     references = zip(graph.references(node), owners, strict=True)
     return _patch(node, {"ownerReferences": [r for r, owner in references if owner not in lost]}, graph)
-
-
-def _unblocked(node: Identity, graph: Graph) -> Patch:
-    """Owners that wait for each other would wait for ever."""
-    references = [{**reference, "blockOwnerDeletion": False} for reference in graph.references(node)]
-    return _patch(node, {"ownerReferences": references}, graph)
 
 
 def _without_finalizer(node: Identity, links: Links, finalizer: str, graph: Graph) -> Patch:

@@ -47,6 +47,10 @@ class Links(NamedTuple):
         """It is being deleted, and its dependents are to stay."""
         return self.deleting and ORPHAN in self.finalizers
 
+    def blocks(self, owner: str) -> bool:
+        """Whether the owner with that uid, when it waits for its dependents, waits for this one."""
+        return any(reference.blocking and reference.uid == owner for reference in self.owners)
+
 
 class Identity(NamedTuple):
     """An object: a node of the graph. `str` of it is a key of the work queue."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from protocols.api import WatchEvent
 from protocols.objects import Object, decode_object, meta, name_of, uid_of
@@ -17,6 +18,7 @@ def check_history(log: Iterable[tuple[str, WatchEvent]], kinds: Collection[str],
     `asked`: the uids of those whom users asked to go.
     """
     living: Living = {}
+    known: Living = {}  # also those that are gone, as they were last
     for _, event in log:
         obj = decode_object(event.body)
         if obj.get("kind") not in kinds:
@@ -26,10 +28,10 @@ def check_history(log: Iterable[tuple[str, WatchEvent]], kinds: Collection[str],
         if ends and uid not in asked and (before is None or not is_deleting(before)):
             check_taken_along(obj, living)
         if event.type != "DELETED":
-            living[uid] = obj
+            living[uid] = known[uid] = obj
         else:
             assert before is not None
-            check_let_go(before, living)
+            check_let_go(before, living, known)
             del living[uid]
 
 
@@ -41,22 +43,45 @@ def check_taken_along(obj: Object, living: Living) -> None:
         owner = living.get(reference["uid"])
         fits = owner is not None and name_of(owner) == reference["name"] and owner["kind"] == reference["kind"]
         if owner is not None and fits:
-            waits = is_deleting(owner) and "foregroundDeletion" in meta(owner).get("finalizers", [])
-            assert waits, f"{name_of(obj)} was taken along although {name_of(owner)} lives"
+            assert waits(owner), f"{name_of(obj)} was taken along although {name_of(owner)} lives"
 
 
-def check_let_go(ended: Object, living: Living) -> None:
-    """Those who were there when it was asked to go no longer hold it back."""
+def check_let_go(ended: Object, living: Living, known: Living) -> None:
+    """Those who were there when it was asked to go no longer hold it back. In a circle nobody holds anybody."""
     finalizers = meta(ended).get("finalizers", []) if is_deleting(ended) else []
-    references = {
-        name_of(other): reference
-        for other in living.values()
+    before = {
+        uid: other
+        for uid, other in living.items()
         if meta(other)["creationTimestamp"] < meta(ended).get("deletionTimestamp", "")
-        for reference in owner_references(other)
-        if reference["uid"] == uid_of(ended)
     }
     if "orphan" in finalizers:
-        assert not references, f"{name_of(ended)} went before it was forgotten by {list(references)}"
+        mindful = [name_of(other) for other in before.values() if references_to(ended, other)]
+        assert not mindful, f"{name_of(ended)} went before it was forgotten by {mindful}"
     if "foregroundDeletion" in finalizers:
-        blocking = [name for name, reference in references.items() if reference.get("blockOwnerDeletion")]
-        assert not blocking, f"{name_of(ended)} went before {blocking}"
+        holding = [each for each in blockers(ended, before) if uid_of(ended) not in waited_for(each, known)]
+        assert not holding, f"{name_of(ended)} went before {[name_of(each) for each in holding]}"
+
+
+def references_to(owner: Object, obj: Object) -> list[dict[str, Any]]:
+    return [reference for reference in owner_references(obj) if reference["uid"] == uid_of(owner)]
+
+
+def blockers(owner: Object, living: Living) -> list[Object]:
+    return [
+        other
+        for other in living.values()
+        if any(reference.get("blockOwnerDeletion") for reference in references_to(owner, other))
+    ]
+
+
+def waited_for(obj: Object, living: Living) -> set[str]:
+    """The uids of all who must go before `obj` may, because it is being deleted in the foreground."""
+    found: Living = {}
+    for _ in range(len(living) + 1):
+        waiting = [each for each in (obj, *found.values()) if waits(each)]
+        found = {uid_of(other): other for each in waiting for other in blockers(each, living)}
+    return set(found)
+
+
+def waits(obj: Object) -> bool:
+    return is_deleting(obj) and "foregroundDeletion" in meta(obj).get("finalizers", [])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -200,7 +202,8 @@ class Family(World):
 
 def in_world(scenario: Any, seed: int = 0) -> None:
     async def play() -> None:
-        async with Family(seed) as world:
+        world = Family(seed)
+        async with world:
             await scenario(world)
             check_history(world.store.log, {"ConfigMap", "Secret"}, world.asked)
 
@@ -311,13 +314,15 @@ def test_an_owner_whose_name_somebody_else_has_now_is_gone() -> None:
     in_world(scenario)
 
 
-def test_owners_in_a_circle_do_not_wait_for_each_other() -> None:
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_owners_in_a_circle_do_not_wait_for_each_other(size: int) -> None:
     async def scenario(world: World) -> None:
-        one = create(world, "one")
-        two = create(world, "two", one)
-        world.patch("configmaps", "one", {"metadata": {"ownerReferences": [reference(two)]}})
+        circle = [create(world, f"n{number}") for number in range(size)]
+        for number, owner in enumerate(circle):
+            child = {"metadata": {"ownerReferences": [reference(owner)]}}
+            world.patch("configmaps", f"n{(number + 1) % size}", child)
         await world.settled()
-        world.delete("configmaps", "one", propagation="Foreground")
+        world.delete("configmaps", "n0", propagation="Foreground")
         await world.settled()
 
         assert names(world) == []
@@ -325,22 +330,45 @@ def test_owners_in_a_circle_do_not_wait_for_each_other() -> None:
     in_world(scenario)
 
 
-def test_an_owner_that_the_view_has_not_seen_yet_is_asked_for() -> None:
-    """Its reading shows it; nothing is deleted meanwhile."""
+@contextmanager
+def late(world: World, resource: str) -> Iterator[None]:
+    """Meanwhile the controller hears nothing of that resource."""
+    (outlet,) = [outlet for outlet, (watch, _) in world.api.watches.items() if watch.resource == resource]
+    watch = world.api.watches.pop(outlet)
+    yield
+    world.api.watches[outlet] = watch
+    world.api.deliver()
 
+
+def test_an_owner_that_the_view_has_not_seen_yet_is_asked_for() -> None:
     async def scenario(world: World) -> None:
         await world.settled()
-        secrets = [outlet for outlet, (watch, _) in world.api.watches.items() if watch.resource == "secrets"]
-        (late,) = [world.api.watches.pop(outlet) for outlet in secrets]
-        owner = world.create("secrets", {**config_map("owner"), "kind": "Secret"})
-        create(world, "child", {**owner, "kind": "Secret"})
-        await world.settled()
-        assert names(world) == ["child"]
+        with late(world, "secrets"):
+            owner = world.create("secrets", {**config_map("owner"), "kind": "Secret"})
+            create(world, "child", owner)
+            await world.settled()
+            assert names(world) == ["child"]
 
-        world.api.watches[secrets[0]] = late
         world.delete("secrets", "owner")
         await world.settled()
         assert names(world) == []
+
+    in_world(scenario)
+
+
+def test_an_orphan_that_the_view_sees_a_little_late_stays_too() -> None:
+    async def scenario(world: World) -> None:
+        await world.settled()
+        with late(world, "secrets"):
+            orphan = config_map("orphan", create(world, "owner"))
+            world.create("secrets", {**orphan, "kind": "Secret"})
+            await asyncio.sleep(1)
+            world.delete("configmaps", "owner", propagation="Orphan")
+            await asyncio.sleep(1)
+        await world.settled()
+
+        assert names(world) == []
+        assert not meta(world.get("secrets", "orphan"))["ownerReferences"]
 
     in_world(scenario)
 
