@@ -8,13 +8,13 @@ how bad the network and the disks are, because a run that has everything rarely 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from actorkube.sim.disk import DiskConditions
-from actorkube.sim.network import Conditions
+from actorkube.sim.network import Conditions, Packet
 from actorkube.sim.world import World
 
 
@@ -41,6 +41,21 @@ class Crash(Fault):
 
     def end(self, world: World) -> None:
         world.start(self.host)
+
+
+@dataclass(frozen=True)
+class Outage(Fault):
+    """Many hosts crash in one moment: what only their memories shared is gone."""
+
+    hosts: tuple[str, ...]
+
+    def begin(self, world: World) -> None:
+        for host in self.hosts:
+            world.crash(host)
+
+    def end(self, world: World) -> None:
+        for host in self.hosts:
+            world.start(host)
 
 
 @dataclass(frozen=True)
@@ -91,6 +106,30 @@ class Drop(Fault):
         world.drop(self.message, times=self.times)
 
 
+VICTIMS: tuple[Literal["src", "dst"], ...] = ("src", "dst")
+
+
+@dataclass(frozen=True)
+class Ambush(Fault):
+    """A host crashes when it has sent (or is sent) a message of that name, `after_s` later, and is down for `for_s`."""
+
+    message: str
+    victim: Literal["src", "dst"]
+    skip: int = 0
+    after_s: float = 0.0
+
+    def begin(self, world: World) -> None:
+        world.when(self.message, lambda packet: self._wait(world, packet), skip=self.skip)
+
+    def _wait(self, world: World, packet: Packet) -> None:
+        host = packet.src if self.victim == "src" else packet.dst
+        world.loop.call_later(self.after_s, self._strike, world, host, context=world.network.outside)
+
+    def _strike(self, world: World, host: str) -> None:
+        world.crash(host)
+        world.loop.call_later(self.for_s, world.start, host)
+
+
 @dataclass(frozen=True)
 class FullDisk(Fault):
     host: str
@@ -102,7 +141,7 @@ class FullDisk(Fault):
         world.fill_disk(self.host, full=False)
 
 
-KINDS: tuple[type[Fault], ...] = (Crash, Pause, Partition, Clog, FullDisk)
+KINDS: tuple[type[Fault], ...] = (Crash, Outage, Pause, Partition, Clog, FullDisk)
 
 
 async def play(world: World, faults: Sequence[Fault]) -> None:
@@ -143,12 +182,28 @@ class Swarm:
                 overtaking=maybe(0.01),
                 detect_s=chance.choice(((0.01, 0.2), (0.1, 3.0), (1.0, 10.0))),
             ),
-            disk=dataclasses.replace(DiskConditions(), stall=maybe(0.1), sync_error=maybe(0.01)),
+            disk=DiskConditions(
+                sync_s=chance.choice(((0.0005, 0.002), (0.01, 0.1), (0.1, 0.5))),
+                stall=maybe(0.1),
+                sync_error=maybe(0.01),
+            ),
         )
 
 
-async def nemesis(world: World, victims: Sequence[str], for_s: float, swarm: Swarm | None = None) -> None:
-    """Plague the victims for so long, then heal everything and start whoever is down. One fault of a host at a time."""
+async def nemesis(
+    world: World,
+    victims: Sequence[str],
+    for_s: float,
+    swarm: Swarm | None = None,
+    *,
+    messages: Sequence[str] = (),
+    favourite: Callable[[], str | None] = lambda: None,
+) -> None:
+    """Plague the victims for so long, then heal everything and start whoever is down.
+
+    `messages`, which only the victims send each other, may be what they are ambushed at. `favourite` names a victim
+    worth hitting just now, such as a leader: every second fault is for it.
+    """
     chance = world.chance("nemesis")
     swarm = swarm or Swarm.draw(chance)
     world.network.set_conditions(swarm.network)
@@ -159,7 +214,9 @@ async def nemesis(world: World, victims: Sequence[str], for_s: float, swarm: Swa
     while (now := world.loop.time()) < end:
         await asyncio.sleep(min(chance.expovariate(1 / swarm.every_s), end - now))
         if swarm.kinds and world.loop.time() < end:
-            fault = draw_fault(chance, chance.choice(swarm.kinds), victims, swarm.for_s)
+            kind = Ambush if messages and chance.random() < 0.3 else chance.choice(swarm.kinds)
+            host = (favourite() if chance.random() < 0.5 else None) or chance.choice(victims)
+            fault = draw_fault(chance, kind, host, victims, swarm.for_s, messages)
             fault.begin(world)
             ends.append(world.loop.call_later(fault.for_s, fault.end, world))
     for handle in ends:
@@ -167,14 +224,26 @@ async def nemesis(world: World, victims: Sequence[str], for_s: float, swarm: Swa
     await world.recover()
 
 
-def draw_fault(chance: random.Random, kind: type[Fault], victims: Sequence[str], for_s: float) -> Fault:
+def draw_fault(
+    chance: random.Random,
+    kind: type[Fault],
+    host: str,
+    victims: Sequence[str],
+    for_s: float,
+    messages: Sequence[str] = (),
+) -> Fault:
+    """A fault of that kind that hits `host`."""
     duration = chance.uniform(0.1, 2 * for_s)
-    host = chance.choice(victims)
+    if kind is Ambush:
+        message, victim = chance.choice(messages), chance.choice(VICTIMS)
+        return Ambush(0, duration, message, victim, chance.randrange(10), chance.choice((0.0, 0.001, 0.02)))
     if kind is Partition:
-        sides = [chance.random() < 0.5 for _ in victims]
-        one = tuple(name for name, side in zip(victims, sides, strict=True) if side)
+        alone = chance.random() < 0.5
+        one = tuple(name for name in victims if name == host or not (alone or chance.random() < 0.5))
         other = tuple(name for name in victims if name not in one)
         return Partition(0, duration, one, other, both_ways=chance.random() < 0.7)
+    if kind is Outage:
+        return Outage(0, duration, tuple(victims))
     if kind is Clog:
         return Clog(0, duration, host, chance.choice(victims), chance.choice((0.05, 0.5, 3.0)))
     if kind is Crash:

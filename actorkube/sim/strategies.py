@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from actorkube.sim.faults import Clog, Crash, Drop, Fault, FullDisk, Partition, Pause
+from actorkube.sim.faults import VICTIMS, Ambush, Clog, Crash, Drop, Fault, FullDisk, Outage, Partition, Pause
 
 DELAYS_S = (0.1, 0.5, 2.0)
 
@@ -31,16 +31,21 @@ def schedules(
     messages: Sequence[str] = (),
     disks: bool = True,
 ) -> st.SearchStrategy[list[Fault]]:
-    """Lists of faults among `hosts` that begin within `for_s`; `messages` may also be dropped by name."""
+    """Lists of faults among `hosts` that begin within `for_s`; `messages`, which only they send each other, may be
+    dropped and ambushed by name."""
     at = tenths(for_s)
     lasting = tenths(lasting_s)
     host = st.sampled_from(list(hosts))
     kinds: list[st.SearchStrategy[Fault]] = []
     if messages:
-        kinds.append(st.builds(Drop, at, st.just(0.0), st.sampled_from(list(messages)), st.integers(1, 5)))
+        message = st.sampled_from(list(messages))
+        kinds.append(st.builds(Drop, at, st.just(0.0), message, st.integers(1, 5)))
+        after = st.sampled_from((0.0, 0.001, 0.02))
+        kinds.append(st.builds(Ambush, at, lasting, message, st.sampled_from(VICTIMS), st.integers(0, 9), after))
     kinds.append(st.builds(Crash, at, lasting, host))
     kinds.append(st.builds(Pause, at, lasting, host))
     if len(hosts) > 1:
+        kinds.append(st.builds(Outage, at, lasting, st.just(tuple(hosts))))
         kinds.append(partitions(hosts, at, lasting))
         kinds.append(st.builds(Clog, at, lasting, host, host, st.sampled_from(DELAYS_S)))
     if disks:

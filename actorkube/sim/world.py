@@ -274,7 +274,7 @@ class World:
     def when(
         self,
         match: Match,
-        then: Callable[[], object],
+        then: Callable[[Packet], object],
         *,
         src: str | None = None,
         dst: str | None = None,
@@ -284,7 +284,7 @@ class World:
         """Do something in the moment such a packet is sent: crash the sender before it knows, for example."""
 
         def act(packet: Packet) -> float:
-            then()
+            then(packet)
             return 0.0
 
         self._rule(match, src, dst, skip, times, act)

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Literal
 
 import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from actorkube.runtime import System
-from actorkube.sim import Clog, Crash, Drop, Fault, FullDisk, Partition, Pause, Swarm, World, nemesis, play
+from actorkube.sim import (
+    Ambush,
+    Clog,
+    Crash,
+    Drop,
+    Fault,
+    FullDisk,
+    Outage,
+    Partition,
+    Pause,
+    Swarm,
+    World,
+    nemesis,
+    play,
+)
 from actorkube.sim.faults import draw_fault
 from actorkube.sim.strategies import schedules
 from protocols.errors import AskError
@@ -47,7 +62,9 @@ def void(_: object) -> None:
 
 
 lossy = schedules(["server", "user"], for_s=2, lasting_s=2, disks=False, messages=["SimCount", "SimAdd"]).map(
-    lambda faults: [fault for fault in faults if not isinstance(fault, Crash)]  # a crash forgets: another bug
+    lambda faults: [
+        fault for fault in faults if not isinstance(fault, Crash | Outage | Ambush)
+    ]  # a crash forgets: another bug
 )
 
 
@@ -84,22 +101,41 @@ def test_a_plagued_world_recovers(seed: int) -> None:
     World.run_sync(scenario, seed)
 
 
+@pytest.mark.parametrize(("victim", "other"), [("src", "server"), ("dst", "user")])
+def test_an_ambush_crashes_whoever_sends_or_is_sent_the_message(victim: Literal["src", "dst"], other: str) -> None:
+    async def scenario(world: World) -> None:
+        await world.boot("server", lambda system: void(system.spawn(Counter, "counter")))
+        user = await world.boot("user")
+        Ambush(0, 2.0, "SimAdd", victim, skip=1, after_s=0.0).begin(world)
+        await user.ask(counter_ref(user), SimAdd(1))
+        assert world.is_up("server")
+        user.ask(counter_ref(user), SimAdd(1))
+        await world.sleep(1)
+
+        assert [name for name in ("server", "user") if world.is_up(name)] == [other]
+        await world.sleep(2)
+        assert world.is_up("server")
+        assert world.is_up("user")
+
+    World.run_sync(scenario)
+
+
 def test_a_swarm_enables_some_kinds_of_faults_and_not_always_the_same() -> None:
     swarms = [Swarm.draw(random.Random(seed)) for seed in range(50)]
 
     assert {len(swarm.kinds) for swarm in swarms} >= {1, 2, 3, 4}
-    assert {kind for swarm in swarms for kind in swarm.kinds} == {Crash, Pause, Partition, Clog, FullDisk}
+    assert {kind for swarm in swarms for kind in swarm.kinds} == {Crash, Outage, Pause, Partition, Clog, FullDisk}
     assert any(swarm.network.loss for swarm in swarms)
     assert any(not swarm.network.loss for swarm in swarms)
 
 
-@pytest.mark.parametrize("kind", [Crash, Pause, Partition, Clog, FullDisk])
+@pytest.mark.parametrize("kind", [Crash, Outage, Pause, Partition, Clog, FullDisk])
 def test_each_kind_of_fault_is_drawn_begun_and_ended(kind: type[Fault]) -> None:
     async def scenario(world: World) -> None:
         names = ["a", "b"]
         for name in names:
             await world.boot(name)
-        fault = draw_fault(world.chance("test"), kind, names, 2.0)
+        fault = draw_fault(world.chance("test"), kind, "a", names, 2.0)
         await play(world, [fault])
         await world.sleep(1)
         assert all(world.is_up(name) for name in names)

@@ -282,7 +282,7 @@ def test_a_named_message_can_be_held_back() -> None:
 def test_a_host_can_be_crashed_between_an_answer_and_its_sending() -> None:
     async def scenario(world: World) -> None:
         user = await counting(world)
-        world.when("SimCount", lambda: world.crash("server"), src="server")
+        world.when("SimCount", lambda packet: world.crash(packet.src))
 
         with pytest.raises(Unknown):
             await user.ask(counter_ref(user), SimAdd(1))
