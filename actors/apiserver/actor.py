@@ -25,7 +25,7 @@ from actors.apiserver.schema.resources import find
 from actors.apiserver.schema.types import Types
 from actors.apiserver.store import Store
 from protocols import api
-from protocols.errors import AlreadyExists
+from protocols.errors import AlreadyExists, AskError, ServiceUnavailable
 from protocols.message import Done, Message
 from protocols.objects import Object, name_of, namespace_of
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SERVICE_CIDR = "127.66.0.0/16"  # loopback addresses: a userspace proxy can listen on them without being root
 _MANAGER = "kube-apiserver"
+_RETRY_S = 0.2
 
 
 class ApiServer(Actor):
@@ -125,6 +126,14 @@ class ApiServer(Actor):
         resource = find(group_resource)
         assert resource is not None, group_resource
         call = Call(SELF, resource, namespace_of(obj), name_of(obj), manager=_MANAGER, untracked=True)
+        while True:
+            try:
+                return await self._write(call, obj, replace)
+            except (ServiceUnavailable, AskError) as error:
+                self.ctx.log.info("waiting for the store", error=str(error))
+                await self.ctx.sleep(_RETRY_S)
+
+    async def _write(self, call: Call, obj: Object, replace: bool) -> None:
         try:
             await self._pipeline.create(call, {**obj})
         except AlreadyExists:

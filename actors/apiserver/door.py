@@ -21,7 +21,7 @@ from actors.apiserver.pipeline import Pipeline
 from actors.apiserver.reads import CURRENT, Query
 from actors.apiserver.schema.resources import Resource, find
 from protocols import api
-from protocols.errors import Answer, BadRequest
+from protocols.errors import Answer, AskError, BadRequest
 from protocols.objects import encode_object
 
 _MANAGERS = {"node": "kubelet"}
@@ -81,7 +81,7 @@ class Door:
             listing = await self._pipeline.list(call, query)
             watcher = await self._pipeline.watch(call, query, listing.revision, watch.push)
             watch.follow(watcher, listing.items, listing.revision)
-        except Answer as refusal:
+        except (Answer, AskError) as refusal:
             outlet.end(refusal)
 
 

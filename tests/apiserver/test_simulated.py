@@ -150,6 +150,7 @@ async def scenario(world: World) -> None:
     users.over = True
     await world.recover()
     await asyncio.gather(*tasks[:2], *tasks[3:])
+    await world.sleep(12)  # requests that nobody waits for any more come to their end, too
 
     stored = await eventually(system, api.Get("configmaps", "counter", "default"))
     counter = decode_object(stored.body, stored.revision)

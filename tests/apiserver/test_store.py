@@ -12,7 +12,7 @@ from actors.apiserver.keys import store_key
 from actors.apiserver.values import value_of
 from actors.etcd.actor import EtcdConfig
 from protocols import api as door
-from protocols.errors import Conflict, Expired, ServiceUnavailable, StatusError, Unknown
+from protocols.errors import Conflict, Expired, NotFound, ServiceUnavailable, StatusError, Unknown
 from protocols.etcd import Compacted, Op, Status, Txn
 from protocols.objects import decode_object, encode_object
 from tests.apiserver.lossy import Lossy
@@ -123,6 +123,21 @@ async def test_an_equal_write_of_another_is_not_taken_for_ones_own(api: World) -
     api.lossy.before, api.lossy.lose_answers = quicker, 1
     with pytest.raises((Conflict, Unknown)):
         await api.update("configmaps", mine)
+
+
+async def test_nothing_is_created_in_a_namespace_that_ends_in_that_moment(api: World) -> None:
+    await api.create("namespaces", namespace("team"))
+
+    async def end_namespace() -> None:
+        api.lossy.before = None
+        ending = Txn((), (Op("delete", store_key("namespaces", "team")),))
+        await api.systems["test"].ask(api.systems["test"].ref("etcd-0/etcd"), ending)
+
+    api.lossy.before = end_namespace
+    with pytest.raises(NotFound, match='namespaces "team" not found'):
+        await api.create("configmaps", config_map("late", "team"))
+
+    assert await api.names("configmaps", "team") == []
 
 
 async def test_a_write_that_is_never_answered_is_reported_as_unknown_and_not_as_failed(api: World) -> None:

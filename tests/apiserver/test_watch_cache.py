@@ -252,6 +252,8 @@ def test_a_closed_watcher_is_not_woken_and_leaves_nothing_behind() -> None:
     cache.apply(model.step([("a/x", "web", "n9", "Running")]), model.revision)
 
     assert woken == []
+    topic, _ = cache.of("pods").log.open("n9", cache.revision)
+    assert topic.watchers == 1
     cache.check()
 
 
