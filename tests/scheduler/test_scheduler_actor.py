@@ -11,7 +11,7 @@ import pytest
 from actorkube.runtime import System
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
-from actors.scheduler.actor import Scheduler
+from actors.scheduler.actor import UNDER_WAY_MAX, Scheduler
 from protocols.api import Create, Get, Patch
 from protocols.controller import Activity, AskActivity
 from protocols.errors import Conflict
@@ -94,6 +94,16 @@ async def test_binds_pods_and_says_so(world: World) -> None:
 
     assert sorted(world.node_of(f"p{index}") for index in range(6)) == ["n0"] * 3 + ["n1"] * 3
     assert world.events("p0") == [("Scheduled", f"Successfully assigned default/p0 to {world.node_of('p0')}")]
+
+
+async def test_places_more_pods_than_it_binds_at_once(world: World) -> None:
+    world.create("nodes", make_node("n0", cpu="100", pods="1000"))
+    await world.settled()
+    world.create("pods", *(make_pod(f"p{index}", "1m") for index in range(3 * UNDER_WAY_MAX)))
+
+    await world.settled()
+
+    assert len(world.api.bound) == 3 * UNDER_WAY_MAX
 
 
 async def test_leaves_alone_what_is_not_its_own(world: World) -> None:

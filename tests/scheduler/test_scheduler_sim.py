@@ -103,16 +103,18 @@ class Cluster:
         assert isinstance(scheduler, Scheduler)
         scheduler._state.check()
         scheduler._queue.check()
-        assert {f"default/{name}": node for name, node in self.placed().items() if node} == scheduler._state._placed
+        placed = {f"default/{name}": node for name, node in self.placed().items()}
+        assert {key: node for key, node in placed.items() if node} == scheduler._state._placed
+        assert sorted(key for key, _ in scheduler._queue.places()) == sorted(key for key in placed if not placed[key])
 
 
 steps = st.lists(
     st.tuples(
         st.sampled_from([0.0, 0.1, 1.0, 1.1, 5.0, 12.0]),
-        st.sampled_from(["create", "create", "delete"]),
-        st.integers(0, 5).map(lambda n: f"p{n}"),
+        st.sampled_from(["create", "delete"]),
+        st.integers(0, 3).map(lambda n: f"p{n}"),
     ),
-    min_size=1,
+    min_size=5,
     max_size=25,
 )
 lags_s = st.sampled_from([0.0, 0.5])
