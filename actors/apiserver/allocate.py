@@ -15,7 +15,7 @@ from typing import Any
 
 from actors.apiserver.keys import claim_key
 from actors.apiserver.rules.field import FieldError, invalid_value
-from actors.apiserver.store import Claim
+from actors.apiserver.writes import Claim
 from protocols.errors import InternalError
 from protocols.objects import Object, key_of, uid_of
 

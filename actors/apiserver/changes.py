@@ -30,7 +30,7 @@ from actors.apiserver.rules.prepare import prepare_create, prepare_update
 from actors.apiserver.rules.validate import invalid, validate
 from actors.apiserver.schema.resources import Resource
 from actors.apiserver.schema.types import Types
-from actors.apiserver.store import Refused
+from actors.apiserver.writes import Refused
 from protocols.errors import StatusError
 from protocols.objects import Object, decode_object, meta, name_of, revision_of
 from protocols.rules.names import suffix

@@ -11,7 +11,8 @@ from actors.apiserver.calls import Call
 from actors.apiserver.feed import Feed
 from actors.apiserver.item import Item
 from actors.apiserver.keys import store_key
-from actors.apiserver.store import Claim, Committed, Refused, Store, Write
+from actors.apiserver.store import Store
+from actors.apiserver.writes import Claim, Committed, Refused, Write
 from protocols.errors import RequestEntityTooLarge, ServiceUnavailable
 from protocols.etcd import LeaseNotFound
 from protocols.objects import Object, encode_object, key_of, uid_of

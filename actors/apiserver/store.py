@@ -1,22 +1,20 @@
 """The API server's client of the store: finds the leader, repeats what may be repeated, and never guesses.
 
-Every write is one transaction that only succeeds from the state it was decided on: the key absent for a create, at the
-revision that was read for an update or a delete. So a write whose answer was lost can simply be sent again: the second
-one cannot happen twice, and when it is refused, the refusal carries what is stored now, which tells whether the first
-one happened. Only when time runs out in the middle of that does the caller hear `Unknown`.
+Reads are repeated until somebody answers; a write whose answer was lost is sent again too, which writes.py makes safe.
+Only when time runs out in the middle of that, or others wrote in between, does the caller hear `Unknown`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from actorkube.runtime import Context, Ref, Stream
 from actorkube.runtime.cell import deadline
 from actors.apiserver.keys import ROOT, ROOT_END
-from actors.apiserver.values import body_of, new_mark, value_of
+from actors.apiserver.values import new_mark, value_of
+from actors.apiserver.writes import Committed, Refused, Write, refusal, settle, transaction
 from protocols.errors import (
     AskError,
     NotSent,
@@ -25,20 +23,16 @@ from protocols.errors import (
     Unknown,
 )
 from protocols.etcd import (
-    Compare,
     KeyValue,
     LeaseGrant,
     NotLeader,
-    Op,
     Range,
     TooLarge,
     Txn,
-    TxnResponse,
     WatchKeys,
     WatchResponse,
 )
 from protocols.message import Request
-from protocols.objects import decode_object, uid_of
 
 R = TypeVar("R")
 
@@ -47,46 +41,6 @@ ATTEMPT_S = 2.0  # how long one replica may take; a leader that was cut off answ
 _BACKOFF_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 _PAGE_KEYS = 500
 _PROBE = b"/registry/health"
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A key that says who holds something there is only one of."""
-
-    key: bytes
-    holder: str
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Put `body`, or delete (None), where the key is still at `revision` (0: absent).
-
-    `exists` must exist (the namespace), `claims` must be free and are taken, `releases` are given back: all or nothing.
-    """
-
-    key: bytes
-    body: bytes | None
-    revision: int
-    uid: str
-    exists: tuple[bytes, ...] = ()
-    claims: tuple[Claim, ...] = ()
-    releases: tuple[bytes, ...] = ()
-    lease: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    body: bytes | None
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """It did not happen. `current` is the pair that is stored now; `missing` and `taken`: what else was against it."""
-
-    current: KeyValue | None
-    missing: tuple[bytes, ...] = ()
-    taken: tuple[bytes, ...] = ()
 
 
 class Store:
@@ -101,13 +55,13 @@ class Store:
         """Raises Unknown when it may or may not have happened, ServiceUnavailable when it did not."""
         value = value_of(write.body, new_mark(self._ctx.random)) if write.body is not None else None
         try:
-            response, doubt = await self._ask_until_answered(_transaction(write, value))
+            response, doubt = await self._ask_until_answered(transaction(write, value))
         except TooLarge:
             raise RequestEntityTooLarge("etcdserver: request is too large") from None
         if response.succeeded:
             return Committed(write.body, response.revision)
-        refused = _refusal(write, response)
-        return _settle(write, value, refused, response.revision) if doubt else refused
+        refused = refusal(write, response)
+        return settle(write, value, refused, response.revision) if doubt else refused
 
     async def revision(self) -> int:
         """A revision that includes every write that was acknowledged before this call."""
@@ -182,46 +136,6 @@ class Store:
             return 0.0
         step = min(attempts - len(self._replicas), len(_BACKOFF_S) - 1)
         return _BACKOFF_S[step] * (0.5 + self._ctx.random.random())
-
-
-def _transaction(write: Write, value: bytes | None) -> Txn:
-    compare = [Compare(write.key, "mod", "=", write.revision)]
-    compare += [Compare(key, "version", ">", 0) for key in write.exists]
-    compare += [Compare(claim.key, "version", "=", 0) for claim in write.claims]
-    own = Op("delete", write.key) if value is None else Op("put", write.key, value, lease=write.lease)
-    success = [own, *(Op("put", claim.key, claim.holder.encode()) for claim in write.claims)]
-    success += [Op("delete", key) for key in write.releases]
-    reads = [write.key, *write.exists, *(claim.key for claim in write.claims)]
-    return Txn(tuple(compare), tuple(success), tuple(Op("range", key) for key in reads))
-
-
-def _refusal(write: Write, response: TxnResponse) -> Refused:
-    """Read the failure branch: the key itself, then what must exist, then what must be free."""
-    found = [answer.kvs[0] if answer.kvs else None for answer in response.responses]
-    others = found[1:]
-    missing = tuple(key for key, kv in zip(write.exists, others, strict=False) if kv is None)
-    claimed = zip(write.claims, others[len(write.exists) :], strict=True)
-    taken = tuple(claim.key for claim, kv in claimed if kv is not None)
-    return Refused(found[0], missing, taken)
-
-
-def _settle(write: Write, value: bytes | None, refused: Refused, revision: int) -> Committed | Refused:
-    """An earlier attempt may have happened: what is stored now decides. Raises Unknown where it cannot."""
-    current = refused.current
-    if current is None:
-        if value is None:
-            return Committed(None, revision)  # gone, as it was wanted
-    elif current.value == value:
-        return Committed(write.body, current.mod_revision)
-    elif current.mod_revision == write.revision:
-        return refused  # for another reason: it was never written
-    else:
-        uid = uid_of(decode_object(body_of(current.value)))
-        if value is None and uid == write.uid:
-            return refused  # it was changed, not deleted
-        if write.revision == 0 and uid == write.uid:
-            return Committed(body_of(current.value), current.mod_revision)  # created, and changed by others since
-    raise Unknown("the write may have happened: the object has changed, and the answer was lost")
 
 
 def _given_up(request: Request[R], doubt: bool, trouble: Exception) -> Exception:
