@@ -90,7 +90,7 @@ def release(service: Object) -> Sequence[Write]:
     if FINALIZER not in _finalizers(service):
         return ()
     if list(ingress_ips(service)):
-        return (_set_ingress(service, []),)
+        return (_set_ingress(service, None),)
     deleted = Event(reference_to(service, "v1", "Service"), "Normal", "DeletedLoadBalancer", "Deleted load balancer")
     remaining = [finalizer for finalizer in _finalizers(service) if finalizer != FINALIZER]
     return (with_finalizers(service, remaining, deleted),)
@@ -100,7 +100,7 @@ def with_finalizers(service: Object, finalizers: list[str], announce: Event | No
     return Update("services", {**service, "metadata": {**meta(service), "finalizers": finalizers}}, announce=announce)
 
 
-def _set_ingress(service: Object, ingress: list[dict[str, str]], announce: Event | None = None) -> Patch:
+def _set_ingress(service: Object, ingress: list[dict[str, str]] | None, announce: Event | None = None) -> Patch:
     patch = {"metadata": {"uid": uid_of(service)}, "status": {"loadBalancer": {"ingress": ingress}}}
     return Patch("services", namespace_of(service), name_of(service), patch, subresource="status", announce=announce)
 

@@ -1,6 +1,12 @@
-"""Which endpoint gets the next connection: round-robin, or the client's own while its affinity lasts."""
+"""Which endpoint gets the next connection: round-robin, or the client's own while its affinity lasts.
+
+The proxies of several nodes may share an address, and the kernel takes a client now to one, now to another. So where
+clients have affinity, the first choice follows from the client's address, and is the same in every proxy.
+"""
 
 from __future__ import annotations
+
+import zlib
 
 from actors.proxy.rules import Endpoint, Forward
 
@@ -20,10 +26,11 @@ class Balancer:
         endpoints = self.forward.endpoints
         if not endpoints:
             return []
+        if self.forward.affinity_s:
+            own = self._own_endpoint(client_ip, now)
+            return sorted(endpoints, key=lambda endpoint: (endpoint != own, _rank(client_ip, endpoint)))
         start, self._turn = self._turn % len(endpoints), (self._turn + 1) % len(endpoints)
-        in_turn = [*endpoints[start:], *endpoints[:start]]
-        own = self._own_endpoint(client_ip, now)
-        return in_turn if own is None else [own, *(endpoint for endpoint in in_turn if endpoint != own)]
+        return [*endpoints[start:], *endpoints[:start]]
 
     def served(self, client_ip: str, endpoint: Endpoint, now: float) -> None:
         """The client was connected to the endpoint: it stays there, if the service asks for that."""
@@ -42,3 +49,8 @@ class Balancer:
             del self._clients[client_ip]
             return None
         return endpoint
+
+
+def _rank(client_ip: str, endpoint: Endpoint) -> int:
+    """Rendezvous hashing: when an endpoint goes, only its own clients choose anew."""
+    return zlib.crc32(f"{client_ip} {endpoint.ip} {endpoint.port}".encode())

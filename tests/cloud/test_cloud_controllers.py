@@ -149,7 +149,7 @@ async def test_a_service_that_is_no_load_balancer_any_more_loses_address_and_fin
     await world.settled()
 
     service = world.store.read("services", "default", "a")
-    assert list(ingress_ips(service)) == []
+    assert service["status"] == {"loadBalancer": {}}
     assert "finalizers" not in service["metadata"]
 
 

@@ -45,19 +45,37 @@ def test_nobody_serves_without_endpoints() -> None:
 
 def test_a_client_stays_with_its_endpoint_while_it_comes_back_in_time() -> None:
     behind = balancer(A, B, affinity_s=10)
+    first = behind.candidates("x", 0.0)[0]
+    other = B if first == A else A
+    behind.served("x", other, 0.0)  # the first choice did not answer
 
-    assert [serve(behind, "x", now) for now in (0.0, 9.0, 18.0)] == [A, A, A]
-    assert serve(behind, "y", 18.0) == B
-    assert serve(behind, "z", 18.0) == A
-    assert serve(behind, "x", 28.0) == B  # too late: it is B's turn
+    assert [serve(behind, "x", now) for now in (9.0, 18.0, 27.0)] == [other] * 3
+    assert serve(behind, "x", 37.0) == first  # too late
+
+
+@given(st.sets(st.integers(0, 9), min_size=1), st.integers(0, 50))
+def test_proxies_that_share_an_address_choose_alike_for_a_client(numbers: set[int], client: int) -> None:
+    endpoints = [Endpoint(f"10.0.0.{number}", 80) for number in sorted(numbers)]
+    one, other = balancer(*endpoints, affinity_s=10), balancer(*endpoints, affinity_s=10)
+    for number in range(client):
+        serve(one, f"10.9.0.{number}")
+
+    assert one.candidates(f"10.9.1.{client}", 0.0) == other.candidates(f"10.9.1.{client}", 0.0)
+
+
+def test_clients_are_spread_over_the_endpoints() -> None:
+    behind = balancer(A, B, C, affinity_s=10)
+
+    counts = Counter(serve(behind, f"10.9.0.{number}") for number in range(300))
+
+    assert min(counts[endpoint] for endpoint in (A, B, C)) > 60
 
 
 def test_a_client_moves_when_its_endpoint_is_gone_or_does_not_answer() -> None:
     behind = balancer(A, B, affinity_s=10)
-    assert serve(behind, "x") == A
-
     behind.served("x", B, 1.0)
     assert behind.candidates("x", 2.0)[0] == B
+
     behind.forward = Forward("default/web", "", (A, C), 10)
 
     assert serve(behind, "x", 3.0) in (A, C)
