@@ -73,6 +73,8 @@ def path_segment(value: str) -> Iterator[str]:
 def label_key(value: str) -> Iterator[str]:
     """`app`, `example.com/app`: keys of labels and annotations, finalizers, condition types."""
     prefix, slash, name = value.rpartition("/")
+    if not slash and len(name) <= 63 and _qualified.fullmatch(name):
+        return  # most of them
     rule = f"must consist of alphanumeric characters, '-', '_' or '.', {_ALPHANUMERIC}"
     name_form = _form(rule, _QUALIFIED, "MyName", "my.name", "123-abc")
     if "/" in prefix:

@@ -9,6 +9,7 @@ does all that in place, in one walk; nothing is allocated for what is right.
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -24,6 +25,7 @@ _Place = tuple["_Place | None", str | int, bool]
 _UNKNOWN_MAX = 100  # as many as Kubernetes lists
 _BOUNDS = {"int32": (-(2**31), 2**31 - 1), "": (-(2**63), 2**63 - 1), "int64": (-(2**63), 2**63 - 1)}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_TIME_LENGTH_MAX = 35
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 
@@ -104,7 +106,7 @@ class _Walk:
             if expected is None or below is None:
                 gone.append(name)
             elif below.__class__ is not str or expected.kind != "string" or expected.format:
-                value[name] = self._value(below, expected, (place, name, True), struct)
+                value[name] = _METHODS[expected.kind](self, below, expected, (place, name, True), struct)
         for name in gone:
             if name not in fields:
                 self._unknown((place, name, True))
@@ -163,9 +165,6 @@ class _Walk:
     def any(self, value: Any, type_: Type, place: _Place | None, struct: str) -> Any:
         return value
 
-    def _value(self, value: Any, type_: Type, place: _Place, struct: str) -> Any:
-        return _METHODS[type_.kind](self, value, type_, place, struct)
-
     def _element(self, value: Any, type_: Type, place: _Place, struct: str) -> Any:
         """As a field's value, but null cannot go: it becomes the empty value, as in Go."""
         if value is None:
@@ -191,7 +190,7 @@ class _Walk:
         return text
 
     def _time(self, value: str, type_: Type) -> str:
-        spelt = _canonical_time(value, type_.format)
+        spelt = _canonical_time(value, type_.format) if len(value) <= _TIME_LENGTH_MAX else ""
         if not spelt:
             self.checked.errors.append(f'parsing time "{value}" as "{_LAYOUTS[type_.format]}": cannot parse it')
         return spelt or value
@@ -224,6 +223,7 @@ _EMPTY: dict[str, Any] = {
 _LAYOUTS = {"date-time": "2006-01-02T15:04:05Z07:00", "micro-time": "2006-01-02T15:04:05.000000Z07:00"}
 
 
+@functools.lru_cache(maxsize=1024)  # an object holds a dozen times, most of them the same, and is written often
 def _canonical_time(value: str, format_: str) -> str:
     """UTC, with whole seconds or six digits; "" for what is no time."""
     if not _TIME.fullmatch(value):
