@@ -48,6 +48,7 @@ from protocols.rules.times import seconds_of
 
 RESOURCE = "deployments.apps"
 SETS = "replicasets.apps"
+STRATEGY = "strategy"
 SPACING_S = 0.01
 
 
@@ -55,7 +56,7 @@ def controller() -> Controller:
     return Controller(
         "deployment-controller",
         (
-            Watches(RESOURCE, indexes={BY_SELECTOR: by_selector}),
+            Watches(RESOURCE, indexes={BY_SELECTOR: by_selector}, summaries={STRATEGY: strategy_of}),
             Watches(
                 SETS,
                 deployments_of_set,
@@ -89,8 +90,7 @@ def recreated_of_pod(pod: Object, views: Views) -> list[str]:
         return []
     summary = views[SETS].summary(SET, f"{namespace_of(pod)}/{reference['name']}")
     key = f"{namespace_of(pod)}/{summary.controller_name}" if summary is not None else ""
-    entry = views[RESOURCE].entry(key)
-    return [key] if entry is not None and _strategy(entry.peek()) == "Recreate" else []
+    return [key] if views[RESOURCE].summary(STRATEGY, key) == "Recreate" else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _steps(it: Rollout) -> list[Step]:
         return [note_pause, keep_revision, keep_proportions, tidy, tell_numbers]
     if is_scaling(it):
         return [note_pause, keep_revision, keep_proportions, tell_numbers]
-    if _strategy(it.deployment) == "Recreate":
+    if strategy_of(it.deployment) == "Recreate":
         return [note_pause, keep_revision, stop_old, ensure_new, start_new, tidy, tell]
     return [note_pause, keep_revision, ensure_new, grow_new, shrink_old, tidy, tell]
 
@@ -185,7 +185,7 @@ def ensure_new(it: Rollout) -> Sequence[Write] | None:
     timed = told.has_deadline(it.deployment)
     revision = next_revision(it.old)
     total = sum(desired_replicas(each) for each in it.old)
-    size = it.limits.replicas if _strategy(it.deployment) == "Recreate" else new_set_size(it.limits, total, 0)
+    size = it.limits.replicas if strategy_of(it.deployment) == "Recreate" else new_set_size(it.limits, total, 0)
     obj = new_set(it.deployment, size, revision, it.limits)
     if key_of(obj) in it.views[SETS]:
         status = dict(it.deployment.get("status") or {})
@@ -198,7 +198,7 @@ def ensure_new(it: Rollout) -> Sequence[Write] | None:
 
 
 def keep_proportions(it: Rollout) -> Sequence[Write] | None:
-    rolling = _strategy(it.deployment) != "Recreate"
+    rolling = strategy_of(it.deployment) != "Recreate"
     new = _size(it.new) if it.new is not None else None
     sizes = scale(it.limits, new, [_size(s) for s in it.old], rolling=rolling, saturated=_is_saturated(it))
     return _resize(it, sizes) or _note_sizes(it) or None
@@ -357,5 +357,5 @@ def _old_pods_run(it: Rollout) -> bool:
     return any(not pod.terminated for s in it.old for pod in pods.summaries(POD, BY_CONTROLLER, uid_of(s)))
 
 
-def _strategy(deployment: Object) -> str:
+def strategy_of(deployment: Object) -> str:
     return str((deployment["spec"].get("strategy") or {}).get("type") or "RollingUpdate")
