@@ -23,11 +23,11 @@ class RealWorld(SimulationError):
     """Code in the simulation reached for the real clock, real chance, real I/O, a thread or a process."""
 
 
-class InvariantBroken(SimulationError):
+class InvariantBroken(SimulationError, AssertionError):
     """A check given to `World.always` did not hold."""
 
 
-class NotConverged(SimulationError):
+class NotConverged(SimulationError, AssertionError):
     """A check given to `World.until` or `World.converges` did not come true in time, or did not stay true."""
 
 

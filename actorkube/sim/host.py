@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from actorkube.runtime.cell import Cell
 from actorkube.runtime.system import System
 from actorkube.sim.disk import Drive
-from actorkube.sim.loop import Domain, SimLoop, State, domain
+from actorkube.sim.loop import SimLoop
 from actorkube.sim.network import KEEPALIVE_S
+from actorkube.sim.tasks import Domain, State, domain
 from actorkube.sim.transport import SimTransport
 
 if TYPE_CHECKING:
-    from actorkube.sim.world import World
+    from actorkube.sim.stage import Stage
 
 Boot = Callable[[System], Awaitable[Any] | None]
 
@@ -72,7 +73,7 @@ class Life:
 
 
 class SimHost:
-    def __init__(self, world: World, name: str, boot: Boot, drive: Drive) -> None:
+    def __init__(self, world: Stage, name: str, boot: Boot, drive: Drive) -> None:
         self.world = world
         self.name = name
         self.boot = boot

@@ -1,9 +1,5 @@
 """A deterministic asyncio loop: time is a number that jumps to the next timer, and nothing from outside gets in.
 
-Whatever runs, runs in a context, and a context may belong to a `Domain`: a simulated host. Callbacks and tasks inherit
-it, so a whole host can be stopped between two callbacks: those of a dead domain are dropped, those of a paused one are
-kept until it resumes. No `finally` of a dead domain's coroutines runs before the loop is closed, as after a kill.
-
 Order: `call_soon` is first in, first out, and timers of one instant fire in the order in which they were set. Only
 steps of tasks that are ready in the same turn may be shuffled, because asyncio promises nothing there.
 """
@@ -12,87 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import enum
 import gc
 import heapq
 import inspect
 import itertools
 import math
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, TypeVarTuple
 
 from actorkube.sim.errors import Deadlock, OutOfSteps, OutOfTime, RealWorld
+from actorkube.sim.tasks import Domain, SimFuture, SimHandle, SimTask, State, domain
 
 Ts = TypeVarTuple("Ts")
 
 GC_STEPS = 200_000
 CANCELLED_TIMERS_MAX = 10_000
-
-
-class State(enum.IntEnum):
-    RUNNING = 0
-    PAUSED = 1
-    DEAD = 2
-
-
-class Domain:
-    """What lives, pauses and dies together."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.state = State.RUNNING
-        self.held: list[SimHandle] = []  # came due while paused
-
-    def set_aside(self, handle: SimHandle) -> None:
-        if self.state is State.PAUSED:
-            self.held.append(handle)
-
-
-domain: contextvars.ContextVar[Domain | None] = contextvars.ContextVar("domain", default=None)
-
-
-class SimHandle(asyncio.TimerHandle):
-    """A callback, due now or at a time, and the domain that it belongs to. Made as cheaply as Python can."""
-
-    __slots__ = ("owner",)
-
-    def __init__(
-        self, when: float, callback: Any, args: tuple[Any, ...], loop: SimLoop, context: contextvars.Context | None
-    ) -> None:
-        if context is None:
-            context = contextvars.copy_context()
-        self.owner: Domain | None = context.get(domain)
-        self._context = context
-        self._loop = loop
-        self._callback: Any = callback
-        self._args = args
-        self._cancelled = False
-        self._repr = None
-        self._source_traceback = None
-        self._when = when
-        self._scheduled = True
-
-
-class SimFuture(asyncio.Future[Any]):
-    """Hashed by birth number, not by address: a set of them has the same order in every process."""
-
-    def __init__(self, *, loop: SimLoop) -> None:
-        self.birth = next(loop.births)
-        super().__init__(loop=loop)
-
-    def __hash__(self) -> int:
-        return self.birth
-
-
-class SimTask(asyncio.Task[Any]):
-    def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: SimLoop, context: contextvars.Context | None) -> None:
-        self.birth = next(loop.births)
-        self.domain = domain.get() if context is None else context.get(domain)
-        super().__init__(coro, loop=loop, name=f"task {self.birth}", context=context)
-
-    def __hash__(self) -> int:
-        return self.birth
 
 
 class SimLoop(asyncio.BaseEventLoop):

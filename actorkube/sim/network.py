@@ -53,6 +53,9 @@ class Packet(NamedTuple):
     body: bytes
 
 
+Match = str | Callable[[Packet], bool]
+
+
 class Rule:
     """A fault that names its packets: of those that match, skip some, then act on so many."""
 
@@ -159,6 +162,24 @@ class Network:
             longer = 0.0
         link.clear_at = at + longer
         return link.clear_at
+
+    def add_rule(
+        self,
+        match: Match,
+        src: str,
+        dst: str,
+        skip: int,
+        times: int,
+        act: Callable[[Packet], float | None],
+    ) -> None:
+        """`match` is a name or a test; `src` and `dst` may be empty for any."""
+
+        def matches(packet: Packet) -> bool:
+            if src not in ("", packet.src) or dst not in ("", packet.dst):
+                return False
+            return packet.name == match if isinstance(match, str) else match(packet)
+
+        self.rules.append(Rule(matches, skip=skip, times=times, act=act))
 
     def _ruled(self, way: Way, frame: Frame) -> float | None:
         """How much longer the packet takes by the rules; None: it is dropped."""

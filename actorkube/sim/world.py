@@ -23,31 +23,29 @@ import contextlib
 import gc
 import inspect
 import random
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from actorkube.runtime.cell import Cell
-from actorkube.runtime.host import Host
-from actorkube.runtime.log import Log, Quiet
-from actorkube.runtime.system import System
-from actorkube.sim.disk import DiskConditions, Drive
+from actorkube.runtime.log import Log
+from actorkube.sim.disk import DiskConditions
 from actorkube.sim.errors import ActorCrashed, InvariantBroken, NotConverged, Unhandled
 from actorkube.sim.guard import guarded
-from actorkube.sim.host import Boot, SimHost
-from actorkube.sim.loop import SimLoop, domain
-from actorkube.sim.network import Conditions, Network, Packet, Rule
+from actorkube.sim.loop import SimLoop
+from actorkube.sim.network import Conditions
+from actorkube.sim.stage import Stage
+from actorkube.sim.tasks import domain
 from actorkube.sim.trace import Trace, first_difference
 from protocols.errors import AskError
 
 T = TypeVar("T")
-Match = str | Callable[[Packet], bool]
-EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 
-class World:
-    """`expected` are the exceptions that actors may crash with: by default what a failing disk raises."""
+class World(Stage):
+    """What can be done to its hosts is in `Stage`.
 
-    can_partition = True
+    `expected` are the exceptions that actors may crash with: by default what a failing disk raises.
+    """
 
     def __init__(
         self,
@@ -62,25 +60,14 @@ class World:
         steps_max: int = 50_000_000,
         log: Log | None = None,
     ) -> None:
-        self.seed = seed
-        self.epoch = EPOCH
-        self.respawn_s = 1.0  # until the supervisor of processes starts again what gave up by itself
-        self.log: Log = log or Quiet()
-        self.trace = Trace(record=record)
-        self.hosts: dict[str, SimHost] = {}
-        self.disk_conditions = disk or DiskConditions()
-        self.loop = SimLoop(shuffle=self.chance("shuffle") if shuffle else None, steps_max=steps_max)
-        self.network = Network(self.loop, self.chance("network"), self.trace, network or Conditions())
+        shuffling = random.Random(f"{seed}/shuffle") if shuffle else None
+        loop = SimLoop(shuffle=shuffling, steps_max=steps_max)
+        super().__init__(seed, loop, Trace(record=record), network or Conditions(), disk or DiskConditions(), log)
         self._expected = expected
         self._invariants: dict[str, Callable[[], object]] = {}
-        self._crash_chance = self.chance("crash")
         self.loop.check = self._check_invariants
         self.loop.check_steps = check_steps
         self.loop.on_unhandled = self._unhandled
-
-    def chance(self, what: str) -> random.Random:
-        """A stream of chance of its own: using one does not shift another."""
-        return random.Random(f"{self.seed}/{what}")
 
     # -- running --------------------------------------------------------------------------------------------------
 
@@ -161,172 +148,10 @@ class World:
             if not holds:
                 raise InvariantBroken(name)
 
-    # -- hosts ----------------------------------------------------------------------------------------------------
-
-    async def boot(self, name: str, boot: Boot | None = None, *, listens: bool = True) -> System:
-        """Add a host and start it: `boot` spawns its actors, now and at every restart. Returns when it has run."""
-        drive = Drive(self.chance(f"disk/{name}"), self.disk_conditions)
-        self.hosts[name] = SimHost(self, name, boot or (lambda system: None), drive)
-        self.network.known[name] = listens
-        return await self.restart(name)
-
-    async def boot_all(self, hosts: Sequence[Host]) -> None:
-        """Boot hosts that need each other; returns when all are ready."""
-        await asyncio.gather(*(self.boot(host.name, host.boot, listens=host.listens) for host in hosts))
-
-    def system(self, name: str) -> System:
-        """The living system of a host."""
-        life = self.hosts[name].life
-        if life is None or not life.started:
-            raise KeyError(f"host {name} is down")
-        return life.system
-
-    def is_up(self, name: str) -> bool:
-        return self.hosts[name].is_up
-
-    def crash(self, name: str) -> None:
-        """Kill the process or cut the power: what is not synced may be gone, peers learn at once or by silence."""
-        self._note(f"crash {name}")
-        self.hosts[name].crash(silent=self._crash_chance.random() < 0.5)
-
-    def start(self, name: str) -> None:
-        """Begin a restart, without waiting for it."""
-        self._note(f"start {name}")
-        self.hosts[name].start()
-
-    async def restart(self, name: str) -> System:
-        """A new life on the same disk, unless it is up already. Raises what `boot` raises."""
-        self.start(name)
-        life = self.hosts[name].life
-        assert life is not None
-        return await life.ready
-
-    async def stop(self, name: str) -> None:
-        self._note(f"stop {name}")
-        await self.hosts[name].stop()
-
-    def pause(self, name: str) -> None:
-        """The host does nothing, and does not know it: its timers fire late, what others send it waits."""
-        self._note(f"pause {name}")
-        self.hosts[name].pause()
-
-    def resume(self, name: str) -> None:
-        self._note(f"resume {name}")
-        self.hosts[name].resume()
-
-    def fill_disk(self, name: str, *, full: bool = True) -> None:
-        self._note(f"disk of {name} full: {full}")
-        self.hosts[name].drive.is_full = full
-
-    def skew(self, name: str, seconds: float) -> None:
-        """How far the host's clock is ahead of the world's, from its next life on."""
-        self.hosts[name].skew_s = seconds
-
-    # -- network --------------------------------------------------------------------------------------------------
-
-    def partition(self, one: Collection[str], other: Collection[str], *, both_ways: bool = True) -> None:
-        """Nothing gets from `one` to `other`, nor back unless the partition is one-way."""
-        self._change_partition(one, other, both_ways, self.network.block, "partition")
-
-    def reunite(self, one: Collection[str], other: Collection[str], *, both_ways: bool = True) -> None:
-        """Undo one `partition` of the same hosts; others stay."""
-        self._change_partition(one, other, both_ways, self.network.unblock, "reunite")
-
-    def _change_partition(
-        self,
-        one: Collection[str],
-        other: Collection[str],
-        both_ways: bool,
-        change: Callable[[str, str], None],
-        word: str,
-    ) -> None:
-        self._note(f"{word} {sorted(one)} {sorted(other)} both ways: {both_ways}")
-        for src in sorted(one):
-            for dst in sorted(other):
-                change(src, dst)
-                if both_ways:
-                    change(dst, src)
-
-    def clog(self, src: str, dst: str, delay_s: float) -> None:
-        """Every packet from `src` to `dst` takes so much longer, until it is set to 0 or healed."""
-        self._note(f"clog {src}>{dst} {delay_s}")
-        self.network.way(src, dst).clog_s = delay_s
-
-    def drop(
-        self, match: Match, *, src: str | None = None, dst: str | None = None, skip: int = 0, times: int = 1
-    ) -> None:
-        """Lose packets by name: a tell alone; anything else takes its connection along."""
-        self._rule(match, src, dst, skip, times, lambda packet: None)
-
-    def delay(
-        self,
-        match: Match,
-        by_s: float,
-        *,
-        src: str | None = None,
-        dst: str | None = None,
-        skip: int = 0,
-        times: int = 1,
-    ) -> None:
-        """Hold packets back, and what is behind them on their connection."""
-        self._rule(match, src, dst, skip, times, lambda packet: by_s)
-
-    def when(
-        self,
-        match: Match,
-        then: Callable[[Packet], object],
-        *,
-        src: str | None = None,
-        dst: str | None = None,
-        skip: int = 0,
-        times: int = 1,
-    ) -> None:
-        """Do something in the moment such a packet is sent: crash the sender before it knows, for example."""
-
-        def act(packet: Packet) -> float:
-            then(packet)
-            return 0.0
-
-        self._rule(match, src, dst, skip, times, act)
-
-    def heal(self) -> None:
-        """End all faults: the network is whole and its conditions are good, disks have room, nobody is paused.
-        Hosts that are down stay down; `restart` them."""
-        self._note("heal")
-        self.network.heal()
-        self.network.set_conditions(Conditions())
-        for host in self.hosts.values():
-            host.drive.is_full = False
-            host.drive.conditions = DiskConditions()
-            host.resume()
-
-    async def recover(self) -> None:
-        """Heal, and start whoever is down."""
-        self.heal()
-        lives = [host.start() for host in self.hosts.values()]
-        for life in lives:
-            await life.ready
-
-    def _rule(
-        self,
-        match: Match,
-        src: str | None,
-        dst: str | None,
-        skip: int,
-        times: int,
-        act: Callable[[Packet], float | None],
-    ) -> None:
-        def matches(packet: Packet) -> bool:
-            if src not in (None, packet.src) or dst not in (None, packet.dst):
-                return False
-            return packet.name == match if isinstance(match, str) else match(packet)
-
-        self.network.rules.append(Rule(matches, skip=skip, times=times, act=act))
-
     # -- what should not happen -----------------------------------------------------------------------------------
 
     def actor_crashed(self, cell: Cell, error: BaseException) -> None:
-        self._note(f"{cell.ref.address} crashed: {error!r}")
+        self.network.note(f"{cell.ref.address} crashed: {error!r}")
         if not isinstance(error, self._expected):
             self._fail(ActorCrashed(f"{cell.ref.address} crashed: {error!r}"), error)
 
@@ -342,9 +167,6 @@ class World:
         failure.__cause__ = cause
         if self.loop.failure is None:
             self.loop.failure = failure
-
-    def _note(self, what: str) -> None:
-        self.network.note(what)
 
 
 async def _outcome(check: Callable[[], object]) -> object:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from actorkube.sim.errors import Deadlock, OutOfSteps, OutOfTime, RealWorld
-from actorkube.sim.loop import Domain, SimLoop, domain
+from actorkube.sim.loop import SimLoop
+from actorkube.sim.tasks import Domain, domain
 
 
 @pytest.fixture
