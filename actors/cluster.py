@@ -234,6 +234,7 @@ def kubelet_boot(spec: ClusterSpec, node: str, number: int) -> Callable[[System]
                 node_ip=spec.node_ip(number),
                 pod_cidr=spec.pod_cidr(number),
                 lease_renew_s=min(10.0, spec.node_monitor_grace_s / 5),
+                in_cloud=True,
             ),
             "kubelet",
         )

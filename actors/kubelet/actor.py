@@ -45,7 +45,7 @@ class Kubelet(Actor):
     """`machine` None: read from the machine it runs on, unless the runtime is simulated.
 
     `lease_renew_s`: how often the node's lease says that it is alive; it must fit several times into the node monitor's
-    grace period.
+    grace period. `in_cloud`: nothing is scheduled here until a cloud controller manager has initialised the node.
     """
 
     mailbox = Mailbox(capacity=8192)
@@ -62,8 +62,9 @@ class Kubelet(Actor):
         labels: dict[str, str] | None = None,
         machine: Machine | None = None,
         lease_renew_s: float = 10.0,
+        in_cloud: bool = False,
     ) -> None:
-        self._identity = NodeIdentity(node, node_ip, pod_cidr, tuple((labels or {}).items()))
+        self._identity = NodeIdentity(node, node_ip, pod_cidr, tuple((labels or {}).items()), in_cloud)
         self._runtime_address = runtime
         self._api_address = api
         self._machine = machine

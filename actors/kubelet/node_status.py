@@ -9,6 +9,7 @@ from protocols.objects import Object, labels_of, meta, name_of, uid_of
 from protocols.rules.conditions import with_condition
 from protocols.rules.quantity import NANOS, format_quantity
 from protocols.rules.resources import Amounts, amounts
+from protocols.rules.taints import UNINITIALIZED
 from protocols.rules.times import micro_time_of, time_of
 
 KUBELET_VERSION = "v1.35.0+actorkube"
@@ -23,23 +24,24 @@ _PRESSURES = {
 
 
 class NodeIdentity(NamedTuple):
-    """What a node is by configuration."""
+    """What a node is by configuration. `in_cloud`: a cloud controller manager tells it the rest."""
 
     name: str
     ip: str
     pod_cidr: str
     labels: tuple[tuple[str, str], ...] = ()
+    in_cloud: bool = False
 
 
 def node_object(identity: NodeIdentity, machine: Machine) -> Object:
     """The Node as it is registered, without its status."""
-    spec = {"podCIDR": identity.pod_cidr, "podCIDRs": [identity.pod_cidr]} if identity.pod_cidr else {}
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": identity.name, "labels": node_labels(identity, machine)},
-        "spec": {**spec, "providerID": f"actorkube://{identity.name}"},
-    }
+    spec: Object = {"podCIDR": identity.pod_cidr, "podCIDRs": [identity.pod_cidr]} if identity.pod_cidr else {}
+    if identity.in_cloud:
+        spec["taints"] = [{"key": UNINITIALIZED, "value": "true", "effect": "NoSchedule"}]
+    else:
+        spec["providerID"] = f"actorkube://{identity.name}"
+    metadata = {"name": identity.name, "labels": node_labels(identity, machine)}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
 
 
 def node_labels(identity: NodeIdentity, machine: Machine) -> dict[str, str]:
@@ -57,7 +59,8 @@ def registered(known: Object, identity: NodeIdentity, machine: Machine) -> Objec
     """A Node that exists already, with what this kubelet is sure about; other labels and the taints are others'."""
     wanted = node_object(identity, machine)
     metadata = {**meta(known), "labels": {**labels_of(known), **labels_of(wanted)}}
-    return {**known, "metadata": metadata, "spec": {**wanted["spec"], **(known.get("spec") or {})}}
+    sure = {field: value for field, value in wanted["spec"].items() if field != "taints"}
+    return {**known, "metadata": metadata, "spec": {**sure, **(known.get("spec") or {})}}
 
 
 def node_status(

@@ -36,6 +36,8 @@ def test_the_whole_session_of_the_readme(k: Kubectl) -> None:
     nodes = k("get", "nodes", "-o", "wide")
     assert re.findall(r"^node-\d +Ready", nodes, re.M) == [f"node-{n}   Ready" for n in (1, 2, 3)]
 
+    assert "local-a" in k("get", "nodes", "-L", "topology.kubernetes.io/zone")
+
     assert k("apply", "-f", EXAMPLE).splitlines() == ["deployment.apps/web created", "service/web created"]
     assert "successfully rolled out" in k("rollout", "status", "deploy/web", "--timeout=60s")
     pods = k("get", "pods", "-o", "wide").splitlines()
