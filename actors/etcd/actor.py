@@ -111,6 +111,7 @@ class Etcd(Actor):
         match message:
             case Txn():
                 validate(message)
+                self._store.check_deletions(message)
                 return self._read(message) if read_only(message) else self._write(message)
             case Range():
                 return self._store.range(message) if message.serializable else self._read(message)

@@ -27,7 +27,19 @@ from protocols.etcd import (
     WatchResponse,
 )
 from protocols.message import Request
-from tests.etcd.cluster import MEMBERS, QUICK, Client, History, boot, converged, events_of, leader, status, watch
+from tests.etcd.cluster import (
+    MEMBERS,
+    QUICK,
+    Client,
+    History,
+    NoAnswer,
+    boot,
+    converged,
+    events_of,
+    leader,
+    status,
+    watch,
+)
 
 pytestmark = pytest.mark.parametrize("kind", WORLDS)
 
@@ -82,6 +94,27 @@ def test_writes_go_on_when_the_leader_is_killed_and_none_that_was_acknowledged_i
             await client.get(b"key 1")
 
     stop = asyncio.Event()
+    run_in(kind, scenario, tmp_path)
+
+
+def test_a_leader_that_is_back_at_once_leads_at_once(kind: str, tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        slow = EtcdConfig(election_s=(30.0, 60.0))
+        system = await boot(world, slow)
+        await Client(system).ask(put(b"a"))
+        name = await leader(system, world)
+
+        world.crash(name)
+        await world.restart(name)
+
+        async def writes() -> bool:
+            try:
+                return (await Client(system).ask(put(b"b"), within_s=2.0)).succeeded
+            except (NoAnswer, TimeoutError):
+                return False
+
+        await world.until(writes, within_s=10.0)
+
     run_in(kind, scenario, tmp_path)
 
 

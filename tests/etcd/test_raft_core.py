@@ -434,6 +434,24 @@ def test_6_2_nobody_votes_while_a_leader_is_heard(pre: bool) -> None:
     assert a.raft.term == 1
 
 
+def test_a_leader_that_asks_for_votes_leads_no_longer_and_is_elected_at_once() -> None:
+    a = Talk()
+    a.say(append(1, (0, 0), entry(1, 1), source="b"))
+
+    promised = a.say(vote(2, (1, 1), "b", pre=True))
+    voted = a.say(vote(2, (1, 1), "b"))
+
+    assert promised == [("b", Voted(2, "a", pre=True, granted=True))]
+    assert voted == [("b", Voted(2, "a", pre=False, granted=True))]
+
+
+def test_6_2_who_was_voted_for_once_does_not_disturb_the_leader_that_won() -> None:
+    a = Talk(term=1, vote="c")
+    a.say(append(1, (0, 0), entry(1, 1), source="b"))
+
+    assert a.say(vote(2, (9, 9), "c", pre=True)) == [("c", Voted(1, "a", pre=True, granted=False))]
+
+
 def test_6_2_a_leader_that_hears_no_majority_gives_up() -> None:
     a = Talk()
     a.lead()

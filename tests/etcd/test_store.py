@@ -241,6 +241,22 @@ def test_a_watch_from_a_revision_to_come_sees_nothing_older() -> None:
     assert response is not None and [event.kv.mod_revision for event in response.events] == [4]
 
 
+# -- sizes ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_does_not_fit_one_answer_is_asked_for_in_pages() -> None:
+    store = store_with(*(put(b"k%d" % n, b"x" * 1_000_000) for n in range(8)))
+
+    with pytest.raises(TooLarge, match="ask for fewer"):
+        store.range(Range(b"k", b"l"))
+    with pytest.raises(TooLarge):
+        store.check_deletions(delete(b"k", b"l"))
+
+    assert len(store.range(Range(b"k", b"l", limit=5)).kvs) == 5
+    assert store.range(Range(b"k", b"l", keys_only=True)).count == 8
+    store.check_deletions(delete(b"k", b"k5"))
+
+
 # -- refusals ---------------------------------------------------------------------------------------------------------
 
 

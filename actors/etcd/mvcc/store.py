@@ -8,6 +8,7 @@ History is kept from `compacted` on: for reads at that revision or later, and fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import TypeAlias
 
@@ -33,6 +34,7 @@ from protocols.etcd import (
     OpResponse,
     Range,
     RangeResponse,
+    TooLarge,
     Txn,
     TxnResponse,
 )
@@ -41,6 +43,7 @@ from protocols.message import Done
 Result: TypeAlias = TxnResponse | LeaseGranted | Done | Answer
 
 FIRST_REVISION = 1
+ANSWER_BYTES_MAX = 6 << 20  # keys and values in one answer or one event: what is larger does not fit a frame
 _NOTHING = OpResponse()
 
 
@@ -150,7 +153,7 @@ class Store:
     # -- reading --------------------------------------------------------------------------------------------------
 
     def range(self, request: Range) -> RangeResponse:
-        """Raises Compacted or FutureRevision."""
+        """Raises Compacted, FutureRevision, or TooLarge when a limit is needed."""
         span = Span.of(request.key, request.range_end)
         revision = request.revision or self.revision
         if revision > self.revision:
@@ -166,6 +169,7 @@ class Store:
             kvs = self._read_at(span, request.limit, revision)
         if request.keys_only:
             kvs = tuple([_without_value(kv) for kv in kvs])
+        _check_size(kvs)
         return RangeResponse(self.revision, kvs, count, count > len(kvs))
 
     def read(self, txn: Txn) -> TxnResponse:
@@ -173,7 +177,14 @@ class Store:
         succeeded = self._holds(txn)
         responses = tuple([self._run(op) for op in (txn.success if succeeded else txn.failure)])
         assert not self._changes
+        _check_size([kv for response in responses for kv in response.kvs])
         return TxnResponse(succeeded, self.revision, responses)
+
+    def check_deletions(self, txn: Txn) -> None:
+        """Raises TooLarge when the pairs that a range deletion would remove now do not fit an answer, or an event."""
+        for op in (*txn.success, *txn.failure):
+            if op.kind == "delete" and op.range_end:
+                _check_size(self._read(Span.of(op.key, op.range_end), 0))
 
     def _read(self, span: Span, limit: int) -> tuple[KeyValue, ...]:
         get = self._keys.get
@@ -219,6 +230,12 @@ def compacted_answer(revision: int, compacted: int) -> Compacted:
         f"revision {revision} has been compacted, the oldest that is kept is {compacted}",
         {"compact_revision": compacted},
     )
+
+
+def _check_size(kvs: Sequence[KeyValue]) -> None:
+    size = sum([len(kv.key) + len(kv.value) for kv in kvs])
+    if size > ANSWER_BYTES_MAX:
+        raise TooLarge(f"{len(kvs)} keys with {size} bytes do not fit one answer: ask for fewer at a time")
 
 
 def _without_value(kv: KeyValue) -> KeyValue:

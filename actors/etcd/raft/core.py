@@ -168,9 +168,12 @@ class Raft:
         if message.term < self.term:
             self._correct(message)
             return False
-        if isinstance(message, RequestVote) and (message.pre or self._hears_leader(now)):
-            # A pre-vote changes nobody's term; a candidate must not disturb a leader that works (6.2, 9.6).
-            return message.pre
+        if isinstance(message, RequestVote):
+            if message.source == self.leader:
+                self.leader = ""  # who asks to be elected leads no longer: it has crashed, and is back already
+            if message.pre or self._hears_leader(now):
+                # A pre-vote changes nobody's term; a candidate must not disturb a leader that works (6.2, 9.6).
+                return message.pre
         if isinstance(message, Voted) and message.pre and message.granted:
             return True
         self._become_follower(message.term, now)
@@ -231,9 +234,11 @@ class Raft:
             self._count_vote(self.config.member, self.ballot.term, True, True, now)
 
     def _answer_vote(self, request: RequestVote, now: float) -> None:
-        would = request.pre and request.term > self.term and not self._hears_leader(now)
-        free = self.vote == request.source or (not self.vote and not self.leader)
-        granted = (would or free) and self.log.up_to_date(request.last_index, request.last_term)
+        if request.term > self.term:  # a pre-vote
+            free = not self._hears_leader(now)
+        else:
+            free = self.vote == request.source or (not self.vote and not self.leader)
+        granted = free and self.log.up_to_date(request.last_index, request.last_term)
         answered_term = request.term if granted else self.term
         answer = Voted(answered_term, self.config.member, request.pre, granted)
         if granted and not request.pre:

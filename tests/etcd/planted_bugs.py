@@ -1,0 +1,464 @@
+"""Bugs that were planted to see whether a test finds each. Most are ones that other implementations have had.
+
+    python -m tests.etcd.planted_bugs            plants each in a copy of the tree, and runs the tests for it
+    python -m tests.etcd.planted_bugs lease      only those whose name has the word
+
+A bug is one replacement of text. That each can still be planted is checked by every test run (test_planted_bugs.py);
+whether each is found takes some minutes, so that is asked for by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+ETCD = "actors/etcd"
+
+CORE = f"{ETCD}/raft/core.py"
+LEADERSHIP = f"{ETCD}/raft/leadership.py"
+LOG = f"{ETCD}/raft/log.py"
+PROGRESS = f"{ETCD}/raft/progress.py"
+QUORUM = f"{ETCD}/raft/quorum.py"
+KEYS = f"{ETCD}/mvcc/keys.py"
+STORE = f"{ETCD}/mvcc/store.py"
+LEASES = f"{ETCD}/mvcc/leases.py"
+WATCH = f"{ETCD}/mvcc/watch.py"
+SPAN = f"{ETCD}/mvcc/span.py"
+WAL = f"{ETCD}/wal.py"
+STORAGE = f"{ETCD}/storage.py"
+REQUESTS = f"{ETCD}/requests.py"
+FEEDS = f"{ETCD}/feeds.py"
+ACTOR = f"{ETCD}/actor.py"
+RAFT = ("test_raft_world", "test_raft_core")
+MVCC = ("test_mvcc", "test_store")
+LOG_FORMAT = ("test_wal",)
+REPLICA_SET = ("test_etcd_sim", "test_etcd_actor", "test_storage", "test_requests")
+
+
+class Bug(NamedTuple):
+    """In `file`, `right` stands exactly once; `wrong` in its place must make a test of `found_by` fail."""
+
+    name: str
+    file: str
+    right: str
+    wrong: str
+    found_by: tuple[str, ...]
+
+
+BUGS = [
+    Bug(
+        "raft: commit entries of older terms",
+        LEADERSHIP,
+        "index > log.committed and log.term_at(index) == self.term",
+        "index > log.committed",
+        RAFT,
+    ),
+    Bug(
+        "raft: ack before persisted",
+        CORE,
+        "        log.commit(min(message.commit, last))\n        self._send_when_persisted(",
+        "        log.commit(min(message.commit, last))\n        self._send(",
+        RAFT,
+    ),
+    Bug(
+        "raft: vote not durable before answer",
+        CORE,
+        "            self._send_when_persisted(request.source, answer)",
+        "            self._send(request.source, answer)",
+        RAFT,
+    ),
+    Bug(
+        "raft: candidacy before persisted",
+        CORE,
+        "(self._send if pre else self._send_when_persisted)(peer, request)",
+        "self._send(peer, request)",
+        RAFT,
+    ),
+    Bug(
+        "raft: vote twice in a term",
+        CORE,
+        "free = self.vote == request.source or (not self.vote and not self.leader)",
+        "free = True",
+        RAFT,
+    ),
+    Bug(
+        "raft: no up-to-date check",
+        CORE,
+        "granted = free and self.log.up_to_date(request.last_index, request.last_term)",
+        "granted = free",
+        RAFT,
+    ),
+    Bug(
+        "raft: leader counts unpersisted self",
+        LEADERSHIP,
+        "majority_index([log.persisted, ",
+        "majority_index([log.last_index, ",
+        RAFT,
+    ),
+    Bug(
+        "raft: delayed append truncates",
+        LOG,
+        "            if self.term_at(entry.index) != entry.term:\n                self._cut(entry.index - 1)",
+        "            if True:\n                self._cut(entry.index - 1)",
+        RAFT,
+    ),
+    Bug("raft: read without quorum", LEADERSHIP, "return read.number <= confirmed and", "return", RAFT),
+    Bug(
+        "raft: read before the term's first commit",
+        LEADERSHIP,
+        "max(self._log.committed, self.first_index)",
+        "self._log.committed",
+        RAFT,
+    ),
+    Bug(
+        "raft: commit index past match",
+        LEADERSHIP,
+        "known = min(progress.match, self._log.committed)",
+        "known = self._log.committed",
+        RAFT,
+    ),
+    Bug("raft: stale refusals heeded", PROGRESS, "        if index <= self.match:\n            return\n", "", RAFT),
+    Bug(
+        "raft: persist of replaced entries counts",
+        LOG,
+        "if self.term_at(index) == term and index > self.persisted:",
+        "if index > self.persisted:",
+        RAFT,
+    ),
+    Bug("raft: cut keeps persisted", LOG, "        self.persisted = min(self.persisted, last)\n", "", RAFT),
+    Bug(
+        "raft: no retry after loss",
+        PROGRESS,
+        "        if self.stalled:\n            self.stalled = False\n",
+        "        if False:\n            self.stalled = False\n",
+        RAFT,
+    ),
+    Bug(
+        "raft: hint too far",
+        LOG,
+        "index = bisect_right(self._entries, term, 0, end, key=_term_of)",
+        "index = end",
+        RAFT,
+    ),
+    Bug("raft: quorum is half", QUORUM, "(len(indexes) - 1) // 2", "len(indexes) // 2", RAFT),
+    Bug("raft: half of the votes", QUORUM, "len(answers) // 2 + 1", "len(answers) // 2", RAFT),
+    Bug(
+        "raft: pre-votes disturb a leader",
+        CORE,
+        "free = not self._hears_leader(now)",
+        "free = True",
+        RAFT,
+    ),
+    Bug(
+        "raft: a leader that is back waits",
+        CORE,
+        "            if message.source == self.leader:\n",
+        "            if False:\n",
+        RAFT,
+    ),
+    Bug("raft: no check quorum", LEADERSHIP, "return (len(heard) + 1) * 2 > len(self.peers) + 1", "return True", RAFT),
+    Bug(
+        "raft: vote forgotten at restart",
+        CORE,
+        'self.vote = saved.vote if saved.term == self.term else ""',
+        'self.vote = ""',
+        RAFT,
+    ),
+    Bug("raft: term not corrected", CORE, "            self._correct(message)\n", "", RAFT),
+    Bug(
+        "raft: accept commit beyond what matches",
+        CORE,
+        "log.commit(min(message.commit, last))",
+        "log.commit(message.commit)",
+        RAFT,
+    ),
+    Bug("mvcc: forget too much", KEYS, "            seen -= 1  # this one", "            pass  # this one", MVCC),
+    Bug(
+        "mvcc: tombstone kept visible", KEYS, "if seen == 0 or versions[seen - 1].version == 0:", "if seen == 0:", MVCC
+    ),
+    Bug(
+        "mvcc: dead key stays dead",
+        KEYS,
+        "            if key in self._past:\n                self._dead.remove(key)\n",
+        "",
+        MVCC,
+    ),
+    Bug(
+        "mvcc: compaction drops event at revision",
+        STORE,
+        "self.events.forget_before(revision)",
+        "self.events.forget_before(revision + 1)",
+        MVCC,
+    ),
+    Bug(
+        "mvcc: count at past revision is today's",
+        STORE,
+        "return self._keys.count(span) + then - now",
+        "return self._keys.count(span)",
+        MVCC,
+    ),
+    Bug(
+        "mvcc: lease not moved",
+        STORE,
+        "        if previous.lease != lease:\n            self.leases.move(key, previous.lease, lease)\n",
+        "        if lease:\n            self.leases.move(key, 0, lease)\n",
+        MVCC,
+    ),
+    Bug(
+        "mvcc: lease check after writes",
+        STORE,
+        "            if op.lease and self.leases.get(op.lease) is None:",
+        "            if False:",
+        MVCC,
+    ),
+    Bug("mvcc: delete leaves lease", STORE, "        self.leases.move(key, previous.lease, 0)\n", "", MVCC),
+    Bug(
+        "mvcc: read below compaction",
+        STORE,
+        "        if revision < self.compacted:\n            raise self._too_old(revision)\n",
+        "",
+        MVCC,
+    ),
+    Bug("mvcc: span end inclusive", SPAN, "key < self.high", "key <= self.high", MVCC),
+    Bug(
+        "mvcc: watcher skips a revision when full",
+        WATCH,
+        "            self.cursor += 1\n",
+        "            self.cursor += 1 + (len(found) >= EVENTS_MAX)\n",
+        MVCC,
+    ),
+    Bug(
+        "mvcc: progress overtakes",
+        WATCH,
+        "if self.cursor != log.last + 1 or self._told >= log.last:",
+        "if self._told >= log.last:",
+        MVCC,
+    ),
+    Bug(
+        "mvcc: future watch sees old",
+        WATCH,
+        "self.cursor = max(start_revision, log.first) if start_revision else log.last + 1",
+        "self.cursor = min(max(start_revision, log.first), log.last + 1) if start_revision else log.last + 1",
+        MVCC,
+    ),
+    Bug("mvcc: lost not noticed", WATCH, "return self.cursor < compacted", "return False", MVCC),
+    Bug(
+        "mvcc: version not reset after delete",
+        KEYS,
+        "new = KeyValue(key, value, revision, revision, 1, lease)",
+        "new = KeyValue(key, value, revision, revision, len(self._past.get(key, ())) + 1, lease)",
+        MVCC,
+    ),
+    Bug(
+        "mvcc: renew after proposed",
+        LEASES,
+        "        if number in self._expiring:\n            return False\n",
+        "",
+        MVCC,
+    ),
+    Bug(
+        "mvcc: two revisions",
+        STORE,
+        "        self.leases.move(key, previous.lease, 0)\n        return previous",
+        "        self.leases.move(key, previous.lease, 0)\n        self._seal()\n        return previous",
+        MVCC,
+    ),
+    Bug(
+        "wal: no crc",
+        WAL,
+        "    if zlib.crc32(payload, zlib.crc32(_checked.pack(kind, length))) != crc:\n        return None\n",
+        "",
+        LOG_FORMAT,
+    ),
+    Bug(
+        "wal: crc without length",
+        WAL,
+        '        raise CorruptWal(\n            f"{segment.name}: the record at byte',
+        '        return records, offset\n        raise CorruptWal(\n            f"{segment.name}: the record at byte',
+        LOG_FORMAT,
+    ),
+    Bug(
+        "wal: torn middle accepted",
+        WAL,
+        "(not last or _sound_record_after(segment.data, offset))",
+        "not last",
+        LOG_FORMAT,
+    ),
+    Bug(
+        "wal: torn earlier accepted",
+        WAL,
+        "(not last or _sound_record_after(segment.data, offset))",
+        "_sound_record_after(segment.data, offset)",
+        LOG_FORMAT,
+    ),
+    Bug(
+        "wal: replay keeps replaced",
+        WAL,
+        "        del entries[entry.index - 1 :]\n        entries.append(entry)",
+        "        entries[entry.index - 1 : entry.index] = [entry]",
+        LOG_FORMAT,
+    ),
+    Bug("wal: gap", WAL, "or header.sequence != previous + 1", "", LOG_FORMAT),
+    Bug(
+        "wal: only last job's entries",
+        WAL,
+        "tuple(entry for job in jobs for entry in job.entries)",
+        "jobs[-1].entries",
+        LOG_FORMAT,
+    ),
+    Bug("replica: no sync", STORAGE, "        await self._disk.sync(name)\n", "", REPLICA_SET),
+    Bug(
+        "replica: persisted before written",
+        ACTOR,
+        "            await self._storage.write(jobs)\n            for job in jobs:\n",
+        "            self.ctx.background(self._storage.write(jobs), 'late')\n            for job in jobs:\n",
+        REPLICA_SET,
+    ),
+    Bug(
+        "replica: torn tail kept",
+        STORAGE,
+        "            await self._disk.replace(segment_name(self._sequence), found.tail)\n",
+        "",
+        REPLICA_SET,
+    ),
+    Bug("replica: waiting writes survive a leadership", REQUESTS, "        self._proposed.clear()\n", "", REPLICA_SET),
+    Bug(
+        "replica: waiting writes not failed",
+        REQUESTS,
+        "        for _, writes in self._proposed:\n            fail_writes(writes, lost)\n",
+        "",
+        REPLICA_SET,
+    ),
+    Bug(
+        "replica: writes of lost leaderships told as refused",
+        REQUESTS,
+        "            fail_writes(writes, lost)",
+        "            fail_writes(writes, NotLeader('x', {'leader': ''}))",
+        REPLICA_SET,
+    ),
+    Bug(
+        "replica: results of another entry",
+        REQUESTS,
+        "if not self._proposed or self._proposed[0][0] != index:",
+        "if not self._proposed:",
+        REPLICA_SET,
+    ),
+    Bug(
+        "replica: jobs lost while writing",
+        ACTOR,
+        "            jobs, self._jobs = self._jobs, []\n            await self._storage.write(jobs)",
+        "            jobs = self._jobs\n            await self._storage.write(jobs)\n            self._jobs = []",
+        REPLICA_SET,
+    ),
+    Bug(
+        "replica: keepalive not confirmed",
+        ACTOR,
+        "            case LeaseKeepAlive():\n                return self._read(message)",
+        "            case LeaseKeepAlive():\n                return LeaseGranted(message.lease, 1)",
+        REPLICA_SET,
+    ),
+    Bug(
+        "replica: watch loses items without credit",
+        FEEDS,
+        "        while self.outlet.credit > 0 and not self.outlet.closed:\n",
+        "        while not self.outlet.closed:\n",
+        REPLICA_SET,
+    ),
+    Bug(
+        "replica: wakes nobody at credit",
+        FEEDS,
+        "        self._pumped_at = 0\n        self._wake()\n",
+        "        pass\n",
+        REPLICA_SET,
+    ),
+    Bug(
+        "replica: serves reads locally",
+        ACTOR,
+        "return self._store.range(message) if message.serializable else self._read(message)",
+        "return self._store.range(message)",
+        REPLICA_SET,
+    ),
+    Bug(
+        "replica: write errors ignored",
+        STORAGE,
+        "        await self._disk.sync(name)\n",
+        "        try:\n            await self._disk.sync(name)\n        except OSError:\n            pass\n",
+        REPLICA_SET,
+    ),
+    Bug(
+        "replica: segment not rolled over durable",
+        STORAGE,
+        "        await self._disk.replace(segment_name(self._sequence), header)\n        self._size = len(header)",
+        "        self._disk.append(segment_name(self._sequence), header)\n        self._size = len(header)",
+        REPLICA_SET,
+    ),
+    Bug(
+        "replica: ack before persisted",
+        CORE,
+        "        log.commit(min(message.commit, last))\n        self._send_when_persisted(",
+        "        log.commit(min(message.commit, last))\n        self._send(",
+        REPLICA_SET,
+    ),
+    Bug("replica: read without quorum", LEADERSHIP, "return read.number <= confirmed and", "return", REPLICA_SET),
+    Bug(
+        "replica: lease clock of a new leader empty",
+        ACTOR,
+        "            self._lease_clock.start(self._store.leases.all(), self.ctx.now)\n",
+        "            self._lease_clock.stop()\n",
+        REPLICA_SET,
+    ),
+    Bug(
+        "replica: lease expired locally",
+        ACTOR,
+        "            self._internal.append(ExpireLeases(expired))\n",
+        "            self._store.apply(ExpireLeases(expired))\n",
+        REPLICA_SET,
+    ),
+]
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    missed = []
+    for bug in BUGS:
+        if words and not any(word in bug.name for word in words):
+            continue
+        finder = find(bug)
+        print(f"{'found ' if finder else 'MISSED'}  {bug.name:60s} {finder}", flush=True)
+        if not finder:
+            missed.append(bug.name)
+    sys.exit(1 if missed else 0)
+
+
+def find(bug: Bug) -> str:
+    """Plant the bug in a copy, run the tests, and name the first that fails; empty if none does."""
+    with tempfile.TemporaryDirectory() as directory:
+        tree = Path(directory)
+        for part in ("actorkube", "protocols", "actors/etcd", "tests/etcd"):
+            shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", "actors/__init__.py", "tests/__init__.py"):
+            shutil.copy(ROOT / name, tree / name)
+        plant(bug, tree)
+        tests = [f"tests/etcd/{name}.py" for name in bug.found_by]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "--timeout=120", *tests]
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})
+        failed = [text for text in done.stdout.splitlines() if text.startswith(("FAILED", "ERROR"))]
+        return failed[0].partition("::")[2].partition(" ")[0] if failed else ""
+
+
+def plant(bug: Bug, tree: Path) -> None:
+    path = tree / bug.file
+    text = path.read_text()
+    if text.count(bug.right) != 1:
+        raise ValueError(f"{bug.name}: {bug.file} has {text.count(bug.right)} places like {bug.right!r}")
+    path.write_text(text.replace(bug.right, bug.wrong))
+
+
+if __name__ == "__main__":
+    main()
