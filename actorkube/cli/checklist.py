@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
@@ -55,7 +56,8 @@ class Checklist:
         if not self._terminal:
             return
         open_steps = [f"{s.label} {s.size - len(s.waiting)}/{s.size}" for s in self._steps if not s.done]
-        self._write("\r\033[K" + (f"  … {', '.join(open_steps)}" if open_steps else ""))
+        line = f"  … {', '.join(open_steps)}" if open_steps else ""
+        self._write("\r\033[K" + line[: shutil.get_terminal_size().columns - 1])  # a wrapped line cannot be redrawn
 
     def _write(self, text: str) -> None:
         """A reader that went away (`| head`) does not end the cluster."""
