@@ -390,3 +390,20 @@ def test_a_host_that_does_not_listen_is_reached_only_after_it_has_connected() ->
         assert await server.ask(server.ref("shy/counter"), SimAdd(1)) == SimCount(1)
 
     World.run_sync(scenario)
+
+
+def test_healing_notices_at_once_what_is_broken() -> None:
+    async def scenario(world: World) -> None:
+        user = await counting(world)
+        world.drop("SimCount")
+        waiting = user.ask(counter_ref(user), SimAdd(1))
+        await world.sleep(0.1)
+
+        world.heal()
+        with pytest.raises(Unknown, match="ended"):
+            await waiting
+
+        assert world.loop.time() < 1
+        assert await user.ask(counter_ref(user), SimAdd(1)) == SimCount(2)
+
+    World.run_sync(scenario, network=Conditions(detect_s=(50, 60)))

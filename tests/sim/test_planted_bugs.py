@@ -1,0 +1,15 @@
+"""The list of planted bugs stays true: each can still be planted."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.etcd.planted_bugs import ROOT, Bug
+from tests.sim.planted_bugs import BUGS
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_every_planted_bug_has_its_place(bug: Bug) -> None:
+    assert (ROOT / bug.file).read_text().count(bug.right) == 1
+    assert bug.right != bug.wrong
+    assert all((ROOT / "tests/sim" / f"{name}.py").exists() for name in bug.found_by)
