@@ -159,7 +159,9 @@ class Context:
 
     def outlet(self) -> Outlet:
         """The producing end of the stream being opened by the message being handled; return LATER."""
-        return self._current().take_outlet(self._system)
+        outlet = self._current().take_outlet(self._system)
+        outlet.guard = self._cell.guarded
+        return outlet
 
     def _current(self) -> Envelope:
         envelope = self._cell.current

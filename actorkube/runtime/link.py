@@ -32,6 +32,18 @@ class Link(abc.ABC):
         """Queue one frame. False: it will not be sent (link down, or its bounded queue is full)."""
 
 
+class Loopback(Link):
+    """A system's link to itself, the same in every world: what is sent is a frame in the next loop turn."""
+
+    def __init__(self, system: System) -> None:
+        super().__init__(system.name)
+        self._system = system
+
+    def send(self, kind: int, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes) -> bool:
+        self._system.loop.call_soon(self._system.on_frame, self, kind, type_id, target, sender, corr, number, body)
+        return True
+
+
 class Transport(abc.ABC):
     """Where links come from. One transport belongs to one system."""
 

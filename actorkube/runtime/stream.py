@@ -106,6 +106,7 @@ class Outlet:
         self.closed = False
         self.on_ready: Callable[[], None] | None = None
         self.on_closed: Callable[[], None] | None = None
+        self.guard: Callable[[Callable[[], None]], None] = _call  # an exception of a callback is its actor's crash
         self._waiter: asyncio.Future[None] | None = None
         link.outlets[corr] = self
 
@@ -139,7 +140,7 @@ class Outlet:
         before, self.credit = self.credit, self.credit + credit
         self._wake()
         if before <= 0 and self.on_ready is not None and not self.closed:
-            self.on_ready()
+            self.guard(self.on_ready)
 
     def close(self) -> None:
         """The stream is over on this side: the consumer is gone, or the end was sent."""
@@ -149,11 +150,15 @@ class Outlet:
         self._link.outlets.pop(self._corr, None)
         self._wake()
         if self.on_closed is not None:
-            self.on_closed()
+            self.guard(self.on_closed)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _call(callback: Callable[[], None]) -> None:
+    callback()
 
 
 def dead_stream(system: System, corr: int, error: AskError | None = None) -> Stream[Any]:

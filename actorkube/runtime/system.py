@@ -20,7 +20,7 @@ import msgspec
 from actorkube.runtime.actor import Actor, Ref
 from actorkube.runtime.cell import Cell, Envelope, deadline
 from actorkube.runtime.disk import Disk, FileDisk
-from actorkube.runtime.link import Link, Transport
+from actorkube.runtime.link import Link, Loopback, Transport
 from actorkube.runtime.log import Log, logger
 from actorkube.runtime.reply import LocalReply, RemoteReply
 from actorkube.runtime.stream import Stream, dead_stream
@@ -92,6 +92,7 @@ class System:
         self._cells: dict[int, Cell] = {}
         self._supervisors: dict[int, Supervisor] = {}
         self._lives: dict[asyncio.Task[None], None] = {}
+        self._loopback = Loopback(self)
         self._pending: dict[int, Pending] = {}
         self._streams: dict[int, Stream[Any]] = {}
         self._last_corr = 0
@@ -263,7 +264,8 @@ class System:
 
     def stream(self, ref: Ref, request: Streaming[R], window: int = 64, sender: Cell | None = None) -> Stream[R]:
         self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF
-        link = self.transport.link(ref.address.system, request.lane)
+        here = ref.address.system == self.name
+        link = self._loopback if here else self.transport.link(ref.address.system, request.lane)
         if link is None:
             return dead_stream(self, corr, NotSent(f"system {ref.address.system} is not known or not reachable"))
         stream: Stream[R] = Stream(self, link, corr, window)

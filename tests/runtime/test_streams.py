@@ -1,0 +1,81 @@
+"""Streams at the edges: to oneself over any transport, and with callbacks that fail."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from actorkube.runtime import LATER, Actor, System
+from actorkube.runtime.local import LocalNetwork
+from actorkube.runtime.log import Quiet
+from actorkube.runtime.tcp import TcpTransport
+from protocols.errors import Unknown
+from protocols.message import Message, Streaming
+
+
+class Tick(Message):
+    number: int
+
+
+class Ticks(Streaming[Tick]):
+    most: int
+
+
+class TicksUntilItBreaks(Streaming[Tick]):
+    pass
+
+
+class Clock(Actor):
+    births = 0
+
+    def __init__(self) -> None:
+        Clock.births += 1
+
+    def receive(self, message: Message) -> object:
+        if isinstance(message, Ticks):
+            return self.ticks(message.most)
+        outlet = self.ctx.outlet()
+        outlet.send(Tick(0))
+
+        def broken() -> None:
+            raise RuntimeError("planted")
+
+        outlet.on_ready = broken
+        return LATER
+
+    async def ticks(self, most: int):  # type: ignore[no-untyped-def]
+        for number in range(most):
+            yield Tick(number)
+
+
+@pytest.mark.parametrize("kind", ["local", "tcp"])
+async def test_an_actor_may_stream_from_its_own_system(kind: str) -> None:
+    transport = LocalNetwork().transport() if kind == "local" else TcpTransport(key=b"k")
+    system = System("own", transport, seed=1, log=Quiet())
+    await system.start()
+    clock = system.spawn(Clock, "clock")
+
+    got = [tick.number async for tick in system.stream(clock, Ticks(20), window=3)]
+
+    assert got == list(range(20))
+    await system.stop()
+
+
+async def test_a_callback_that_fails_crashes_its_actor_and_ends_the_stream() -> None:
+    network = LocalNetwork()
+    here, there = (System(name, network.transport(), seed=1, log=Quiet()) for name in ("here", "there"))
+    await here.start()
+    await there.start()
+    clock = there.spawn(Clock, "clock")
+    before = Clock.births
+
+    stream = here.stream(clock, TicksUntilItBreaks(), window=1)
+    await anext(stream)
+    with pytest.raises(Unknown):
+        await asyncio.wait_for(anext(stream), 5)
+    assert [tick.number async for tick in here.stream(clock, Ticks(2))] == [0, 1]
+
+    assert Clock.births == before + 1
+    await here.stop()
+    await there.stop()
