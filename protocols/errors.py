@@ -1,19 +1,19 @@
 """Errors that actors give each other: three kinds, never mixed.
 
-    Answer               somebody decided: the request was understood and refused. Travels by name.
-      StatusError        Kubernetes' own `Status`; each subclass is one `reason` with its HTTP code
-        BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404, MethodNotAllowed 405, NotAcceptable 406,
-        AlreadyExists 409, Conflict 409 (read again, then retry), Expired 410 (list again), RequestEntityTooLarge 413,
-        UnsupportedMediaType 415, Invalid 422, TooManyRequests 429 (wait `retryAfterSeconds`), InternalError 500,
-        ServiceUnavailable 503, ServerTimeout 500 (retry)
-      etcd's answers     NotLeader (ask `leader`), Compacted (watch from later), LeaseNotFound ...: in protocols/etcd.py
-    AskError             nobody answered; each says what is known about the request
-        NotSent          it never left: safe to repeat
-        Unknown          it may or may not have happened: look before deciding more
-        DeadlineExceeded its time ran out (the same doubt as Unknown)
-        Overloaded       the receiver's mailbox was full: it did not happen
-        Terminated       the receiver does not exist (any more); it did not happen if it never ran
-    anything else        a bug: the actor crashes and its supervisor restarts it
+Answer               somebody decided: the request was understood and refused. Travels by name.
+  StatusError        Kubernetes' own `Status`; each subclass is one `reason` with its HTTP code
+    BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404, MethodNotAllowed 405, NotAcceptable 406,
+    AlreadyExists 409, Conflict 409 (read again, then retry), Expired 410 (list again), RequestEntityTooLarge 413,
+    UnsupportedMediaType 415, Invalid 422, TooManyRequests 429 (wait `retryAfterSeconds`), InternalError 500,
+    ServiceUnavailable 503, ServerTimeout 500 (retry)
+  etcd's answers     NotLeader (ask `leader`), Compacted (watch from later), LeaseNotFound ...: in protocols/etcd.py
+AskError             nobody answered; each says what is known about the request
+    NotSent          it never left: safe to repeat
+    Unknown          it may or may not have happened: look before deciding more
+    DeadlineExceeded its time ran out (the same doubt as Unknown)
+    Overloaded       the receiver's mailbox was full: it did not happen
+    Terminated       the receiver does not exist (any more); it did not happen if it never ran
+anything else        a bug: the actor crashes and its supervisor restarts it
 """
 
 from __future__ import annotations
