@@ -445,6 +445,16 @@ def test_a_leader_that_asks_for_votes_leads_no_longer_and_is_elected_at_once() -
     assert voted == [("b", Voted(2, "a", pre=False, granted=True))]
 
 
+def test_a_leader_that_is_deposed_by_a_member_without_its_entries_soon_asks_to_lead_again() -> None:
+    a = Talk()
+    a.lead()
+    a.say(accepted(1, 1))
+
+    a.say(Appended(2, "c", 0, accepted=False))
+
+    assert a.wait(0.040) == [(peer, RequestVote(3, "a", 1, 1, pre=True)) for peer in "bc"]
+
+
 def test_6_2_who_was_voted_for_once_does_not_disturb_the_leader_that_won() -> None:
     a = Talk(term=1, vote="c")
     a.say(append(1, (0, 0), entry(1, 1), source="b"))

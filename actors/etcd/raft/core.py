@@ -193,10 +193,15 @@ class Raft:
         return bool(self.leader) and now < self._heard_at + self.config.election_s[0]
 
     def _become_follower(self, term: int, now: float) -> None:
+        deposed = self.leadership is not None and term > self.term
         if term > self.term:
             self.term, self.vote = term, ""
         self.leader, self.ballot, self.leadership = "", None, None
         self._await_leader(now)
+        if deposed:
+            # The others still take it for their leader, and whoever deposed it may lack its entries: nobody else would
+            # be elected before they have waited out a full timeout. (A pre-vote does no harm if somebody is.)
+            self._due = now + self._chance.uniform(*self.config.first_election_s)
 
     def _follow(self, leader: str, now: float) -> None:
         """A message of this term's leader came."""
