@@ -332,4 +332,5 @@ def rest_config(spec: ClusterSpec) -> RestConfig | None:
     host, port = spec.api_address
     ca = authority(spec)
     server = ca.server([str(next(ipaddress.ip_network(spec.service_cidr).hosts()))])
+    ca.admin()  # here, where certificates are made anyway: the command line then only reads it (see `credentials`)
     return RestConfig(host, port, spec.api_listener, ca.ca_file, server.cert_file, server.key_file)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-import yaml
-
 from actorkube.cli.data import write_private
 from actorkube.cli.errors import CliError
 
@@ -24,27 +22,28 @@ def write_kubeconfig(path: Path, *, server: str, ca_pem: bytes, cert_pem: bytes,
 
 
 def kubeconfig(server: str, ca_pem: bytes, cert_pem: bytes, key_pem: bytes) -> str:
-    def base64_of(data: bytes) -> str:
-        return base64.b64encode(data).decode()
+    """Written as text: importing yaml would be a good part of the time that the command takes to its first fork."""
+    return f"""\
+apiVersion: v1
+kind: Config
+clusters:
+- name: {NAME}
+  cluster:
+    server: {server}
+    certificate-authority-data: {_base64(ca_pem)}
+users:
+- name: {NAME}
+  user:
+    client-certificate-data: {_base64(cert_pem)}
+    client-key-data: {_base64(key_pem)}
+contexts:
+- name: {NAME}
+  context:
+    cluster: {NAME}
+    user: {NAME}
+current-context: {NAME}
+"""
 
-    return yaml.safe_dump(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [
-                {"name": NAME, "cluster": {"server": server, "certificate-authority-data": base64_of(ca_pem)}}
-            ],
-            "users": [
-                {
-                    "name": NAME,
-                    "user": {
-                        "client-certificate-data": base64_of(cert_pem),
-                        "client-key-data": base64_of(key_pem),
-                    },
-                }
-            ],
-            "contexts": [{"name": NAME, "context": {"cluster": NAME, "user": NAME}}],
-            "current-context": NAME,
-        },
-        sort_keys=False,
-    )
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

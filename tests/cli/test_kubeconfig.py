@@ -1,0 +1,27 @@
+"""The kubeconfig is what YAML readers expect, and nobody else can read it."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from pathlib import Path
+
+import yaml
+
+from actorkube.cli.kubeconfig import write_kubeconfig
+
+
+def test_names_the_server_and_carries_the_credentials(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "config"
+
+    write_kubeconfig(path, server="https://127.0.0.1:6443", ca_pem=b"ca", cert_pem=b"cert", key_pem=b"key")
+
+    config = yaml.safe_load(path.read_text())
+    context = {entry["name"]: entry["context"] for entry in config["contexts"]}[config["current-context"]]
+    cluster = {entry["name"]: entry["cluster"] for entry in config["clusters"]}[context["cluster"]]
+    user = {entry["name"]: entry["user"] for entry in config["users"]}[context["user"]]
+    assert cluster["server"] == "https://127.0.0.1:6443"
+    assert base64.b64decode(cluster["certificate-authority-data"]) == b"ca"
+    assert base64.b64decode(user["client-certificate-data"]) == b"cert"
+    assert base64.b64decode(user["client-key-data"]) == b"key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
