@@ -93,15 +93,27 @@ class Changes:
                 raise already_exists(call.resource, call.name)
         raise already_exists(call.resource, call.name)
 
+    async def replace(self, call: Call, copy: Callable[[], Object]) -> Item:
+        """Replace the object by what `copy` returns: the same every time, and ours to change."""
+        return await self._change(call, lambda item: copy())
+
     async def change(self, call: Call, decide: Decide, *, applied: bool = False, as_is: bool = False) -> Item:
         """Replace the object by what `decide` makes of it; once it waits for nobody any more, it is removed.
 
         `applied`: its managedFields are settled already. `as_is`: the server changes it, by no endpoint's rules.
         """
 
+        def decided(item: Item) -> Object:
+            return decide(to_served(call.resource, item.object()))
+
+        return await self._change(call, decided, applied=applied, as_is=as_is)
+
+    async def _change(
+        self, call: Call, decide: Callable[[Item], Object], *, applied: bool = False, as_is: bool = False
+    ) -> Item:
         async def attempt(item: Item) -> Item | Refused:
             old, resource = item.object(), call.stored
-            new = to_stored(call.resource, decide(to_served(call.resource, item.object())))
+            new = to_stored(call.resource, decide(item))
             check_uid(call, new, old)
             if revision_of(new) not in (0, item.revision):
                 raise modified(call.resource, call.name)

@@ -104,7 +104,7 @@ class Feed:
                 self._ctx.log.info("waiting for the store", error=str(error))
                 await self._ctx.sleep(_RETRY_S)
         self._cache.load(kvs, revision)
-        self._release()
+        self._release(revision)
         self._loaded.set()
 
     async def _read_stream(self) -> None:
@@ -114,8 +114,9 @@ class Feed:
             closing = self._ctx.background(self._close_when_asked(stream), "reopen")
             try:
                 async for response in stream:
+                    # Who waits goes on after this turn: released first, its answer leaves in one write with the events.
+                    self._release(response.revision)
                     self._cache.apply(response.events, response.revision)
-                    self._release()
             finally:
                 closing.cancel()
 
@@ -124,8 +125,8 @@ class Feed:
         self._ctx.log.info("opening another event stream: the store's leader moved, or the stream stalls")
         stream.close()
 
-    def _release(self) -> None:
-        while self._waiting and self._waiting[0][0] <= self._cache.revision:
+    def _release(self, revision: int) -> None:
+        while self._waiting and self._waiting[0][0] <= revision:
             future = heapq.heappop(self._waiting)[2]
             if not future.done():
                 future.set_result(None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain, repeat
 from typing import Any
 
 import msgspec
@@ -113,7 +114,8 @@ class Pipeline:
         call.revision = call.revision or revision_of(obj)
         # Decided more than once, it must start from the same every time: what follows changes it in place.
         kept = msgspec.msgpack.encode(obj)
-        return await self._changes.change(call, lambda _: msgspec.msgpack.decode(kept))
+        copies = chain((obj,), map(msgspec.msgpack.decode, repeat(kept)))
+        return await self._changes.replace(call, lambda: next(copies))
 
     async def patch(self, call: Call, type: PatchType, patch: Any) -> Item:
         """Change what the patch says. An apply creates what does not exist."""
