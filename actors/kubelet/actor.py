@@ -24,7 +24,7 @@ from actors.kubelet.node_agent import NodeAgent
 from actors.kubelet.node_status import NodeIdentity, allocatable
 from actors.kubelet.pod_worker import PodWorker
 from actors.kubelet.runtime_link import RuntimeLink
-from actors.kubelet.status import Node, pod_status
+from actors.kubelet.status import Node, may_be_urgent, pod_status
 from actors.kubelet.status_writer import StatusWriter
 from protocols.api import ReadLog
 from protocols.cri import PodSandboxMetadata, PodSandboxStatus
@@ -83,7 +83,7 @@ class Kubelet(Actor):
         self._pods = View("pods", field_selector=f"spec.nodeName={self._identity.name}")
         self._pods.on_change(self._on_pod)
         self._nodes = View("nodes", field_selector=f"metadata.name={self._identity.name}")
-        self._statuses = StatusWriter(ctx, self._client, self._pods)
+        self._statuses = StatusWriter(ctx, self._client, self._pods, self._status)
         self._link = RuntimeLink(
             ctx, self._runtime, self._identity.pod_cidr, self._step, self._on_listed, self._on_runtime_lost
         )
@@ -161,8 +161,8 @@ class Kubelet(Actor):
         if "startTime" in (pod.get("status") or {}) or is_terminated(pod) or is_deleting(pod):
             return None
         node = self._nodes.get(self._identity.name) or self._node
-        others = [worker.pod for worker in self._workers.values() if not worker.stopping]
-        return refusal(pod, node, self._place.allocatable, others)
+        used = [worker.requests for worker in self._workers.values() if not worker.stopping]
+        return refusal(pod, node, self._place.allocatable, used)
 
     # -- what the runtime says ------------------------------------------------------------------------------------
 
@@ -231,9 +231,17 @@ class Kubelet(Actor):
     def _report(self, worker: PodWorker) -> None:
         if worker.leaving:
             self._statuses.forget(worker.uid)
-        elif not worker.uncertain:
-            node = Node(self._identity.ip, self._link.version.runtime_name if self._link.version else "")
-            self._statuses.want(key_of(worker.pod), worker.pod, pod_status(worker, node, self.ctx.now))
+        elif not self._statuses.waits(worker.uid) or may_be_urgent(worker):
+            if (made := self._status(worker.uid)) is not None:
+                self._statuses.want(key_of(worker.pod), *made)
+
+    def _status(self, uid: str) -> tuple[Object, Object] | None:
+        """The pod and what its status should be; None while that is not known, or nobody wants to know it any more."""
+        worker = self._workers.get(uid)
+        if worker is None or worker.leaving or worker.uncertain:
+            return None
+        node = Node(self._identity.ip, self._link.version.runtime_name if self._link.version else "")
+        return worker.pod, pod_status(worker, node, self.ctx.now)
 
     def _tell(self, worker: PodWorker, event: Tell) -> None:
         if not worker.gone:

@@ -4,7 +4,7 @@ may bind what does not fit; such a pod fails with the reason, and its controller
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from actors.kubelet.actions import Failed
 from protocols.objects import Object
@@ -13,8 +13,8 @@ from protocols.rules.resources import Amounts, pod_requests
 from protocols.rules.taints import NO_EXECUTE, untolerated
 
 
-def refusal(pod: Object, node: Object, allocatable: Amounts, others: Iterable[Object]) -> Failed | None:
-    """`others` are the pods that the node has taken and that are not over. None: it is admitted."""
+def refusal(pod: Object, node: Object, allocatable: Amounts, used: Collection[Amounts]) -> Failed | None:
+    """`used`: what each pod asks for that the node has taken and that is not over. None: it is admitted."""
     if not node_eligible(pod, node):
         return Failed(
             "NodeAffinity",
@@ -26,14 +26,13 @@ def refusal(pod: Object, node: Object, allocatable: Amounts, others: Iterable[Ob
     )
     if taint is not None:
         return Failed("TaintToleration", f"Pod was rejected: the node's taint {taint.get('key')} is not tolerated")
-    return _out_of(pod, allocatable, list(others))
+    return _out_of(pod, allocatable, used)
 
 
-def _out_of(pod: Object, allocatable: Amounts, others: list[Object]) -> Failed | None:
+def _out_of(pod: Object, allocatable: Amounts, used: Collection[Amounts]) -> Failed | None:
     requested = {"pods": 1, **pod_requests(pod)}
-    used = [{"pods": 1, **pod_requests(other)} for other in others]
     for resource, wanted in requested.items():
-        taken = sum(each.get(resource, 0) for each in used)
+        taken = len(used) if resource == "pods" else sum(each.get(resource, 0) for each in used)
         capacity = allocatable.get(resource, 0)
         if wanted > 0 and wanted + taken > capacity:
             amounts = f"requested: {wanted}, used: {taken}, capacity: {capacity}"

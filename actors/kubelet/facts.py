@@ -82,7 +82,11 @@ class PodFacts:
         return sorted(found, key=lambda status: -status.metadata.attempt)
 
     def newest(self, name: str) -> ContainerStatus | None:
-        return next(iter(self.attempts(name)), None)
+        newest = None
+        for status in self.containers.values():
+            if status.metadata.name == name and (newest is None or status.metadata.attempt > newest.metadata.attempt):
+                newest = status
+        return newest
 
     def live(self) -> list[ContainerStatus]:
         return [status for status in self.containers.values() if status.state != "CONTAINER_EXITED"]

@@ -43,6 +43,7 @@ from protocols.cri import ContainerStatus, PodSandboxStatus
 from protocols.objects import Object, meta, uid_of
 from protocols.rules.owners import is_deleting
 from protocols.rules.pods import is_terminated
+from protocols.rules.resources import Amounts, pod_requests
 from protocols.rules.times import seconds_of
 
 DELETE_RETRY_S = 1.0
@@ -70,11 +71,15 @@ class PodWorker:
         if refused is not None:
             self.slots.tell(Tell("Warning", refused.reason, refused.message))
         self.workers = {worker.name: worker for worker in self._make_workers()}
+        self.mains = [worker for worker in self.workers.values() if worker.kind == "main"]
+        self.inits = [worker for worker in self.workers.values() if worker.kind != "main"]  # in order, sidecars too
+        self._requests: Amounts | None = None
 
     # -- news -----------------------------------------------------------------------------------------------------
 
     def pod_changed(self, pod: Object) -> None:
         self.pod = pod
+        self._requests = None
         self.terminal = self.terminal or is_terminated(pod)
         for spec in _container_specs(pod):
             if spec["name"] in self.workers:
@@ -142,13 +147,11 @@ class PodWorker:
         return self.gone or self._delete_asked or is_told
 
     @property
-    def mains(self) -> list[ContainerWorker]:
-        return [worker for worker in self.workers.values() if worker.kind == "main"]
-
-    @property
-    def inits(self) -> list[ContainerWorker]:
-        """In order, sidecars among them."""
-        return [worker for worker in self.workers.values() if worker.kind != "main"]
+    def requests(self) -> Amounts:
+        """What it asks of the node."""
+        if self._requests is None:
+            self._requests = pod_requests(self.pod)
+        return self._requests
 
     @property
     def initialized(self) -> bool:

@@ -228,3 +228,8 @@ def _pod_name(pod: PodWorker) -> str:
 def is_urgent(status: Object) -> bool:
     """Worth writing at once: somebody waits for it. A pod that has just begun is written when it has run a moment."""
     return condition_is({"status": status}, "Ready") or status.get("phase") in ("Succeeded", "Failed")
+
+
+def may_be_urgent(worker: PodWorker) -> bool:
+    """Whether its status can be urgent, seen without making it."""
+    return worker.refused is not None or worker.terminal or worker.is_over or all(each.ready for each in worker.mains)

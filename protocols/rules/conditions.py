@@ -28,7 +28,7 @@ def with_condition(
     old = find_condition(kept, type)
     if old is None:
         return [*kept, _condition(type, status, reason, message, time_of(now))]
-    if (old.get("status"), old.get("reason"), old.get("message")) == (status, reason, message):
+    if (old.get("status"), old.get("reason") or "", old.get("message") or "") == (status, reason, message):
         return kept
     since = old.get("lastTransitionTime") if old.get("status") == status else None
     new = {**old, **_condition(type, status, reason, message, since or time_of(now))}

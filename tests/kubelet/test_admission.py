@@ -29,8 +29,8 @@ def pod(cpu: str = "", **spec: Any) -> dict[str, Any]:
 def test_a_pod_is_taken_as_long_as_there_is_room() -> None:
     room = allocatable(SIMULATED)
 
-    assert refusal(pod("5"), NODE, room, [pod("3")]) is None
-    refused = refusal(pod("5"), NODE, room, [pod("3"), pod("1m")])
+    assert refusal(pod("5"), NODE, room, [{"cpu": 3000}]) is None
+    refused = refusal(pod("5"), NODE, room, [{"cpu": 3000}, {"cpu": 1}])
 
     assert refused is not None
     assert (refused.reason, "requested: 5000, used: 3001, capacity: 8000" in refused.message) == ("OutOfcpu", True)
@@ -39,8 +39,8 @@ def test_a_pod_is_taken_as_long_as_there_is_room() -> None:
 def test_a_node_takes_so_many_pods_and_no_more() -> None:
     room = allocatable(SIMULATED)
 
-    assert refusal(pod(), NODE, room, [pod()] * 109) is None
-    assert (refused := refusal(pod(), NODE, room, [pod()] * 110)) is not None and refused.reason == "OutOfpods"
+    assert refusal(pod(), NODE, room, [{}] * 109) is None
+    assert (refused := refusal(pod(), NODE, room, [{}] * 110)) is not None and refused.reason == "OutOfpods"
 
 
 def test_selectors_and_noexecute_taints_are_respected() -> None:
