@@ -12,6 +12,7 @@ class Watched:
 
     def __init__(self, node: NodeWorld) -> None:
         self.statuses: list[Object] = []
+        self.times: list[float] = []
         node.user.ctx.background(self._follow(node), "watch")
 
     async def _follow(self, node: NodeWorld) -> None:
@@ -20,6 +21,7 @@ class Watched:
             async for event in events:
                 if event.type == "MODIFIED":
                     self.statuses.append(decode_object(event.body)["status"])
+                    self.times.append(ctx.now)
 
 
 def test_a_pod_that_starts_at_once_is_written_once() -> None:
@@ -46,5 +48,18 @@ def test_what_a_pod_goes_through_while_it_starts_is_not_written_step_by_step() -
 
         phases = [status["phase"] for status in watched.statuses]
         assert phases == ["Pending", "Pending", "Running"]
+
+    run(scenario)
+
+
+def test_that_a_pod_is_ready_is_written_at_once() -> None:
+    async def scenario(node: NodeWorld) -> None:
+        watched = Watched(node)
+
+        await node.create(sim={"pull-seconds": "0.1"})
+        await node.ready()
+
+        assert [status["phase"] for status in watched.statuses] == ["Pending", "Running"]
+        assert watched.times[1] - watched.times[0] < 0.1
 
     run(scenario)
