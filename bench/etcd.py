@@ -110,12 +110,14 @@ class Bench:
         return total * watchers / seconds
 
 
-async def measure(where: str, bench: Bench, rounds: int, scale: int, syncs: float) -> None:
+async def measure(where: str, bench: Bench, rounds: int, scale: int, path: Path) -> None:
     line(f"{where}: first leader", await bench.find_leader() * 1000, "ms")
     await bench.timed(16, scale, bench.put)  # warm
     for depth in DEPTHS:
+        syncs = syncs_per_s(path)  # each time anew: a shared disk changes from second to second
         rates = [await bench.timed(depth, scale * (1 if depth == 1 else 10), bench.put) for _ in range(rounds)]
-        report(f"{where}: put, {depth} clients", rates, f"   {middle(rates)[0] / syncs:5.2f} x syncs/s of one file")
+        ratio = middle(rates)[0] / syncs
+        report(f"{where}: put, {depth} clients", rates, f"   {ratio:5.2f} x syncs of one file ({syncs:,.0f}/s)")
     report(f"{where}: create, 256 clients", [await bench.timed(256, 10 * scale, bench.swap) for _ in range(rounds)])
     for depth in DEPTHS:
         rates = [await bench.timed(depth, scale * (1 if depth == 1 else 10), bench.get) for _ in range(rounds)]
@@ -139,6 +141,7 @@ def line(what: str, value: float, unit: str, more: str = "") -> None:
 
 def syncs_per_s(path: Path) -> float:
     """The anchor: append 512 bytes, fdatasync, one after the other."""
+    path.mkdir(parents=True, exist_ok=True)
     fd = os.open(path / "anchor", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     began = time.perf_counter()
     for _ in range(300):
@@ -151,14 +154,14 @@ def syncs_per_s(path: Path) -> float:
 # -- one process ------------------------------------------------------------------------------------------------------
 
 
-async def in_process(path: Path, rounds: int, scale: int, syncs: float) -> None:
+async def in_process(path: Path, rounds: int, scale: int) -> None:
     network = LocalNetwork()
     systems = [System(name, network.transport(), disk=path / name, log=Quiet()) for name in (*MEMBERS, "client")]
     for system in systems:
         await system.start()
     for system, member in zip(systems, MEMBERS, strict=False):
         system.spawn(lambda member=member: Etcd(member, PEERS), "etcd")  # type: ignore[misc]
-    await measure("in process", Bench(systems[-1], time.process_time), rounds, scale, syncs)
+    await measure("in process", Bench(systems[-1], time.process_time), rounds, scale, path)
     for system in reversed(systems):
         await system.stop()
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -182,18 +185,18 @@ def member_process(member: str, listener: socket.socket, book: Book, path: Path)
     uvloop.run(main())
 
 
-async def over_tcp(book: Book, processes: list[psutil.Process], rounds: int, scale: int, syncs: float) -> None:
+async def over_tcp(book: Book, processes: list[psutil.Process], rounds: int, scale: int, path: Path) -> None:
     client = System("client", TcpTransport(key=b"bench", book=book), log=Quiet())
     await client.start()
 
     def cpu_s() -> float:
         return time.process_time() + sum(sum(process.cpu_times()[:2]) for process in processes)
 
-    await measure("TCP", Bench(client, cpu_s), rounds, scale, syncs)
+    await measure("TCP", Bench(client, cpu_s), rounds, scale, path)
     await client.stop()
 
 
-def run_processes(path: Path, rounds: int, scale: int, syncs: float) -> None:
+def run_processes(path: Path, rounds: int, scale: int) -> None:
     listeners = {member: socket.create_server(("127.0.0.1", 0)) for member in MEMBERS}
     book: Book = {member: listener.getsockname() for member, listener in listeners.items()}
     fork = multiprocessing.get_context("fork")
@@ -204,7 +207,7 @@ def run_processes(path: Path, rounds: int, scale: int, syncs: float) -> None:
     for process in members:
         process.start()
     try:
-        uvloop.run(over_tcp(book, [psutil.Process(process.pid) for process in members], rounds, scale, syncs))
+        uvloop.run(over_tcp(book, [psutil.Process(process.pid) for process in members], rounds, scale, path))
     finally:
         for process in members:
             process.terminate()
@@ -219,10 +222,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.dir) as directory:
         path = Path(directory)
-        syncs = syncs_per_s(path)
-        line("append 512 B and fdatasync", syncs, "/s")
-        run_processes(path / "tcp", options.rounds, options.scale, syncs)
-        uvloop.run(in_process(path / "local", options.rounds, options.scale, syncs))
+        run_processes(path / "tcp", options.rounds, options.scale)
+        uvloop.run(in_process(path / "local", options.rounds, options.scale))
 
 
 if __name__ == "__main__":

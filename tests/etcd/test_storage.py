@@ -90,6 +90,19 @@ async def test_a_full_segment_is_followed_by_the_next(tmp_path: Path) -> None:
     assert len((await reopened(tmp_path))[1]) == 20
 
 
+async def test_a_segment_that_never_got_its_header_is_begun_again(tmp_path: Path) -> None:
+    storage = Storage(FileDisk(tmp_path), "etcd-0")
+    await storage.open()
+    await storage.write(jobs(1, 2))
+    (tmp_path / segment_name(2)).write_bytes(b"\xc5AK\x01tor")
+
+    storage = Storage(FileDisk(tmp_path), "etcd-0")
+    await storage.open()
+    await storage.write(jobs(3, 4))
+
+    assert [entry.index for entry in (await reopened(tmp_path))[1]] == [1, 2, 3, 4]
+
+
 async def test_a_write_that_fails_is_not_called_written(tmp_path: Path) -> None:
     disk = CountingDisk(tmp_path)
     storage = Storage(disk, "etcd-0")

@@ -95,6 +95,15 @@ def test_a_page_of_a_past_revision_is_the_same_whatever_came_later() -> None:
     assert (after.kvs, after.count, after.more) == (before.kvs, 5, True)
 
 
+def test_a_key_that_was_deleted_and_came_back_is_there_once() -> None:
+    store = store_with(put(b"a", b"old"), delete(b"a"), put(b"a", b"new"), put(b"b"))
+    store.check()
+
+    by_revision = [store.range(Range(b"a", b"b", revision=revision)).kvs for revision in (2, 3, 4)]
+
+    assert [[kv.value for kv in kvs] for kvs in by_revision] == [[b"old"], [], [b"new"]]
+
+
 def test_reads_before_the_compaction_and_after_the_newest_revision_are_refused() -> None:
     store = store_with(put(b"a"), put(b"a"), put(b"a"), Compact(3))
 
