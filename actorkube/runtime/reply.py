@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocols.errors import Answer, AskError, encode_error
-from protocols.frame import Kind
+from protocols.errors import Answer, AskError, InternalError, encode_error
+from protocols.frame import FRAME_MAX, Kind
 from protocols.message import Done, Message, encode
 
 if TYPE_CHECKING:
@@ -54,7 +54,11 @@ class RemoteReply(ReplyHandle):
 
     def send(self, reply: Message | None) -> None:
         message = reply if reply is not None else Done()
-        self._answer(Kind.REPLY, type(message).type_id, encode(message))
+        body = encode(message)
+        if len(body) > FRAME_MAX:
+            self.fail(InternalError(f"the answer has {len(body)} bytes, more than a frame may ({FRAME_MAX})"))
+        else:
+            self._answer(Kind.REPLY, type(message).type_id, body)
 
     def fail(self, error: Answer | AskError) -> None:
         self._answer(Kind.ERROR, 0, encode_error(error))

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from protocols.errors import Answer, AskError, Terminated, encode_error
-from protocols.frame import Kind
+from protocols.errors import Answer, AskError, InternalError, Terminated, encode_error
+from protocols.frame import FRAME_MAX, Kind
 from protocols.message import Message, decode, encode
 
 if TYPE_CHECKING:
@@ -120,7 +120,9 @@ class Outlet:
         if self.credit <= 0:
             raise RuntimeError("an item was sent without credit: wait for on_ready or put()")
         self.credit -= 1
-        if not self._link.send(Kind.ITEM, type_id, 0, 0, self._corr, 0, body):
+        if len(body) > FRAME_MAX:
+            self.end(InternalError(f"an item has {len(body)} bytes, more than a frame may ({FRAME_MAX})"))
+        elif not self._link.send(Kind.ITEM, type_id, 0, 0, self._corr, 0, body):
             self.close()
 
     async def put(self, item: Message) -> None:

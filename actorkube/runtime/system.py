@@ -36,7 +36,7 @@ from protocols.errors import (
     decode_error,
     encode_error,
 )
-from protocols.frame import Kind
+from protocols.frame import FRAME_MAX, Kind
 from protocols.message import Message, Request, Streaming, UnknownMessage, decode, encode
 
 R = TypeVar("R")
@@ -259,7 +259,10 @@ class System:
         link.asks[corr] = None
         ttl_ms = max(0, int((pending.expires_at - now) * 1000))
         introduced = self._introduce(link, sender)
-        if not link.send(Kind.ASK, request.type_id, ref.actor_id, introduced, corr, ttl_ms, encode(request)):
+        body = encode(request)
+        if len(body) > FRAME_MAX:
+            self._fail(corr, pending, NotSent(f"{pending.what}: {len(body)} bytes are more than a frame may have"))
+        elif not link.send(Kind.ASK, request.type_id, ref.actor_id, introduced, corr, ttl_ms, body):
             self._fail(corr, pending, NotSent(f"{pending.what}: the link is down or full"))
 
     def stream(self, ref: Ref, request: Streaming[R], window: int = 64, sender: Cell | None = None) -> Stream[R]:
