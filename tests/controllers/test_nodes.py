@@ -78,6 +78,10 @@ def ready(world: World, name: str) -> str:
     return str((find_condition(conditions, "Ready") or {})["status"])
 
 
+def ready_condition(pod: Object) -> str:
+    return str((find_condition(pod["status"]["conditions"], "Ready") or {})["status"])
+
+
 def taints(world: World, name: str) -> set[tuple[str, str]]:
     spec = world.get("nodes", name, "")["spec"]
     return {(t["key"].removeprefix("node.kubernetes.io/"), t["effect"]) for t in spec.get("taints") or []}
@@ -133,6 +137,26 @@ def test_a_node_that_comes_back_in_time_keeps_its_pods() -> None:
 
         assert not is_going(world, "on-a")
         assert taints(world, "a") == set()
+
+    in_world(scenario)
+
+
+def test_a_kubelet_that_lives_though_its_node_is_called_silent_has_the_last_word_on_its_pods() -> None:
+    async def scenario(world: World) -> None:
+        kubelets = Kubelets(world, ["a", "b", "c"])
+        world.create("pods", pod("on-a", "a"))
+        await asyncio.sleep(20)
+        kubelets.silent.add("a")
+        await asyncio.sleep(60)
+        assert ready_condition(world.get("pods", "on-a")) == "False"
+
+        world._become_ready(world.get("pods", "on-a"))
+        told = meta(world.get("pods", "on-a"))["resourceVersion"]
+        await asyncio.sleep(60)
+
+        assert ready(world, "a") == "Unknown"
+        assert ready_condition(world.get("pods", "on-a")) == "True"
+        assert meta(world.get("pods", "on-a"))["resourceVersion"] == told
 
     in_world(scenario)
 

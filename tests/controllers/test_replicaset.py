@@ -93,6 +93,21 @@ def test_replaces_a_pod_that_was_deleted_by_one_of_another_name() -> None:
     in_world(scenario)
 
 
+def test_a_name_that_was_used_lately_is_not_given_again() -> None:
+    async def scenario(world: World) -> None:
+        world.create("replicasets.apps", replica_set(replicas=1))
+        await world.settled()
+        [before] = world.list("pods")
+        world.store.delete("pods", "default", name_of(before), grace=0)
+        world.api.deliver()
+        await world.settled()
+
+        [after] = world.list("pods")
+        assert name_of(after) != name_of(before)
+
+    in_world(scenario)
+
+
 def test_does_not_wait_for_a_pod_that_is_going() -> None:
     async def scenario(world: World) -> None:
         world.gone_after_s = 1e6

@@ -57,6 +57,7 @@ def test_the_new_set_grows_into_the_surge(limits: Limits, total: int, current: i
         (SetSize("new", 5, 5), [SetSize("old", 8, 8)], {"old": 3}),
         (SetSize("new", 10, 10), [SetSize("old", 0, 0)], {}),
         (SetSize("new", 3, 0), [SetSize("old", 8, 8)], {}),
+        (SetSize("new", 3, 0), [SetSize("old", 10, 5)], {"old": 8}),
         (SetSize("new", 5, 5), [SetSize("a", 4, 4, 1.0), SetSize("b", 4, 4, 2.0)], {"a": 0, "b": 3}),
         (SetSize("new", 3, 3), [SetSize("broken", 5, 0, 9.0), SetSize("good", 5, 5, 1.0)], {"broken": 0}),
     ],

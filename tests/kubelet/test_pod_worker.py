@@ -557,6 +557,24 @@ def test_a_pod_that_must_not_restart_fails_when_its_sandbox_is_lost() -> None:
     assert (running, again.status["phase"], again.starts) == ("Running", "Failed", {})
 
 
+def test_a_new_sandbox_waits_until_what_ran_in_the_lost_one_has_ended() -> None:
+    talk = Talk(pod(container("a"), container("b")))
+    talk.run()
+
+    [sandbox] = talk.ledger.sandboxes.values()
+    talk.ledger.stop_sandbox(sandbox)
+    talk.relist()
+    first, second = talk.step()
+    assert [type(first), type(second)] == [do.Stop, do.Stop]
+    talk.do(first)
+    assert talk.step() == [second]
+    talk.do(second)
+    assert talk.step() == [do.RunSandbox(1)]
+    talk.run()
+
+    assert (names(talk), talk.restarts("a"), talk.restarts("b")) == (["a", "b"], 1, 1)
+
+
 def test_a_list_says_nothing_about_what_came_while_it_was_under_way() -> None:
     talk = Talk(pod())
     talk.run()

@@ -28,9 +28,9 @@ class Woken(Message):
 
 
 class Pass(Request[Done]):
-    """Asks on, from the synchronous part of the handler."""
+    """Asks on, from the synchronous part of the handler, or from its task."""
 
-    timeout_s: float = 60.0
+    in_task: bool
 
 
 class Hang(Request[Done]):
@@ -65,8 +65,8 @@ class Worker(Actor):
             case Woken():
                 self.log.append("woken")
                 self.ctx.ask(self.ctx.ref("test/hang"), Hang(), timeout_s=0.02).add_done_callback(self.noted)
-            case Pass(timeout_s):
-                return self.passed_on(self.ctx.ask(self.ctx.ref("test/hang"), Hang(), timeout_s=timeout_s))
+            case Pass(in_task):
+                return self.pass_on() if in_task else self.passed_on(self.ask_on())
             case Hang():
                 return self.ctx.sleep(60)
             case Wrong(in_task):
@@ -79,6 +79,13 @@ class Worker(Actor):
 
     async def wake(self) -> None:
         self.ctx.tell(self.ctx.ref("test/neighbour"), Arm())
+
+    def ask_on(self) -> asyncio.Future[Done]:
+        return self.ctx.ask(self.ctx.ref("test/hang"), Hang(), timeout_s=60)
+
+    async def pass_on(self) -> Done:
+        await self.ctx.sleep(0)
+        return await self.ask_on()
 
     async def passed_on(self, future: asyncio.Future[Any]) -> Done:
         await future
@@ -143,11 +150,12 @@ async def test_a_timer_is_not_bound_by_the_deadline_of_the_request_that_armed_it
     assert "no answer in time" in Worker.log[1]  # asked and waited; "no time left" would mean the old deadline
 
 
-async def test_an_ask_made_in_the_synchronous_part_inherits_what_is_left_of_the_request(system: System) -> None:
+@pytest.mark.parametrize("in_task", [False, True])
+async def test_what_is_asked_on_the_way_inherits_what_is_left_of_the_request(system: System, in_task: bool) -> None:
     worker = system.spawn(Worker, "worker")
 
     with pytest.raises(DeadlineExceeded):
-        await system.ask(worker, Pass(), timeout_s=0.02)
+        await system.ask(worker, Pass(in_task), timeout_s=0.02)
     for _ in range(5):
         await asyncio.sleep(0)
 

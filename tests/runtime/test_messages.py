@@ -174,6 +174,17 @@ async def test_an_ask_ends_when_its_time_is_up(pair: Pair) -> None:
         await system.ask(calculator, Never(), timeout_s=0.01)
 
 
+async def test_a_request_that_nobody_waits_for_any_more_is_not_begun(pair: Pair) -> None:
+    system, calculator = pair
+    blocking = system.ask(calculator, SlowDouble(1, delay_s=0.05))
+
+    with pytest.raises(DeadlineExceeded):
+        await system.ask(calculator, SlowDouble(2, delay_s=60), timeout_s=0.01)
+    await blocking
+
+    assert await system.ask(calculator, Double(3), timeout_s=2) == Number(6)
+
+
 async def test_an_actor_that_does_not_exist_is_said_to_be_terminated(pair: Pair) -> None:
     system, calculator = pair
 

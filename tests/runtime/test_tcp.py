@@ -15,7 +15,7 @@ from actorkube.runtime.log import Quiet
 from actorkube.runtime.tcp import TcpTransport
 from protocols.errors import NotSent, Unknown
 from protocols.frame import FRAME_MAX
-from protocols.message import Message, Request
+from protocols.message import Lane, Message, Request
 
 
 class Bytes(Message):
@@ -102,6 +102,24 @@ async def test_garbage_closes_its_own_connection_with_a_reason_and_harms_nobody(
 
     assert [line["event"] for line in log.lines] == ["connection closed"]
     assert log.lines[0]["reason"]
+    assert (await here.ask(mirror, Mirror(b"after"))).data == b"after"
+    await here.stop()
+    await server.stop()
+
+
+async def test_a_peer_that_sends_frames_of_no_known_kind_is_cut_off_with_a_reason(listener: socket.socket) -> None:
+    log = Remembers()
+    server, mirror = await serve(listener, log=log)
+    here = await client(listener)
+    await here.ask(mirror, Mirror(b"before"))
+
+    link = here.transport.link("server", Lane.BULK)
+    assert link is not None and link.send(99, 0, 0, 0, 0, 0, b"")
+    with pytest.raises(Unknown):
+        await here.ask(mirror, Mirror(b"behind it"))
+
+    assert [line["event"] for line in log.lines] == ["connection closed"]
+    assert "unknown kind 99" in log.lines[0]["reason"]
     assert (await here.ask(mirror, Mirror(b"after"))).data == b"after"
     await here.stop()
     await server.stop()

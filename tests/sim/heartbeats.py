@@ -10,6 +10,7 @@ import sys
 
 from actorkube.runtime import System
 from actorkube.sim import World, nemesis
+from actorkube.sim.network import KEEPALIVE_S
 from tests.sim.messages import Counter, Monitor, Node, SimAdd, SimNumbers
 
 
@@ -34,6 +35,10 @@ async def scenario(world: World) -> None:
                 pass
         await world.sleep(0.5)
     await plague
+    world.partition({"monitor"}, set(names))
+    await world.sleep(KEEPALIVE_S + 0.05)  # all connections are given up, and healed before everybody has noticed
+    await world.recover()
+    await world.sleep(5)
     world.crash("monitor")  # it has a connection to everybody
     await world.sleep(5)
 

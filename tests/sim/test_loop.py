@@ -155,6 +155,23 @@ def test_nothing_of_a_dead_domain_runs_not_even_finally(loop: SimLoop) -> None:
     assert ran == ["finally"]  # at the end of the world, when nobody can see it
 
 
+def test_what_is_due_in_the_very_turn_in_which_its_domain_dies_does_not_run(loop: SimLoop) -> None:
+    ran: list[str] = []
+    host = Domain("host")
+
+    async def life() -> None:
+        loop.call_later(1, ran.append, "timer")
+
+    async def main() -> None:
+        loop.call_later(1, loop.bury, host)
+        in_domain(loop, host, life())
+        await asyncio.sleep(2)
+
+    loop.run_until_complete(main())
+
+    assert ran == []
+
+
 def test_a_paused_domain_goes_on_where_it_was_and_in_order(loop: SimLoop) -> None:
     ran: list[tuple[int, float]] = []
     host = Domain("host")
