@@ -1,0 +1,535 @@
+"""Bugs to plant, one at a time, to see that the suite finds each. Most are ones that real systems have had.
+
+A bug is one replacement of text: `old`, which stands exactly once in `file`, becomes `new`; then `test` (what finds it
+at the least cost; others may find it too) must fail. Some sixty more, of the store alone, are in
+tests/etcd/planted_bugs.py.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Bug(NamedTuple):
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+STORE = [
+    Bug(
+        "Raft commits an entry of an older term by counting",
+        "actors/etcd/raft/leadership.py",
+        "index > log.committed and log.term_at(index) == self.term",
+        "index > log.committed",
+        "tests/etcd/test_raft_core.py::test_5_4_2_figure_8_an_entry_of_an_older_term_is_not_committed_by_counting",
+    ),
+    Bug(
+        "Raft votes twice in a term",
+        "actors/etcd/raft/core.py",
+        "free = self.vote == request.source or (not self.vote and not self.leader)",
+        "free = True",
+        "tests/etcd/test_raft_core.py::test_5_2_a_member_votes_once_in_a_term",
+    ),
+    Bug(
+        "Raft forgets at a restart whom it has voted for",
+        "actors/etcd/raft/core.py",
+        'self.vote = saved.vote if saved.term == self.term else ""',
+        'self.vote = ""',
+        "tests/etcd/test_raft_core.py::test_5_2_a_vote_survives_a_restart",
+    ),
+    Bug(
+        "Raft acknowledges entries before they are durable",
+        "actors/etcd/raft/core.py",
+        "self._send_when_persisted(message.source, Appended(self.term, member, last, True))",
+        "self._send(message.source, Appended(self.term, member, last, True))",
+        "tests/etcd/test_raft_core.py::test_an_append_is_accepted_only_when_it_is_durable",
+    ),
+    Bug(
+        "Raft reads from a leader that may be deposed",
+        "actors/etcd/raft/leadership.py",
+        "return read.number <= confirmed and",
+        "return",
+        "tests/etcd/test_raft_core.py::test_6_4_a_read_is_answered_when_a_majority_confirms_the_leader",
+    ),
+    Bug(
+        "WAL accepts a torn or rotten record",
+        "actors/etcd/wal.py",
+        "if zlib.crc32(payload, zlib.crc32(_checked.pack(kind, length))) != crc:",
+        "if False:",
+        "tests/etcd/test_wal.py::test_a_flipped_bit_is_noticed_wherever_it_is",
+    ),
+    Bug(
+        "WAL goes on behind a torn tail that it kept",
+        "actors/etcd/storage.py",
+        "replace(segment_name(self._sequence), found.tail)",
+        "sync(segment_name(self._sequence))",
+        "tests/etcd/test_storage.py::test_after_a_torn_tail_the_log_goes_on_where_it_was_whole",
+    ),
+    Bug(
+        "WAL calls durable what was never synced",
+        "actors/etcd/storage.py",
+        "        await self._disk.sync(name)\n",
+        "",
+        "tests/etcd/test_storage.py::test_all_jobs_that_wait_share_one_sync",
+    ),
+    Bug(
+        "MVCC ignores what a transaction compares",
+        "actors/etcd/mvcc/txn.py",
+        "return value == compare.value",
+        "return True",
+        "tests/etcd/test_store.py::test_compare_and_swap_lets_one_of_two_writers_through",
+    ),
+    Bug(
+        "MVCC watch loses a revision when an answer is full",
+        "actors/etcd/mvcc/watch.py",
+        "            self.cursor += 1\n",
+        "            self.cursor += 1 + (len(found) >= EVENTS_MAX)\n",
+        "tests/etcd/test_store.py::test_a_watch_hands_over_whole_revisions_in_portions",
+    ),
+]
+
+API_SERVER = [
+    Bug(
+        "API server accepts a stale resourceVersion",
+        "actors/apiserver/changes.py",
+        "if revision_of(new) not in (0, item.revision):",
+        "if False:",
+        "tests/apiserver/test_pipeline.py::test_a_patch_that_names_a_revision_is_refused_at_another",
+    ),
+    Bug(
+        "API server overwrites what has changed since it looked",
+        "actors/apiserver/writes.py",
+        'Compare(write.key, "mod", "=", write.revision)',
+        'Compare(write.key, "mod", ">", -1)',
+        "tests/apiserver/test_store.py::test_an_equal_write_of_another_is_not_taken_for_ones_own",
+    ),
+    Bug(
+        "API server's watch goes on across a gap",
+        "actors/apiserver/log.py",
+        "self.first = self.end + 1",
+        "self.first = self.end",
+        "tests/apiserver/test_watch_cache.py"
+        "::test_a_new_snapshot_ends_the_watches_that_cannot_know_what_happened_in_between",
+    ),
+    Bug(
+        "API server's watch is silent about what left its selection",
+        "actors/apiserver/cache.py",
+        'return Change("DELETED", event.gone()) if before else None',
+        "return None",
+        "tests/apiserver/test_watch_cache.py",
+    ),
+    Bug(
+        "API server refuses on a cache that is behind",
+        "actors/apiserver/feed.py",
+        "while self._cache.revision < revision:",
+        "while False:",
+        "tests/apiserver/test_store.py::test_nobody_is_refused_because_the_cache_is_behind",
+    ),
+    Bug(
+        "API server ignores finalizers",
+        "actors/apiserver/deletion.py",
+        "if not finalizers and grace_s == 0:",
+        "if grace_s == 0:",
+        "tests/apiserver/test_deleting.py::test_finalizers_keep_the_object_until_the_last_one_is_gone",
+    ),
+    Bug(
+        "API server gives two services one address",
+        "actors/apiserver/allocate.py",
+        "if ip not in taken:",
+        "if True:",
+        "tests/apiserver/test_allocation.py::test_the_last_free_one_is_found_and_then_the_range_is_full",
+    ),
+    Bug(
+        "two API servers give two services one address",
+        "actors/apiserver/writes.py",
+        'Compare(claim.key, "version", "=", 0)',
+        'Compare(claim.key, "version", ">", -1)',
+        "tests/apiserver/test_store.py::test_two_api_servers_before_one_store_show_each_others_writes_at_once",
+    ),
+    Bug(
+        "API server binds a pod twice",
+        "actors/apiserver/binding.py",
+        'if spec.get("nodeName"):',
+        "if False:",
+        "tests/apiserver/test_subresources.py::test_a_binding_gives_a_pod_its_node_once",
+    ),
+    Bug(
+        "eviction exceeds a disruption budget",
+        "actors/apiserver/eviction.py",
+        'if (status.get("disruptionsAllowed") or 0) <= 0:',
+        "if False:",
+        "tests/apiserver/test_subresources.py::test_evictions_spend_a_disruption_budget_until_there_is_none_left",
+    ),
+    Bug(
+        "strategic merge patch replaces lists that it should merge",
+        "actors/apiserver/patch/strategic.py",
+        'or "merge" not in _strategies(type)',
+        "or True",
+        "tests/apiserver/patch/test_strategic.py::test_set_image_changes_one_container_and_keeps_the_rest",
+    ),
+    Bug(
+        "merge patch stores null instead of removing",
+        "actors/apiserver/patch/merge_patch.py",
+        "            merged.pop(key, None)\n",
+        "            merged[key] = None\n",
+        "tests/apiserver/patch/test_json_and_merge_patch.py",
+    ),
+    Bug(
+        "server-side apply takes fields from others without being told to",
+        "actors/apiserver/patch/apply.py",
+        "    if not force:",
+        "    if False:",
+        "tests/apiserver/patch/test_apply.py::test_a_conflict_names_the_field_and_who_set_it",
+    ),
+    Bug(
+        "server-side apply keeps what is not applied any more",
+        "actors/apiserver/patch/apply.py",
+        "merged = _pruned(type, merged, before.fields, managers)",
+        "pass",
+        "tests/apiserver/patch/test_apply.py::test_what_is_not_applied_any_more_goes_but_not_what_others_set",
+    ),
+]
+
+SCHEDULER = [
+    Bug(
+        "scheduler does not count pods that it has assumed",
+        "actors/scheduler/cluster_state.py",
+        "        self._place(demand.key, demand.footprint, node)\n",
+        "        self._placed[demand.key] = node\n",
+        "tests/scheduler/test_cluster_state.py::test_an_assumed_pod_counts_before_the_api_server_knows",
+    ),
+    Bug(
+        "scheduler drops an assumption when late news arrive",
+        "actors/scheduler/cluster_state.py",
+        "if not node and self._assumed.get(key) == uid_of(pod):",
+        "if False:",
+        "tests/scheduler/test_cluster_state.py::test_a_late_event_without_a_node_does_not_undo_an_assumption",
+    ),
+    Bug(
+        "scheduler ignores taints",
+        "actors/scheduler/plugins/taint_toleration.py",
+        "return {name: _refusal(taint) for name, taint in first.items() if taint is not None}",
+        "return {}",
+        "tests/scheduler/test_plugins.py::test_the_first_untolerated_taint_is_named",
+    ),
+]
+
+CONTROLLERS = [
+    Bug(
+        "controller decides anew without looking, when an answer was lost",
+        "actorkube/kube/carry.py",
+        "            await self._clear_doubt(write, error)\n",
+        "",
+        "tests/kube/test_controller_actor.py::test_looks_before_deciding_more_when_an_answer_was_lost",
+    ),
+    Bug(
+        "view goes back to older news",
+        "actorkube/kube/view.py",
+        "(old is not None and revision <= old.revision) or ",
+        "",
+        "tests/kube/test_view.py::test_an_own_write_is_seen_at_once_and_not_undone_by_older_news",
+    ),
+    Bug(
+        "work queue loses a key that changes while it is worked on",
+        "actorkube/kube/queue.py",
+        "            self._working[key] = True\n",
+        "",
+        "tests/kube/test_queue.py::test_a_key_that_changes_while_it_is_worked_on_comes_back_afterwards",
+    ),
+    Bug(
+        "replica set counts pods that are being deleted",
+        "actors/controllers/replicaset.py",
+        "active = [pod for pod in pods if pod.active]",
+        "active = pods",
+        "tests/controllers/test_replicaset.py::test_does_not_wait_for_a_pod_that_is_going",
+    ),
+    Bug(
+        "replica set adopts pods although it is being deleted",
+        "actors/controllers/claim.py",
+        "return [Confirm(owner.resource, namespace_of(owner.obj), name_of(owner.obj), uid_of(owner.obj)), *adoptions]",
+        "return adoptions",
+        "tests/controllers/test_replicaset.py::test_does_not_adopt_for_a_set_that_is_deleted_behind_its_back",
+    ),
+    Bug(
+        "replica set gives the name of a dead pod to a new one",
+        "actors/controllers/replicaset.py",
+        " and not pods.was_used(key)",
+        "",
+        "tests/controllers/test_replicaset.py::test_a_name_that_was_used_lately_is_not_given_again",
+    ),
+    Bug(
+        "rolling update goes below the minimum that must be available",
+        "actors/controllers/rollout.py",
+        "spare = new.available + sum(s.available for s in old) - limits.least_available",
+        "spare = new.available + sum(s.available for s in old)",
+        "tests/controllers/test_rollout.py::test_old_sets_shrink_as_far_as_enough_stay_available",
+    ),
+    Bug(
+        "rolling update gives up old pods while the new ones are not available",
+        "actors/controllers/rollout.py",
+        "most = total - limits.least_available - (new.replicas - new.available)",
+        "most = total - limits.least_available",
+        "tests/controllers/test_rollout.py::test_old_sets_shrink_as_far_as_enough_stay_available",
+    ),
+    Bug(
+        "unready pods are published as ready",
+        "actors/controllers/endpointslice.py",
+        "or (pod.ready and not pod.deleting)",
+        "or not pod.deleting",
+        "tests/controllers/test_endpoints.py::test_a_pod_that_is_not_ready_is_there_but_not_ready",
+    ),
+    Bug(
+        "nodes are tainted before their grace is over",
+        "actors/controllers/node_lifecycle.py",
+        "wait = silent_at(node, views, settings) - now",
+        "wait = 0.0",
+        "tests/controllers/test_nodes.py::test_a_silent_node_is_marked_shunned_and_emptied_and_recovers",
+    ),
+    Bug(
+        "nodes are evicted all at once",
+        "actors/controllers/node_lifecycle.py",
+        "max((node.evicting_since for node in nodes), default=0.0) + 1 / rate - now",
+        "0.0",
+        "tests/controllers/test_nodes.py::test_nodes_are_evicted_one_after_the_other",
+    ),
+    Bug(
+        "node lifecycle quarrels over pods with a kubelet that lives",
+        "actors/controllers/node_lifecycle.py",
+        "if ready_since(pod) < silent_since:",
+        "if True:",
+        "tests/controllers/test_nodes.py"
+        "::test_a_kubelet_that_lives_though_its_node_is_called_silent_has_the_last_word_on_its_pods",
+    ),
+    Bug(
+        "pods are evicted without regard to how long they tolerate",
+        "actors/controllers/taint_eviction.py",
+        "times.append(delay_s + (",
+        "times.append(0 * delay_s + (",
+        "tests/controllers/test_nodes.py::test_the_first_toleration_to_run_out_decides",
+    ),
+    Bug(
+        "cloud gives two services one address",
+        "actors/cloud/service.py",
+        'taken_ips(key, views["services"]))',
+        "set())",
+        "tests/cloud/test_cloud_controllers.py::test_an_address_that_two_have_stays_with_the_first",
+    ),
+    Bug(
+        "garbage collector deletes what another owner still wants",
+        "actors/controllers/garbage_collector.py",
+        "if owners.solid:",
+        "if False:",
+        "tests/controllers/test_garbage_collector.py::test_a_second_owner_keeps_a_dependent_which_loses_the_first",
+    ),
+    Bug(
+        "garbage collector takes a late view for an owner that is gone",
+        "actors/controllers/garbage_collector.py",
+        "return [*confirmations, *changes]",
+        "return changes",
+        "tests/controllers/test_garbage_collector.py::test_an_owner_that_the_view_has_not_seen_yet_is_asked_for",
+    ),
+    Bug(
+        "garbage collector lets an owner go before those that block it",
+        "actors/controllers/garbage_collector.py",
+        "release = [] if held else [",
+        "release = [",
+        "tests/controllers/test_garbage_collector.py::test_in_the_foreground_the_youngest_go_first",
+    ),
+    Bug(
+        "namespace goes while something is left in it",
+        "actors/controllers/namespace.py",
+        "if content or news:",
+        "if news:",
+        "tests/controllers/test_namespace.py::test_says_which_finalizers_hold_it_up_and_goes_when_they_are_removed",
+    ),
+]
+
+NODE = [
+    Bug(
+        "kubelet asks for the same thing twice while it is under way",
+        "actors/kubelet/slots.py",
+        "if slot in self._under_way:",
+        "if False:",
+        "tests/kubelet/test_kubelet.py::test_a_pod_runs_becomes_ready_and_leaves_nothing_behind_when_it_is_deleted",
+    ),
+    Bug(
+        "kubelet runs two instances at once, of an old sandbox and a new one",
+        "actors/kubelet/pod_worker.py",
+        "        if not self.facts.running():\n            self._groundwork",
+        "        if True:\n            self._groundwork",
+        "tests/kubelet/test_pod_worker.py::test_a_new_sandbox_waits_until_what_ran_in_the_lost_one_has_ended",
+    ),
+    Bug(
+        "kubelet acts although an answer was lost",
+        "actors/kubelet/pod_worker.py",
+        "if not self.uncertain:",
+        "if True:",
+        "tests/kubelet/test_pod_worker.py::test_a_lost_answer_stops_everything_until_the_runtime_has_been_listed",
+    ),
+    Bug(
+        "kubelet backs off too little",
+        "actors/kubelet/backoff.py",
+        "min(2 * self.delay_s, self.most_s)",
+        "self.first_s",
+        "tests/kubelet/test_pod_worker.py"
+        "::test_the_first_crash_is_answered_at_once_and_later_ones_after_growing_pauses",
+    ),
+    Bug(
+        "kubelet ignores a failed liveness probe",
+        "actors/kubelet/container_worker.py",
+        "elif (failed := self.probes.failed) is not None:",
+        "elif (failed := None) is not None:",
+        "tests/kubelet/test_pod_worker.py::test_readiness_decides_about_traffic_and_liveness_about_life",
+    ),
+    Bug(
+        "kubelet calls ready what has not answered its readiness probe",
+        "actors/kubelet/probes.py",
+        "(readiness is None or readiness.result is True)",
+        "True",
+        "tests/kubelet/test_pod_worker.py::test_readiness_decides_about_traffic_and_liveness_about_life",
+    ),
+    Bug(
+        "kubelet gives no grace",
+        "actors/kubelet/pod_worker.py",
+        "deadline = self._stop_since + self._grace_s()",
+        "deadline = self._stop_since",
+        "tests/kubelet/test_pod_worker.py::test_a_deleted_pod_ends_gracefully_and_leaves_the_api_when_nothing_runs",
+    ),
+    Bug(
+        "kubelet ends sidecars first",
+        "actors/kubelet/pod_worker.py",
+        "if not any(_is_running(worker) for worker in others):",
+        "if True:",
+        "tests/kubelet/test_pod_worker.py::test_a_deleted_pod_ends_its_sidecars_last",
+    ),
+    Bug(
+        "runtime shim leaves stragglers of a container behind",
+        "actors/runtime/processes.py",
+        "            child.signal_group(signal.SIGKILL)\n        self._sweep_later(0)\n",
+        "            child.signal_group(signal.SIGKILL)\n",
+        "tests/runtime/test_process_backend.py::test_a_daemon_that_left_the_session_ends_with_its_container",
+    ),
+    Bug(
+        "proxy sends traffic to endpoints that are not ready",
+        "actors/proxy/rules.py",
+        "is_ready = ready is None or bool(ready)",
+        "is_ready = True",
+        "tests/proxy/test_rules.py::test_every_address_of_a_service_leads_to_its_ready_endpoints",
+    ),
+    Bug(
+        "proxy sends all traffic to one endpoint",
+        "actors/proxy/balancer.py",
+        "(self._turn + 1) % len(endpoints)",
+        "self._turn",
+        "tests/proxy/test_balancer.py::test_takes_the_endpoints_in_turn_and_offers_the_others_as_well",
+    ),
+]
+
+RUNTIME = [
+    Bug(
+        "actor begins a request that nobody waits for any more",
+        "actorkube/runtime/cell.py",
+        "if envelope.expires_at <= self.system.loop.time():",
+        "if False:",
+        "tests/runtime/test_messages.py::test_a_request_that_nobody_waits_for_any_more_is_not_begun",
+    ),
+    Bug(
+        "deadline does not travel with what is asked on the way",
+        "actorkube/runtime/system.py",
+        "expires_at = min(now + timeout_s, deadline.get())",
+        "expires_at = now + timeout_s",
+        "tests/runtime/test_handlers.py::test_what_is_asked_on_the_way_inherits_what_is_left_of_the_request",
+    ),
+    Bug(
+        "stream goes on without credit",
+        "actorkube/runtime/stream.py",
+        "        self.credit -= 1\n",
+        "",
+        "tests/runtime/test_messages.py::test_a_slow_reader_leaves_no_more_than_its_window_under_way",
+    ),
+    Bug(
+        "mailbox grows without bound",
+        "actorkube/runtime/cell.py",
+        "if len(self._mailbox) >= self._capacity:",
+        "if False:",
+        "tests/runtime/test_messages.py::test_a_full_mailbox_refuses_asks",
+    ),
+    Bug(
+        "actor is re-entered",
+        "actorkube/runtime/cell.py",
+        "while mailbox and budget and self._in_flight < self._concurrency and",
+        "while mailbox and budget and",
+        "tests/runtime/test_messages.py::test_a_coroutine_handler_is_not_re_entered",
+    ),
+    Bug(
+        "supervisor never gives up",
+        "actorkube/runtime/supervisor.py",
+        "if restarts >= self.supervision.intensity:",
+        "if False:",
+        "tests/runtime/test_supervisor.py::test_more_crashes_than_the_intensity_within_the_period_escalate",
+    ),
+    Bug(
+        "link accepts frames that make no sense",
+        "actorkube/runtime/system.py",
+        'raise ValueError(f"frame of unknown kind {kind}")',
+        "self.dead_letters += 1",
+        "tests/runtime/test_tcp.py::test_a_peer_that_sends_frames_of_no_known_kind_is_cut_off_with_a_reason",
+    ),
+    Bug(
+        "link buffers a frame of any length",
+        "actorkube/runtime/wire.py",
+        "if length > self.frame_max:",
+        "if False:",
+        "tests/runtime/test_wire.py::test_a_body_beyond_the_bound_is_refused_before_it_is_buffered",
+    ),
+    Bug(
+        "link trusts a peer that has another key",
+        "actorkube/runtime/tcp.py",
+        "if not hmac.compare_digest(",
+        "if False and not hmac.compare_digest(",
+        "tests/runtime/test_tcp.py::test_a_peer_with_another_key_is_refused_and_the_asker_knows_that_nothing_was_sent",
+    ),
+    Bug(
+        "everybody can read the cluster's key",
+        "actorkube/cli/data.py",
+        "os.O_TRUNC, 0o600)",
+        "os.O_TRUNC, 0o644)",
+        "tests/cli/test_refusals.py::test_the_data_directory_of_a_cluster_is_stamped_private_and_opens_again",
+    ),
+]
+
+SIMULATION = [
+    Bug(
+        "simulated disk keeps what was never synced",
+        "actorkube/sim/disk.py",
+        "self.harden(self.done + chance.choice((0, len(self._pending), chance.randint(0, len(self._pending)))))",
+        "self.harden(self.issued)",
+        "tests/sim/test_disk.py::test_what_is_synced_survives_and_what_is_not_may_vanish_or_tear",
+    ),
+    Bug(
+        "simulation iterates over a set of names",
+        "actorkube/sim/stage.py",
+        "for src in sorted(one) for dst in sorted(other)",
+        "for src in set(one) for dst in set(other)",
+        "tests/sim/test_determinism.py::test_a_seed_runs_the_same_way_in_processes_with_different_hash_seeds",
+    ),
+    Bug(
+        "simulated host runs on after it has crashed",
+        "actorkube/sim/loop.py",
+        "if owner is not None and owner.state:",
+        "if owner is not None and owner.state is State.PAUSED:",
+        "tests/sim/test_loop.py::test_what_is_due_in_the_very_turn_in_which_its_domain_dies_does_not_run",
+    ),
+    Bug(
+        "simulated partition lets through what was under way",
+        "actorkube/sim/transport.py",
+        "elif far.way.blocks:",
+        "elif False:",
+        "tests/sim/test_network.py::test_a_partition_also_takes_what_is_under_way",
+    ),
+]
+
+BUGS = [*STORE, *API_SERVER, *SCHEDULER, *CONTROLLERS, *NODE, *RUNTIME, *SIMULATION]

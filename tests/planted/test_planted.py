@@ -1,0 +1,93 @@
+"""Does the suite find bugs? Each of bugs.py is planted in a copy of the tree, and its test must fail there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.planted.bugs import BUGS, Bug
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("protocols", "actorkube", "actors", "tests", "examples")
+FILES = ("pyproject.toml", "README.md", "ARCHITECTURE.md")
+TIMEOUT_S = 60  # a test that hangs has found nothing
+PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "tests.planted.no_shrinking")
+
+each_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of all that the tests need. Its bytecode knows its sources by their content, so no bug goes unnoticed."""
+    copy = tmp_path_factory.mktemp("planted")
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in FILES:
+        shutil.copy(ROOT / name, copy / name)
+    compile_all = ("-m", "compileall", "-q", "--invalidation-mode", "checked-hash", *FOLDERS[:3])
+    subprocess.run([sys.executable, *compile_all], cwd=copy, check=True)
+    return copy
+
+
+@pytest.fixture
+def planted(tree: Path, bug: Bug) -> Iterator[Path]:
+    """The copy with the bug in it; afterwards it is whole again."""
+    path = tree / bug.file
+    text = path.read_text()
+    assert text.count(bug.old) == 1, f"{bug.file} has changed: choose another fragment, or another bug"
+    path.write_text(text.replace(bug.old, bug.new))
+    yield tree
+    path.write_text(text)
+
+
+@each_bug
+def test_every_bug_has_its_place_and_its_test(bug: Bug) -> None:
+    file, _, test = bug.test.partition("::")
+
+    assert (ROOT / bug.file).read_text().count(bug.old) == 1
+    assert (ROOT / file).is_file()
+    assert not test or re.search(rf"^(async )?def {test}\(", (ROOT / file).read_text(), re.MULTILINE)
+
+
+def test_no_bug_is_listed_twice_and_every_component_has_some() -> None:
+    components = {path.name for path in (ROOT / "actors").iterdir() if (path / "__init__.py").exists()}
+
+    assert len({bug.name for bug in BUGS}) == len(BUGS)
+    assert components - {bug.file.split("/")[1] for bug in BUGS} == set()
+
+
+@pytest.mark.planted
+def test_without_a_bug_there_is_nothing_to_find(tree: Path) -> None:
+    done = run(tree, *dict.fromkeys(bug.test for bug in BUGS))
+
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
+
+
+@pytest.mark.planted
+@each_bug
+def test_the_suite_finds(bug: Bug, planted: Path) -> None:
+    done = run(planted, bug.test)
+
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, f"nobody noticed:\n{done.stdout}\n{done.stderr}"
+    assert re.search(r"^1 failed", done.stdout, re.MULTILINE), f"it failed before it began:\n{done.stdout}"
+
+
+def run(tree: Path, *tests: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-x", "-q", *(f"-p{plugin}" for plugin in PLUGINS), *tests]
+    return subprocess.run(
+        command, cwd=tree, env=environment(tree), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+
+
+def environment(tree: Path) -> dict[str, str]:
+    """Other plugins than PLUGINS would take longer to load than most tests run."""
+    ours = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_"))}
+    return {**inherited, **ours}
