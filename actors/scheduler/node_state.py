@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeVar
 
 from actors.scheduler.demand import Footprint, HostPort
 from protocols.objects import Object, labels_of
 from protocols.rules.resources import Amounts, amounts
 
+T = TypeVar("T")
+
+_MEMO_MAX = 256
+
 
 class NodeState:
-    """`node` is None while pods are known on a node that is not (any more) known itself."""
+    """`node` is None while pods are known on a node that is not (any more) known itself.
+
+    `memo` is for plugins: what they worked out about the node as it is. It is forgotten when the node changes, so of
+    many nodes only the one that the last pod went to is looked at again for the next pod of that kind.
+    """
 
     __slots__ = (
         "allocatable",
         "images",
         "labels",
+        "memo",
         "name",
         "node",
         "pods",
@@ -37,10 +46,12 @@ class NodeState:
         self.scoring: Amounts = {}
         self.ports: Counter[HostPort] = Counter()
         self.priorities: Counter[int] = Counter()
+        self.memo: dict[Hashable, Any] = {}
         self.set_node(None)
 
     def set_node(self, node: Object | None) -> None:
         spec, status = (node or {}).get("spec") or {}, (node or {}).get("status") or {}
+        self.memo.clear()
         self.node = node
         self.labels: dict[str, str] = labels_of(node or {})
         self.taints: tuple[Mapping[str, Any], ...] = tuple(spec.get("taints") or ())
@@ -53,8 +64,16 @@ class NodeState:
             for name in image.get("names") or ()
         }
 
+    def remember(self, key: Hashable, value: T) -> T:
+        """Keep in the memo what was worked out."""
+        if len(self.memo) >= _MEMO_MAX:
+            self.memo.clear()
+        self.memo[key] = value
+        return value
+
     def add(self, key: str, footprint: Footprint) -> None:
         assert key not in self.pods, f"pod/{key} is on {self.name} already"
+        self.memo.clear()
         self.pods[key] = footprint
         _add(self.requested, footprint.requests, 1)
         _add(self.scoring, footprint.scoring, 1)
@@ -63,6 +82,7 @@ class NodeState:
 
     def remove(self, key: str) -> None:
         footprint = self.pods.pop(key)
+        self.memo.clear()
         _add(self.requested, footprint.requests, -1)
         _add(self.scoring, footprint.scoring, -1)
         _uncount(self.ports, *footprint.ports)

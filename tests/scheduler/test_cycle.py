@@ -12,7 +12,7 @@ from actors.scheduler.cycle import Decision, decide, fits, gate
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.diagnosis import Unschedulable
 from actors.scheduler.profile import DEFAULT_PROFILE
-from protocols.objects import Object
+from protocols.objects import Object, key_of
 from tests.scheduler import reference, worlds
 from tests.scheduler.worlds import cluster, make_node, make_pod
 
@@ -46,6 +46,34 @@ def test_decides_as_the_slow_reference_does(data: st.DataObject) -> None:
         first = next(iter(expected))
         offset = totals[first] - expected[first]  # a plugin that skips the pod adds nothing here
         assert {name: total - offset for name, total in totals.items()} == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_decides_by_the_cluster_as_it_is_and_not_as_it_was(data: st.DataObject) -> None:
+    nodes = {node["metadata"]["name"]: node for node in data.draw(worlds.nodes())}
+    for node in nodes.values():
+        del node["status"]["images"]  # their sizes depend on who was the first to report them
+    placed: dict[str, Object] = {}
+    pod, state = data.draw(worlds.pods("new")), cluster(list(nodes.values()))
+    for index in range(data.draw(st.integers(1, 5))):
+        decide(PodDemand(pod), state, DEFAULT_PROFILE, random.Random(1))
+        name = data.draw(st.sampled_from(list(nodes)))
+        match data.draw(st.sampled_from(["place", "remove", "change"])):
+            case "place":
+                other = data.draw(worlds.pods(f"placed-{index}", node=name))
+                placed[key_of(other)] = other
+                state.set_pod(other)
+            case "remove" if placed:
+                state.remove_pod(placed.popitem()[0])
+            case "change":
+                room = data.draw(st.sampled_from(list(nodes.values())))["status"]["allocatable"]
+                nodes[name] = {**nodes[name], "status": {"allocatable": room}}
+                state.set_node(nodes[name])
+
+    decision = decide(PodDemand(pod), state, DEFAULT_PROFILE, random.Random(1))
+
+    assert decision == attempt(pod, list(nodes.values()), list(placed.values()))
 
 
 @settings(max_examples=60, deadline=None)

@@ -5,7 +5,7 @@ Since Kubernetes 1.36 the score is how much the pod changes the balance: 75 leav
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.framework import SCORE_MAX, SKIP, Cycle, PreScore, Score, Skip
@@ -21,24 +21,28 @@ class NodeResourcesBalancedAllocation(PreScore, Score):
         return None if any(pod.requests.get(resource) for resource in _RESOURCES) else SKIP
 
     def score(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> list[int]:
-        before, after, half = balances(nodes, {}), balances(nodes, pod.requests), SCORE_MAX // 2
-        return [half + (half + new - old) // 2 for old, new in zip(before, after, strict=True)]
+        cpu, memory = (pod.requests.get(resource, 0) for resource in _RESOURCES)
+        key = (self.name, cpu, memory)
+        return [
+            known if (known := node.memo.get(key)) is not None else node.remember(key, _score(node, cpu, memory))
+            for node in nodes
+        ]
 
 
-def balances(nodes: Sequence[NodeState], extra: Mapping[str, int]) -> list[int]:
+def _score(node: NodeState, cpu: int, memory: int) -> int:
+    half = SCORE_MAX // 2
+    return half + (half + balance(node, cpu, memory) - balance(node, 0, 0)) // 2
+
+
+def balance(node: NodeState, cpu: int, memory: int) -> int:
     """100 minus the standard deviation of the used fractions, in hundredths; of two it is half their difference."""
-    columns = [_used_fractions(nodes, resource, extra.get(resource, 0)) for resource in _RESOURCES]
-    return [
-        int((1 - abs(cpu - memory) / 2) * SCORE_MAX) if cpu >= 0 and memory >= 0 else SCORE_MAX
-        for cpu, memory in zip(*columns, strict=True)
-    ]
+    cpu_used, memory_used = _used_fraction(node, "cpu", cpu), _used_fraction(node, "memory", memory)
+    if cpu_used < 0 or memory_used < 0:
+        return SCORE_MAX
+    return int((1 - abs(cpu_used - memory_used) / 2) * SCORE_MAX)
 
 
-def _used_fractions(nodes: Sequence[NodeState], resource: str, extra: int) -> list[float]:
-    """How much of a resource would be used on each node; -1 where there is none of it, which does not count."""
-    return [
-        min(1.0, (node.requested.get(resource, 0) + extra) / capacity)
-        if (capacity := node.allocatable.get(resource, 0))
-        else -1.0
-        for node in nodes
-    ]
+def _used_fraction(node: NodeState, resource: str, extra: int) -> float:
+    """How much of a resource would be used; -1 where there is none of it, which does not count."""
+    capacity = node.allocatable.get(resource, 0)
+    return min(1.0, (node.requested.get(resource, 0) + extra) / capacity) if capacity else -1.0

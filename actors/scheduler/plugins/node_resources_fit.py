@@ -20,17 +20,24 @@ class NodeResourcesFit(Filter, Score):
     events = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_ALLOCATABLE | ClusterEvent.POD_DELETED
 
     def filter(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> Mapping[str, Refusal]:
-        wanted = [(resource, amount) for resource, amount in pod.requests.items() if amount]
+        wanted = tuple((resource, amount) for resource, amount in pod.requests.items() if amount)
+        key = ("missing", wanted)
         refusals = {}
         for node in nodes:
-            missing = _missing(node, wanted)
+            missing: list[str] | None = node.memo.get(key)
+            if missing is None:
+                missing = node.remember(key, _missing(node, wanted))
             if missing or len(node.pods) >= node.pods_max:
                 refusals[node.name] = _refusal(pod, node, missing)
         return refusals
 
     def score(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> list[int]:
-        columns = [_free_hundredths(pod, nodes, resource) for resource in _SCORED_RESOURCES]
-        return [_mean(parts) for parts in zip(*columns, strict=True)]
+        wanted = tuple(pod.footprint.scoring.get(resource, 0) for resource in _SCORED_RESOURCES)
+        key = (self.name, wanted)
+        return [
+            known if (known := node.memo.get(key)) is not None else node.remember(key, _score(node, wanted))
+            for node in nodes
+        ]
 
 
 def _missing(node: NodeState, wanted: Sequence[tuple[str, int]]) -> list[str]:
@@ -48,17 +55,11 @@ def _refusal(pod: PodDemand, node: NodeState, missing: Sequence[str]) -> Refusal
     return Refusal((*crowded, *(f"Insufficient {resource}" for resource in ordered)), resolvable)
 
 
-def _free_hundredths(pod: PodDemand, nodes: Sequence[NodeState], resource: str) -> list[int]:
-    """How much of a resource would stay free on each node; -1 where there is none of it, which does not count."""
-    wanted = pod.footprint.scoring.get(resource, 0)
-    return [
-        max(0, capacity - node.scoring.get(resource, 0) - wanted) * SCORE_MAX // capacity
+def _score(node: NodeState, wanted: Sequence[int]) -> int:
+    """The mean of what would stay free of each resource, in hundredths; one that the node has none of is left out."""
+    parts = [
+        max(0, capacity - node.scoring.get(resource, 0) - amount) * SCORE_MAX // capacity
+        for resource, amount in zip(_SCORED_RESOURCES, wanted, strict=True)
         if (capacity := node.allocatable.get(resource, 0))
-        else -1
-        for node in nodes
     ]
-
-
-def _mean(parts: Sequence[int]) -> int:
-    counted = [part for part in parts if part >= 0]
-    return sum(counted) // len(counted) if counted else 0
+    return sum(parts) // len(parts) if parts else 0
