@@ -11,7 +11,14 @@ from typing import Any
 
 from actorkube.kube import Controller, Views, Watches
 from actorkube.kube.writes import Create, Rest, Update, Write, delete
-from actors.controllers.indexes import BY_LABEL, BY_SELECTOR, by_label, by_selector
+from actors.controllers.indexes import (
+    BY_LABEL,
+    BY_SELECTOR,
+    SELECTOR,
+    by_label,
+    by_service_selector,
+    service_selector,
+)
 from actors.controllers.pod_summary import POD, PodSummary, summarise_pod
 from actors.controllers.targets import (
     TargetPort,
@@ -46,7 +53,7 @@ def controller() -> Controller:
     return Controller(
         "endpoints-controller",
         (
-            Watches("services", indexes={BY_SELECTOR: by_selector}),
+            Watches("services", indexes={BY_SELECTOR: by_service_selector}, summaries={SELECTOR: service_selector}),
             Watches("pods", services_of_pod, indexes={BY_LABEL: by_label}, summaries={POD: summarise_pod}, when=POD),
             Watches(RESOURCE),
         ),

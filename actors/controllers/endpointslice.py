@@ -12,7 +12,14 @@ from typing import Any, NamedTuple
 from actorkube.kube import Controller, View, Views, Watches
 from actorkube.kube.controller import no_keys
 from actorkube.kube.writes import Create, Rest, Update, Write, delete
-from actors.controllers.indexes import BY_LABEL, BY_SELECTOR, by_label, by_selector
+from actors.controllers.indexes import (
+    BY_LABEL,
+    BY_SELECTOR,
+    SELECTOR,
+    by_label,
+    by_service_selector,
+    service_selector,
+)
 from actors.controllers.pod_summary import POD, PodSummary, summarise_pod
 from actors.controllers.targets import (
     TargetPort,
@@ -50,7 +57,7 @@ def controller() -> Controller:
     return Controller(
         "endpointslice-controller",
         (
-            Watches("services", indexes={BY_SELECTOR: by_selector}),
+            Watches("services", indexes={BY_SELECTOR: by_service_selector}, summaries={SELECTOR: service_selector}),
             Watches("pods", services_of_pod, indexes={BY_LABEL: by_label}, summaries={POD: summarise_pod}, when=POD),
             Watches(RESOURCE, service_of_slice, indexes={BY_SERVICE: by_service}),
             Watches("nodes", no_keys, summaries={ZONE: zone_of}),

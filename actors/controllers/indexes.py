@@ -15,6 +15,7 @@ BY_LABEL = "label"
 BY_NODE = "node"
 ORPHAN_BY_LABEL = "orphan by label"
 BY_SELECTOR = "selector"
+SELECTOR = "selector"  # a summary of services
 
 
 def by_controller(obj: Object) -> tuple[str, ...]:
@@ -45,6 +46,16 @@ def by_selector(selecting: Object) -> tuple[str, ...]:
     return (f"{namespace_of(selecting)}/{key}={pairs[key]}" if pairs else f"{namespace_of(selecting)}/",)
 
 
+def by_service_selector(service: Object) -> tuple[str, ...]:
+    """As by_selector; but a service without a selector selects nothing."""
+    return by_selector(service) if service_selector(service) else ()
+
+
+def service_selector(service: Object) -> dict[str, str]:
+    """The summary SELECTOR of services."""
+    return (service.get("spec") or {}).get("selector") or {}
+
+
 def requirements_of(selecting: Object) -> list[Requirement] | None:
     """The requirements of its LabelSelector; None when it has none, or none that can be understood."""
     selector = (selecting.get("spec") or {}).get("selector")
@@ -68,8 +79,7 @@ def services_selecting(pod: Object, view: View) -> Iterator[str]:
     """The keys of the services whose selector matches the pod's labels."""
     labels = labels_of(pod)
     for key in _candidates(pod, view):
-        entry = view.entry(key)
-        if entry is not None and map_matches((entry.peek().get("spec") or {}).get("selector"), labels):
+        if map_matches(view.summary(SELECTOR, key), labels):
             yield key
 
 
