@@ -24,6 +24,7 @@ from protocols.objects import Object, key_of
 from protocols.proxy import ProxyDue
 
 RETRY_PERIOD_S = 15.0
+REST_PER_ENDPOINT_S = 0.001  # a service of 1,000 endpoints is looked at once a second at most, as kube-proxy does
 
 
 class Proxy(Actor):
@@ -34,7 +35,11 @@ class Proxy(Actor):
         self._backend = backend()
         self._table = ForwardingTable()
         self._services = View("services")
-        self._slices = View("endpointslices.discovery.k8s.io", indexes={"service": lambda obj: [service_of(obj)]})
+        self._slices = View(
+            "endpointslices.discovery.k8s.io",
+            indexes={"service": lambda obj: [service_of(obj)]},
+            summaries={"service": service_of},
+        )
         self._nodes = View("nodes", field_selector=f"metadata.name={node}", trim=_trim_node)
         self._marked: dict[str, None] = {}
         self._troubles: dict[Frontend, Unbindable] = {}
@@ -66,7 +71,7 @@ class Proxy(Actor):
 
     def _slice_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
         for entry in (old, new):
-            if entry is not None and (service := service_of(entry.peek())):
+            if entry is not None and (service := entry.summaries["service"]):
                 self._mark(service)
 
     def _node_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
@@ -85,20 +90,25 @@ class Proxy(Actor):
                 self._wake.clear()
                 if self._retry_due:
                     await self._retry()
-                await self._sync()
+                await self.ctx.sleep(await self._sync() * REST_PER_ENDPOINT_S)
         finally:
             await self._backend.close()
 
-    async def _sync(self) -> None:
+    async def _sync(self) -> int:
+        """Returns how many endpoints it looked at."""
         marked, self._marked = self._marked, {}
+        looked_at = 0
         for key in marked:
             service = self._services.get(key)
-            rules = service_rules(service, self._slices.by_index("service", key), self._node) if service else {}
+            slices = self._slices.by_index("service", key) if service else []
+            looked_at += sum(len(each.get("endpoints") or ()) for each in slices)
+            rules = service_rules(service, slices, self._node) if service else {}
             changes = self._table.set_service(key, rules)
             for frontend in changes.close:
                 self._troubles.pop(frontend, None)
             for trouble in await self._backend.apply(changes) if changes else ():
                 self._tell(trouble)
+        return looked_at
 
     async def _retry(self) -> None:
         self._retry_due = False

@@ -68,13 +68,16 @@ def service_rules(service: Object, slices: Iterable[Object], node: Node) -> dict
         return {}
     slices = list(slices)
     rules: dict[Frontend, Forward] = {}
+    inside, outside = (spec.get(f"{side}TrafficPolicy") == "Local" for side in ("internal", "external"))
     for port in spec.get("ports") or ():
-        inside, outside = (
-            Forward(key_of(service), port.get("name") or "", _endpoints(slices, port, local, node), _affinity_s(spec))
-            for local in (spec.get("internalTrafficPolicy") == "Local", spec.get("externalTrafficPolicy") == "Local")
-        )
+        by_locality = {
+            local: Forward(
+                key_of(service), port.get("name") or "", _endpoints(slices, port, local, node), _affinity_s(spec)
+            )
+            for local in dict.fromkeys((inside, outside))
+        }
         for frontend, is_outside in _frontends(service, port, node):
-            forward = outside if is_outside else inside
+            forward = by_locality[outside if is_outside else inside]
             if forward.endpoints:
                 rules[frontend] = forward
     return rules
