@@ -9,8 +9,8 @@ from protocols.frame import FRAME_MAX, Kind
 from protocols.message import Done, Message, encode
 
 if TYPE_CHECKING:
+    from actorkube.runtime.asks import Pending
     from actorkube.runtime.link import Link
-    from actorkube.runtime.system import Pending
 
 
 class ReplyHandle:

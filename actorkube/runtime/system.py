@@ -15,9 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from actorkube.runtime.actor import Actor, Ref
+from actorkube.runtime.asks import Asks, Pending
 from actorkube.runtime.cell import Cell, Envelope, deadline
 from actorkube.runtime.disk import Disk, FileDisk
 from actorkube.runtime.link import Link, Loopback, Transport
@@ -29,7 +28,6 @@ from protocols.address import Address
 from protocols.errors import (
     Answer,
     AskError,
-    DeadlineExceeded,
     NotSent,
     Terminated,
     Unknown,
@@ -37,33 +35,9 @@ from protocols.errors import (
     encode_error,
 )
 from protocols.frame import FRAME_MAX, Kind
-from protocols.message import Message, Request, Streaming, UnknownMessage, decode, encode
+from protocols.message import Message, Request, Streaming, encode
 
 R = TypeVar("R")
-
-
-class Pending:
-    """An ask that waits for its answer; `link` is None when the actor is in this system."""
-
-    __slots__ = ("expires_at", "future", "link", "ref", "request")
-
-    def __init__(
-        self,
-        future: asyncio.Future[Any],
-        link: Link | None,
-        expires_at: float,
-        request: type[Message],
-        ref: Ref,
-    ) -> None:
-        self.future = future
-        self.link = link
-        self.expires_at = expires_at
-        self.request = request
-        self.ref = ref
-
-    @property
-    def what(self) -> str:
-        return f"{self.request.__name__} to {self.ref.address}"
 
 
 class System:
@@ -93,11 +67,9 @@ class System:
         self._supervisors: dict[int, Supervisor] = {}
         self._lives: dict[asyncio.Task[None], None] = {}
         self._loopback = Loopback(self)
-        self._pending: dict[int, Pending] = {}
         self._streams: dict[int, Stream[Any]] = {}
         self._last_corr = 0
-        self._deadline_timer: asyncio.TimerHandle | None = None
-        self._deadline_at = math.inf
+        self._asks: Asks
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -108,6 +80,7 @@ class System:
         if self._epoch is None:
             self._epoch = time.time() - self.loop.time()
         self.failed = self.loop.create_future()
+        self._asks = Asks(self.loop, self.context)
         await self.transport.start(self)
 
     async def stop(self) -> None:
@@ -132,12 +105,9 @@ class System:
 
     def forget(self, reason: str) -> None:
         """Whoever still waits for an answer through this system is told that none will come."""
-        for corr, pending in list(self._pending.items()):
-            self._fail(corr, pending, Unknown(reason))
+        self._asks.forget(Unknown(reason))
         for corr in list(self._streams):
             self._end_stream(corr, Unknown(reason))
-        if self._deadline_timer is not None:
-            self._deadline_timer.cancel()
         if self.failed is not None and not self.failed.done():
             self.failed.cancel()
 
@@ -239,8 +209,8 @@ class System:
             if cell is None:
                 future.set_exception(Terminated(f"{type(request).__name__} to {ref.address}: there is no such actor"))
                 return future
-            self._expect(corr, Pending(future, None, expires_at, type(request), ref))
-            reply = LocalReply(self._pending, corr)
+            self._asks.expect(corr, Pending(future, None, expires_at, type(request), ref))
+            reply = LocalReply(self._asks.pending, corr)
             cell.deliver(Envelope(request, sender.ref if sender else None, reply, expires_at))
             return future
         self._ask_over_link(ref, request, Pending(future, None, expires_at, type(request), ref), sender, corr, now)
@@ -255,15 +225,15 @@ class System:
                 NotSent(f"{pending.what}: system {ref.address.system} is not known or not reachable")
             )
             return
-        self._expect(corr, pending)
+        self._asks.expect(corr, pending)
         link.asks[corr] = None
         ttl_ms = max(0, int((pending.expires_at - now) * 1000))
         introduced = self._introduce(link, sender)
         body = encode(request)
         if len(body) > FRAME_MAX:
-            self._fail(corr, pending, NotSent(f"{pending.what}: {len(body)} bytes are more than a frame may have"))
+            self._asks.fail(corr, pending, NotSent(f"{pending.what}: {len(body)} bytes are more than a frame may have"))
         elif not link.send(Kind.ASK, request.type_id, ref.actor_id, introduced, corr, ttl_ms, body):
-            self._fail(corr, pending, NotSent(f"{pending.what}: the link is down or full"))
+            self._asks.fail(corr, pending, NotSent(f"{pending.what}: the link is down or full"))
 
     def stream(self, ref: Ref, request: Streaming[R], window: int = 64, sender: Cell | None = None) -> Stream[R]:
         self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF
@@ -292,33 +262,6 @@ class System:
             link.send(Kind.NAME, 0, 0, number, 0, 0, sender.ref.address.actor.encode())
         return number
 
-    # -- deadlines ------------------------------------------------------------------------------------------------
-
-    def _expect(self, corr: int, pending: Pending) -> None:
-        self._pending[corr] = pending
-        if pending.expires_at < self._deadline_at:
-            self._arm(pending.expires_at)
-
-    def _arm(self, when: float) -> None:
-        if self._deadline_timer is not None:
-            self._deadline_timer.cancel()
-        self._deadline_at = when
-        self._deadline_timer = None if when == math.inf else self.loop.call_at(when, self._expire, context=self.context)
-
-    def _expire(self) -> None:
-        now = self.loop.time()
-        for corr, pending in list(self._pending.items()):
-            if pending.expires_at <= now:
-                self._fail(corr, pending, DeadlineExceeded(f"{pending.what}: no answer in time"))
-        self._arm(min((p.expires_at for p in self._pending.values()), default=math.inf))
-
-    def _fail(self, corr: int, pending: Pending, error: Answer | AskError) -> None:
-        self._pending.pop(corr, None)
-        if pending.link is not None:
-            pending.link.asks.pop(corr, None)
-        if not pending.future.done():
-            pending.future.set_exception(error)
-
     # -- receiving ------------------------------------------------------------------------------------------------
 
     def on_frame(
@@ -330,13 +273,13 @@ class System:
         elif kind == Kind.ASK:
             self._on_ask(link, type_id, target, sender, corr, number, body)
         elif kind == Kind.REPLY:
-            self._on_reply(corr, type_id, body)
+            self._asks.answered(corr, type_id, body)
         elif kind == Kind.ITEM:
             stream = self._streams.get(corr)
             if stream is not None:
                 stream.item(type_id, body)
         elif kind == Kind.ERROR:
-            self._on_error(corr, decode_error(body))
+            self._asks.failed(corr, decode_error(body))
         elif kind == Kind.CREDIT:
             outlet = link.outlets.get(corr)
             if outlet is not None:
@@ -360,10 +303,7 @@ class System:
         asks = list(link.asks)
         link.asks.clear()
         for corr in asks:
-            pending = self._pending.get(corr)
-            if pending is not None:
-                self._fail(corr, pending, error)
-            else:
+            if not self._asks.failed(corr, error):
                 self._end_stream(corr, error)
         for outlet in list(link.outlets.values()):
             outlet.close()
@@ -394,24 +334,6 @@ class System:
         envelope = Envelope(None, link.names.get(sender), type_id=type_id, body=body)
         envelope.link, envelope.corr, envelope.credit = link, corr, credit
         cell.deliver(envelope)
-
-    def _on_reply(self, corr: int, type_id: int, body: bytes) -> None:
-        pending = self._pending.pop(corr, None)
-        if pending is None:
-            return  # a late answer: its asker has been told DeadlineExceeded
-        if pending.link is not None:
-            pending.link.asks.pop(corr, None)
-        if pending.future.done():
-            return
-        try:
-            pending.future.set_result(decode(type_id, body))
-        except (UnknownMessage, msgspec.MsgspecError) as error:
-            pending.future.set_exception(Unknown(f"{pending.what}: the answer does not decode: {error}"))
-
-    def _on_error(self, corr: int, error: Answer | AskError) -> None:
-        pending = self._pending.get(corr)
-        if pending is not None:
-            self._fail(corr, pending, error)
 
     def _end_stream(self, corr: int, error: Answer | AskError | None) -> None:
         stream = self._streams.pop(corr, None)

@@ -159,7 +159,7 @@ async def test_what_is_asked_on_the_way_inherits_what_is_left_of_the_request(sys
     for _ in range(5):
         await asyncio.sleep(0)
 
-    assert not system._pending
+    assert not system._asks.pending
 
 
 @pytest.mark.parametrize("in_task", [False, True])
