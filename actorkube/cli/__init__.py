@@ -120,13 +120,13 @@ def _count(least: int, most: int) -> type[int]:
 
 
 def _seconds(text: str) -> float:
-    """`50s`, `5m`, `1.5h`, or plain seconds."""
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    """`50s`, `5m`, `1h30m`, or plain seconds; more than none."""
+    from actorkube.runtime.duration import parse_duration
+
     try:
-        seconds = float(number) * units[unit]
-    except ValueError:
-        seconds = -1.0
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     if not 0 < seconds < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 50s, 5m or 1.5h")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time from 1ns to 277h")
     return seconds

@@ -97,6 +97,15 @@ class Timer:
         self._handle = cell.system.loop.call_later(delay_s, self._fire, context=cell.context)
         cell.timers[self] = None
 
+    @property
+    def address(self) -> Address:
+        return self._cell.ref.address
+
+    @property
+    def tick(self) -> str:
+        """What it sends, by name."""
+        return type(self._message).__name__
+
     def cancel(self) -> None:
         self._cancelled = True
         self._handle.cancel()

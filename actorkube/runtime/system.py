@@ -78,7 +78,8 @@ class System:
         self.context = contextvars.copy_context()  # what the system does, it does in the context it was started in
         self.context.run(deadline.set, math.inf)
         if self._epoch is None:
-            self._epoch = time.time() - self.loop.time()
+            epoch = getattr(self.loop, "epoch", None)  # of a loop whose time does not follow the wall clock
+            self._epoch = time.time() - self.loop.time() if epoch is None else epoch
         self.failed = self.loop.create_future()
         self._asks = Asks(self.loop, self.context)
         await self.transport.start(self)

@@ -1,0 +1,294 @@
+"""An asyncio loop of real sockets, files, threads and processes, whose time is the user's: the shell around `Clock`.
+
+asyncio asks its selector to wait whenever nothing is ready; here the selector asks the clock first. Before time moves,
+everything must have settled: no callback is ready, no socket has data, no job of the executor runs, no TLS handshake is
+under way, and nobody holds the clock (`real_time`) because he waits for something of the real world.
+
+asyncio's own loop is the base, because uvloop's clock cannot be replaced. It relies on these private names of asyncio
+(3.11 to 3.13): `_selector`, `_scheduled`, `_ready`, `_clock_resolution`, `_make_ssl_transport`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import selectors
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from actorkube.runtime.clock import Arrived, Clock, Jump
+from actorkube.runtime.due import owner_of
+
+HANDSHAKE_HOLD_S = 1.0  # who connects and says nothing does not stop the time for longer
+JOB_HOLD_S = 60.0
+SETTLE_WITHIN_S = 60.0
+OWNERS_MAX = 1000
+
+Events = list[tuple[selectors.SelectorKey, int]]
+
+
+class NotSettled(Exception):
+    """Something is still busy after the real time that was given; the message names it."""
+
+
+class Passed(NamedTuple):
+    """What a move of the clock has brought: where it is now, and whose timers fired on the way, how often."""
+
+    now: float
+    seconds: float
+    fired: dict[str, int]
+
+
+class ClockLoop(asyncio.SelectorEventLoop):
+    """`epoch`: the wall clock's time (seconds since 1970) at the loop's time 0, which is where it begins.
+
+    `pause`, `run_at`, `advance`, `step` and `quiet` are called on the loop's own thread.
+    """
+
+    def __init__(self, epoch: float | None = None) -> None:
+        self.epoch = time.time() if epoch is None else epoch
+        self.clock = Clock(time.monotonic())
+        self._holds: dict[object, tuple[str, float]] = {}  # what for, and until when in real time
+        self._moving = asyncio.Lock()
+        self._arrival: asyncio.Future[None] | None = None
+        self._fired: Counter[str] = Counter()
+        self._quiet: dict[asyncio.Future[None], Callable[[], object]] = {}
+        self._patience = math.inf  # real time at which whoever waits is told what is still busy
+        super().__init__(_Selector(self))
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def time(self) -> float:
+        return self.clock.now
+
+    @property
+    def wall(self) -> float:
+        """Seconds since 1970 by this clock."""
+        return self.epoch + self.clock.now
+
+    def pause(self) -> None:
+        self.run_at(0.0)
+
+    def run_at(self, rate: float) -> None:
+        """So many virtual seconds in a real one. Raises ValueError."""
+        self.clock.set_rate(rate, time.monotonic())
+
+    async def advance(self, seconds: float, within_s: float = SETTLE_WITHIN_S) -> Passed:
+        """Let so much time pass, from timer to timer, everything settled before the next and at the end.
+
+        Raises NotSettled when that takes more real time than `within_s`; the clock stays where it got to.
+        """
+        async with self._moving:
+            return await self._go_to(self.clock.now + seconds, within_s)
+
+    async def step(self, within_s: float = SETTLE_WITHIN_S) -> Passed:
+        """Pause, and go to the next timer. Without any, nothing passes. Raises NotSettled."""
+        async with self._moving:
+            self.pause()
+            await self.quiet(within_s=within_s)
+            when = self._next_timer()
+            return await self._go_to(self.clock.now if when == math.inf else when, within_s)
+
+    async def quiet(self, busy: Callable[[], object] = lambda: None, within_s: float = SETTLE_WITHIN_S) -> None:
+        """Returns when nothing is ready and `busy()`, asked whenever that is so, is false. Raises NotSettled."""
+        waiter: asyncio.Future[None] = self.create_future()
+        self._quiet[waiter] = busy
+        self._be_patient(within_s)
+        try:
+            await waiter
+        finally:
+            del self._quiet[waiter]
+            self._become_calm()
+
+    def busy(self) -> list[str]:
+        """What keeps the time from moving right now, by name."""
+        holds = [f"{what} ({time.monotonic() - until:+.1f} s)" for what, until in self._holds.values()]
+        ready = [f"{_name(handle)} is ready" for handle in list(self._ready)[:5]]  # type: ignore[attr-defined]
+        return holds + ready
+
+    async def _go_to(self, goal: float, within_s: float) -> Passed:
+        began = self.clock.now
+        self._fired = Counter()
+        self._be_patient(within_s)
+        self._arrival = self.create_future()
+        self.clock.go_to(goal)
+        try:
+            await self._arrival
+        finally:
+            self._arrival = None
+            if self.clock.goal is not None:
+                self.clock.give_up(time.monotonic())
+            self._become_calm()
+        return Passed(self.clock.now, self.clock.now - began, dict(self._fired.most_common()))
+
+    # -- what holds the clock -----------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def hold(self, what: str, at_most_s: float) -> Iterator[None]:
+        """Time stands still meanwhile, for so many real seconds at most."""
+        release = self._hold(what, at_most_s)
+        try:
+            yield
+        finally:
+            release()
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = super().run_in_executor(executor, func, *args)
+        release = self._hold(f"a thread runs {getattr(func, '__qualname__', func)}", JOB_HOLD_S)
+        future.add_done_callback(lambda _: release())
+        return future
+
+    def _make_ssl_transport(self, *args: Any, **kwargs: Any) -> Any:
+        protocol = super()._make_ssl_transport(*args, **kwargs)  # type: ignore[misc]
+        waiter = kwargs.get("waiter")
+        if waiter is not None and not waiter.done():
+            release = self._hold("a TLS handshake", HANDSHAKE_HOLD_S)
+            waiter.add_done_callback(lambda _: release())
+        return protocol
+
+    def _hold(self, what: str, at_most_s: float) -> Callable[[], None]:
+        token = object()
+        self._holds[token] = (what, time.monotonic() + at_most_s)
+
+        def release() -> None:
+            self._holds.pop(token, None)
+
+        return release
+
+    def _held_for(self, real: float) -> float:
+        """Real seconds until nobody holds the clock, at the latest."""
+        for token, (_, until) in list(self._holds.items()):
+            if until <= real:
+                del self._holds[token]
+        return max((until - real for _, until in self._holds.values()), default=0.0)
+
+    # -- waiting ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _clock_resolution(self) -> float:
+        """asyncio fires what is due before now plus this: exactly what is due."""
+        return math.ulp(self.clock.now)
+
+    @_clock_resolution.setter
+    def _clock_resolution(self, resolution: float) -> None:
+        return
+
+    def idle(self, poll: Callable[[float | None], Events]) -> Events:
+        """Nothing is ready: wait for what comes from outside; or return with the time moved, or waiters told."""
+        while True:
+            events = poll(0)
+            real = time.monotonic()
+            wait_s = self._held_for(real)
+            if events or self._impatient(real):
+                return self._come(events)
+            if not wait_s:
+                if self._say_quiet():
+                    return []
+                decision = self.clock.decide(real, self._next_timer())
+                if isinstance(decision, Jump):
+                    self._note_fired(decision.to)
+                    return []
+                if isinstance(decision, Arrived):
+                    self._arrived()
+                    return []
+                wait_s = decision.real_s
+            wait_s = min(wait_s, max(0.0, self._patience - real))
+            events = poll(None if wait_s == math.inf else wait_s)
+            if events:
+                return self._come(events)
+
+    def _come(self, events: Events) -> Events:
+        if not self._holds:
+            self.clock.catch_up(time.monotonic(), self._next_timer())
+        return events
+
+    def check_patience(self) -> None:
+        """Asked also when the loop never comes to rest."""
+        if self._patience < math.inf:
+            self._impatient(time.monotonic())
+
+    def _next_timer(self) -> float:
+        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        return scheduled[0].when() if scheduled else math.inf
+
+    def _note_fired(self, at: float) -> None:
+        """Whoever asked to move the clock is told what was due; one timer of each instant stands for all of it."""
+        if self._arrival is None:
+            return
+        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        if scheduled and scheduled[0].when() <= at:
+            name = owner_of(scheduled[0])
+            if name in self._fired or len(self._fired) < OWNERS_MAX:
+                self._fired[name] += 1
+
+    def _arrived(self) -> None:
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    def _say_quiet(self) -> bool:
+        """Whether somebody who waited for quiet was told of it."""
+        told = [waiter for waiter, busy in self._quiet.items() if not waiter.done() and not busy()]
+        for waiter in told:
+            waiter.set_result(None)
+        return bool(told)
+
+    # -- patience -----------------------------------------------------------------------------------------------------
+
+    def _be_patient(self, within_s: float) -> None:
+        """One bound for all who wait now: the latest."""
+        until = time.monotonic() + within_s
+        self._patience = until if self._patience == math.inf else max(self._patience, until)
+
+    def _become_calm(self) -> None:
+        if not self._quiet and self._arrival is None:
+            self._patience = math.inf
+
+    def _impatient(self, real: float) -> bool:
+        """Whether those who waited for too long were told what is still busy."""
+        if real < self._patience:
+            return False
+        reasons = self.busy()
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_exception(NotSettled(f"not settled: {_list(reasons)}"))
+        for waiter, busy in self._quiet.items():
+            if not waiter.done():
+                waiter.set_exception(NotSettled(f"not settled: {_list(reasons, busy())}"))
+        self._patience = math.inf
+        return True
+
+
+class _Selector(selectors.DefaultSelector):
+    def __init__(self, loop: ClockLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> Events:
+        if timeout is not None and timeout <= 0:
+            self._loop.check_patience()
+            return super().select(0)
+        return self._loop.idle(super().select)
+
+
+def real_time(what: str, at_most_s: float) -> contextlib.AbstractContextManager[None]:
+    """Around waiting for something that lives in real time (a process, a connection to one): on a loop whose time is
+    virtual, that stands still meanwhile, for so many real seconds at most. On other loops it changes nothing."""
+    loop = asyncio.get_running_loop()
+    return loop.hold(what, at_most_s) if isinstance(loop, ClockLoop) else contextlib.nullcontext()
+
+
+def _name(handle: asyncio.Handle) -> str:
+    callback: Any = handle._callback  # type: ignore[attr-defined]
+    owner = getattr(callback, "__self__", None)
+    return owner.get_name() if isinstance(owner, asyncio.Task) else getattr(callback, "__qualname__", repr(callback))
+
+
+def _list(*reasons: object) -> str:
+    found: list[str] = []
+    for reason in reasons:
+        found += [str(item) for item in reason] if isinstance(reason, list | tuple) else [str(reason)] if reason else []
+    return "; ".join(found) or "other processes keep it busy"
