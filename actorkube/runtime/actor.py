@@ -12,10 +12,13 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
 
+from actorkube.runtime.tracing import Span, cause
 from protocols.address import Address, actor_id
 from protocols.message import Message, Request, Streaming
+from protocols.trace import TraceContext
 
 if TYPE_CHECKING:
     from actorkube.runtime.cell import Cell, Envelope
@@ -86,7 +89,7 @@ class Timer:
     After `cancel` no tick is handled, not even one that waits in the mailbox already; a crash cancels all timers.
     """
 
-    __slots__ = ("_cancelled", "_cell", "_handle", "_message", "_period_s", "_waiting")
+    __slots__ = ("_cancelled", "_cell", "_handle", "_message", "_period_s", "_waiting", "cause")
 
     def __init__(self, cell: Cell, message: Message, delay_s: float, period_s: float | None) -> None:
         self._cell = cell
@@ -94,6 +97,7 @@ class Timer:
         self._period_s = period_s
         self._waiting = False
         self._cancelled = False
+        self.cause = cell.system.tracer.ticking(cell) if cell.system.tracing else None  # of its (first) tick
         self._handle = cell.system.loop.call_later(delay_s, self._fire, context=cell.context)
         cell.timers[self] = None
 
@@ -124,6 +128,7 @@ class Timer:
         if not self._waiting:
             self._waiting = True
             self._cell.tick(self._message, self)
+            self.cause = None
 
 
 class Context:
@@ -212,4 +217,21 @@ class Context:
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Run at the end of this loop turn: the place to do once what many messages asked for."""
-        self._system.loop.call_soon(self._cell.guarded, callback, context=self._cell.context)
+        context = self._cell.context
+        if self._system.tracing:
+            context = context.copy()
+            context.run(cause.set, self._system.tracer.following(self._cell))
+        self._system.loop.call_soon(self._cell.guarded, callback, context=context)
+
+    # -- causes ---------------------------------------------------------------------------------------------------
+
+    @property
+    def cause(self) -> Span | TraceContext | None:
+        """What the running code acts for; keep it, to act for it later. None: nothing that is followed."""
+        return self._system.tracer.following(self._cell) if self._system.tracing else None
+
+    def span(self, what: str, cause: Span | TraceContext | None = None) -> AbstractContextManager[Span | None]:
+        """Do a piece of work with a name of its own, for that cause: `with ctx.span("bind web-1", kept): ...`"""
+        if not self._system.tracing:
+            return nullcontext()
+        return self._system.tracer.span(str(self.self_ref.address), what, cause)

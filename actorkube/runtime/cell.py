@@ -20,8 +20,10 @@ import msgspec
 from actorkube.runtime.actor import LATER, Actor, Context, Ref, Timer
 from actorkube.runtime.reply import NO_REPLY, ReplyHandle
 from actorkube.runtime.stream import Outlet
+from actorkube.runtime.tracing import Span, cause
 from protocols.errors import Answer, AskError, BadRequest, Overloaded, Terminated, Unknown
 from protocols.message import Message, UnknownMessage, decode
+from protocols.trace import TraceContext
 
 if TYPE_CHECKING:
     from actorkube.runtime.link import Link
@@ -52,7 +54,9 @@ class Envelope:
         "outlet",
         "reply",
         "sender",
+        "span",
         "timer",
+        "trace",
         "type_id",
     )
 
@@ -76,6 +80,8 @@ class Envelope:
         self.corr = 0
         self.credit = 0
         self.outlet: Outlet | None = None
+        self.trace: Span | TraceContext | None = None  # its cause, when it is followed
+        self.span: Span | None = None  # while it is handled
 
     def take_reply(self) -> ReplyHandle:
         reply, self.reply = self.reply, NO_REPLY
@@ -85,10 +91,12 @@ class Envelope:
         if self.link is None:
             raise RuntimeError("only a Streaming message opens a stream")
         if self.outlet is None:
-            self.outlet = Outlet(self.link, self.corr, self.credit)
+            self.outlet = Outlet(self.link, self.corr, self.credit, system)
         return self.outlet
 
     def fail(self, error: Answer | AskError) -> None:
+        if self.span is not None:
+            self.span.error = f"{type(error).__name__}: {error}"
         if self.link is not None:
             outlet = self.outlet or Outlet(self.link, self.corr, self.credit)
             outlet.end(error)
@@ -108,6 +116,8 @@ class Cell:
         self.timers: dict[Timer, None] = {}
         self.restarts = 0
         self.dropped = 0
+        self.expired = 0
+        self.crashes = 0
         self._mailbox: deque[Envelope] = deque()
         self._tasks: dict[asyncio.Task[object], None] = {}
         self._outlets: dict[Outlet, None] = {}
@@ -161,6 +171,7 @@ class Cell:
         if self.state is State.STOPPED:
             return
         self.state = State.STOPPED
+        self.crashes += 1
         self.actor.ctx.log.error("actor crashed", error=repr(error), exc_info=error)
         for task in list(self._tasks):
             task.cancel()
@@ -208,6 +219,8 @@ class Cell:
         """A timer's message: one per timer at most, so it needs no bound and is never dropped."""
         envelope = Envelope(message)
         envelope.timer = timer
+        if self.system.tracing:
+            envelope.trace = timer.cause or self.system.tracer.root()
         self._mailbox.append(envelope)
         self._schedule()
 
@@ -228,6 +241,7 @@ class Cell:
 
     def _handle(self, envelope: Envelope) -> None:
         if envelope.expires_at <= self.system.loop.time():
+            self.expired += 1
             self.system.expired += 1  # nobody waits any more: it is dropped undecoded
             return
         if envelope.timer is not None and not envelope.timer.read():
@@ -239,6 +253,8 @@ class Cell:
             envelope.fail(BadRequest(f"the message does not decode: {error}"))
             return
         self.current = envelope
+        if envelope.trace is not None:
+            envelope.span = self.system.tracer.handle(str(self.ref.address), type(message).__name__, envelope.trace)
         try:
             self._finish(envelope, self.actor.receive(message))
         except Answer as answer:
@@ -248,6 +264,8 @@ class Cell:
             self.crash(error)
         finally:
             self.current = None
+            if envelope.span is not None:
+                self.system.tracer.left(envelope.span)
 
     def _finish(self, envelope: Envelope, result: object) -> None:
         if envelope.outlet is not None:
@@ -257,6 +275,8 @@ class Cell:
             return
         if type(result) is CoroutineType:
             self._in_flight += 1
+            if envelope.span is not None:
+                envelope.span.is_task = True
             self._spawn(self._run(envelope, result), envelope.expires_at)
         elif type(result) is AsyncGeneratorType:
             outlet = envelope.take_outlet(self.system)
@@ -294,6 +314,8 @@ class Cell:
     def _spawn(self, coro: Coroutine[Any, Any, object], expires_at: float) -> asyncio.Task[object]:
         context = self.context.copy()
         context.run(deadline.set, expires_at)
+        if self.system.tracing:
+            context.run(cause.set, self.system.tracer.following(self))
         task = self.system.loop.create_task(coro, context=context)
         self._tasks[task] = None
         task.add_done_callback(self._task_done)
@@ -323,6 +345,8 @@ class Cell:
             envelope.fail(Unknown(f"{self.ref.address} crashed"))
             self.crash(error)
         finally:
+            if envelope.span is not None:
+                self.system.tracer.end(envelope.span)
             if self.state is State.RUNNING:
                 self._in_flight -= 1
                 self._schedule()

@@ -40,7 +40,9 @@ class Loopback(Link):
         self._system = system
 
     def send(self, kind: int, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes) -> bool:
-        self._system.loop.call_soon(self._system.on_frame, self, kind, type_id, target, sender, corr, number, body)
+        system = self._system
+        arguments = (self, kind, type_id, target, sender, corr, number, body)
+        system.loop.call_soon(system.on_frame, *arguments, context=system.context)
         return True
 
 

@@ -82,7 +82,9 @@ class LocalLink(Link):
         far = self.far
         if far is None:
             return False
-        self._loop.call_soon(far._receive, kind, type_id, target, sender, corr, number, body)
+        # In the receiver's context: what the sender is at is not what the receiver does.
+        context = far._system.context
+        self._loop.call_soon(far._receive, kind, type_id, target, sender, corr, number, body, context=context)
         return True
 
     def end(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from actorkube.runtime.tracing import NOT_FOLLOWED, cause, with_cause
 from protocols.errors import Answer, AskError, InternalError, encode_error
 from protocols.frame import FRAME_MAX, Kind
 from protocols.message import Done, Message, encode
@@ -11,6 +12,7 @@ from protocols.message import Done, Message, encode
 if TYPE_CHECKING:
     from actorkube.runtime.asks import Pending
     from actorkube.runtime.link import Link
+    from actorkube.runtime.tracing import Tracer
 
 
 class ReplyHandle:
@@ -45,6 +47,20 @@ class LocalReply(ReplyHandle):
             pending.future.set_exception(error)
 
 
+class TracedLocalReply(LocalReply):
+    """The request is followed: what caused the answer is kept for the asker."""
+
+    __slots__ = ("_tracer",)
+
+    def __init__(self, pending: dict[int, Pending], corr: int, tracer: Tracer) -> None:
+        super().__init__(pending, corr)
+        self._tracer = tracer
+
+    def send(self, reply: Message | None) -> None:
+        self._tracer.answered(self._pending.get(self._corr), cause.get())
+        super().send(reply)
+
+
 class RemoteReply(ReplyHandle):
     __slots__ = ("_corr", "_link")
 
@@ -63,10 +79,22 @@ class RemoteReply(ReplyHandle):
     def fail(self, error: Answer | AskError) -> None:
         self._answer(Kind.ERROR, 0, encode_error(error))
 
-    def _answer(self, kind: Kind, type_id: int, body: bytes) -> None:
+    def _answer(self, kind: int, type_id: int, body: bytes) -> None:
         link, self._link = self._link, None
         if link is not None:
             link.send(kind, type_id, 0, 0, self._corr, 0, body)
+
+
+class TracedReply(RemoteReply):
+    """The request is followed: the answer says what caused it."""
+
+    __slots__ = ()
+
+    def _answer(self, kind: int, type_id: int, body: bytes) -> None:
+        trace = cause.get()
+        if trace is not None and trace is not NOT_FOLLOWED:
+            kind, body = with_cause(kind, body, trace)
+        super()._answer(kind, type_id, body)
 
 
 class NoReply(ReplyHandle):

@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from actorkube.runtime.tracing import NOT_FOLLOWED, Span, cause, with_cause
 from protocols.errors import Answer, AskError, InternalError, Terminated, encode_error
 from protocols.frame import FRAME_MAX, Kind
 from protocols.message import Message, decode, encode
+from protocols.trace import TraceContext
 
 if TYPE_CHECKING:
     from actorkube.runtime.link import Link
@@ -31,7 +33,7 @@ class Stream(Generic[Item], AsyncIterator[Item]):
         self._corr = corr
         self._window = window
         self._consumed = 0
-        self._items: deque[tuple[int, bytes]] = deque()
+        self._items: deque[tuple[int, bytes, TraceContext | None]] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._ended = False
         self._error: Answer | AskError | None = None
@@ -71,8 +73,8 @@ class Stream(Generic[Item], AsyncIterator[Item]):
                 self._link.send(Kind.CANCEL, 0, 0, 0, self._corr, 0, b"")
             self.end(None)
 
-    def item(self, type_id: int, body: bytes) -> None:
-        self._items.append((type_id, body))
+    def item(self, type_id: int, body: bytes, trace: TraceContext | None = None) -> None:
+        self._items.append((type_id, body, trace))
         self._wake()
 
     def end(self, error: Answer | AskError | None) -> None:
@@ -83,7 +85,9 @@ class Stream(Generic[Item], AsyncIterator[Item]):
         self._wake()
 
     def _pop(self) -> Item:
-        type_id, body = self._items.popleft()
+        type_id, body, trace = self._items.popleft()
+        if self._system.tracing:
+            cause.set(trace)  # what the reader does next, it does because of this item
         self._consumed += 1
         if self._consumed * 2 >= self._window and not self._ended and self._link is not None:
             self._link.send(Kind.CREDIT, 0, 0, 0, self._corr, self._consumed, b"")
@@ -99,9 +103,10 @@ class Stream(Generic[Item], AsyncIterator[Item]):
 class Outlet:
     """The producing end. `send` needs credit; `on_ready` is called when credit comes after there was none."""
 
-    def __init__(self, link: Link, corr: int, credit: int) -> None:
+    def __init__(self, link: Link, corr: int, credit: int, system: System | None = None) -> None:
         self._link = link
         self._corr = corr
+        self._system = system
         self.credit = credit
         self.closed = False
         self.on_ready: Callable[[], None] | None = None
@@ -110,11 +115,14 @@ class Outlet:
         self._waiter: asyncio.Future[None] | None = None
         link.outlets[corr] = self
 
-    def send(self, item: Message) -> None:
-        self.send_bytes(type(item).type_id, encode(item))
+    def send(self, item: Message, because: Span | TraceContext | None = None) -> None:
+        self.send_bytes(type(item).type_id, encode(item), because)
 
-    def send_bytes(self, type_id: int, body: bytes) -> None:
-        """Send an item that is encoded already: many watchers share one encoding."""
+    def send_bytes(self, type_id: int, body: bytes, because: Span | TraceContext | None = None) -> None:
+        """Send an item that is encoded already: many watchers share one encoding.
+
+        `because` is what made the item, where that is another cause than what the running code acts for.
+        """
         if self.closed:
             return
         if self.credit <= 0:
@@ -122,7 +130,13 @@ class Outlet:
         self.credit -= 1
         if len(body) > FRAME_MAX:
             self.end(InternalError(f"an item has {len(body)} bytes, more than a frame may ({FRAME_MAX})"))
-        elif not self._link.send(Kind.ITEM, type_id, 0, 0, self._corr, 0, body):
+            return
+        kind: int = Kind.ITEM
+        if self._system is not None and self._system.tracing:
+            trace = because or cause.get()
+            if trace is not None and trace is not NOT_FOLLOWED:
+                kind, body = with_cause(kind, body, trace)
+        if not self._link.send(kind, type_id, 0, 0, self._corr, 0, body):
             self.close()
 
     async def put(self, item: Message) -> None:

@@ -21,9 +21,10 @@ from actorkube.runtime.cell import Cell, Envelope, deadline
 from actorkube.runtime.disk import Disk, FileDisk
 from actorkube.runtime.link import Link, Loopback, Transport
 from actorkube.runtime.log import Log, logger
-from actorkube.runtime.reply import LocalReply, RemoteReply
+from actorkube.runtime.reply import NO_REPLY, LocalReply, RemoteReply, TracedLocalReply, TracedReply
 from actorkube.runtime.stream import Stream, dead_stream
 from actorkube.runtime.supervisor import Escalate, Supervision, Supervisor
+from actorkube.runtime.tracing import Tracer, cause
 from protocols.address import Address
 from protocols.errors import (
     Answer,
@@ -36,6 +37,7 @@ from protocols.errors import (
 )
 from protocols.frame import FRAME_MAX, Kind
 from protocols.message import Message, Request, Streaming, encode
+from protocols.trace import TRACED, TraceContext, split_context
 
 R = TypeVar("R")
 
@@ -58,11 +60,14 @@ class System:
         self.transport = transport
         self.log = (log or logger()).bind(system=name)
         self.failed: asyncio.Future[str] | None = None  # resolved with the reason when supervision gives up
+        self.tracing = False  # whether a message may have a cause; only then is anybody asked for it
+        self.tracer = Tracer(str(self.seed), self._precise_now, self._wake_tracing)
         self.expired = 0
         self.dead_letters = 0
         self.unsent = 0
         self._disk = disk
         self._epoch = epoch
+        self._is_real = epoch is None
         self._cells: dict[int, Cell] = {}
         self._supervisors: dict[int, Supervisor] = {}
         self._lives: dict[asyncio.Task[None], None] = {}
@@ -77,6 +82,7 @@ class System:
         self.loop = asyncio.get_running_loop()
         self.context = contextvars.copy_context()  # what the system does, it does in the context it was started in
         self.context.run(deadline.set, math.inf)
+        self.context.run(cause.set, None)
         if self._epoch is None:
             epoch = getattr(self.loop, "epoch", None)  # of a loop whose time does not follow the wall clock
             self._epoch = time.time() - self.loop.time() if epoch is None else epoch
@@ -177,6 +183,19 @@ class System:
         self._lives[task] = None
         task.add_done_callback(lambda t: self._lives.pop(t, None))
 
+    # -- seeing ---------------------------------------------------------------------------------------------------
+
+    def follow(self, rate: float = 1.0) -> None:
+        """Begin a trace with this chance where something happens without a cause (tracing.py). 0: begin none."""
+        self.tracer.begin_traces(rate)
+
+    def _wake_tracing(self) -> None:
+        self.tracing = True
+
+    def _precise_now(self) -> float:
+        """As `now`, and between two turns of the loop too: spans are short."""
+        return time.time() if self._is_real else self.now
+
     # -- sending --------------------------------------------------------------------------------------------------
 
     def ref(self, address: str) -> Ref:
@@ -188,11 +207,17 @@ class System:
             if cell is None:
                 self.dead_letters += 1
             else:
-                cell.deliver(Envelope(message, sender.ref if sender else None))
+                envelope = Envelope(message, sender.ref if sender else None)
+                if self.tracing:
+                    envelope.trace = self.tracer.outgoing(sender)
+                cell.deliver(envelope)
             return
         link = self.transport.link(ref.address.system, message.lane)
+        kind, body = int(Kind.TELL), encode(message)
+        if self.tracing:
+            kind, body = self.tracer.framed(kind, body, sender)
         if link is None or not link.send(
-            Kind.TELL, message.type_id, ref.actor_id, self._introduce(link, sender), 0, 0, encode(message)
+            kind, message.type_id, ref.actor_id, self._introduce(link, sender), 0, 0, body
         ):
             self.unsent += 1
 
@@ -211,8 +236,13 @@ class System:
                 future.set_exception(Terminated(f"{type(request).__name__} to {ref.address}: there is no such actor"))
                 return future
             self._asks.expect(corr, Pending(future, None, expires_at, type(request), ref))
-            reply = LocalReply(self._asks.pending, corr)
-            cell.deliver(Envelope(request, sender.ref if sender else None, reply, expires_at))
+            envelope = Envelope(request, sender.ref if sender else None, NO_REPLY, expires_at)
+            if self.tracing and (trace := self.tracer.outgoing(sender)) is not None:
+                envelope.trace = trace
+                envelope.reply = TracedLocalReply(self._asks.pending, corr, self.tracer)
+            else:
+                envelope.reply = LocalReply(self._asks.pending, corr)
+            cell.deliver(envelope)
             return future
         self._ask_over_link(ref, request, Pending(future, None, expires_at, type(request), ref), sender, corr, now)
         return future
@@ -233,7 +263,11 @@ class System:
         body = encode(request)
         if len(body) > FRAME_MAX:
             self._asks.fail(corr, pending, NotSent(f"{pending.what}: {len(body)} bytes are more than a frame may have"))
-        elif not link.send(Kind.ASK, request.type_id, ref.actor_id, introduced, corr, ttl_ms, body):
+            return
+        kind: int = Kind.ASK
+        if self.tracing:
+            kind, body = self.tracer.framed(kind, body, sender)
+        if not link.send(kind, request.type_id, ref.actor_id, introduced, corr, ttl_ms, body):
             self._asks.fail(corr, pending, NotSent(f"{pending.what}: the link is down or full"))
 
     def stream(self, ref: Ref, request: Streaming[R], window: int = 64, sender: Cell | None = None) -> Stream[R]:
@@ -246,7 +280,10 @@ class System:
         self._streams[corr] = stream
         link.asks[corr] = None
         introduced = self._introduce(link, sender)
-        if not link.send(Kind.STREAM, request.type_id, ref.actor_id, introduced, corr, window, encode(request)):
+        kind, body = int(Kind.STREAM), encode(request)
+        if self.tracing:
+            kind, body = self.tracer.framed(kind, body, sender)
+        if not link.send(kind, request.type_id, ref.actor_id, introduced, corr, window, body):
             self._end_stream(corr, NotSent("the link is down or full"))
         return stream
 
@@ -295,8 +332,32 @@ class System:
                 outlet.close()
         elif kind == Kind.NAME:
             link.names[sender] = Ref(Address(link.peer, body.decode()))
+        elif kind & TRACED:
+            self._on_traced(link, kind & ~TRACED, type_id, target, sender, corr, number, body)
         else:
             raise ValueError(f"frame of unknown kind {kind}")
+
+    def _on_traced(
+        self, link: Link, kind: int, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes
+    ) -> None:
+        """A frame that says what caused it."""
+        trace, body = split_context(body)
+        self.tracer.wake()
+        if kind == Kind.ITEM:
+            stream = self._streams.get(corr)
+            if stream is not None:
+                stream.item(type_id, body, trace)
+        elif kind == Kind.TELL:
+            self._on_tell(link, type_id, target, sender, body, trace)
+        elif kind == Kind.ASK:
+            self._on_ask(link, type_id, target, sender, corr, number, body, trace)
+        elif kind == Kind.STREAM:
+            self._on_stream(link, type_id, target, sender, corr, number, body, trace)
+        elif kind == Kind.REPLY or kind == Kind.ERROR:
+            self.tracer.answered(self._asks.pending.get(corr), trace)
+            self.on_frame(link, kind, type_id, target, sender, corr, number, body)
+        else:
+            raise ValueError(f"frame of kind {kind} with a trace context")
 
     def link_lost(self, link: Link, *, sent: bool = True) -> None:
         """A link ended: whoever waits for something over it is told what is known."""
@@ -309,31 +370,55 @@ class System:
         for outlet in list(link.outlets.values()):
             outlet.close()
 
-    def _on_tell(self, link: Link, type_id: int, target: int, sender: int, body: bytes) -> None:
+    def _on_tell(
+        self, link: Link, type_id: int, target: int, sender: int, body: bytes, trace: TraceContext | None = None
+    ) -> None:
         cell = self._cells.get(target)
         if cell is None:
             self.dead_letters += 1
         else:
-            cell.deliver(Envelope(None, link.names.get(sender), type_id=type_id, body=body))
+            envelope = Envelope(None, link.names.get(sender), type_id=type_id, body=body)
+            envelope.trace = trace
+            cell.deliver(envelope)
 
-    def _on_ask(self, link: Link, type_id: int, target: int, sender: int, corr: int, ttl_ms: int, body: bytes) -> None:
+    def _on_ask(
+        self,
+        link: Link,
+        type_id: int,
+        target: int,
+        sender: int,
+        corr: int,
+        ttl_ms: int,
+        body: bytes,
+        trace: TraceContext | None = None,
+    ) -> None:
         cell = self._cells.get(target)
         if cell is None:
             link.send(Kind.ERROR, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
             return
         expires_at = self.loop.time() + ttl_ms / 1000
-        reply = RemoteReply(link, corr)
-        cell.deliver(Envelope(None, link.names.get(sender), reply, expires_at, type_id, body))
+        reply = RemoteReply(link, corr) if trace is None else TracedReply(link, corr)
+        envelope = Envelope(None, link.names.get(sender), reply, expires_at, type_id, body)
+        envelope.trace = trace
+        cell.deliver(envelope)
 
     def _on_stream(
-        self, link: Link, type_id: int, target: int, sender: int, corr: int, credit: int, body: bytes
+        self,
+        link: Link,
+        type_id: int,
+        target: int,
+        sender: int,
+        corr: int,
+        credit: int,
+        body: bytes,
+        trace: TraceContext | None = None,
     ) -> None:
         cell = self._cells.get(target)
         if cell is None:
             link.send(Kind.END, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
             return
         envelope = Envelope(None, link.names.get(sender), type_id=type_id, body=body)
-        envelope.link, envelope.corr, envelope.credit = link, corr, credit
+        envelope.link, envelope.corr, envelope.credit, envelope.trace = link, corr, credit, trace
         cell.deliver(envelope)
 
     def _end_stream(self, corr: int, error: Answer | AskError | None) -> None:

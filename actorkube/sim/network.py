@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from actorkube.runtime.wire import Frame
 from actorkube.sim.trace import Trace, packet_name
 from protocols.frame import HEADER_SIZE, Kind
+from protocols.trace import CONTEXT_SIZE, TRACED
 
 if TYPE_CHECKING:
     from actorkube.sim.loop import SimLoop
@@ -122,7 +123,7 @@ class Network:
             return  # a rule has crashed the sender: this was never sent
         if extra is None:
             link.in_flight_bytes -= HEADER_SIZE + len(frame[6])
-            if frame[0] != Kind.TELL:  # a tell may be lost alone; with anything else the connection is lost
+            if frame[0] & ~TRACED != Kind.TELL:  # a tell may be lost alone; with anything else the connection is lost
                 self.lose(link, "dropped")
             return
         sequence = link.sent
@@ -183,7 +184,10 @@ class Network:
 
     def _ruled(self, way: Way, frame: Frame) -> float | None:
         """How much longer the packet takes by the rules; None: it is dropped."""
-        packet = Packet(way.src, way.dst, packet_name(frame), frame[0], frame[4], frame[6])
+        kind, body = frame[0], frame[6]
+        if kind & TRACED:
+            kind, body = kind & ~TRACED, body[CONTEXT_SIZE:]  # rules need not know what is followed
+        packet = Packet(way.src, way.dst, packet_name(frame), kind, frame[4], body)
         extra = 0.0
         for rule in list(self.rules):
             if not rule.match(packet):

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from actorkube.runtime.wire import Frame
 from protocols.frame import Kind
 from protocols.message import name_of
+from protocols.trace import TRACED
 
 LAST_LINES = 40
 FIN = 0  # a frame kind of the simulation only: the sender has closed, in order behind what it sent
@@ -51,14 +52,14 @@ class Trace:
 
 def packet_name(frame: Frame) -> str:
     """The class of the message inside, or the kind of frame (ERROR, CREDIT, ...)."""
-    return name_of(frame[1]) if frame[1] else KIND_NAMES[frame[0]]
+    return name_of(frame[1]) if frame[1] else KIND_NAMES[frame[0] & ~TRACED]
 
 
 def _text(entry: Entry) -> str:
     now, steps, where, what = entry
     if isinstance(what, tuple):
         kind, _, target, sender, corr, number, body = what
-        addressed = f"{KIND_NAMES[kind]} to {target:08x} from {sender:08x} corr {corr} number {number}"
+        addressed = f"{KIND_NAMES[kind & ~TRACED]} to {target:08x} from {sender:08x} corr {corr} number {number}"
         digest = hashlib.blake2b(body, digest_size=4).hexdigest()
         what = f"{where} {packet_name(what)} ({addressed}, {len(body)} bytes {digest})"
     return f"{now:.6f} {steps} {what}"
