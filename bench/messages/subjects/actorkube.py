@@ -1,0 +1,201 @@
+"""ActorKube: the same actors in one system, and in two processes over each transport."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any
+
+import uvloop
+
+from actorkube.runtime import Actor, Mailbox, Ref, System
+from actorkube.runtime.local import LocalNetwork
+from actorkube.runtime.log import Quiet
+from actorkube.runtime.tcp import TcpTransport
+from bench.messages.payloads import PAYLOADS
+from bench.messages.subject import (
+    Far,
+    NotOffered,
+    Subject,
+    asks_per_s,
+    be_far,
+    fan_outs_per_s,
+    resident_bytes,
+    serve,
+    tells_per_s,
+)
+from protocols.message import Done, Message, Request, Streaming
+
+MODULE = "bench.messages.subjects.actorkube"
+FAN = 1000
+WINDOW = 64
+
+
+class Put(Message):
+    data: bytes
+
+
+class PutObject(Message):
+    data: dict[str, Any]
+
+
+class Echoed(Message):
+    data: bytes
+
+
+class EchoedObject(Message):
+    data: dict[str, Any]
+
+
+class Echo(Request[Echoed]):
+    data: bytes
+
+
+class EchoObject(Request[EchoedObject]):
+    data: dict[str, Any]
+
+
+class Flush(Request[Done]):
+    pass
+
+
+class Count(Message):
+    number: int
+
+
+class Numbers(Streaming[Count]):
+    pass
+
+
+class Made(Request[Count]):
+    pass
+
+
+class Mirror(Actor):
+    mailbox = Mailbox(capacity=1_000_000)
+
+    def receive(self, message: Message) -> object:
+        if isinstance(message, Echo):
+            return Echoed(message.data)
+        if isinstance(message, EchoObject):
+            return EchoedObject(message.data)
+        return None
+
+
+class Writer(Actor):
+    """Makes items as fast as its reader lets it."""
+
+    made = 0
+
+    def receive(self, message: Message) -> object:
+        return Count(self.made) if isinstance(message, Made) else self._numbers()
+
+    async def _numbers(self) -> AsyncIterator[Count]:
+        self.made = 0
+        while True:
+            self.made += 1
+            yield Count(self.made)
+
+
+def spawn_all(system: System) -> None:
+    system.spawn(Mirror, "mirror")
+    system.spawn(Writer, "writer")
+    for number in range(FAN):
+        system.spawn(Mirror, f"mirror-{number}")
+
+
+class ActorKube(Subject):
+    async def start(self) -> None:
+        self.far = Far(MODULE)
+        local = System("far", LocalNetwork().transport(), log=Quiet())
+        tcp = System("tcp", TcpTransport(key=b"bench", book={"far": tuple(self.far.addresses["tcp"])}), log=Quiet())
+        self.systems = {"local": local, "tcp": tcp}
+        for system in self.systems.values():
+            await system.start()
+        spawn_all(local)
+
+    async def stop(self) -> None:
+        for system in self.systems.values():
+            await system.stop()
+        self.far.end()
+
+    def _system(self, where: str) -> System:
+        if where not in self.systems:
+            raise NotOffered
+        return self.systems[where]
+
+    async def ask(self, where: str, depth: int, payload: str, seconds: float) -> float:
+        system, data = self._system(where), PAYLOADS[payload]
+        mirror = system.ref("far/mirror")
+        kind: Any = EchoObject if isinstance(data, dict) else Echo
+        return await asks_per_s(lambda: system.ask(mirror, kind(data)), depth, seconds)
+
+    async def tell(self, where: str, payload: str, seconds: float) -> float:
+        system, data = self._system(where), PAYLOADS[payload]
+        mirror = system.ref("far/mirror")
+        kind: Any = PutObject if isinstance(data, dict) else Put
+        flush = Flush()
+        return await tells_per_s(
+            lambda: system.tell(mirror, kind(data)), lambda: system.ask(mirror, flush, timeout_s=60), seconds
+        )
+
+    async def fan_out(self, where: str, actors: int, seconds: float) -> float:
+        system = self._system(where)
+
+        def asker(ref: Ref) -> Any:
+            def ask() -> Awaitable[object]:
+                return system.ask(ref, Echo(PAYLOADS["100B"]))
+
+            return ask
+
+        return await fan_outs_per_s([asker(system.ref(f"far/mirror-{n}")) for n in range(actors)], seconds)
+
+    async def spawn(self, actors: int) -> float:
+        local, before, begin = self._system("local"), resident_bytes(), time.perf_counter()
+        for number in range(actors):
+            last = local.spawn(Mirror, f"spawned-{number}")
+        await local.ask(last, Flush(), timeout_s=60)
+        rate = actors / (time.perf_counter() - begin)
+        self.bytes_per_actor = (resident_bytes() - before) / actors
+        return rate
+
+    async def stream(self, where: str, seconds: float) -> float:
+        system = self._system(where)
+        begin, count = time.perf_counter(), 0
+        async with system.stream(system.ref("far/writer"), Numbers(), window=WINDOW) as items:
+            async for _ in items:
+                count += 1
+                if count % 64 == 0 and time.perf_counter() > begin + seconds:
+                    break
+        return count / (time.perf_counter() - begin)
+
+    async def ahead(self, where: str) -> float:
+        system = self._system(where)
+        writer = system.ref("far/writer")
+        async with system.stream(writer, Numbers(), window=WINDOW) as items:
+            for _ in range(100):
+                await anext(items)
+            made, before = 0, -1
+            while made != before:  # until the writer stands still
+                await asyncio.sleep(0.1)
+                before, made = made, (await system.ask(writer, Made())).number
+        return made - 100
+
+
+async def far() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    system = System("far", TcpTransport(key=b"bench", listen=(listener,)), log=Quiet())
+    await system.start()
+    spawn_all(system)
+    await be_far({"tcp": listener.getsockname()})
+    await system.stop()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["far"]:
+        uvloop.run(far())
+    else:
+        serve(ActorKube())

@@ -1,0 +1,147 @@
+"""Writes docs/benchmarks.md: every benchmark, measured here and now, with the machine named.
+
+    python -m bench.report                 all sections (some 20 minutes)
+    python -m bench.report messages sim    these sections; the others stay as they were measured
+
+A section stands between two comments, so that it can be measured alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench import machine
+from bench.messages.turns import OURS, SUBJECTS
+
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+HEAD = """# Benchmarks
+
+Written by `python -m bench.report`, which measures everything again, names the machine and replaces this page;
+`python -m bench.report messages` replaces one section.
+"""
+NAMES = {
+    OURS: "ActorKube",
+    "raw": "uvloop + MessagePack, no actors",
+    "queue": "asyncio.Queue + task",
+    "streams": "asyncio streams",
+    "erlang": "Erlang/OTP",
+    "xoscar": "xoscar",
+    "pykka": "Pykka",
+    "thespian": "Thespian",
+    "ray": "Ray",
+}
+SECTIONS = {
+    "messages": "Messages between actors, beside other frameworks",
+    "start": "Start of a cluster",
+    "api": "The API server",
+    "etcd": "The store",
+    "scale": "A thousand pods",
+    "scheduler": "The scheduler",
+    "sim": "Simulation",
+}
+PACKAGES = ("uvloop", "msgpack", "msgspec", "xoscar", "Pykka", "thespian", "ray")
+# What the full semantics are to reach; for bytes, at most.
+TARGETS = {
+    "tell, in process, 100 B": 2_000_000,
+    "ask, in process, depth 1, 100 B": 300_000,
+    "tell, TCP, 100 B": 600_000,
+    "ask, TCP, depth 1, 100 B": 60_000,
+    "ask, TCP, depth 256, 100 B": 300_000,
+    "ask, TCP, depth 16, Pod opaque": 150_000,
+    "spawn 100,000 actors": 300_000,
+    "memory of an idle actor": 500,
+}
+
+
+def measure(section: str, quick: bool) -> str:
+    before = machine.load()
+    body = messages(quick) if section == "messages" else printed(section)
+    packages = PACKAGES if section == "messages" else ("uvloop", "msgspec", "aiohttp")
+    software = ", ".join(filter(None, [machine.versions(*packages), section == "messages" and machine.erlang()]))
+    when = f"Measured on {machine.today()}: {machine.machine()}; {software}. {machine.business(before)}"
+    return f"## {SECTIONS[section]}\n\n{when}\n\n{body}"
+
+
+def printed(section: str) -> str:
+    run = subprocess.run([sys.executable, "-m", f"bench.{section}"], capture_output=True, text=True, check=True)
+    return f"`python -m bench.{section}` printed:\n\n```\n{run.stdout.strip()}\n```\n"
+
+
+def messages(quick: bool) -> str:
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory, "answers.json")
+        options = ["--json", str(file), *(["--quick"] if quick else [])]
+        subprocess.run([sys.executable, "-m", "bench.messages", *options], check=True)
+        found = json.loads(file.read_text())
+    return "\n".join([*table(found["answers"]), "", *targets(found["answers"]), *missing(found["notes"])]) + "\n"
+
+
+def table(answers: list[dict[str, Any]]) -> Iterator[str]:
+    """A row a question; subjects that answered nothing have no column."""
+    columns = [name for name in SUBJECTS if any(answer["medians"].get(name) for answer in answers)]
+    yield "Medians of rounds in which all take turns. In brackets: ActorKube's figure divided by that one."
+    yield ""
+    yield "| | " + " | ".join(NAMES[name] for name in columns) + " |"
+    yield "|---|" + "---:|" * len(columns)
+    for answer in answers:
+        if answer["medians"].get(OURS) is not None:
+            yield (
+                f"| {answer['label']} ({answer['unit']}) | " + " | ".join(cell(answer, name) for name in columns) + " |"
+            )
+
+
+def cell(answer: dict[str, Any], name: str) -> str:
+    value, ratio = answer["medians"].get(name), answer["ratios"].get(name)
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if name == OURS or ratio is None else f"{value:,.0f} ({ratio:.2f})"
+
+
+def targets(answers: list[dict[str, Any]]) -> Iterator[str]:
+    yield "What is to be reached on a quiet machine of this kind, and what was measured now:"
+    yield ""
+    yield "| | to reach | measured | |"
+    yield "|---|---:|---:|---|"
+    for answer in answers:
+        target, value = TARGETS.get(answer["label"]), answer["medians"].get(OURS)
+        if target and value is not None:
+            reached = value <= target if answer["unit"] == "B" else value >= target
+            verdict = "reached" if reached else f"{value / target:.2f} of it"
+            yield f"| {answer['label']} ({answer['unit']}) | {target:,} | {value:,.0f} | {verdict} |"
+
+
+def missing(notes: list[str]) -> Iterator[str]:
+    if notes:
+        yield ""
+        yield "Not measured: " + "; ".join(notes) + "."
+
+
+def replace(page: str, section: str, text: str) -> str:
+    """The page with this section in it, in the order of SECTIONS."""
+    kept = dict(re.findall(r"<!-- begin (\w+) -->\n(.*?)<!-- end \1 -->", page, re.DOTALL))
+    kept[section] = text
+    parts = [f"<!-- begin {name} -->\n{kept[name]}<!-- end {name} -->\n" for name in SECTIONS if name in kept]
+    return "\n".join([HEAD, *parts])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sections", nargs="*", default=list(SECTIONS), help=", ".join(SECTIONS))
+    parser.add_argument("--quick", action="store_true", help="one short round of messages: does it run?")
+    parser.add_argument("--page", type=Path, default=PAGE)
+    options = parser.parse_args()
+    for section in options.sections:
+        page = options.page.read_text() if options.page.exists() else ""
+        options.page.write_text(replace(page, section, measure(section, options.quick)))
+
+
+if __name__ == "__main__":
+    main()

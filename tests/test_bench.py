@@ -1,0 +1,76 @@
+"""The benchmarks run: nobody notices a broken one before the day on which its figure is wanted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.messages.questions import QUESTIONS, Question
+from bench.messages.turns import Answer, take_turns
+from bench.report import replace, table, targets
+
+
+def test_all_questions_are_answered_by_actorkube_and_those_without_a_framework() -> None:
+    names = ("actorkube", "raw", "queue", "streams")
+    questions = [question._replace(words=question.words.replace("100000", "100")) for question in QUESTIONS]
+
+    results = list(take_turns(questions, names, rounds=1, seconds=0.01))
+
+    answers = [result for result in results if isinstance(result, Answer)]
+    assert [result for result in results if isinstance(result, str)] == []
+    assert [a.question.label for a in answers if not any(a.median(name) for name in names)] == []
+    assert all(
+        a.median("actorkube") for a in answers if "unix" not in a.question.label and "TLS" not in a.question.label
+    )
+
+
+def test_a_framework_that_is_not_there_is_named_and_missed_by_nobody() -> None:
+    question = Question("ask", "ask local 1 100B {seconds}")
+
+    missing, answer = take_turns([question], ["not_installed", "queue"], rounds=2, seconds=0.01)
+
+    assert isinstance(missing, str) and "not_installed" in missing
+    assert isinstance(answer, Answer) and list(answer.values) == ["queue"]
+
+
+def test_the_writer_of_a_stream_is_never_more_than_the_window_ahead_of_its_reader() -> None:
+    (question,) = (question for question in QUESTIONS if "ahead" in question.label)
+
+    (answer,) = take_turns([question], ["actorkube"], rounds=1, seconds=0.01)
+
+    assert isinstance(answer, Answer)
+    assert 0 < (answer.median("actorkube") or 0) <= 65
+
+
+def test_the_page_keeps_the_sections_that_were_not_measured_again() -> None:
+    page = replace("", "sim", "## Simulation\n\nold\n")
+    page = replace(page, "messages", "## Messages\n\nold\n")
+
+    page = replace(page, "sim", "## Simulation\n\nnew\n")
+
+    assert page.index("## Messages\n\nold") < page.index("## Simulation\n\nnew")
+    assert page.count("## Simulation") == 1
+
+
+def test_the_table_says_how_many_times_faster_and_what_is_still_to_be_reached() -> None:
+    answer = Answer(Question("ask, TCP, depth 1, 100 B", ""))
+    answer.values = {
+        "actorkube": [40_000.0, 30_000.0, 50_000.0],
+        "raw": [50_000.0, 60_000.0, 50_000.0],
+        "queue": [None],
+    }
+
+    rows = list(table([answer.as_dict()]))
+    left = list(targets([answer.as_dict()]))
+
+    assert rows[-1] == "| ask, TCP, depth 1, 100 B (/s) | 40,000 | 50,000 (0.80) |"
+    assert left[-1] == "| ask, TCP, depth 1, 100 B (/s) | 60,000 | 40,000 | 0.67 of it |"
+
+
+def test_the_command_line_prints_a_line_for_each_answer(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench.messages", "--quick", "--only", "depth 1, 100", "--with", "actorkube,queue"]
+
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+
+    assert "x queue" in run.stdout
