@@ -56,6 +56,10 @@ class ControllerActor(Actor):
                 return total([loop.activity() for loop in self._loops if name in ("", loop.controller.name)])
         return None
 
+    def busy(self) -> str:
+        reasons = [loop.busy() for loop in self._loops]
+        return ", ".join(reason for reason in reasons if reason)
+
     def wake(self) -> None:
         """There may be something to do: look at the end of this loop turn."""
         if not self._soon:
@@ -127,6 +131,14 @@ class Loop:
         return Activity(
             settled, queue.ready, queue.working, queue.delayed, self._passes, self._carrier.writes, len(self._failures)
         )
+
+    def busy(self) -> str:
+        """Keys that wait for a free worker or are being written for; those that are delayed wait for their time."""
+        if not self.synced:
+            return f"{self.controller.name} is not synced"
+        counts = {"ready": self.queue.ready, "being worked on": self.queue.working}
+        found = [f"{count} {what}" for what, count in counts.items() if count]
+        return f"{self.controller.name} has keys: {' and '.join(found)}" if found else ""
 
     def turn(self) -> bool:
         """Some passes; True when more could be made at once."""

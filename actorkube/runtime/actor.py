@@ -60,6 +60,13 @@ class Actor:
     def receive(self, message: Message) -> object:
         raise NotImplementedError(f"{type(self).__name__} receives no messages, got {message!r}")
 
+    def busy(self) -> str:
+        """What it has still to do now, besides messages and asks that wait; "" when only time or others can cause more.
+
+        Who wants everybody to have settled (a test) looks at it.
+        """
+        return ""
+
     async def on_stop(self) -> None:
         """Runs at a planned stop, not after a crash."""
 

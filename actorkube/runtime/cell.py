@@ -204,6 +204,18 @@ class Cell:
         while self._mailbox:
             self._mailbox.popleft().fail(Terminated(f"{self.ref.address} stopped"))
 
+    def busy(self) -> list[str]:
+        """What there is to do now; an actor that starts again later (its supervisor backs off) has nothing to do."""
+        if self.state is State.STARTING:
+            return [f"{self.ref.address} starts"]
+        if self.state is State.STOPPED:
+            return []
+        reasons = [f"{len(self._mailbox)} messages wait"] if self._mailbox else []
+        if self._in_flight:
+            reasons.append(f"{self._in_flight} requests are being handled")
+        reasons += [self.actor.busy()] if self.actor.busy() else []
+        return [f"{self.ref.address}: {reason}" for reason in reasons]
+
     # -- mailbox --------------------------------------------------------------------------------------------------
 
     def deliver(self, envelope: Envelope) -> None:

@@ -21,17 +21,13 @@ from typing import Any, NamedTuple
 
 from actorkube.runtime.clock import Arrived, Clock, Jump
 from actorkube.runtime.due import owner_of
+from actorkube.runtime.settled import SETTLE_WITHIN_S, NotSettled, name_some
 
 HANDSHAKE_HOLD_S = 1.0  # who connects and says nothing does not stop the time for longer
 JOB_HOLD_S = 60.0
-SETTLE_WITHIN_S = 60.0
 OWNERS_MAX = 1000
 
 Events = list[tuple[selectors.SelectorKey, int]]
-
-
-class NotSettled(Exception):
-    """Something is still busy after the real time that was given; the message names it."""
 
 
 class Passed(NamedTuple):
@@ -55,7 +51,7 @@ class ClockLoop(asyncio.SelectorEventLoop):
         self._moving = asyncio.Lock()
         self._arrival: asyncio.Future[None] | None = None
         self._fired: Counter[str] = Counter()
-        self._quiet: dict[asyncio.Future[None], Callable[[], object]] = {}
+        self._quiet: dict[asyncio.Future[None], Callable[[], list[str]]] = {}
         self._patience = math.inf  # real time at which whoever waits is told what is still busy
         super().__init__(_Selector(self))
 
@@ -92,7 +88,7 @@ class ClockLoop(asyncio.SelectorEventLoop):
             when = self._next_timer()
             return await self._go_to(self.clock.now if when == math.inf else when, within_s)
 
-    async def quiet(self, busy: Callable[[], object] = lambda: None, within_s: float = SETTLE_WITHIN_S) -> None:
+    async def quiet(self, busy: Callable[[], list[str]] = list, within_s: float = SETTLE_WITHIN_S) -> None:
         """Returns when nothing is ready and `busy()`, asked whenever that is so, is false. Raises NotSettled."""
         waiter: asyncio.Future[None] = self.create_future()
         self._quiet[waiter] = busy
@@ -254,10 +250,10 @@ class ClockLoop(asyncio.SelectorEventLoop):
             return False
         reasons = self.busy()
         if self._arrival is not None and not self._arrival.done():
-            self._arrival.set_exception(NotSettled(f"not settled: {_list(reasons)}"))
+            self._arrival.set_exception(NotSettled(f"not settled: {name_some(reasons)}"))
         for waiter, busy in self._quiet.items():
             if not waiter.done():
-                waiter.set_exception(NotSettled(f"not settled: {_list(reasons, busy())}"))
+                waiter.set_exception(NotSettled(f"not settled: {name_some(reasons + busy())}"))
         self._patience = math.inf
         return True
 
@@ -285,10 +281,3 @@ def _name(handle: asyncio.Handle) -> str:
     callback: Any = handle._callback  # type: ignore[attr-defined]
     owner = getattr(callback, "__self__", None)
     return owner.get_name() if isinstance(owner, asyncio.Task) else getattr(callback, "__qualname__", repr(callback))
-
-
-def _list(*reasons: object) -> str:
-    found: list[str] = []
-    for reason in reasons:
-        found += [str(item) for item in reason] if isinstance(reason, list | tuple) else [str(reason)] if reason else []
-    return "; ".join(found) or "other processes keep it busy"

@@ -159,6 +159,11 @@ class System:
         """The instance behind a name: for tests and invariant checks that look at the state of the world."""
         return self._cells[self.ref(f"{self.name}/{name}").actor_id].actor
 
+    def busy(self) -> list[str]:
+        """Who has something to do now, or waits for an answer; one line each, for people (see `settled`)."""
+        waiting = [f"{p.what} is not answered" for p in self._asks.pending.values() if not p.future.done()]
+        return [reason for cell in self._cells.values() for reason in cell.busy()] + waiting
+
     def crashed(self, cell: Cell, error: BaseException) -> None:
         decision = self._supervisors[cell.ref.actor_id].crashed(cell.ref.address.actor, self.loop.time())
         if isinstance(decision, Escalate):

@@ -81,6 +81,16 @@ class Scheduler(Actor):
         settled = self._synced and not (self._under_way or queued or working or delayed)
         return Activity(settled, queued, self._under_way, delayed, self._decisions, self._writes, self._retries)
 
+    def busy(self) -> str:
+        activity = self._activity()
+        if not self._synced:
+            return "the views are not synced"
+        return (
+            f"{activity.queued} pods to place, {activity.working} under way"
+            if activity.queued + activity.working
+            else ""
+        )
+
     @property
     def _synced(self) -> bool:
         return self._nodes.synced and self._pods.synced
