@@ -38,6 +38,21 @@ class Passed(NamedTuple):
     fired: dict[str, int]
 
 
+class _Waiter:
+    """Somebody who waits for a goal or for quiet, and for how long; `busy` says what else he waits for."""
+
+    __slots__ = ("busy", "future", "until", "within_s")
+
+    def __init__(self, loop: ClockLoop, within_s: float, busy: Callable[[], list[str]]) -> None:
+        self.future: asyncio.Future[None] = loop.create_future()
+        self.within_s = within_s
+        self.busy = busy
+        self.renew(time.monotonic())
+
+    def renew(self, real: float) -> None:
+        self.until = real + self.within_s
+
+
 class ClockLoop(asyncio.SelectorEventLoop):
     """`epoch`: the wall clock's time (seconds since 1970) at the loop's time 0, which is where it begins.
 
@@ -49,10 +64,10 @@ class ClockLoop(asyncio.SelectorEventLoop):
         self.clock = Clock(time.monotonic())
         self._holds: dict[object, tuple[str, float]] = {}  # what for, and until when in real time
         self._moving = asyncio.Lock()
-        self._arrival: asyncio.Future[None] | None = None
+        self._arrival: _Waiter | None = None
         self._fired: Counter[str] = Counter()
-        self._quiet: dict[asyncio.Future[None], Callable[[], list[str]]] = {}
-        self._patience = math.inf  # real time at which whoever waits is told what is still busy
+        self._quiet: dict[_Waiter, None] = {}
+        self._patience = math.inf  # when, in real time, the first of those who wait is told what is still busy
         super().__init__(_Selector(self))
 
     # -- time ---------------------------------------------------------------------------------------------------------
@@ -75,7 +90,7 @@ class ClockLoop(asyncio.SelectorEventLoop):
     async def advance(self, seconds: float, within_s: float = SETTLE_WITHIN_S) -> Passed:
         """Let so much time pass, from timer to timer, everything settled before the next and at the end.
 
-        Raises NotSettled when that takes more real time than `within_s`; the clock stays where it got to.
+        Raises NotSettled when time does not move for `within_s` real seconds; the clock stays where it got to.
         """
         async with self._moving:
             return await self._go_to(self.clock.now + seconds, within_s)
@@ -90,14 +105,14 @@ class ClockLoop(asyncio.SelectorEventLoop):
 
     async def quiet(self, busy: Callable[[], list[str]] = list, within_s: float = SETTLE_WITHIN_S) -> None:
         """Returns when nothing is ready and `busy()`, asked whenever that is so, is false. Raises NotSettled."""
-        waiter: asyncio.Future[None] = self.create_future()
-        self._quiet[waiter] = busy
-        self._be_patient(within_s)
+        waiter = _Waiter(self, within_s, busy)
+        self._quiet[waiter] = None
+        self._set_patience()
         try:
-            await waiter
+            await waiter.future
         finally:
             del self._quiet[waiter]
-            self._become_calm()
+            self._set_patience()
 
     def busy(self) -> list[str]:
         """What keeps the time from moving right now, by name."""
@@ -108,16 +123,16 @@ class ClockLoop(asyncio.SelectorEventLoop):
     async def _go_to(self, goal: float, within_s: float) -> Passed:
         began = self.clock.now
         self._fired = Counter()
-        self._be_patient(within_s)
-        self._arrival = self.create_future()
+        self._arrival = _Waiter(self, within_s, list)
+        self._set_patience()
         self.clock.go_to(goal)
         try:
-            await self._arrival
+            await self._arrival.future
         finally:
             self._arrival = None
+            self._set_patience()
             if self.clock.goal is not None:
                 self.clock.give_up(time.monotonic())
-            self._become_calm()
         return Passed(self.clock.now, self.clock.now - began, dict(self._fired.most_common()))
 
     # -- what holds the clock -----------------------------------------------------------------------------------------
@@ -187,7 +202,7 @@ class ClockLoop(asyncio.SelectorEventLoop):
                     return []
                 decision = self.clock.decide(real, self._next_timer())
                 if isinstance(decision, Jump):
-                    self._note_fired(decision.to)
+                    self._jumped(decision.to, real)
                     return []
                 if isinstance(decision, Arrived):
                     self._arrived()
@@ -212,50 +227,47 @@ class ClockLoop(asyncio.SelectorEventLoop):
         scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
         return scheduled[0].when() if scheduled else math.inf
 
-    def _note_fired(self, at: float) -> None:
-        """Whoever asked to move the clock is told what was due; one timer of each instant stands for all of it."""
+    def _jumped(self, to: float, real: float) -> None:
+        """Whoever moves the clock hears what was due; one timer of each instant stands for all of it."""
         if self._arrival is None:
             return
+        self._arrival.renew(real)
+        self._set_patience()
         scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
-        if scheduled and scheduled[0].when() <= at:
+        if scheduled and scheduled[0].when() <= to:
             name = owner_of(scheduled[0])
             if name in self._fired or len(self._fired) < OWNERS_MAX:
                 self._fired[name] += 1
 
     def _arrived(self) -> None:
-        if self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(None)
+        if self._arrival is not None and not self._arrival.future.done():
+            self._arrival.future.set_result(None)
 
     def _say_quiet(self) -> bool:
         """Whether somebody who waited for quiet was told of it."""
-        told = [waiter for waiter, busy in self._quiet.items() if not waiter.done() and not busy()]
+        told = [waiter for waiter in self._quiet if not waiter.future.done() and not waiter.busy()]
         for waiter in told:
-            waiter.set_result(None)
+            waiter.future.set_result(None)
         return bool(told)
 
     # -- patience -----------------------------------------------------------------------------------------------------
 
-    def _be_patient(self, within_s: float) -> None:
-        """One bound for all who wait now: the latest."""
-        until = time.monotonic() + within_s
-        self._patience = until if self._patience == math.inf else max(self._patience, until)
+    def _waiters(self) -> list[_Waiter]:
+        waiters = [self._arrival, *self._quiet] if self._arrival is not None else list(self._quiet)
+        return [waiter for waiter in waiters if not waiter.future.done()]
 
-    def _become_calm(self) -> None:
-        if not self._quiet and self._arrival is None:
-            self._patience = math.inf
+    def _set_patience(self) -> None:
+        self._patience = min((waiter.until for waiter in self._waiters()), default=math.inf)
 
     def _impatient(self, real: float) -> bool:
-        """Whether those who waited for too long were told what is still busy."""
+        """Whether somebody who has waited for too long was told what is still busy."""
         if real < self._patience:
             return False
-        reasons = self.busy()
-        if self._arrival is not None and not self._arrival.done():
-            self._arrival.set_exception(NotSettled(f"not settled: {name_some(reasons)}"))
-        for waiter, busy in self._quiet.items():
-            if not waiter.done():
-                waiter.set_exception(NotSettled(f"not settled: {name_some(reasons + busy())}"))
-        self._patience = math.inf
-        return True
+        late = [waiter for waiter in self._waiters() if waiter.until <= real]
+        for waiter in late:
+            waiter.future.set_exception(NotSettled(f"not settled: {name_some(self.busy() + waiter.busy())}"))
+        self._set_patience()
+        return bool(late)
 
 
 class _Selector(selectors.DefaultSelector):

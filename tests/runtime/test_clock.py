@@ -50,7 +50,7 @@ class Timers:
                 self.fire()
                 continue
             assert isinstance(decision, Wait)
-            assert decision.real_s > 0
+            assert decision.real_s >= 0
             if self.real + decision.real_s >= end:
                 break
             self.real += max(decision.real_s, SLEEP_MIN_S)
