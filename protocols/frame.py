@@ -22,7 +22,7 @@ import msgspec
 HEADER = struct.Struct("<IBBHIIII")
 HEADER_SIZE = HEADER.size
 FRAME_MAX = 8 * 1024 * 1024
-WIRE_VERSION = 1
+WIRE_VERSION = 2
 
 
 class Kind(enum.IntEnum):
@@ -40,10 +40,16 @@ class Kind(enum.IntEnum):
     CANCEL = 12  # the consumer of stream `corr` is gone
     PING = 13
     PONG = 14
+    REFUSED = 15  # last frame of a side that will not work with the other: a sentence that says why
+    RENEW = 16  # whoever dialled is asked for a successor of this connection
+    MOVED = 17  # last frame on this connection: what follows comes on its successor
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True):
-    """Who is calling. A side that cannot work with what it reads closes the connection and logs why."""
+    """Who is calling. The first two fields never change their place, so that versions can name each other.
+
+    `link` numbers the dialler's link; `successor`: this connection goes on where that link's other one stops.
+    """
 
     version: int
     system: str
@@ -51,7 +57,12 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
     lane: int
     table: bytes
     nonce: bytes
+    link: int = 0
+    successor: bool = False
 
 
-def pack_header(kind: int, type_id: int, target: int, sender: int, corr: int, number: int, length: int) -> bytes:
-    return HEADER.pack(length, kind, 0, type_id, target, sender, corr, number)
+class Caller(msgspec.Struct, frozen=True, array_like=True):
+    """What the hello of any version begins with."""
+
+    version: int
+    system: str

@@ -31,6 +31,13 @@ class Link(abc.ABC):
     def send(self, kind: int, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes) -> bool:
         """Queue one frame. False: it will not be sent (link down, or its bounded queue is full)."""
 
+    def writable(self) -> bool:
+        """Whether there is room for new work (tell, ask, stream). False: the peer reads slowly, or not at all."""
+        return True
+
+    async def room(self) -> None:
+        """Returns when there is room again, or when the link has ended."""
+
 
 class Loopback(Link):
     """A system's link to itself, the same in every world: what is sent is a frame in the next loop turn."""

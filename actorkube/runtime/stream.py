@@ -74,6 +74,8 @@ class Stream(Generic[Item], AsyncIterator[Item]):
             self.end(None)
 
     def item(self, type_id: int, body: bytes, trace: TraceContext | None = None) -> None:
+        if len(self._items) >= self._window:
+            raise ValueError("an item without credit")
         self._items.append((type_id, body, trace))
         self._wake()
 

@@ -12,6 +12,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +41,8 @@ from protocols.message import Message, Request, Streaming, encode
 from protocols.trace import TRACED, TraceContext, split_context
 
 R = TypeVar("R")
+FrameHandler = Callable[[Any, int, int, int, int, int, bytes], None]  # link, type, target, sender, corr, number, body
+NAMES_MAX = 1_000_000  # actors of one peer that may introduce themselves over one link
 
 
 class System:
@@ -75,6 +78,7 @@ class System:
         self._streams: dict[int, Stream[Any]] = {}
         self._last_corr = 0
         self._asks: Asks
+        self.handlers = self._handlers()  # by the kind of a frame
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -311,39 +315,26 @@ class System:
         self, link: Link, kind: int, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes
     ) -> None:
         """One frame of a link. Raises ValueError when the frame makes no sense: the transport ends the link."""
-        if kind == Kind.TELL:
-            self._on_tell(link, type_id, target, sender, body)
-        elif kind == Kind.ASK:
-            self._on_ask(link, type_id, target, sender, corr, number, body)
-        elif kind == Kind.REPLY:
-            self._asks.answered(corr, type_id, body)
-        elif kind == Kind.ITEM:
-            stream = self._streams.get(corr)
-            if stream is not None:
-                stream.item(type_id, body)
-        elif kind == Kind.ERROR:
-            self._asks.failed(corr, decode_error(body))
-        elif kind == Kind.CREDIT:
-            outlet = link.outlets.get(corr)
-            if outlet is not None:
-                outlet.grant(number)
-        elif kind == Kind.STREAM:
-            self._on_stream(link, type_id, target, sender, corr, number, body)
-        elif kind == Kind.END:
-            self._end_stream(corr, decode_error(body) if body else None)
-        elif kind == Kind.CANCEL:
-            outlet = link.outlets.get(corr)
-            if outlet is not None:
-                outlet.close()
-        elif kind == Kind.NAME:
-            link.names[sender] = Ref(Address(link.peer, body.decode()))
-        elif kind & TRACED:
-            self._on_traced(link, kind & ~TRACED, type_id, target, sender, corr, number, body)
-        else:
-            raise ValueError(f"frame of unknown kind {kind}")
+        self.handlers[kind](link, type_id, target, sender, corr, number, body)
+
+    def _handlers(self) -> list[FrameHandler]:
+        handlers: list[FrameHandler] = [partial(_on_unknown, kind) for kind in range(256)]
+        handlers[Kind.TELL] = self._on_tell
+        handlers[Kind.ASK] = self._on_ask
+        handlers[Kind.REPLY] = self._on_reply
+        handlers[Kind.ERROR] = self._on_error
+        handlers[Kind.ITEM] = self._on_item
+        handlers[Kind.CREDIT] = self._on_credit
+        handlers[Kind.STREAM] = self._on_stream
+        handlers[Kind.END] = self._on_end
+        handlers[Kind.CANCEL] = self._on_cancel
+        handlers[Kind.NAME] = self._on_name
+        for kind in (Kind.TELL, Kind.ASK, Kind.STREAM, Kind.ITEM, Kind.REPLY, Kind.ERROR):
+            handlers[kind | TRACED] = partial(self._on_traced, kind)
+        return handlers
 
     def _on_traced(
-        self, link: Link, kind: int, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes
+        self, kind: Kind, link: Link, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes
     ) -> None:
         """A frame that says what caused it."""
         trace, body = split_context(body)
@@ -353,16 +344,14 @@ class System:
             if stream is not None:
                 stream.item(type_id, body, trace)
         elif kind == Kind.TELL:
-            self._on_tell(link, type_id, target, sender, body, trace)
+            self._on_tell(link, type_id, target, sender, corr, number, body, trace)
         elif kind == Kind.ASK:
             self._on_ask(link, type_id, target, sender, corr, number, body, trace)
         elif kind == Kind.STREAM:
             self._on_stream(link, type_id, target, sender, corr, number, body, trace)
-        elif kind == Kind.REPLY or kind == Kind.ERROR:
+        else:
             self.tracer.answered(self._asks.pending.get(corr), trace)
             self.on_frame(link, kind, type_id, target, sender, corr, number, body)
-        else:
-            raise ValueError(f"frame of kind {kind} with a trace context")
 
     def link_lost(self, link: Link, *, sent: bool = True) -> None:
         """A link ended: whoever waits for something over it is told what is known."""
@@ -376,7 +365,15 @@ class System:
             outlet.close()
 
     def _on_tell(
-        self, link: Link, type_id: int, target: int, sender: int, body: bytes, trace: TraceContext | None = None
+        self,
+        link: Link,
+        type_id: int,
+        target: int,
+        sender: int,
+        _corr: int,
+        _number: int,
+        body: bytes,
+        trace: TraceContext | None = None,
     ) -> None:
         cell = self._cells.get(target)
         if cell is None:
@@ -426,7 +423,40 @@ class System:
         envelope.link, envelope.corr, envelope.credit, envelope.trace = link, corr, credit, trace
         cell.deliver(envelope)
 
+    def _on_reply(self, _l: Link, type_id: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
+        self._asks.answered(corr, type_id, body)
+
+    def _on_error(self, _l: Link, _i: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
+        self._asks.failed(corr, decode_error(body))
+
+    def _on_item(self, _l: Link, type_id: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
+        stream = self._streams.get(corr)
+        if stream is not None:
+            stream.item(type_id, body)
+
+    def _on_end(self, _l: Link, _i: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
+        self._end_stream(corr, decode_error(body) if body else None)
+
+    def _on_credit(self, link: Link, _i: int, _t: int, _s: int, corr: int, number: int, _b: bytes) -> None:
+        outlet = link.outlets.get(corr)
+        if outlet is not None:
+            outlet.grant(number)
+
+    def _on_cancel(self, link: Link, _i: int, _t: int, _s: int, corr: int, _n: int, _b: bytes) -> None:
+        outlet = link.outlets.get(corr)
+        if outlet is not None:
+            outlet.close()
+
+    def _on_name(self, link: Link, _i: int, _t: int, sender: int, _c: int, _n: int, body: bytes) -> None:
+        if len(link.names) >= NAMES_MAX:
+            raise ValueError(f"more than {NAMES_MAX} names of actors")
+        link.names[sender] = Ref(Address(link.peer, body.decode()))
+
     def _end_stream(self, corr: int, error: Answer | AskError | None) -> None:
         stream = self._streams.pop(corr, None)
         if stream is not None:
             stream.end(error)
+
+
+def _on_unknown(kind: int, *frame: object) -> None:
+    raise ValueError(f"frame of unknown kind {kind}")

@@ -6,23 +6,40 @@ would copy it (measured: 3 times the CPU at 10 KiB).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from protocols.frame import HEADER, HEADER_SIZE, pack_header
+from actorkube.runtime.refusals import Reason, Refused
+from protocols.frame import HEADER, HEADER_SIZE, Kind
 
 BUFFER_SIZE = 64 * 1024
 BIG_BODY = 8 * 1024
-OUTBOX_MAX = 32 * 1024 * 1024
+FORGET_AFTER = 4096  # parts that were taken are let go of, but not one by one
+KINDS = 256
 
-Frame = tuple[int, int, int, int, int, int, bytes]
+Frame = tuple[int, int, int, int, int, int, bytes]  # kind, type, target, sender, corr, number, body
+
+# Called with (link, type_id, target, sender, corr, number, body); raises ValueError when the frame makes no sense.
+Handler = Callable[[Any, int, int, int, int, int, bytes], object]
+
+_unpack = HEADER.unpack_from
+_pack = HEADER.pack
+_new_work = frozenset((Kind.TELL, Kind.ASK, Kind.STREAM))
 
 
 class Inbox:
-    """Collects received bytes and yields whole frames. `frame_max` bounds a body before it is buffered."""
+    """Collects received bytes and hands over whole frames, each to the handler of its kind.
 
-    def __init__(self, frame_max: int) -> None:
+    `frame_max` bounds a body before it is buffered. `handlers` (one for every kind from 0 to 255) and `link` may be
+    exchanged by a handler: the next frame goes to the new one.
+    """
+
+    def __init__(self, frame_max: int, handlers: Sequence[Handler], link: Any = None) -> None:
         self.frame_max = frame_max
+        self.handlers = handlers
+        self.link = link
         self._buffer = bytearray(BUFFER_SIZE)
+        self._view = memoryview(self._buffer)
         self._start = 0
         self._end = 0
 
@@ -30,66 +47,100 @@ class Inbox:
         """Where to receive the next bytes; never empty."""
         if self._start == self._end:
             self._start = self._end = 0
-            if len(self._buffer) > BUFFER_SIZE:
-                self._buffer = bytearray(BUFFER_SIZE)  # a large frame has passed: give its memory back
+            if len(self._buffer) > BUFFER_SIZE:  # a large frame has passed: give its memory back
+                self._replace(bytearray(BUFFER_SIZE))
         elif self._end == len(self._buffer):
             self._make_room()
-        return memoryview(self._buffer)[self._end :]
+        return self._view[self._end :]
 
-    def received(self, count: int) -> Iterator[Frame]:
-        """Frames that are complete now. Raises ValueError at a body larger than `frame_max`."""
+    def add(self, count: int) -> None:
+        """So many bytes were written into `room`."""
         self._end += count
-        while self._end - self._start >= HEADER_SIZE:
-            length, kind, _, type_id, target, sender, corr, number = HEADER.unpack_from(self._buffer, self._start)
+
+    def deliver(self) -> None:
+        """Hand over the frames that are complete. Raises Refused at a body larger than `frame_max`."""
+        buffer, view = self._buffer, self._view
+        start, last = self._start, self._end - HEADER_SIZE
+        while start <= last:
+            length, kind, _, type_id, target, sender, corr, number = _unpack(buffer, start)
             if length > self.frame_max:
-                raise ValueError(f"a frame of {length} bytes exceeds the bound of {self.frame_max}, or is garbage")
-            begin = self._start + HEADER_SIZE
-            if self._end - begin < length:
+                raise Refused(
+                    Reason.OVERSIZE, f"a frame of {length} bytes exceeds the bound of {self.frame_max}, or is garbage"
+                )
+            begin = start + HEADER_SIZE
+            start = begin + length
+            if start > self._end:
                 return
-            self._start = begin + length
-            yield kind, type_id, target, sender, corr, number, bytes(memoryview(self._buffer)[begin : self._start])
+            self._start = start
+            self.handlers[kind](self.link, type_id, target, sender, corr, number, view[begin:start].tobytes())
 
     def _make_room(self) -> None:
-        """Move what is left to the front, of a larger buffer when a frame needs it."""
+        """Move what is left to the front, of a larger buffer when a frame, or what waits to be handed over, needs it."""
         left = self._buffer[self._start : self._end]
-        size = BUFFER_SIZE
+        size = max(BUFFER_SIZE, HEADER_SIZE + len(left))
         if len(left) >= HEADER_SIZE:
-            size = max(size, HEADER_SIZE + HEADER.unpack_from(left)[0])
+            size = max(size, HEADER_SIZE + _unpack(left)[0])
         buffer = bytearray(size)
         buffer[: len(left)] = left
-        self._buffer, self._start, self._end = buffer, 0, len(left)
+        self._replace(buffer)
+        self._start, self._end = 0, len(left)
+
+    def _replace(self, buffer: bytearray) -> None:
+        self._buffer, self._view = buffer, memoryview(buffer)
 
 
 class Outbox:
-    """Frames that wait to be written, bounded in bytes."""
+    """Frames that wait to be written, bounded in bytes by two marks.
 
-    def __init__(self) -> None:
+    Above `high` new work (tell, ask, stream) is refused. What is owed to the peer (answers, items, credit, ends) is
+    still taken, because leaving it out would tear a hole into what was promised; above `most` nothing is, and whoever
+    owns the outbox must give the peer up (`overflowed`).
+    """
+
+    def __init__(self, high: int, most: int) -> None:
         self.size = 0
+        self.overflowed = False
+        self.high = high
+        self._most = most
         self._parts: list[bytes] = []
+        self._first = 0  # of the parts that are not taken yet
 
     def put(self, kind: int, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes) -> bool:
-        if self.size > OUTBOX_MAX:
+        if self.size > self.high and (self.size > self._most or kind in _new_work):
+            self.overflowed = self.size > self._most
             return False
-        self._parts.append(pack_header(kind, type_id, target, sender, corr, number, len(body)))
-        if body:
+        length = len(body)
+        self._parts.append(_pack(length, kind, 0, type_id, target, sender, corr, number))
+        if length:
             self._parts.append(body)
-        self.size += HEADER_SIZE + len(body)
+        self.size += HEADER_SIZE + length
         return True
 
-    def take(self) -> Iterator[bytes]:
-        """Everything, as few chunks; afterwards the outbox is empty."""
-        parts, self._parts, size, self.size = self._parts, [], self.size, 0
-        if size <= BIG_BODY:
-            yield b"".join(parts)
-            return
-        small: list[bytes] = []
-        for part in parts:
-            if len(part) < BIG_BODY:
-                small.append(part)
-                continue
-            if small:
-                yield b"".join(small)
-                small = []
-            yield part
-        if small:
-            yield b"".join(small)
+    def take(self) -> bytes:
+        """Everything, joined: for a few small frames, the usual case."""
+        parts, first, self._parts, self._first, self.size = self._parts, self._first, [], 0, 0
+        return b"".join(parts[first:] if first else parts)
+
+    def chunk(self) -> bytes:
+        """The next part of what waits (something must): small frames joined, a big body as it is."""
+        parts, first = self._parts, self._first
+        end, length = first + 1, len(parts[first])
+        while end < len(parts) and len(parts[end]) < BIG_BODY and length < BIG_BODY:
+            length += len(parts[end])
+            end += 1
+        chunk = b"".join(parts[first:end]) if end > first + 1 else parts[first]
+        self.size -= length
+        self._first = end
+        if end == len(parts) or end > FORGET_AFTER:
+            self._parts, self._first = parts[end:], 0
+        return chunk
+
+    def close(self) -> None:
+        """Takes no more frames, and forgets those that wait."""
+        self._parts, self._first = [], 0
+        self.size = self._most + 1
+
+
+def own_frame(kind: Kind, body: bytes = b"") -> bytes:
+    """One frame of the connection's own, which goes past the outbox."""
+    return _pack(len(body), kind, 0, 0, 0, 0, 0, 0) + body

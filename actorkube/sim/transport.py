@@ -11,7 +11,7 @@ import enum
 
 from actorkube.runtime.link import Link, Transport
 from actorkube.runtime.system import System
-from actorkube.runtime.tcp import DIAL_BACKOFF_FIRST_S, DIAL_BACKOFF_MOST_S
+from actorkube.runtime.settings import Settings
 from actorkube.runtime.wire import Frame
 from actorkube.sim.network import IN_FLIGHT_BYTES_MAX, Network
 from actorkube.sim.trace import FIN
@@ -95,8 +95,8 @@ class SimTransport(Transport):
         if self._links.get(key) is link:
             del self._links[key]
             if not was_open:
-                before = self._down.get(key, (0.0, DIAL_BACKOFF_FIRST_S / 2))[1]
-                wait = min(before * 2, DIAL_BACKOFF_MOST_S)
+                before = self._down.get(key, (0.0, Settings.backoff_first_s / 2))[1]
+                wait = min(before * 2, Settings.backoff_most_s)
                 self._down[key] = (self.system.loop.time() + wait, wait)
         self.system.link_lost(link, sent=was_open)
 

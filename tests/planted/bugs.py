@@ -487,7 +487,7 @@ RUNTIME = [
     ),
     Bug(
         "link trusts a peer that has another key",
-        "actorkube/runtime/tcp.py",
+        "actorkube/runtime/greeting.py",
         "if not hmac.compare_digest(",
         "if False and not hmac.compare_digest(",
         "tests/runtime/test_tcp.py::test_a_peer_with_another_key_is_refused_and_the_asker_knows_that_nothing_was_sent",

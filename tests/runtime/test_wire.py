@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorkube.runtime.wire import BUFFER_SIZE, OUTBOX_MAX, Frame, Inbox, Outbox
+from actorkube.runtime.refusals import Refused
+from actorkube.runtime.wire import BUFFER_SIZE, KINDS, Frame, Inbox, Outbox
+from protocols.frame import Kind
+
+HIGH, MOST = 2**25, 2**26
 
 u32 = st.integers(0, 2**32 - 1)
 bodies = st.one_of(
@@ -16,8 +23,9 @@ bodies = st.one_of(
 frames = st.tuples(st.integers(1, 14), st.integers(0, 65535), u32, u32, u32, u32, bodies)
 
 
-def receive(inbox: Inbox, data: bytes, cuts: list[int]) -> list[Frame]:
+def receive(data: bytes, cuts: list[int], frame_max: int = 2**20) -> list[Frame]:
     got: list[Frame] = []
+    inbox = Inbox(frame_max, [partial(collect, got, kind) for kind in range(KINDS)])
     turn = 0
     while data:
         room = inbox.room()
@@ -25,34 +33,65 @@ def receive(inbox: Inbox, data: bytes, cuts: list[int]) -> list[Frame]:
         room[:count] = data[:count]
         del room
         data = data[count:]
-        got.extend(inbox.received(count))
+        inbox.add(count)
+        inbox.deliver()
         turn += 1
     return got
 
 
+def collect(got: list[Frame], kind: int, link: object, *rest: Any) -> None:
+    got.append((kind, *rest))
+
+
 @given(st.lists(frames, max_size=8), st.lists(st.integers(1, 2 * BUFFER_SIZE), min_size=1, max_size=5))
 def test_what_goes_in_comes_out_however_it_is_cut(sent: list[Frame], cuts: list[int]) -> None:
-    outbox = Outbox()
+    outbox = Outbox(HIGH, MOST)
     for frame in sent:
         assert outbox.put(*frame)
-    data = b"".join(outbox.take())
+    data = drain(outbox)
 
-    assert receive(Inbox(2**20), data, cuts if len(data) < 4000 else [max(c, 500) for c in cuts]) == sent
+    assert receive(data, cuts if len(data) < 4000 else [max(c, 500) for c in cuts]) == sent
     assert outbox.size == 0
 
 
 def test_a_body_beyond_the_bound_is_refused_before_it_is_buffered() -> None:
-    outbox = Outbox()
+    outbox = Outbox(HIGH, MOST)
     outbox.put(4, 0, 0, 0, 0, 0, b"x" * 1001)
 
-    with pytest.raises(ValueError, match="1001 bytes exceeds the bound of 1000"):
-        receive(Inbox(1000), b"".join(outbox.take())[:24], [24])
+    with pytest.raises(Refused, match="1001 bytes exceeds the bound of 1000"):
+        receive(drain(outbox)[:24], [24], frame_max=1000)
 
 
-def test_a_full_outbox_takes_no_more() -> None:
-    outbox = Outbox()
-    chunk = b"x" * 2**20
+def test_a_full_outbox_takes_no_new_work_but_what_is_owed_up_to_a_bound() -> None:
+    outbox = Outbox(high=1000, most=2000)
+    chunk = b"x" * 100
 
-    taken = sum(outbox.put(4, 0, 0, 0, 0, 0, chunk) for _ in range(OUTBOX_MAX // 2**20 + 10))
+    tells = sum(outbox.put(Kind.TELL, 0, 0, 0, 0, 0, chunk) for _ in range(100))
+    owed = sum(outbox.put(Kind.REPLY, 0, 0, 0, 0, 0, chunk) for _ in range(100))
 
-    assert taken <= OUTBOX_MAX // 2**20 + 1
+    assert tells == 1000 // 124 + 1
+    assert tells + owed == 2000 // 124 + 1
+    assert outbox.overflowed
+
+
+@given(st.lists(st.integers(0, 20_000), min_size=1, max_size=40), st.integers(0, 30))
+def test_what_is_put_in_while_chunks_leave_comes_behind_them(sizes: list[int], before: int) -> None:
+    outbox = Outbox(HIGH, MOST)
+    sent: list[Frame] = [(4, 0, 0, 0, 0, n, b"x" * size) for n, size in enumerate(sizes)]
+
+    data = b""
+    for frame in sent[:before]:
+        outbox.put(*frame)
+    for frame in sent[before:]:
+        outbox.put(*frame)
+        data += outbox.chunk()
+    data += drain(outbox)
+
+    assert receive(data, [len(data)]) == sent
+
+
+def drain(outbox: Outbox) -> bytes:
+    data = b""
+    while outbox.size:
+        data += outbox.chunk()
+    return data

@@ -1,0 +1,236 @@
+"""One socket of a link, from its greeting to its end: an asyncio protocol around the pure parts (Greeting, Inbox).
+
+Whatever is wrong with what it reads ends this connection, with a reason that is counted, logged and told to the peer,
+and harms nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import struct
+from typing import TYPE_CHECKING, cast
+
+from actorkube.runtime.greeting import Greeting
+from actorkube.runtime.refusals import Reason, Refused
+from actorkube.runtime.wire import KINDS, Handler, Inbox, own_frame
+from protocols.frame import FRAME_MAX, Kind
+
+if TYPE_CHECKING:
+    from actorkube.runtime.tcp import TcpTransport
+    from actorkube.runtime.tcp_link import TcpLink
+
+GREETING_FRAME_MAX = 1024
+SENTENCE_MAX = 512
+WRITE_BUFFER = 256 * 1024
+_ucred = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
+
+
+class Connection(asyncio.BufferedProtocol):
+    """`link` is None on the side that was called, until the greeting has told whose connection this is."""
+
+    def __init__(self, owner: TcpTransport, link: TcpLink | None = None, *, successor: bool = False) -> None:
+        self.link = link
+        self.successor = successor
+        self.identity = owner.identity  # what this connection was made under
+        self.opened = False
+        self.moved = False  # the peer goes on writing on the successor
+        self.heard = False  # since the last time that the link has looked
+        self.closed: asyncio.Future[None] = owner.system.loop.create_future()
+        self.socket: asyncio.Transport | None = None
+        self._owner = owner
+        self._over = False  # refused or given up: nothing that still comes is looked at
+        self._held = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._greeting: Greeting
+        handlers: list[Handler] = [self._on_early] * KINDS
+        handlers[Kind.HELLO], handlers[Kind.PROOF], handlers[Kind.REFUSED] = (
+            self._on_hello,
+            self._on_proof,
+            self._on_refused,
+        )
+        self._inbox = Inbox(GREETING_FRAME_MAX, handlers)
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        found: ssl.SSLObject | None = self.socket.get_extra_info("ssl_object") if self.socket is not None else None
+        return found
+
+    @property
+    def unix(self) -> bool:
+        raw = self.socket.get_extra_info("socket") if self.socket is not None else None
+        return raw is not None and raw.family == socket.AF_UNIX
+
+    def refuse(self, refusal: Refused) -> None:
+        """Count it, log it, tell the peer, hang up."""
+        if self._over:
+            return
+        self._owner.count(refusal, self.name)
+        if self.socket is not None:
+            self._write(own_frame(Kind.REFUSED, str(refusal).encode()[:SENTENCE_MAX]))
+            self.close()
+
+    def close(self) -> None:
+        """Planned: what was written still goes out, for a while; nothing is read any more."""
+        self._over = True
+        if self.socket is not None and not self.closed.done():
+            self.socket.close()
+            self._arm(self._owner.settings.linger_s, self.socket.abort)
+
+    def hold(self) -> None:
+        """What comes waits: the connection before this one is not read to its end yet."""
+        self._held = True
+        assert self.socket is not None
+        self.socket.pause_reading()
+
+    def release(self) -> None:
+        self._held = False
+        if self.socket is not None and not self._over:
+            self.socket.resume_reading()
+            self._deliver()
+
+    def move(self) -> None:
+        """The last thing that is written here."""
+        self._write(own_frame(Kind.MOVED))
+
+    @property
+    def name(self) -> str:
+        """The peer's name, or where it called from."""
+        called = self._greeting.called if self.socket is not None else ""
+        if called or self.link is not None or self.socket is None:
+            return called or (self.link.peer if self.link is not None else "")
+        return str(self.socket.get_extra_info("peername") or "a unix socket")
+
+    # -- asyncio.BufferedProtocol ---------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.socket = cast(asyncio.Transport, transport)
+        self.socket.set_write_buffer_limits(high=WRITE_BUFFER)
+        raw = transport.get_extra_info("socket")
+        if raw is not None and raw.family != socket.AF_UNIX:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._greeting = self._owner.greeting(self)
+        try:
+            self._owner.connected(self)
+            self._check_user(raw)
+        except Refused as refusal:
+            self.refuse(refusal)
+            return
+        self._arm(self._owner.settings.handshake_s, self._late)
+        self._write(own_frame(Kind.HELLO, self._greeting.hello()))
+        self._deliver()  # TLS may have handed over bytes already
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._inbox.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.heard = True
+        self._inbox.add(nbytes)
+        if not self._held and self.socket is not None:
+            self._deliver()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.socket is None or self.closed.done():
+            return  # TLS failed before there was a connection: whoever wanted one knows
+        self.closed.set_result(None)
+        self._owner.disconnected(self, None if self._over else exc or ConnectionError("the other side hung up"))
+        self._over = True
+
+    def pause_writing(self) -> None:
+        if self.link is not None:
+            self.link.pause(self)
+
+    def resume_writing(self) -> None:
+        if self.link is not None:
+            self.link.resume(self)
+
+    # -- frames ---------------------------------------------------------------------------------------------------
+
+    def _deliver(self) -> None:
+        if self._over:
+            return
+        try:
+            self._inbox.deliver()
+        except Refused as refusal:
+            self.refuse(refusal)
+        except ValueError as error:
+            self.refuse(Refused(Reason.NONSENSE, str(error)))
+        if self.link is not None:
+            self.link.turn_ends()
+
+    def _on_early(self, *frame: object) -> None:
+        raise Refused(Reason.GARBAGE, "a frame before the handshake, or garbage")
+
+    def _on_hello(self, _link: object, _1: int, _2: int, _3: int, _4: int, _5: int, body: bytes) -> None:
+        self._write(own_frame(Kind.PROOF, self._greeting.on_hello(body)))
+
+    def _on_proof(self, _link: object, _1: int, _2: int, _3: int, _4: int, _5: int, body: bytes) -> None:
+        peer = self._greeting.on_proof(body)
+        link = self._owner.found(self, peer)
+        if self._timer is not None:
+            self._timer.cancel()
+        self.opened = True
+        self.link = self._inbox.link = link
+        self._inbox.frame_max = FRAME_MAX
+        self._inbox.handlers = self._open_handlers()
+        self._owner.opened(self, link, peer)
+
+    def _open_handlers(self) -> list[Handler]:
+        handlers: list[Handler] = list(self._owner.system.handlers)
+        handlers[Kind.PING] = self._on_ping
+        handlers[Kind.PONG] = self._on_pong
+        handlers[Kind.RENEW] = self._on_renew
+        handlers[Kind.MOVED] = self._on_moved
+        handlers[Kind.REFUSED] = self._on_refused
+        return handlers
+
+    def _on_ping(self, link: TcpLink, *_: object) -> None:
+        link.send(Kind.PONG, 0, 0, 0, 0, 0, b"")
+
+    def _on_pong(self, *_: object) -> None:
+        return
+
+    def _on_renew(self, link: TcpLink, *_: object) -> None:
+        link.renew()
+
+    def _on_moved(self, link: TcpLink, *_: object) -> None:
+        self.moved = True
+        self._inbox.handlers = [self._on_early] * KINDS
+        link.advance()
+
+    def _on_refused(self, _link: object, _1: int, _2: int, _3: int, _4: int, _5: int, body: bytes) -> None:
+        sentence = body[:SENTENCE_MAX].decode(errors="replace")
+        self._owner.count(Refused(Reason.BY_PEER, f"refused by the other side: {sentence}"), self.name)
+        self.close()
+
+    # -- the socket -----------------------------------------------------------------------------------------------
+
+    def _check_user(self, raw: socket.socket | None) -> None:
+        if raw is None or raw.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
+            return
+        _, user, _ = _ucred.unpack(raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _ucred.size))
+        if user != self._owner.user:
+            raise Refused(Reason.USER, f"a process of user {user} is at the other end, not of {self._owner.user}")
+
+    def _write(self, data: bytes) -> None:
+        assert self.socket is not None
+        self.socket.write(data)
+
+    def _arm(self, after_s: float, callback: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._owner.system.loop.call_later(after_s, callback)  # type: ignore[arg-type]
+
+    def _late(self) -> None:
+        self.refuse(Refused(Reason.LATE, f"no greeting within {self._owner.settings.handshake_s} s"))
+
+
+def nonce() -> bytes:
+    return os.urandom(16)

@@ -1,0 +1,209 @@
+"""A link over sockets: one connection at a time, and a planned change from one to the next that loses nothing.
+
+The change (new certificates, make before break): whoever dialled the link dials a successor. Once it is open, each
+side writes MOVED as the last frame on the old connection and goes on on the new one; each side reads the old one up to
+MOVED before it looks at what the new one has brought. So the order holds across the change, nothing is sent twice, and
+an end without MOVED is the end of the link, as without a change: a suffix is lost, never the middle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from actorkube.runtime.connection import Connection
+from actorkube.runtime.link import Link
+from actorkube.runtime.refusals import Reason, Refused
+from actorkube.runtime.wire import BIG_BODY, Outbox
+from protocols.frame import Kind
+from protocols.message import Lane
+
+if TYPE_CHECKING:
+    from actorkube.runtime.tcp import TcpTransport
+
+
+class TcpLink(Link):
+    """Frames that are sent before the first connection is open wait in the bounded outbox."""
+
+    def __init__(self, owner: TcpTransport, peer: str, lane: Lane, number: int, *, dialled: bool) -> None:
+        super().__init__(peer)
+        self.lane = lane
+        self.number = number  # chosen by the dialler; both sides know the link by it
+        self.dialled = dialled
+        self.opened_by: int | None = None  # the peer's incarnation, once open
+        self.ended = False
+        self._owner = owner
+        self._loop = owner.system.loop
+        self._outbox = Outbox(owner.settings.high_water, owner.settings.outbox_max)
+        self._reading: deque[Connection] = deque()  # the first is read, the last is written
+        self._socket: asyncio.Transport | None = None  # of the last
+        self._flush_due = True  # a flush comes without being asked for: when the link opens
+        self._paused = False
+        self._waiting: list[asyncio.Future[None]] = []
+        self._silent_s = 0.0
+        self._renew_until: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- sending --------------------------------------------------------------------------------------------------
+
+    def send(self, kind: int, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes) -> bool:
+        if not self._outbox.put(kind, type_id, target, sender, corr, number, body):
+            return self._not_taken()
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+        return True
+
+    def writable(self) -> bool:
+        return self._outbox.size <= self._outbox.high
+
+    async def room(self) -> None:
+        while not self.ended and not self.writable():
+            waiter = self._loop.create_future()
+            self._waiting.append(waiter)
+            await waiter
+
+    def turn_ends(self) -> None:
+        """Frames have been received: what they cause in this loop turn leaves at its end, in one write.
+
+        Scheduled behind the tasks and mailboxes that the frames have woken, so it needs no turn of its own.
+        """
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if self._paused or self._socket is None:
+            return  # stays due: whoever resumes flushes
+        self._flush_due = False
+        outbox = self._outbox
+        if outbox.size > BIG_BODY:
+            self._flush_much(self._socket)
+        elif outbox.size:
+            self._socket.write(outbox.take())
+        if self._waiting:
+            self._wake()
+
+    def _flush_much(self, socket: asyncio.Transport) -> None:
+        while self._outbox.size and not self._paused:
+            socket.write(self._outbox.chunk())
+        self._flush_due = self._paused
+
+    def _not_taken(self) -> bool:
+        if self._outbox.overflowed and not self.ended:
+            unread = Refused(Reason.UNREAD, f"{self.peer} does not read: {self._outbox.size} bytes wait for it")
+            self._loop.call_soon(self.fail, unread)
+        return False
+
+    def _wake(self) -> None:
+        if self.ended or self._outbox.size <= self._owner.settings.low_water:
+            for waiter in self._waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._waiting.clear()
+
+    # -- connections ----------------------------------------------------------------------------------------------
+
+    @property
+    def identity(self) -> object:
+        """What the connection that is written on was made under."""
+        return self._reading[-1].identity
+
+    def opened(self, connection: Connection, incarnation: int) -> None:
+        """A connection of this link has greeted: its first, or a successor."""
+        self.opened_by = incarnation
+        if self._reading:
+            self._reading[-1].move()
+            connection.hold()
+        else:
+            self._tick_later()
+        self._reading.append(connection)
+        self._socket, self._paused = connection.socket, False
+        self.advance()
+        self._flush()
+        if self.identity is not self._owner.identity:
+            self.renew()
+
+    def advance(self) -> None:
+        """Where the peer has moved on and so have we, the old connection has done its work."""
+        while len(self._reading) > 1 and self._reading[0].moved:
+            self._reading.popleft().close()
+            self._reading[0].release()
+        if len(self._reading) == 1 and self.identity is self._owner.identity:
+            self._renew_until = None
+
+    def renew(self) -> None:
+        """Go over to a connection made under the present identity, within `renew_s`; or end."""
+        if self._renew_until is None:
+            self._renew_until = self._loop.time() + self._owner.settings.renew_s
+        if self.dialled:
+            self._owner.dial(self, successor=True)
+        else:
+            self.send(Kind.RENEW, 0, 0, 0, 0, 0, b"")
+
+    def pause(self, connection: Connection) -> None:
+        if self._reading and connection is self._reading[-1]:
+            self._paused = self._flush_due = True
+
+    def resume(self, connection: Connection) -> None:
+        if self._reading and connection is self._reading[-1]:
+            self._paused = False
+            self._flush()
+
+    def disconnected(self, connection: Connection) -> None:
+        if connection in self._reading or not self._reading:
+            self.end()
+
+    # -- ends -----------------------------------------------------------------------------------------------------
+
+    def fail(self, refusal: Refused) -> None:
+        """Give the peer up."""
+        if not self.ended:
+            self._owner.count(refusal, self.peer)
+            for connection in self._reading:
+                if connection.socket is not None:
+                    connection.socket.abort()
+            self.end()
+
+    def close(self) -> None:
+        """Planned: what is queued is still written."""
+        if not self._paused and self._socket is not None:
+            self._flush()
+        for connection in self._reading:
+            connection.close()
+
+    def end(self) -> None:
+        """Tell whoever waits. What was sent and not read by the peer may be lost."""
+        if self.ended:
+            return
+        self.ended = self._paused = self._flush_due = True
+        self._outbox.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        for connection in self._reading:
+            connection.close()
+        self._wake()
+        self._owner.ended(self, was_open=self.opened_by is not None)
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def _tick_later(self) -> None:
+        self._timer = self._loop.call_later(self._owner.settings.ping_s, self._tick)
+
+    def _tick(self) -> None:
+        """Every `ping_s`: is the peer there, are its certificates good, has it come over to the new ones?"""
+        settings = self._owner.settings
+        heard = any([connection.heard for connection in self._reading])
+        for connection in self._reading:
+            connection.heard = False
+        self._silent_s = 0.0 if heard else self._silent_s + settings.ping_s
+        if self._silent_s > settings.silence_s:
+            self.fail(Refused(Reason.SILENCE, f"silent for {self._silent_s:.0f} s"))
+            return
+        if self._renew_until is not None and self._loop.time() > self._renew_until:
+            self.fail(Refused(Reason.NOT_RENEWED, f"made no connection with new certificates in {settings.renew_s} s"))
+            return
+        if not heard:
+            self.send(Kind.PING, 0, 0, 0, 0, 0, b"")
+        self._tick_later()
