@@ -37,6 +37,7 @@ class Link(abc.ABC):
 
     async def room(self) -> None:
         """Returns when there is room again, or when the link has ended."""
+        return
 
 
 class Loopback(Link):

@@ -194,7 +194,7 @@ class TcpLink(Link):
     def _tick(self) -> None:
         """Every `ping_s`: is the peer there, are its certificates good, has it come over to the new ones?"""
         settings = self._owner.settings
-        heard = any([connection.heard for connection in self._reading])
+        heard = any(connection.heard for connection in self._reading)
         for connection in self._reading:
             connection.heard = False
         self._silent_s = 0.0 if heard else self._silent_s + settings.ping_s

@@ -75,7 +75,7 @@ class Inbox:
             self.handlers[kind](self.link, type_id, target, sender, corr, number, view[begin:start].tobytes())
 
     def _make_room(self) -> None:
-        """Move what is left to the front, of a larger buffer when a frame, or what waits to be handed over, needs it."""
+        """Move what is left to the front, of a larger buffer when a frame, or what has to wait, needs one."""
         left = self._buffer[self._start : self._end]
         size = max(BUFFER_SIZE, HEADER_SIZE + len(left))
         if len(left) >= HEADER_SIZE:

@@ -10,8 +10,8 @@ import contextvars
 import enum
 
 from actorkube.runtime.link import Link, Transport
-from actorkube.runtime.system import System
 from actorkube.runtime.settings import Settings
+from actorkube.runtime.system import System
 from actorkube.runtime.wire import Frame
 from actorkube.sim.network import IN_FLIGHT_BYTES_MAX, Network
 from actorkube.sim.trace import FIN

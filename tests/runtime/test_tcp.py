@@ -1,4 +1,4 @@
-"""Links over TCP: what a stranger, a wrong key, a large body and a restarted peer do to them."""
+"""Links over TCP and unix sockets: what a stranger, a wrong key, a large body and a restarted peer do to them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,9 +58,21 @@ async def client(listener: socket.socket, key: bytes = b"k") -> System:
     return system
 
 
-@pytest.fixture
-def listener() -> socket.socket:
-    return socket.create_server(("127.0.0.1", 0))
+@pytest.fixture(params=["tcp", "unix"])
+def listener(request: pytest.FixtureRequest, tmp_path: Path) -> socket.socket:
+    if request.param == "tcp":
+        return socket.create_server(("127.0.0.1", 0))
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "server.sock"))
+    listener.listen()
+    return listener
+
+
+async def call(listener: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A stranger's connection."""
+    if listener.family == socket.AF_UNIX:
+        return await asyncio.open_unix_connection(listener.getsockname())
+    return await asyncio.open_connection(*listener.getsockname())
 
 
 async def test_bodies_of_many_sizes_come_back_unchanged(listener: socket.socket) -> None:
@@ -92,7 +105,7 @@ async def test_garbage_closes_its_own_connection_with_a_reason_and_harms_nobody(
     here = await client(listener)
     await here.ask(mirror, Mirror(b"before"))
 
-    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    reader, writer = await call(listener)
     writer.write(garbage)
     try:
         await asyncio.wait_for(reader.read(), 5)
