@@ -459,4 +459,6 @@ class System:
 
 
 def _on_unknown(kind: int, *frame: object) -> None:
+    if kind & TRACED:
+        raise ValueError(f"frame of kind {kind & ~TRACED} with a trace context")
     raise ValueError(f"frame of unknown kind {kind}")

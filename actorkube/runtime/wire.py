@@ -11,6 +11,7 @@ from typing import Any
 
 from actorkube.runtime.refusals import Reason, Refused
 from protocols.frame import HEADER, HEADER_SIZE, Kind
+from protocols.trace import TRACED
 
 BUFFER_SIZE = 64 * 1024
 BIG_BODY = 8 * 1024
@@ -24,7 +25,7 @@ Handler = Callable[[Any, int, int, int, int, int, bytes], object]
 
 _unpack = HEADER.unpack_from
 _pack = HEADER.pack
-_new_work = frozenset((Kind.TELL, Kind.ASK, Kind.STREAM))
+_new_work = frozenset(kind | mark for kind in (Kind.TELL, Kind.ASK, Kind.STREAM) for mark in (0, TRACED))
 
 
 class Inbox:
