@@ -19,7 +19,7 @@ import ipaddress
 import re
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -32,6 +32,7 @@ from protocols.message import Request
 
 if TYPE_CHECKING:
     from actors.apiserver.rest.config import RestConfig
+    from actors.apiserver.schema.resources import Resource
     from actors.apiserver.tls import Authority
 
 R = TypeVar("R")
@@ -102,6 +103,24 @@ def joined_hosts(component: str, spec: ClusterSpec, name: str) -> list[Host]:
             return [controller_host(spec, name)]
         case _:
             return [cloud_host(spec, name)]
+
+
+def simulated(*, nodes: int, etcd: int, node_monitor_grace_s: float, eviction_timeout_s: float) -> ClusterSpec:
+    """A cluster for the simulated world: no files, no REST, scripted containers."""
+    return ClusterSpec(
+        runtime="sim",
+        nodes=nodes,
+        etcd=etcd,
+        node_monitor_grace_s=node_monitor_grace_s,
+        eviction_timeout_s=eviction_timeout_s,
+    )
+
+
+def api_resources() -> Sequence[Resource]:
+    """What the API server serves and keeps, by all its names."""
+    from actors.apiserver.schema.resources import RESOURCES
+
+    return [resource for resource in RESOURCES if resource.stored]
 
 
 def credentials(spec: ClusterSpec) -> Credentials:

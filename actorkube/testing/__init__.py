@@ -1,20 +1,62 @@
-"""One scenario, three worlds: in one process, over TCP, and in simulation.
+"""What people import in their own tests: whole clusters, worlds of actors, faults, strategies, checks.
 
-    @pytest.mark.parametrize("kind", WORLDS)
-    def test_something(kind: str, tmp_path: Path) -> None:
-        async def scenario(world: World) -> None:
-            await world.boot("server", lambda system: system.spawn(Server, "server"))
-            user = await world.boot("user")
-            await world.until(lambda: ..., within_s=10)
+    def test_a_dead_node_is_replaced(cluster):                 # a fixture of the pytest plugin; time is virtual
+        cluster.apply("examples/web.yaml")
+        cluster.kill("node-1")
+        cluster.eventually(lambda: cluster.get("deploy/web")["status"]["readyReplicas"] == 3, within="10m")
 
-        run_in(kind, scenario, tmp_path)
+One scenario of bare actors runs in three worlds: in one process, over TCP, and in simulation:
 
-A scenario that needs a fault not every world has asks `world.can_partition`, or is run in `SimWorld` only, which has
-many more (actorkube.sim).
+    async def test_something(any_world):
+        await any_world.boot("server", lambda system: system.spawn(Server, "server"))
+        ...
+
+Names are imported when they are first used, because the plugin is part of every pytest run of whoever has installed
+the package: it must cost nothing where it is not used.
 """
 
-from actorkube.sim import World as SimWorld
-from actorkube.testing.real import LocalWorld, TcpWorld
-from actorkube.testing.world import WORLDS, World, make_world, run_in
+from __future__ import annotations
 
-__all__ = ["WORLDS", "LocalWorld", "SimWorld", "TcpWorld", "World", "make_world", "run_in"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from actorkube.sim import World as SimWorld
+    from actorkube.testing.cluster import Cluster
+    from actorkube.testing.options import Options
+    from actorkube.testing.real import LocalWorld, TcpWorld
+    from actorkube.testing.simulated import SimulatedCluster
+    from actorkube.testing.world import WORLDS, World, make_world, run_in
+
+_HOMES = {
+    "SimWorld": ("actorkube.sim", "World"),
+    "Cluster": ("actorkube.testing.cluster", "Cluster"),
+    "Options": ("actorkube.testing.options", "Options"),
+    "LocalWorld": ("actorkube.testing.real", "LocalWorld"),
+    "TcpWorld": ("actorkube.testing.real", "TcpWorld"),
+    "SimulatedCluster": ("actorkube.testing.simulated", "SimulatedCluster"),
+    "WORLDS": ("actorkube.testing.world", "WORLDS"),
+    "World": ("actorkube.testing.world", "World"),
+    "make_world": ("actorkube.testing.world", "make_world"),
+    "run_in": ("actorkube.testing.world", "run_in"),
+}
+
+__all__ = [
+    "WORLDS",
+    "Cluster",
+    "LocalWorld",
+    "Options",
+    "SimWorld",
+    "SimulatedCluster",
+    "TcpWorld",
+    "World",
+    "make_world",
+    "run_in",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(module), attribute)

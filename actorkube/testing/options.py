@@ -1,0 +1,50 @@
+"""What a test's cluster is like: said by marker, by ini file, or by default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from actorkube.testing.durations import seconds
+
+NODES_MAX = 250
+
+
+@dataclass(frozen=True)
+class Options:
+    """Two clusters with equal options are the same cluster, event for event: everything else follows from the seed."""
+
+    nodes: int = 3
+    etcd: int = 3
+    seed: int | str = 0
+    node_monitor_grace_s: float = 50.0
+    eviction_timeout_s: float = 300.0
+
+    def with_words(self, words: Mapping[str, Any]) -> Options:
+        """Changed by what a user wrote, as in `@pytest.mark.actorkube(nodes=5, node_monitor_grace="10s")`.
+
+        ValueError names the word that is wrong, and those that exist.
+        """
+        return replace(self, **dict(_field(name, value) for name, value in words.items()))
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.nodes <= NODES_MAX:
+            raise ValueError(f"nodes={self.nodes}: a cluster has from 0 to {NODES_MAX}")
+        if self.etcd not in range(1, 8):
+            raise ValueError(f"etcd={self.etcd}: there are from 1 to 7 replicas of the store")
+
+
+WORDS = ("nodes", "etcd", "seed", "node_monitor_grace", "eviction_timeout")
+
+
+def _field(word: str, value: Any) -> tuple[str, Any]:
+    if word not in WORDS:
+        raise ValueError(f"there is no option {word!r}; there are {', '.join(WORDS)}")
+    if word in ("nodes", "etcd"):
+        return word, int(value)
+    if word == "seed":
+        if not isinstance(value, int | str):
+            raise ValueError(f"seed={value!r} is neither a number nor a word")
+        return word, value
+    return f"{word}_s", seconds(value)
