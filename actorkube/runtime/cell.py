@@ -115,6 +115,7 @@ class Cell:
         self.context = system.context.copy()
         self.timers: dict[Timer, None] = {}
         self.restarts = 0
+        self.handled: dict[int, int] | None = None  # by message number, where metrics are on
         self.dropped = 0
         self.expired = 0
         self.crashes = 0
@@ -130,6 +131,23 @@ class Cell:
         self.actor.ctx = Context(self, self.restarts)
         self._capacity = self.actor.mailbox.capacity
         self._concurrency = self.actor.concurrency
+
+    # -- for those who look on ------------------------------------------------------------------------------------
+
+    @property
+    def depth(self) -> int:
+        """How many messages wait."""
+        return len(self._mailbox)
+
+    @property
+    def running(self) -> int:
+        """How many messages are being handled by tasks."""
+        return self._in_flight
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """How many messages were not handled, by reason."""
+        return {"refused": self.dropped, "expired": self.expired}
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -264,6 +282,8 @@ class Cell:
             self.actor.ctx.log.warning("message does not decode", error=str(error), sender=str(envelope.sender))
             envelope.fail(BadRequest(f"the message does not decode: {error}"))
             return
+        if self.handled is not None:
+            self.handled[message.type_id] += 1
         self.current = envelope
         if envelope.trace is not None:
             envelope.span = self.system.tracer.handle(str(self.ref.address), type(message).__name__, envelope.trace)

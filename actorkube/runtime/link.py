@@ -7,7 +7,8 @@ and both systems are told by `link_lost`.
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from protocols.message import Lane
 
@@ -17,11 +18,31 @@ if TYPE_CHECKING:
     from actorkube.runtime.system import System
 
 
+class Traffic(NamedTuple):
+    """What went over a link, and what waits to be written."""
+
+    frames_sent: int = 0
+    bytes_sent: int = 0
+    frames_received: int = 0
+    bytes_received: int = 0
+    outbox_bytes: int = 0
+
+
+class Census(NamedTuple):
+    """What a transport knows about its links: those that are there, how many to each peer were opened so far, and what
+    was refused on connections, by reason."""
+
+    links: Sequence[Link] = ()
+    opened: Mapping[str, int] = {}
+    refused: Mapping[str, int] = {}
+
+
 class Link(abc.ABC):
     """One direction-less connection to the system `peer`."""
 
     def __init__(self, peer: str) -> None:
         self.peer = peer
+        self.lane = Lane.BULK
         self.asks: dict[int, None] = {}  # correlation ids of our asks and streams that this link carries
         self.outlets: dict[int, Outlet] = {}  # streams that we feed over it
         self.announced: dict[int, None] = {}  # actor ids whose names the peer has been told
@@ -38,6 +59,10 @@ class Link(abc.ABC):
     async def room(self) -> None:
         """Returns when there is room again, or when the link has ended."""
         return
+
+    def traffic(self) -> Traffic:
+        """As far as it is counted."""
+        return Traffic()
 
 
 class Loopback(Link):
@@ -64,6 +89,10 @@ class Transport(abc.ABC):
     @abc.abstractmethod
     def link(self, peer: str, lane: Lane) -> Link | None:
         """The link to a peer, dialled if need be. None: the peer is not known."""
+
+    def census(self) -> Census:
+        """For those who look on."""
+        return Census()
 
     @abc.abstractmethod
     async def stop(self) -> None:

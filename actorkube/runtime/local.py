@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from actorkube.runtime.link import Link, Transport
+from actorkube.runtime.link import Census, Link, Transport
 from actorkube.runtime.system import System
 from protocols.message import Lane
 
@@ -60,6 +60,9 @@ class LocalTransport(Transport):
         if other is not self:
             other._links[(here.name, lane)] = theirs
         return ours
+
+    def census(self) -> Census:
+        return Census(list(self._links.values()))
 
     def forget(self, link: LocalLink) -> None:
         if self._links.get((link.peer, link.lane)) is link:

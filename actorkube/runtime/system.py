@@ -11,7 +11,7 @@ import contextvars
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ from actorkube.runtime.reply import NO_REPLY, LocalReply, RemoteReply, TracedLoc
 from actorkube.runtime.stream import Stream, dead_stream
 from actorkube.runtime.supervisor import Escalate, Supervision, Supervisor
 from actorkube.runtime.tracing import Tracer, cause
-from protocols.address import Address
+from protocols.address import Address, actor_id
 from protocols.errors import (
     Answer,
     AskError,
@@ -44,6 +44,9 @@ R = TypeVar("R")
 FrameHandler = Callable[[Any, int, int, int, int, int, bytes], None]  # link, type, target, sender, corr, number, body
 NAMES_MAX = 1_000_000  # actors of one peer that may introduce themselves over one link
 
+OBSERVER = "observer"
+OBSERVER_ID = actor_id(OBSERVER)
+
 
 class System:
     """`await start()`, then `spawn`; `await stop()` ends the actors, last started first."""
@@ -57,20 +60,23 @@ class System:
         disk: Callable[[str], Disk] | Path | None = None,
         epoch: float | None = None,
         log: Log | None = None,
+        metrics: bool = False,
     ) -> None:
+        """`metrics`: count and time messages (metered.py). What costs nothing is known in any case."""
         self.name = name
         self.seed = seed if seed is not None else os.urandom(16).hex()
         self.transport = transport
         self.log = (log or logger()).bind(system=name)
         self.failed: asyncio.Future[str] | None = None  # resolved with the reason when supervision gives up
+        self.metrics = metrics
         self.tracing = False  # whether a message may have a cause; only then is anybody asked for it
-        self.tracer = Tracer(str(self.seed), self._precise_now, self._wake_tracing)
+        clock = time.time if epoch is None else lambda: self.now  # the loop's stands still in a turn: spans are short
+        self.tracer = Tracer(str(self.seed), clock, self._wake_tracing)
         self.expired = 0
         self.dead_letters = 0
         self.unsent = 0
         self._disk = disk
         self._epoch = epoch
-        self._is_real = epoch is None
         self._cells: dict[int, Cell] = {}
         self._supervisors: dict[int, Supervisor] = {}
         self._lives: dict[asyncio.Task[None], None] = {}
@@ -90,6 +96,7 @@ class System:
         if self._epoch is None:
             epoch = getattr(self.loop, "epoch", None)  # of a loop whose time does not follow the wall clock
             self._epoch = time.time() - self.loop.time() if epoch is None else epoch
+        self.started_at = self.loop.time()
         self.failed = self.loop.create_future()
         self._asks = Asks(self.loop, self.context)
         await self.transport.start(self)
@@ -147,12 +154,33 @@ class System:
             ref = Ref(Address(self.name, name))
             if ref.actor_id in self._cells:
                 raise ValueError(f"{ref.address} exists already, or {name!r} shares its number with another actor")
-            cell = Cell(self, ref, factory)
+            cell = self._make_cell(ref, factory)
             self._cells[ref.actor_id] = cell
             self._supervisors[ref.actor_id] = supervisor
             refs.append(ref)
             self._live(cell.start())
         return refs
+
+    def _make_cell(self, ref: Ref, factory: Callable[[], Actor]) -> Cell:
+        if self.metrics:
+            from actorkube.runtime.metered import MeteredCell
+
+            return MeteredCell(self, ref, factory)
+        return Cell(self, ref, factory)
+
+    def _built_in(self, number: int) -> Cell | None:
+        """The observer, which comes to life when it is first asked."""
+        if number != OBSERVER_ID:
+            return None
+        from actorkube.runtime.observer import Observer
+
+        self.spawn(lambda: Observer(self), OBSERVER)
+        return self._cells[number]
+
+    @property
+    def cells(self) -> Collection[Cell]:
+        """For those who look on."""
+        return self._cells.values()
 
     async def kill(self, name: str) -> None:
         """Stop one actor for good."""
@@ -201,10 +229,6 @@ class System:
     def _wake_tracing(self) -> None:
         self.tracing = True
 
-    def _precise_now(self) -> float:
-        """As `now`, and between two turns of the loop too: spans are short."""
-        return time.time() if self._is_real else self.now
-
     # -- sending --------------------------------------------------------------------------------------------------
 
     def ref(self, address: str) -> Ref:
@@ -212,7 +236,7 @@ class System:
 
     def tell(self, ref: Ref, message: Message, sender: Cell | None = None) -> None:
         if ref.address.system == self.name:
-            cell = self._cells.get(ref.actor_id)
+            cell = self._cells.get(ref.actor_id) or self._built_in(ref.actor_id)
             if cell is None:
                 self.dead_letters += 1
             else:
@@ -240,7 +264,7 @@ class System:
             expires_at = min(expires_at, sender.current.expires_at)
         self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF
         if ref.address.system == self.name:
-            cell = self._cells.get(ref.actor_id)
+            cell = self._cells.get(ref.actor_id) or self._built_in(ref.actor_id)
             if cell is None:
                 future.set_exception(Terminated(f"{type(request).__name__} to {ref.address}: there is no such actor"))
                 return future
@@ -375,7 +399,7 @@ class System:
         body: bytes,
         trace: TraceContext | None = None,
     ) -> None:
-        cell = self._cells.get(target)
+        cell = self._cells.get(target) or self._built_in(target)
         if cell is None:
             self.dead_letters += 1
         else:
@@ -394,7 +418,7 @@ class System:
         body: bytes,
         trace: TraceContext | None = None,
     ) -> None:
-        cell = self._cells.get(target)
+        cell = self._cells.get(target) or self._built_in(target)
         if cell is None:
             link.send(Kind.ERROR, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
             return
@@ -415,7 +439,7 @@ class System:
         body: bytes,
         trace: TraceContext | None = None,
     ) -> None:
-        cell = self._cells.get(target)
+        cell = self._cells.get(target) or self._built_in(target)
         if cell is None:
             link.send(Kind.END, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
             return

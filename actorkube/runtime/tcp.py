@@ -18,7 +18,7 @@ from typing import Any
 
 from actorkube.runtime.connection import Connection, nonce
 from actorkube.runtime.greeting import Greeting, Self
-from actorkube.runtime.link import Link, Transport
+from actorkube.runtime.link import Census, Link, Transport
 from actorkube.runtime.refusals import Reason, Refused
 from actorkube.runtime.settings import Settings
 from actorkube.runtime.system import System
@@ -76,6 +76,9 @@ class TcpTransport(Transport):
         self._all[link] = None
         self.dial(link)
         return link
+
+    def census(self) -> Census:
+        return Census(list(self._all))
 
     async def stop(self) -> None:
         for server in self._servers:

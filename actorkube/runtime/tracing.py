@@ -111,8 +111,10 @@ class Tracer:
 
     def outgoing(self, cell: Cell | None) -> Span | TraceContext | None:
         """The cause of what is sent here; None: it is not followed."""
-        trace = self.following(cell)
+        trace = cause.get()
         if trace is None:
+            if not self.rate or (cell is not None and cell.current is not None):
+                return None
             return self.root()
         return None if trace is NOT_FOLLOWED else trace
 

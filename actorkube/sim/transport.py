@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import enum
 
-from actorkube.runtime.link import Link, Transport
+from actorkube.runtime.link import Census, Link, Transport
 from actorkube.runtime.settings import Settings
 from actorkube.runtime.system import System
 from actorkube.runtime.wire import Frame
@@ -77,6 +77,9 @@ class SimTransport(Transport):
         link.far, dialling.far = dialling, link
         link.opened()
         self.network.answer(dialling, link)
+
+    def census(self) -> Census:
+        return Census(self.all_links())
 
     def all_links(self) -> list[SimLink]:
         return list(self._all)
