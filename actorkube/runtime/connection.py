@@ -51,7 +51,7 @@ class Connection(asyncio.BufferedProtocol):
             self._on_proof,
             self._on_refused,
         )
-        self._inbox = Inbox(GREETING_FRAME_MAX, handlers)
+        self.inbox = Inbox(GREETING_FRAME_MAX, handlers)
 
     @property
     def tls(self) -> ssl.SSLObject | None:
@@ -123,11 +123,11 @@ class Connection(asyncio.BufferedProtocol):
         self._deliver()  # TLS may have handed over bytes already
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._inbox.room()
+        return self.inbox.room()
 
     def buffer_updated(self, nbytes: int) -> None:
         self.heard = True
-        self._inbox.add(nbytes)
+        self.inbox.add(nbytes)
         if not self._held and self.socket is not None:
             self._deliver()
 
@@ -157,7 +157,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._over:
             return
         try:
-            self._inbox.deliver()
+            self.inbox.deliver()
         except Refused as refusal:
             self.refuse(refusal)
         except ValueError as error:
@@ -177,9 +177,9 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self.opened = True
-        self.link = self._inbox.link = link
-        self._inbox.frame_max = FRAME_MAX
-        self._inbox.handlers = self._open_handlers()
+        self.link = self.inbox.link = link
+        self.inbox.frame_max = FRAME_MAX
+        self.inbox.handlers = self._open_handlers()
         self._owner.opened(self, link, peer)
 
     def _open_handlers(self) -> list[Handler]:
@@ -202,7 +202,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _on_moved(self, link: TcpLink, *_: object) -> None:
         self.moved = True
-        self._inbox.handlers = [self._on_early] * KINDS
+        self.inbox.handlers = [self._on_early] * KINDS
         link.advance()
 
     def _on_refused(self, _link: object, _1: int, _2: int, _3: int, _4: int, _5: int, body: bytes) -> None:

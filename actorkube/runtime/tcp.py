@@ -46,6 +46,7 @@ class TcpTransport(Transport):
         self.settings = settings or Settings()
         self.user = os.getuid()
         self.refused: Counter[Reason] = Counter()
+        self._openings: Counter[str] = Counter()  # by peer
         self.incarnation = int.from_bytes(os.urandom(7), "big")
         self._listen = listen
         self._servers: list[asyncio.Server] = []
@@ -78,7 +79,7 @@ class TcpTransport(Transport):
         return link
 
     def census(self) -> Census:
-        return Census(list(self._all))
+        return Census(list(self._all), self._openings, {reason.value: count for reason, count in self.refused.items()})
 
     async def stop(self) -> None:
         for server in self._servers:
@@ -184,6 +185,7 @@ class TcpTransport(Transport):
     def opened(self, connection: Connection, link: TcpLink, peer: Hello) -> None:
         key = (link.peer, link.lane)
         self._down.pop(key, None)
+        self._openings[link.peer] += 1
         known = self._links.get(key)
         # A second link of the same process is only listened to; one of a newer process replaces the old.
         if known is None or (known is not link and known.opened_by not in (None, peer.incarnation)):

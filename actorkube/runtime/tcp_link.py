@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from actorkube.runtime.connection import Connection
-from actorkube.runtime.link import Link
+from actorkube.runtime.link import Link, Traffic
 from actorkube.runtime.refusals import Reason, Refused
 from actorkube.runtime.wire import BIG_BODY, Outbox
 from protocols.frame import Kind
@@ -41,6 +41,8 @@ class TcpLink(Link):
         self._flush_due = True  # a flush comes without being asked for: when the link opens
         self._paused = False
         self._waiting: list[asyncio.Future[None]] = []
+        self._bytes_sent = 0
+        self._received_before = (0, 0)  # frames and bytes of connections that have done their work
         self._silent_s = 0.0
         self._renew_until: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -78,10 +80,12 @@ class TcpLink(Link):
             return  # stays due: whoever resumes flushes
         self._flush_due = False
         outbox = self._outbox
+        size = outbox.size
         if outbox.size > BIG_BODY:
             self._flush_much(self._socket)
         elif outbox.size:
             self._socket.write(outbox.take())
+        self._bytes_sent += size - outbox.size
         if self._waiting:
             self._wake()
 
@@ -102,6 +106,17 @@ class TcpLink(Link):
                 if not waiter.done():
                     waiter.set_result(None)
             self._waiting.clear()
+
+    def traffic(self) -> Traffic:
+        frames, size = self._received()
+        return Traffic(self._outbox.frames, self._bytes_sent, frames, size, 0 if self.ended else self._outbox.size)
+
+    def _received(self) -> tuple[int, int]:
+        frames, size = self._received_before
+        for connection in self._reading:
+            frames += connection.inbox.frames
+            size += connection.inbox.bytes
+        return frames, size
 
     # -- connections ----------------------------------------------------------------------------------------------
 
@@ -128,7 +143,10 @@ class TcpLink(Link):
     def advance(self) -> None:
         """Where the peer has moved on and so have we, the old connection has done its work."""
         while len(self._reading) > 1 and self._reading[0].moved:
-            self._reading.popleft().close()
+            done = self._reading.popleft()
+            done.close()
+            frames, size = self._received_before
+            self._received_before = (frames + done.inbox.frames, size + done.inbox.bytes)
             self._reading[0].release()
         if len(self._reading) == 1 and self.identity is self._owner.identity:
             self._renew_until = None

@@ -39,6 +39,8 @@ class Inbox:
         self.frame_max = frame_max
         self.handlers = handlers
         self.link = link
+        self.frames = 0  # handed over
+        self.bytes = 0  # received
         self._buffer = bytearray(BUFFER_SIZE)
         self._view = memoryview(self._buffer)
         self._start = 0
@@ -57,6 +59,7 @@ class Inbox:
     def add(self, count: int) -> None:
         """So many bytes were written into `room`."""
         self._end += count
+        self.bytes += count
 
     def deliver(self) -> None:
         """Hand over the frames that are complete. Raises Refused at a body larger than `frame_max`."""
@@ -73,6 +76,7 @@ class Inbox:
             if start > self._end:
                 return
             self._start = start
+            self.frames += 1
             self.handlers[kind](self.link, type_id, target, sender, corr, number, view[begin:start].tobytes())
 
     def _make_room(self) -> None:
@@ -100,6 +104,7 @@ class Outbox:
 
     def __init__(self, high: int, most: int) -> None:
         self.size = 0
+        self.frames = 0  # taken so far
         self.overflowed = False
         self.high = high
         self._most = most
@@ -115,6 +120,7 @@ class Outbox:
         if length:
             self._parts.append(body)
         self.size += HEADER_SIZE + length
+        self.frames += 1
         return True
 
     def take(self) -> bytes:

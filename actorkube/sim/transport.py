@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import enum
 
-from actorkube.runtime.link import Census, Link, Transport
+from actorkube.runtime.link import Census, Link, Traffic, Transport
 from actorkube.runtime.settings import Settings
 from actorkube.runtime.system import System
 from actorkube.runtime.wire import Frame
@@ -158,6 +158,9 @@ class SimLink(Link):
         else:
             self._network.transmit(self, frame)
         return True
+
+    def traffic(self) -> Traffic:
+        return Traffic(frames_sent=self.sent, frames_received=self.received, outbox_bytes=self.in_flight_bytes)
 
     def arrive(self, sequence: int, frame: Frame) -> None:
         """A packet of the other end, in this end's context."""

@@ -129,6 +129,29 @@ def test_spans_are_told_by_trace(kind: str, tmp_path: Path) -> None:
     run_in(kind, scenario, tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["tcp", "sim"])
+def test_frames_are_counted_at_both_ends_of_a_link_and_so_are_connections(kind: str, tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        b = await world.boot("b", boot)
+        a = await world.boot("a", listens=False)
+        for _ in range(10):
+            await a.ask(a.ref("b/shop"), Knock())
+
+        (here,) = a.transport.census().links
+        (there,) = b.transport.census().links
+        mine, theirs = here.traffic(), there.traffic()
+
+        assert mine.frames_sent == 10
+        assert theirs.frames_received - mine.frames_sent in (0, 2)  # the greeting
+        assert theirs.frames_sent == 10
+        assert (mine.outbox_bytes, theirs.outbox_bytes) == (0, 0)
+        if kind == "tcp":
+            assert theirs.bytes_received > mine.bytes_sent > 10 * 24
+            assert (await a.ask(a.ref("b/observer"), Inspect())).opened == {"a": 1}
+
+    run_in(kind, scenario, tmp_path)
+
+
 async def test_what_observers_are_not_for_is_refused() -> None:
     async with live(metrics=False) as system:
         system.spawn(Shop, "shop")
