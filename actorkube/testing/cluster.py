@@ -23,6 +23,7 @@ from actorkube.runtime.supervisor import Supervision
 from actorkube.sim import World
 from actorkube.sim.errors import NotConverged
 from actorkube.testing.durations import seconds
+from actorkube.testing.fork import on_a_copy
 from actorkube.testing.manifests import Manifest
 from actorkube.testing.options import Options
 from actorkube.testing.simulated import ASK_TIMEOUT_S, SimulatedCluster, look_every_s
@@ -61,6 +62,11 @@ class Cluster:
     def _run(self, step: Coroutine[Any, Any, T], for_s: float = 86400.0) -> T:
         with _no_loop_around():
             return self.world.run(lambda world: step, for_s)
+
+    def on_a_copy(self, work: Callable[[], T]) -> T:
+        """Do it in a copy of this process: whatever it does to this cluster is forgotten. For a test that tries many
+        things from one state, such as each example of a hypothesis test. See actorkube/testing/fork.py."""
+        return on_a_copy(work)
 
     # -- objects --------------------------------------------------------------------------------------------------
 

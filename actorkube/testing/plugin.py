@@ -1,5 +1,7 @@
 """The pytest plugin: fixtures `cluster`, `make_cluster`, `world` and `any_world`, and what a failing test is told.
 
+`cluster` is booted once for each set of options, and copied for each test by a fork, in milliseconds (forked.py).
+
 It is loaded into every pytest run of whoever has installed the package, so it imports nothing until a fixture is used.
 
     @pytest.mark.actorkube(nodes=5, seed=7)     # or in pytest.ini: actorkube_nodes = 5
@@ -10,9 +12,11 @@ An `async def` test that uses `world` or `any_world` runs inside that world, on 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Generator, Iterator
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +26,10 @@ if TYPE_CHECKING:
     from actorkube.testing.options import Options
     from actorkube.testing.world import World
 
-MARKER = "actorkube(nodes=, etcd=, seed=, node_monitor_grace=, eviction_timeout=): what the cluster of a test is like"
+MARKER = (
+    "actorkube(nodes=, etcd=, seed=, node_monitor_grace=, eviction_timeout=, leaks=True, fork=True): "
+    "what the cluster of a test is like; whether what the test leaves behind fails it; whether it runs in a copy"
+)
 INI = {
     "nodes": "how many nodes a test's cluster has (3)",
     "etcd": "how many replicas its store has (3)",
@@ -30,6 +37,9 @@ INI = {
     "node_monitor_grace": "how long a node may be silent (50s)",
     "eviction_timeout": "how long pods stay on a lost node (5m)",
 }
+WARM_MAX = 8  # booted clusters that wait to be copied
+WARM: pytest.StashKey[dict[Options, Cluster]] = pytest.StashKey()
+FAILED: pytest.StashKey[bool] = pytest.StashKey()
 STORIES: pytest.StashKey[dict[str, Callable[[], str]]] = pytest.StashKey()
 WORLD_FIXTURES = ("world", "any_world")
 
@@ -39,6 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--actorkube-seed", metavar="SEED", help="run simulated clusters and worlds with this seed")
     for word, meaning in INI.items():
         parser.addini(f"actorkube_{word}", meaning, default="")
+    parser.addini("actorkube_leaks", "what a test leaves behind fails it", type="bool", default=True)
+    parser.addini("actorkube_fork", "tests of simulated clusters run in copies", type="bool", default=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,11 +64,36 @@ def pytest_configure(config: pytest.Config) -> None:
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A whole simulated cluster of this test's own, in virtual time."""
     from actorkube.testing.cluster import Cluster
+    from actorkube.testing.forked import FORK, split
 
-    made = Cluster(options_of(request))
+    options = options_of(request)
+    fork = request.node.stash.get(FORK, None)
+    if fork is None:
+        made = Cluster(options)
+    else:
+        made = warm_cluster(request.config, options)
+        split(request.node, fork)
     tell_of(request, "cluster", made.story)
-    yield made
+    with nothing_left(request, made.world.loop):
+        yield made
     made.close()
+
+
+def warm_cluster(config: pytest.Config, options: Options) -> Cluster:
+    """Booted, and never used itself."""
+    from actorkube.testing.cluster import Cluster
+
+    warm = config.stash.setdefault(WARM, {})
+    if options not in warm:
+        if len(warm) >= WARM_MAX:
+            warm.pop(next(iter(warm))).close()
+        warm[options] = Cluster(options)
+    return warm[options]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    for cluster in config.stash.get(WARM, {}).values():
+        cluster.close()
 
 
 @pytest.fixture
@@ -71,7 +108,8 @@ def make_cluster(request: pytest.FixtureRequest) -> Iterator[Callable[..., Clust
         tell_of(request, f"cluster {len(made)}", cluster.story)
         return cluster
 
-    yield make
+    with nothing_left(request):
+        yield make
     for cluster in made:
         cluster.close()
 
@@ -83,7 +121,8 @@ def world(request: pytest.FixtureRequest) -> Iterator[Any]:
 
     made = World(options_of(request).seed)
     tell_of(request, "world", made._story)
-    yield made
+    with nothing_left(request, made.loop):
+        yield made
     made.close()
 
 
@@ -107,7 +146,7 @@ def options_of(request: pytest.FixtureRequest) -> Options:
     config = request.config
     words: dict[str, Any] = {word: said for word in INI if (said := config.getini(f"actorkube_{word}"))}
     for marker in reversed(list(request.node.iter_markers("actorkube"))):
-        words |= marker.kwargs
+        words |= {word: said for word, said in marker.kwargs.items() if word not in ("leaks", "fork")}
     if (seed := config.getoption("--actorkube-seed")) is not None:
         words["seed"] = seed
     if isinstance(words.get("seed"), str) and words["seed"].isdecimal():
@@ -116,6 +155,53 @@ def options_of(request: pytest.FixtureRequest) -> Options:
         return Options().with_words(words)
     except (ValueError, TypeError) as error:
         raise pytest.UsageError(f"{request.node.nodeid}: actorkube: {error}") from None
+
+
+# -- a test in a copy of the process ----------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    if not (isinstance(item, pytest.Function) and _is_ours(item, "cluster", item.fixturenames) and _may_fork(item)):
+        return None
+    from actorkube.testing.forked import run_protocol
+
+    return run_protocol(item, nextitem)
+
+
+def _may_fork(item: pytest.Item) -> bool:
+    """Not where a person looks into the process with a debugger."""
+    option = item.config.option
+    watched = ("usepdb", "trace", "setuponly", "setupshow", "setupplan")
+    wanted = _said(item, "fork")
+    return hasattr(os, "fork") and wanted and not any(getattr(option, name, False) for name in watched)
+
+
+def _said(item: pytest.Item, word: str) -> bool:
+    for marker in item.iter_markers("actorkube"):
+        if word in marker.kwargs:
+            return bool(marker.kwargs[word])
+    return bool(item.config.getini(f"actorkube_{word}"))
+
+
+# -- nothing is left --------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def nothing_left(request: pytest.FixtureRequest, loop: Any = None) -> Iterator[None]:
+    """Fails the test, unless it has failed already, for what it leaves in the process or on the simulated loop."""
+    if not _said(request.node, "leaks"):
+        yield
+        return
+    from actorkube.testing.leaks import leaked, pending, resources
+
+    before = resources()
+    yield
+    if request.node.stash.get(FAILED, False):
+        return  # its traceback keeps alive what it had
+    left = [*(pending(loop) if loop is not None else []), *leaked(before)]
+    if left:
+        pytest.fail("the test left something behind:\n  " + "\n  ".join(left), pytrace=False)
 
 
 # -- a test inside a world --------------------------------------------------------------------------------------------
@@ -127,17 +213,16 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
     made = yield
     for item in made if isinstance(made, list) else [made]:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
-            name = next((name for name in WORLD_FIXTURES if _is_ours(item, name)), None)
+            name = next((name for name in WORLD_FIXTURES if _is_ours(item, name, item._fixtureinfo.argnames)), None)
             if name is not None:
                 item.obj = _run_inside(item.obj, name)
     return made
 
 
-def _is_ours(item: pytest.Function, name: str) -> bool:
-    """The test asks for the fixture by argument, and means this plugin's, not one of its own by that name."""
+def _is_ours(item: pytest.Function, name: str, asked: Sequence[str]) -> bool:
+    """The fixture is asked for, and it is this plugin's, not one of the test's own by that name."""
     definitions = item._fixtureinfo.name2fixturedefs.get(name) or ()
-    asked = name in item._fixtureinfo.argnames
-    return asked and any(definition.func.__module__ == __name__ for definition in definitions[-1:])
+    return name in asked and any(definition.func.__module__ == __name__ for definition in definitions[-1:])
 
 
 def _run_inside(test: Callable[..., Any], name: str) -> Callable[..., None]:
@@ -158,6 +243,8 @@ def tell_of(request: pytest.FixtureRequest, name: str, story: Callable[[], str])
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     report = yield
+    if report.failed:
+        item.stash[FAILED] = True
     if report.failed and call.when in ("setup", "call"):
         for name, story in item.stash.get(STORIES, {}).items():
             report.sections.append((f"actorkube {name}", story()))

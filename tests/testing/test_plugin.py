@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from actorkube.testing import Cluster
+from tests.testing.runs import ALONE, WITH_ASYNCIO, loaded
 
-ALONE = ("-p", "actorkube.testing.plugin", "-p", "no:asyncio", "-p", "no:actorkube", "-p", "no:xdist")
-WITH_ASYNCIO = (*ALONE[:2], *ALONE[4:], "-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
+__all__ = ["loaded"]
 
 WORLD_TEST = """
 import asyncio, time
@@ -31,12 +30,6 @@ class TestOfAClass:
     async def test_of_a_world(self, world):
         await world.boot("user")
 """
-
-
-@pytest.fixture(autouse=True, scope="module")
-def loaded() -> None:
-    """What is imported before a run inside this process stays imported."""
-    Cluster(nodes=1, etcd=1).close()
 
 
 @pytest.mark.parametrize("options", [ALONE, WITH_ASYNCIO, (*WITH_ASYNCIO, "--import-mode=importlib")])
