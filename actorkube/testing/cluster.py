@@ -19,10 +19,10 @@ from collections.abc import Callable, Collection, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from actorkube.runtime import Actor, Ref
+from actorkube.runtime.duration import in_seconds
 from actorkube.runtime.supervisor import Supervision
 from actorkube.sim import World
 from actorkube.sim.errors import NotConverged
-from actorkube.testing.durations import seconds
 from actorkube.testing.fork import on_a_copy
 from actorkube.testing.manifests import Manifest
 from actorkube.testing.options import Options
@@ -50,14 +50,18 @@ class Cluster:
         self.inside = SimulatedCluster(self.world, self.options)
         self.clock = Clock(self)
         self._steps: deque[str] = deque(maxlen=STEPS_KEPT)
-        self._run(self.inside.boot())
+        try:
+            self._run(self.inside.boot())
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self.world.close()
 
     def run(self, scenario: Callable[[SimulatedCluster], Coroutine[Any, Any, T]], within: str | float = "24h") -> T:
         """A whole scenario in virtual time: in it, `await asyncio.sleep(300)` takes no time at all."""
-        return self._run(scenario(self.inside), seconds(within))
+        return self._run(scenario(self.inside), in_seconds(within))
 
     def _run(self, step: Coroutine[Any, Any, T], for_s: float = 86400.0) -> T:
         with _no_loop_around():
@@ -131,8 +135,8 @@ class Cluster:
         what it said last.
         """
         self._note("eventually", check, f"within {within}")
-        every_s = look_every_s(seconds(within))
-        end = self.world.loop.time() + seconds(within)
+        every_s = look_every_s(in_seconds(within))
+        end = self.world.loop.time() + in_seconds(within)
         while True:
             refusal: BaseException | None = None
             try:
@@ -237,7 +241,7 @@ class Clock:
     def advance(self, by: str | float) -> None:
         """Let so much time pass, and everything happen that is due in it."""
         self._cluster._note("advance", by)
-        self._cluster._run(asyncio.sleep(seconds(by)), seconds(by) + 1.0)
+        self._cluster._run(asyncio.sleep(in_seconds(by)), in_seconds(by) + 1.0)
 
 
 def _word(what: str | Object) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from actorkube.testing.durations import seconds
+from actorkube.runtime.duration import in_seconds
 
 NODES_MAX = 250
 
@@ -47,4 +47,4 @@ def _field(word: str, value: Any) -> tuple[str, Any]:
         if not isinstance(value, int | str):
             raise ValueError(f"seed={value!r} is neither a number nor a word")
         return word, value
-    return f"{word}_s", seconds(value)
+    return f"{word}_s", in_seconds(value)

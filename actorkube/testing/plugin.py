@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import itertools
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -74,9 +75,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         made = warm_cluster(request.config, options)
         split(request.node, fork)
     tell_of(request, "cluster", made.story)
-    with nothing_left(request, made.world.loop):
+    with contextlib.closing(made), nothing_left(request, made.world.loop):
         yield made
-    made.close()
 
 
 def warm_cluster(config: pytest.Config, options: Options) -> Cluster:
@@ -101,17 +101,16 @@ def make_cluster(request: pytest.FixtureRequest) -> Iterator[Callable[..., Clust
     """`make_cluster(nodes=1)`: any number of simulated clusters, side by side; the marker's options are the default."""
     from actorkube.testing.cluster import Cluster
 
-    options, made = options_of(request), []
+    options, numbers = options_of(request), itertools.count(1)
 
-    def make(**words: Any) -> Cluster:
-        made.append(cluster := Cluster(options, **words))
-        tell_of(request, f"cluster {len(made)}", cluster.story)
-        return cluster
+    with contextlib.ExitStack() as stack, nothing_left(request):
 
-    with nothing_left(request):
+        def make(**words: Any) -> Cluster:
+            cluster = stack.enter_context(contextlib.closing(Cluster(options, **words)))
+            tell_of(request, f"cluster {next(numbers)}", cluster.story)
+            return cluster
+
         yield make
-    for cluster in made:
-        cluster.close()
 
 
 @pytest.fixture
@@ -121,9 +120,8 @@ def world(request: pytest.FixtureRequest) -> Iterator[Any]:
 
     made = World(options_of(request).seed)
     tell_of(request, "world", made._story)
-    with nothing_left(request, made.loop):
+    with contextlib.closing(made), nothing_left(request, made.loop):
         yield made
-    made.close()
 
 
 @pytest.fixture(params=["local", "tcp", "sim"])
@@ -135,8 +133,8 @@ def any_world(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[World]:
     made = make_world(request.param, tmp_path)
     if isinstance(made, SimWorld):
         tell_of(request, "world", made._story)
-    yield made
-    made.close()
+    with contextlib.closing(made), nothing_left(request, getattr(made, "loop", None)):
+        yield made
 
 
 def options_of(request: pytest.FixtureRequest) -> Options:

@@ -19,11 +19,11 @@ import msgspec
 
 from actorkube.cli.composition import composition
 from actorkube.runtime import Actor, Ref, System
+from actorkube.runtime.duration import in_seconds
 from actorkube.runtime.host import Host
 from actorkube.runtime.supervisor import Supervision
 from actorkube.sim import World
 from actorkube.sim.errors import NotConverged
-from actorkube.testing.durations import seconds
 from actorkube.testing.manifests import Manifest, objects_in
 from actorkube.testing.options import Options
 from actorkube.testing.quiet import Quiet
@@ -159,7 +159,7 @@ class SimulatedCluster:
         """Until the object has that condition ("Ready", "Available") or phase ("Running"), is "deleted" (returns
         None), or a function of it is true. Raises NotConverged."""
         target = self.resources.target(what, "", "default")
-        end = self.world.loop.time() + seconds(within)
+        end = self.world.loop.time() + in_seconds(within)
         while True:
             found = await self._look(target)
             if (found is None and until == "deleted") or (found is not None and _holds(found, until)):
@@ -167,7 +167,7 @@ class SimulatedCluster:
             if self.world.loop.time() >= end:
                 state = "it does not exist" if found is None else f"its status: {found.get('status')}"
                 raise NotConverged(f"{target} not {until} within {within}; {state}")
-            await asyncio.sleep(look_every_s(seconds(within)))
+            await asyncio.sleep(look_every_s(in_seconds(within)))
 
     async def _look(self, target: Target) -> Object | None:
         try:
@@ -180,7 +180,7 @@ class SimulatedCluster:
         signs of life (leases) and Kubernetes events, and then every controller and scheduler that is up has complete
         views and has nothing queued, retried, or worked on. What only waits for its time (back-off of a container,
         an eviction timeout, a cron) is not due: `advance` to it. Raises NotConverged, saying who was still busy."""
-        await self._quiet.wait(seconds(within), seconds(quiet))
+        await self._quiet.wait(in_seconds(within), in_seconds(quiet))
 
     # -- hosts ----------------------------------------------------------------------------------------------------
 
@@ -238,7 +238,7 @@ class SimulatedCluster:
     def skew(self, name: str, by: str | float) -> None:
         """How far the clock of the host is ahead of the others', from its next start on."""
         for host in self.hosts(name):
-            self.world.skew(host, seconds(by))
+            self.world.skew(host, in_seconds(by))
 
     def heal(self) -> None:
         """End all faults; who was killed stays down."""
