@@ -1,4 +1,4 @@
-"""The command line: `cluster`, `run`, `version`. Each command imports what it needs when it is called."""
+"""The command line: `cluster`, `run`, `time`, `host`, `version`. Each imports what it needs when it is called."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_cluster(commands.add_parser("cluster", help="start a whole cluster on this machine and keep it running"))
     _add_run(commands.add_parser("run", help="run one component on its own and join it to a cluster"))
+    _add_time(commands.add_parser("time", help="control the clock of a cluster that runs with --time virtual"))
+    _add_host(commands.add_parser("host", help="kill and start hosts of a cluster that runs with --time virtual"))
     _add_version(commands.add_parser("version", help="print the version"))
     return top
 
@@ -52,8 +54,9 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     add("--data", metavar="DIR", help="keep the cluster's state here; a second start continues from it")
     add("--kubeconfig", metavar="FILE", help="where to write the kubeconfig (default ~/.actorkube/kubeconfig)")
     add("--api-port", type=_count(1, 65535), metavar="PORT", help="REST port (default 6443, or the next free one)")
-    add("--processes", choices=("many", "one"), default="many", help="a process a component, or all in one process")
+    add("--processes", choices=("many", "one"), help="a process a component (default), or all in one process")
     add("--runtime", choices=("process", "sim"), default="process", help="real processes, or simulated containers")
+    add("--time", choices=("real", "virtual"), default="real", help="virtual: its time is yours, see `actorkube time`")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="for DIR/logs/*.log")
     add(
         "--node-monitor-grace-period",
@@ -87,6 +90,23 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
 
 
+def _add_time(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_time)
+    parser.description = (
+        "Look at the cluster's clock, or move it: show, pause, resume, step, settle, advance DURATION, or a rate (x10)."
+    )
+    parser.add_argument("words", nargs="*", metavar="WHAT", help="default: show")
+    parser.add_argument("--data", metavar="DIR", help="the cluster's data directory (default: of kubectl's cluster)")
+
+
+def _add_host(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_host)
+    parser.description = "Kill a host, or all hosts of a node, as a loss of power would; start them again."
+    parser.add_argument("action", choices=("list", "kill", "start"))
+    parser.add_argument("name", nargs="?", metavar="NAME", help="such as etcd-0 or node-3")
+    parser.add_argument("--data", metavar="DIR", help="the cluster's data directory (default: of kubectl's cluster)")
+
+
 def _add_version(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_version)
 
@@ -101,6 +121,18 @@ def _run(options: argparse.Namespace) -> int:
     from actorkube.cli.run import command
 
     return command(options)
+
+
+def _time(options: argparse.Namespace) -> int:
+    from actorkube.cli.time import time_command
+
+    return time_command(options)
+
+
+def _host(options: argparse.Namespace) -> int:
+    from actorkube.cli.time import host_command
+
+    return host_command(options)
 
 
 def _version(options: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 from actorkube.cli.addresses import Block, listen_anywhere, listen_for_api, take_block
 from actorkube.cli.checklist import Checklist
 from actorkube.cli.composition import Composition, composition
-from actorkube.cli.data import DataDirectory, write_private
+from actorkube.cli.data import SOCKET, DataDirectory, write_private
 from actorkube.cli.errors import CliError
 from actorkube.cli.kubeconfig import DEFAULT, write_kubeconfig
 from actorkube.runtime.host import Host, run_process
@@ -31,12 +31,15 @@ COMMON_MODULES = ("uvloop", "setproctitle", "actorkube.runtime.tcp")  # what eve
 
 def command(options: argparse.Namespace) -> int:
     began = process_start()
+    virtual = options.time == "virtual"
+    if virtual and options.processes == "many":
+        raise CliError("one clock rules one process, so its hosts cannot live in many", "leave --processes many out")
     data = DataDirectory(options.data)
     try:
         block, held = take_block(data.path)
         with held, listen_for_api(options.api_port, data.path) as api:
             cluster = Cluster(options, data, block, api, began)
-            return cluster.in_one_process() if options.processes == "one" else cluster.in_many_processes()
+            return cluster.in_one_process() if virtual or options.processes == "one" else cluster.in_many_processes()
     finally:
         data.close()
 
@@ -147,7 +150,8 @@ class Cluster:
                 self._write_kubeconfig()
                 self._announce()
 
-        run_hosts(self._hosts, self._key, self._data.path, self._listeners, ready)
+        control = self._data.path / SOCKET if self._options.time == "virtual" else None
+        run_hosts(self._hosts, self._data.path, ready, control)
         return 0
 
     # -- what is told to the user ---------------------------------------------------------------------------------
@@ -178,7 +182,7 @@ class Cluster:
     def _write_kubeconfig(self) -> None:
         credentials = self._root.credentials(self._spec)
         self._kubeconfig = Path(self._options.kubeconfig or DEFAULT).expanduser()
-        write_kubeconfig(self._kubeconfig, server=self._server, **credentials._asdict())
+        write_kubeconfig(self._kubeconfig, server=self._server, data=self._data.path, **credentials._asdict())
 
     def _write_join(self) -> None:
         """What a component needs that joins from outside (`actorkube run`)."""
@@ -200,6 +204,8 @@ class Cluster:
         line(f"try:  export KUBECONFIG={self._kubeconfig}")
         line("      kubectl get nodes -o wide")
         line("      kubectl apply -f examples/web.yaml")
+        if self._options.time == "virtual":
+            line("      python -m actorkube time pause|resume|step|advance 5m|x10|show")
         line("Ctrl-C stops everything, pods included.")
 
     def _keep_logs(self) -> Path:

@@ -1,6 +1,7 @@
 """The data directory: a cluster's state, locked while it runs, stamped with the version of its format.
 
 VERSION  lock  network  pki/  cluster.key  join.json  processes.json  kubeconfig  logs/  <system>/<actor>/...
+and, where time is virtual, control.sock and clock
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from actorkube.cli.errors import CliError
 
 FORMAT = "actorkube-data 1"
+SOCKET = "control.sock"  # where a cluster whose time is virtual is controlled
 
 
 class DataDirectory:

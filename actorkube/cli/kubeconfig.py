@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 
 from actorkube.cli.data import write_private
@@ -12,8 +13,9 @@ DEFAULT = Path("~/.actorkube/kubeconfig")
 NAME = "actorkube"
 
 
-def write_kubeconfig(path: Path, *, server: str, ca_pem: bytes, cert_pem: bytes, key_pem: bytes) -> None:
-    text = kubeconfig(server, ca_pem, cert_pem, key_pem)
+def write_kubeconfig(path: Path, *, server: str, data: Path, ca_pem: bytes, cert_pem: bytes, key_pem: bytes) -> None:
+    """`data`: the cluster's data directory, where `data_of` finds it for commands that want that cluster."""
+    text = kubeconfig(server, data, ca_pem, cert_pem, key_pem)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(path, text.encode())
@@ -21,7 +23,7 @@ def write_kubeconfig(path: Path, *, server: str, ca_pem: bytes, cert_pem: bytes,
         raise CliError(f"cannot write {path}: {error.strerror}", "choose another file with --kubeconfig") from None
 
 
-def kubeconfig(server: str, ca_pem: bytes, cert_pem: bytes, key_pem: bytes) -> str:
+def kubeconfig(server: str, data: Path, ca_pem: bytes, cert_pem: bytes, key_pem: bytes) -> str:
     """Written as text: importing yaml would be a good part of the time that the command takes to its first fork."""
     return f"""\
 apiVersion: v1
@@ -31,6 +33,9 @@ clusters:
   cluster:
     server: {server}
     certificate-authority-data: {_base64(ca_pem)}
+    extensions:
+    - name: {NAME}
+      extension: {{"data": {json.dumps(str(data.absolute()))}}}
 users:
 - name: {NAME}
   user:
@@ -43,6 +48,20 @@ contexts:
     user: {NAME}
 current-context: {NAME}
 """
+
+
+def data_of(path: Path) -> Path | None:
+    """The data directory of the cluster that kubectl would talk to with this file; None if it is not one of ours."""
+    import yaml
+
+    try:
+        config = yaml.safe_load(path.read_bytes())
+        context = {entry["name"]: entry["context"] for entry in config["contexts"]}[config["current-context"]]
+        cluster = {entry["name"]: entry["cluster"] for entry in config["clusters"]}[context["cluster"]]
+        extensions = {entry["name"]: entry["extension"] for entry in cluster["extensions"]}
+        return Path(extensions[NAME]["data"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return None
 
 
 def _base64(data: bytes) -> str:

@@ -120,6 +120,15 @@ class ClockLoop(asyncio.SelectorEventLoop):
         ready = [f"{_name(handle)} is ready" for handle in list(self._ready)[:5]]  # type: ignore[attr-defined]
         return holds + ready
 
+    def next_due(self) -> tuple[float, str] | None:
+        """In how many seconds the next timer is due, and whose it is."""
+        waiting: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        live = [handle for handle in waiting if not handle.cancelled()]
+        if not live:
+            return None
+        first = min(live, key=asyncio.TimerHandle.when)
+        return max(0.0, first.when() - self.clock.now), owner_of(first)
+
     async def _go_to(self, goal: float, within_s: float) -> Passed:
         began = self.clock.now
         self._fired = Counter()
@@ -228,14 +237,13 @@ class ClockLoop(asyncio.SelectorEventLoop):
         return scheduled[0].when() if scheduled else math.inf
 
     def _jumped(self, to: float, real: float) -> None:
-        """Whoever moves the clock hears what was due; one timer of each instant stands for all of it."""
+        """Whoever moves the clock hears whose timers fire now."""
         if self._arrival is None:
             return
         self._arrival.renew(real)
         self._set_patience()
-        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
-        if scheduled and scheduled[0].when() <= to:
-            name = owner_of(scheduled[0])
+        for handle in _due(self._scheduled, to):  # type: ignore[attr-defined]
+            name = owner_of(handle)
             if name in self._fired or len(self._fired) < OWNERS_MAX:
                 self._fired[name] += 1
 
@@ -287,6 +295,17 @@ def real_time(what: str, at_most_s: float) -> contextlib.AbstractContextManager[
     virtual, that stands still meanwhile, for so many real seconds at most. On other loops it changes nothing."""
     loop = asyncio.get_running_loop()
     return loop.hold(what, at_most_s) if isinstance(loop, ClockLoop) else contextlib.nullcontext()
+
+
+def _due(heap: list[asyncio.TimerHandle], at: float) -> Iterator[asyncio.TimerHandle]:
+    """Those of a heap that are due then, without a look at the others."""
+    places = [0]
+    while places:
+        place = places.pop()
+        if place < len(heap) and heap[place].when() <= at:
+            if not heap[place].cancelled():
+                yield heap[place]
+            places += [2 * place + 1, 2 * place + 2]
 
 
 def _name(handle: asyncio.Handle) -> str:

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import yaml
 
-from actorkube.cli.kubeconfig import write_kubeconfig
+from actorkube.cli.kubeconfig import data_of, write_kubeconfig
+
+
+def write(path: Path, data: Path) -> None:
+    write_kubeconfig(path, server="https://127.0.0.1:6443", data=data, ca_pem=b"ca", cert_pem=b"cert", key_pem=b"key")
 
 
 def test_names_the_server_and_carries_the_credentials(tmp_path: Path) -> None:
     path = tmp_path / "new" / "config"
 
-    write_kubeconfig(path, server="https://127.0.0.1:6443", ca_pem=b"ca", cert_pem=b"cert", key_pem=b"key")
+    write(path, tmp_path)
 
     config = yaml.safe_load(path.read_text())
     context = {entry["name"]: entry["context"] for entry in config["contexts"]}[config["current-context"]]
@@ -25,3 +29,18 @@ def test_names_the_server_and_carries_the_credentials(tmp_path: Path) -> None:
     assert base64.b64decode(user["client-certificate-data"]) == b"cert"
     assert base64.b64decode(user["client-key-data"]) == b"key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_tells_other_commands_where_the_cluster_keeps_its_data(tmp_path: Path) -> None:
+    data = tmp_path / 'a "strange" place'
+
+    write(tmp_path / "config", data)
+
+    assert data_of(tmp_path / "config") == data
+
+
+def test_a_kubeconfig_of_another_cluster_names_no_data_of_ours(tmp_path: Path) -> None:
+    for text in ("", "{", "a: b", "contexts: 3\ncurrent-context: x", "contexts: []\ncurrent-context: x"):
+        (tmp_path / "config").write_text(text)
+        assert data_of(tmp_path / "config") is None
+    assert data_of(tmp_path / "nowhere") is None

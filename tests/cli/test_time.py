@@ -1,0 +1,72 @@
+"""`actorkube time` and `host`: what the words mean, and what is said when there is nobody to say it to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actorkube.cli import main
+from actorkube.cli.errors import CliError
+from actorkube.cli.kubeconfig import write_kubeconfig
+from actorkube.cli.time import time_request
+
+
+@pytest.mark.parametrize(
+    ("words", "request_"),
+    [
+        ("", {"do": "show"}),
+        ("show", {"do": "show"}),
+        ("pause", {"do": "pause"}),
+        ("resume", {"do": "run", "rate": 1}),
+        ("step", {"do": "step"}),
+        ("settle", {"do": "settle"}),
+        ("advance 1h30m", {"do": "advance", "seconds": 5400}),
+        ("x10", {"do": "run", "rate": 10}),
+        ("x0.5", {"do": "run", "rate": 0.5}),
+    ],
+)
+def test_words_say_what_to_do(words: str, request_: dict[str, Any]) -> None:
+    assert time_request(words.split()) == request_
+
+
+@pytest.mark.parametrize("words", ["fly", "advance", "advance soon", "x", "x-1", "10x", "pause 5m", "advance 5m now"])
+def test_other_words_are_refused_with_those_that_there_are(words: str) -> None:
+    with pytest.raises(CliError, match=r"say show, pause, resume|as in advance 5m"):
+        time_request(words.split())
+
+
+def test_a_cluster_in_real_time_has_no_clock_to_control(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["time", "pause", "--data", str(tmp_path)])
+
+    assert code == 1
+    assert capsys.readouterr().err == (
+        f"actorkube: no cluster with a clock of its own runs there ({tmp_path}); start it with --time virtual\n"
+    )
+
+
+def test_the_cluster_is_that_of_kubectl(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config"
+    data = tmp_path / "data"
+    write_kubeconfig(config, server="https://127.0.0.1:1", data=data, ca_pem=b"", cert_pem=b"", key_pem=b"")
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'other'}:{config}")
+
+    assert main(["time"]) == 1
+    assert f"({data})" in capsys.readouterr().err
+
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "other"))
+    assert main(["host", "list"]) == 1
+    assert "which cluster?" in capsys.readouterr().err
+
+
+def test_hosts_need_a_name_to_be_killed_by(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["host", "kill"]) == 1
+    assert "say host list, host kill NAME or host start NAME" in capsys.readouterr().err
+
+
+def test_one_clock_cannot_rule_many_processes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cluster", "--time", "virtual", "--processes", "many"]) == 1
+    assert "one clock rules one process" in capsys.readouterr().err
