@@ -5,6 +5,7 @@ Knows nothing of Kubernetes. `Actor` is what to write, `System` is where actors 
 
 from actorkube.runtime.actor import LATER, Actor, Context, Mailbox, Ref, Timer
 from actorkube.runtime.disk import Disk, DiskFull, FileDisk
+from actorkube.runtime.group import Child, Group
 from actorkube.runtime.stream import Outlet, Stream
 from actorkube.runtime.supervisor import Backoff, Supervision
 from actorkube.runtime.system import System
@@ -13,10 +14,12 @@ __all__ = [
     "LATER",
     "Actor",
     "Backoff",
+    "Child",
     "Context",
     "Disk",
     "DiskFull",
     "FileDisk",
+    "Group",
     "Mailbox",
     "Outlet",
     "Ref",

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
 
+from actorkube.runtime.group import SHUTDOWN_S, Child, ChildLike, Restarting
 from actorkube.runtime.tracing import Span, cause
 from protocols.address import Address, actor_id
 from protocols.message import Message, Request, Streaming
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from actorkube.runtime.disk import Disk
     from actorkube.runtime.reply import ReplyHandle
     from actorkube.runtime.stream import Outlet, Stream
+    from actorkube.runtime.supervisor import Supervision
 
 R = TypeVar("R")
 
@@ -215,6 +217,31 @@ class Context:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    # -- children -------------------------------------------------------------------------------------------------
+
+    def spawn(
+        self,
+        factory: Callable[[], Actor],
+        name: str,
+        supervision: Supervision | None = None,
+        *,
+        restart: Restarting = "permanent",
+        shutdown_s: float = SHUTDOWN_S,
+    ) -> Ref:
+        """Start a child, which is named `this/name` and ends before this actor stops or restarts.
+
+        When its supervisor gives up restarting it, that is a crash of this actor.
+        """
+        return self.spawn_group([Child(name, factory, restart, shutdown_s)], supervision)[0]
+
+    def spawn_group(self, children: Sequence[ChildLike], supervision: Supervision | None = None) -> list[Ref]:
+        """Start children, and groups of them, in order under one supervisor: each when the one before has started."""
+        return self._system.tree.spawn(self._cell, children, supervision)
+
+    async def kill(self, child: Ref) -> None:
+        """Stop a child for good, and its children before it. Returns when it has ended, also if it had before."""
+        await self._system.tree.kill_child(self._cell, child)
 
     # -- tasks ----------------------------------------------------------------------------------------------------
 

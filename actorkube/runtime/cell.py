@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from actorkube.runtime.actor import LATER, Actor, Context, Ref, Timer
+from actorkube.runtime.actor import LATER, Actor, Context, Mailbox, Ref, Timer
+from actorkube.runtime.group import SHUTDOWN_S
 from actorkube.runtime.reply import NO_REPLY, ReplyHandle
 from actorkube.runtime.stream import Outlet
 from actorkube.runtime.tracing import Span, cause
@@ -28,6 +29,7 @@ from protocols.trace import TraceContext
 if TYPE_CHECKING:
     from actorkube.runtime.link import Link
     from actorkube.runtime.system import System
+    from actorkube.runtime.tree import Branch
 
 TURN_MESSAGES_MAX = 128
 
@@ -105,32 +107,148 @@ class Envelope:
 
 
 class Cell:
-    def __init__(self, system: System, ref: Ref, factory: Callable[[], Actor]) -> None:
+    def __init__(
+        self, system: System, ref: Ref, factory: Callable[[], Actor], branch: Branch, shutdown_s: float = SHUTDOWN_S
+    ) -> None:
         self.system = system
         self.ref = ref
         self.factory = factory
+        self.branch = branch  # the group that supervises it
+        self.branches: dict[Branch, None] = {}  # the groups of its children, in the order of their start
+        self.shutdown_s = shutdown_s
         self.state = State.STARTING
         self.current: Envelope | None = None
         # All that the actor does runs in its own context: a deadline of whoever woke it up is not its deadline.
         self.context = system.context.copy()
         self.timers: dict[Timer, None] = {}
-        self.restarts = 0
+        self.lives = 0  # instances so far
+        self.error: BaseException | None = None  # what ended the last instance, when that was a crash
+        self.gone: asyncio.Future[None] | None = None  # resolved when an actor that is killed has ended
         self.handled: dict[int, int] | None = None  # by message number, where metrics are on
         self.dropped = 0
         self.expired = 0
         self.crashes = 0
         self._mailbox: deque[Envelope] = deque()
-        self._tasks: dict[asyncio.Task[object], None] = {}
+        self._tasks: dict[asyncio.Task[object], tuple[Envelope, CoroutineType[Any, Any, Any]] | None] = {}
         self._outlets: dict[Outlet, None] = {}
         self._in_flight = 0
         self._scheduled = False
-        self._new_actor()
+        self._capacity = Mailbox().capacity  # until there is an instance that says otherwise
+        self._concurrency = 1
+
+    @property
+    def name(self) -> str:
+        return self.ref.address.actor
+
+    @property
+    def restarts(self) -> int:
+        return max(0, self.lives - 1)
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Make an instance, run on_start, then open the mailbox. Does not raise: a failure is a crash."""
+        self.state = State.STARTING
+        self.error = None
+        self.lives += 1
+        try:
+            self._new_actor()
+        except Exception as error:
+            self.crash(error)
+            return
+        if type(self.actor).on_start is Actor.on_start:
+            self._open()
+        else:
+            self._spawn(self._start(), math.inf)
 
     def _new_actor(self) -> None:
         self.actor = self.factory()
         self.actor.ctx = Context(self, self.restarts)
         self._capacity = self.actor.mailbox.capacity
         self._concurrency = self.actor.concurrency
+
+    async def _start(self) -> None:
+        try:
+            await self.actor.on_start()
+        except Exception as error:
+            self.crash(error)
+            return
+        self._open()
+
+    def _open(self) -> None:
+        if self.state is State.STARTING:
+            self.state = State.RUNNING
+            self._schedule()
+            self.system.tree.started(self)
+
+    def crash(self, error: BaseException) -> None:
+        """The actor is broken: everything it was doing ends, its supervisor decides what follows."""
+        if self.state is State.STOPPED:
+            return
+        self.state = State.STOPPED
+        self.crashes += 1
+        self.error = error
+        self.system.log.bind(actor=str(self.ref.address)).error("actor crashed", error=repr(error), exc_info=error)
+        for task in list(self._tasks):
+            task.cancel()
+        self._end_timers_and_outlets(Unknown(f"{self.ref.address} crashed"))
+        self.system.crashed(self, error)
+
+    def halt_now(self) -> bool:
+        """Where nothing needs to be waited for: do what `stop` does. Returns whether it was so."""
+        healthy = self.state is State.RUNNING
+        if self._tasks or (healthy and type(self.actor).on_stop is not Actor.on_stop):
+            return False
+        self.state = State.STOPPED
+        self._end_timers_and_outlets(Terminated(f"{self.ref.address} stopped"))
+        return True
+
+    async def stop(self) -> None:
+        """A healthy actor learns of it by on_stop; tasks end. The mailbox is kept: `retire` refuses what waits."""
+        if self.state is State.RUNNING:
+            self.state = State.STOPPED
+            try:
+                async with asyncio.timeout(self.shutdown_s):
+                    await self.actor.on_stop()
+            except Exception as error:
+                self.actor.ctx.log.error("on_stop failed", error=repr(error))
+        await self.halt()
+
+    async def halt(self) -> None:
+        """End at once; the mailbox is kept for the next instance."""
+        self.state = State.STOPPED
+        await self._end_tasks()
+
+    def retire(self) -> None:
+        """There will be no next instance, as far as anybody knows: whoever waits is told."""
+        self.state = State.STOPPED
+        self._refuse_waiting()
+        if self.gone is not None and not self.gone.done():
+            self.gone.set_result(None)
+
+    async def _end_tasks(self) -> None:
+        tasks = [t for t in self._tasks if t is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, stuck = await asyncio.wait(tasks, timeout=self.shutdown_s)
+            if stuck:
+                names = sorted(task.get_name() for task in stuck)
+                self.system.log.error("tasks do not end", actor=str(self.ref.address), tasks=names)
+        self._end_timers_and_outlets(Terminated(f"{self.ref.address} stopped"))
+
+    def _end_timers_and_outlets(self, error: AskError) -> None:
+        for timer in list(self.timers):
+            timer.cancel()
+        for outlet in list(self._outlets):
+            outlet.on_closed = None
+            outlet.end(error)
+        self._outlets.clear()
+        self._in_flight = 0
+
+    def _refuse_waiting(self) -> None:
+        while self._mailbox:
+            self._mailbox.popleft().fail(Terminated(f"{self.ref.address} stopped"))
 
     # -- for those who look on ------------------------------------------------------------------------------------
 
@@ -148,79 +266,6 @@ class Cell:
     def losses(self) -> dict[str, int]:
         """How many messages were not handled, by reason."""
         return {"refused": self.dropped, "expired": self.expired}
-
-    # -- life -----------------------------------------------------------------------------------------------------
-
-    async def start(self) -> None:
-        """Run on_start, then open the mailbox. Does not raise: a failure is a crash, which the supervisor answers."""
-        try:
-            await self.actor.on_start()
-        except Exception as error:
-            self.crash(error)
-            return
-        if self.state is State.STARTING:
-            self.state = State.RUNNING
-            self._schedule()
-
-    async def restart(self) -> None:
-        self.restarts += 1
-        self.state = State.STARTING
-        try:
-            self._new_actor()
-        except Exception as error:
-            self.crash(error)
-            return
-        await self.start()
-
-    async def stop(self) -> None:
-        """Planned: on_stop runs, tasks end, whoever waits is told."""
-        if self.state is State.RUNNING:
-            self.state = State.STOPPED
-            try:
-                await self.actor.on_stop()
-            except Exception as error:
-                self.actor.ctx.log.error("on_stop failed", error=repr(error))
-        self.state = State.STOPPED
-        await self._end_tasks()
-        self._refuse_waiting()
-
-    def crash(self, error: BaseException) -> None:
-        """The actor is broken: everything it was doing ends, its supervisor decides what follows."""
-        if self.state is State.STOPPED:
-            return
-        self.state = State.STOPPED
-        self.crashes += 1
-        self.actor.ctx.log.error("actor crashed", error=repr(error), exc_info=error)
-        for task in list(self._tasks):
-            task.cancel()
-        self._end_timers_and_outlets(Unknown(f"{self.ref.address} crashed"))
-        self.system.crashed(self, error)
-
-    async def halt(self) -> None:
-        """Stopped by a supervisor because a sibling crashed; the mailbox is kept for the next incarnation."""
-        self.state = State.STOPPED
-        await self._end_tasks()
-
-    async def _end_tasks(self) -> None:
-        tasks = [t for t in self._tasks if t is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
-        self._end_timers_and_outlets(Terminated(f"{self.ref.address} stopped"))
-
-    def _end_timers_and_outlets(self, error: AskError) -> None:
-        for timer in list(self.timers):
-            timer.cancel()
-        for outlet in list(self._outlets):
-            outlet.on_closed = None
-            outlet.end(error)
-        self._outlets.clear()
-        self._in_flight = 0
-
-    def _refuse_waiting(self) -> None:
-        while self._mailbox:
-            self._mailbox.popleft().fail(Terminated(f"{self.ref.address} stopped"))
 
     def busy(self) -> list[str]:
         """What there is to do now; an actor that starts again later (its supervisor backs off) has nothing to do."""
@@ -309,7 +354,8 @@ class Cell:
             self._in_flight += 1
             if envelope.span is not None:
                 envelope.span.is_task = True
-            self._spawn(self._run(envelope, result), envelope.expires_at)
+            task = self._spawn(self._run(envelope, result), envelope.expires_at)
+            self._tasks[task] = (envelope, result)
         elif type(result) is AsyncGeneratorType:
             outlet = envelope.take_outlet(self.system)
             self._outlets[outlet] = None
@@ -354,7 +400,11 @@ class Cell:
         return task
 
     def _task_done(self, task: asyncio.Task[object]) -> None:
-        self._tasks.pop(task, None)
+        handling = self._tasks.pop(task, None)
+        if handling is not None and task.cancelled():  # perhaps before its first step
+            envelope, coro = handling
+            coro.close()
+            envelope.fail(Unknown(f"{self.ref.address} stopped"))
 
     async def _guard(self, coro: Coroutine[Any, Any, object]) -> object:
         try:

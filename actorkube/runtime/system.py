@@ -20,12 +20,14 @@ from actorkube.runtime.actor import Actor, Ref
 from actorkube.runtime.asks import Asks, Pending
 from actorkube.runtime.cell import Cell, Envelope, deadline
 from actorkube.runtime.disk import Disk, FileDisk
+from actorkube.runtime.group import SHUTDOWN_S, Child, ChildLike, Restarting
 from actorkube.runtime.link import Link, Loopback, Transport
 from actorkube.runtime.log import Log, logger
 from actorkube.runtime.reply import NO_REPLY, LocalReply, RemoteReply, TracedLocalReply, TracedReply
 from actorkube.runtime.stream import Stream, dead_stream
-from actorkube.runtime.supervisor import Escalate, Supervision, Supervisor
+from actorkube.runtime.supervisor import Supervision
 from actorkube.runtime.tracing import Tracer, cause
+from actorkube.runtime.tree import Branch, Tree
 from protocols.address import Address, actor_id
 from protocols.errors import (
     Answer,
@@ -77,9 +79,8 @@ class System:
         self.unsent = 0
         self._disk = disk
         self._epoch = epoch
-        self._cells: dict[int, Cell] = {}
-        self._supervisors: dict[int, Supervisor] = {}
-        self._lives: dict[asyncio.Task[None], None] = {}
+        self.tree = Tree(self)
+        self._cells = self.tree.cells
         self._loopback = Loopback(self)
         self._streams: dict[int, Stream[Any]] = {}
         self._last_corr = 0
@@ -103,22 +104,14 @@ class System:
 
     async def stop(self) -> None:
         """Planned: actors end in the order opposite to their start, then the links, then whoever still waits."""
-        for life in list(self._lives):
-            life.cancel()
-        for cell in reversed(list(self._cells.values())):
-            await cell.stop()
-        self._cells.clear()
+        await self.tree.stop()
         await self.transport.stop()
         self.forget("the system stopped")
 
     async def abort(self) -> None:
         """End as a killed process does: links are cut before anything else is said, no on_stop runs."""
-        for life in list(self._lives):
-            life.cancel()
         await self.transport.stop()
-        for cell in self._cells.values():
-            await cell.halt()
-        self._cells.clear()
+        await self.tree.abort()
         self.forget("the system was killed")
 
     def forget(self, reason: str) -> None:
@@ -140,33 +133,29 @@ class System:
             return FileDisk(self._disk / actor)
         return self._disk(actor)
 
-    def spawn(self, factory: Callable[[], Actor], name: str, supervision: Supervision | None = None) -> Ref:
+    def spawn(
+        self,
+        factory: Callable[[], Actor],
+        name: str,
+        supervision: Supervision | None = None,
+        *,
+        restart: Restarting = "permanent",
+        shutdown_s: float = SHUTDOWN_S,
+    ) -> Ref:
         """Start one actor under its own one-for-one supervisor."""
-        return self.spawn_group([(name, factory)], supervision)[0]
+        return self.tree.spawn(None, [Child(name, factory, restart, shutdown_s)], supervision)[0]
 
-    def spawn_group(
-        self, children: Sequence[tuple[str, Callable[[], Actor]]], supervision: Supervision | None = None
-    ) -> list[Ref]:
-        """Start actors in order under one supervisor."""
-        supervisor = Supervisor(supervision or Supervision(), [name for name, _ in children])
-        refs = []
-        for name, factory in children:
-            ref = Ref(Address(self.name, name))
-            if ref.actor_id in self._cells:
-                raise ValueError(f"{ref.address} exists already, or {name!r} shares its number with another actor")
-            cell = self._make_cell(ref, factory)
-            self._cells[ref.actor_id] = cell
-            self._supervisors[ref.actor_id] = supervisor
-            refs.append(ref)
-            self._live(cell.start())
-        return refs
+    def spawn_group(self, children: Sequence[ChildLike], supervision: Supervision | None = None) -> list[Ref]:
+        """Start actors, and groups of them, in order under one supervisor: each when the one before has started."""
+        return self.tree.spawn(None, children, supervision)
 
-    def _make_cell(self, ref: Ref, factory: Callable[[], Actor]) -> Cell:
+    def make_cell(self, name: str, factory: Callable[[], Actor], branch: Branch, shutdown_s: float) -> Cell:
+        ref = Ref(Address(self.name, name))
         if self.metrics:
             from actorkube.runtime.metered import MeteredCell
 
-            return MeteredCell(self, ref, factory)
-        return Cell(self, ref, factory)
+            return MeteredCell(self, ref, factory, branch, shutdown_s)
+        return Cell(self, ref, factory, branch, shutdown_s)
 
     def _built_in(self, number: int) -> Cell | None:
         """The observer, which comes to life when it is first asked."""
@@ -183,13 +172,12 @@ class System:
         return self._cells.values()
 
     async def kill(self, name: str) -> None:
-        """Stop one actor for good."""
-        cell = self._cells.pop(self.ref(f"{self.name}/{name}").actor_id)
-        await cell.stop()
+        """Stop one actor for good. Raises KeyError when there is none."""
+        await self.tree.kill(self._cells[actor_id(name)])
 
     def actor(self, name: str) -> Actor:
         """The instance behind a name: for tests and invariant checks that look at the state of the world."""
-        return self._cells[self.ref(f"{self.name}/{name}").actor_id].actor
+        return self._cells[actor_id(name)].actor
 
     def busy(self) -> list[str]:
         """Who has something to do now, or waits for an answer; one line each, for people (see `settled`)."""
@@ -197,28 +185,12 @@ class System:
         return [reason for cell in self._cells.values() for reason in cell.busy()] + waiting
 
     def crashed(self, cell: Cell, error: BaseException) -> None:
-        decision = self._supervisors[cell.ref.actor_id].crashed(cell.ref.address.actor, self.loop.time())
-        if isinstance(decision, Escalate):
-            reason = f"{cell.ref.address} crashed {decision.restarts + 1} times, last with {error!r}"
-            self.log.error("supervision gives up", reason=reason)
-            if self.failed is not None and not self.failed.done():
-                self.failed.set_result(reason)
-            return
-        cells = [self._cells[self.ref(f"{self.name}/{child}").actor_id] for child in decision.children]
-        self._live(self._restart(cells, decision.delay_s))
+        self.tree.crashed(cell, error)
 
-    async def _restart(self, cells: list[Cell], delay_s: float) -> None:
-        for cell in reversed(cells):
-            await cell.halt()
-        await asyncio.sleep(delay_s)
-        for cell in cells:
-            self.log.info("actor restarts", actor=str(cell.ref.address), restarts=cell.restarts + 1)
-            await cell.restart()
-
-    def _live(self, coro: Any) -> None:
-        task = self.loop.create_task(coro, context=self.context.copy())
-        self._lives[task] = None
-        task.add_done_callback(lambda t: self._lives.pop(t, None))
+    def fail(self, reason: str) -> None:
+        """Supervision gives up at the top: whoever looks at `failed` ends the process."""
+        if self.failed is not None and not self.failed.done():
+            self.failed.set_result(reason)
 
     # -- seeing ---------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actorkube.runtime.cell import Cell
+from actorkube.runtime.supervisor import Consequence
 from actorkube.runtime.system import System
 from actorkube.sim.disk import Drive
 from actorkube.sim.loop import SimLoop
@@ -29,7 +30,8 @@ class SimSystem(System):
     host: SimHost
 
     def crashed(self, cell: Cell, error: BaseException) -> None:
-        self.host.world.actor_crashed(cell, error)
+        if not isinstance(error, Consequence):
+            self.host.world.actor_crashed(cell, error)
         super().crashed(cell, error)
 
 

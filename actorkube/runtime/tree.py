@@ -1,0 +1,290 @@
+"""The supervision tree of one system: carries out what the groups' machines (group_state.py) decide.
+
+A branch is a group in the tree. It hangs from nothing (spawned by the system), from an actor (spawned through its
+`ctx`: the actor's children), or from another branch (a group within a group). A crash goes up only when a branch gives
+up: then the actor or the branch it hangs from has crashed, and at the top the system fails. A halt goes down:
+children end before their parent does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from actorkube.runtime.actor import Ref
+from actorkube.runtime.cell import Cell, State
+from actorkube.runtime.group import Child, ChildLike, Spec, as_spec
+from actorkube.runtime.group_state import Effect, GiveUp, GroupState, Halt, Out, Ready, Start, Stopped, Wait
+from actorkube.runtime.supervisor import GaveUp, Supervision
+from protocols.address import Address
+
+if TYPE_CHECKING:
+    from actorkube.runtime.system import System
+
+
+class Branch:
+    """One group: what it consists of, and its machine, which is a new one at each start of the whole group."""
+
+    __slots__ = ("done", "error", "nodes", "parent", "path", "specs", "state", "supervision")
+
+    def __init__(
+        self, parent: Cell | Branch | None, path: str, specs: Sequence[Spec], supervision: Supervision
+    ) -> None:
+        self.parent = parent
+        self.path = path  # names of its children begin with it and a slash, if it is not empty
+        self.specs = specs
+        self.supervision = supervision
+        self.nodes: dict[str, Cell | Branch] = {}
+        self.state: GroupState
+        self.done: asyncio.Future[None] | None = None  # resolved when all that a stop must halt is halted
+        self.error: BaseException | None = None  # the last crash
+
+    def name_of(self, spec: Spec) -> str:
+        return f"{self.path}/{spec.name}" if self.path else spec.name
+
+
+class Tree:
+    def __init__(self, system: System) -> None:
+        self.cells: dict[int, Cell] = {}  # those that can be sent to, by number
+        self._system = system
+        self._resting: dict[int, Cell] = {}  # ended, but its siblings' restart may bring it back: its name is taken
+        self._tops: dict[Branch, None] = {}
+        self._work: deque[tuple[Branch, Effect]] = deque()
+        self._is_working = False
+        self._is_dead = False
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._chance: random.Random | None = None
+
+    # -- orders ---------------------------------------------------------------------------------------------------
+
+    def spawn(self, parent: Cell | None, children: Sequence[ChildLike], supervision: Supervision | None) -> list[Ref]:
+        """Start actors in order under one supervisor. Returns the actors of the group itself, in order.
+
+        Raises ValueError for a name that is taken, RuntimeError when the parent (or the system) has ended.
+        """
+        if self._is_dead or (parent is not None and parent.state is State.STOPPED):
+            raise RuntimeError(f"{parent.ref.address if parent else self._system.name} has ended: it has no children")
+        specs = [as_spec(child) for child in children]
+        path = parent.ref.address.actor if parent is not None else ""
+        branch = Branch(parent, path, specs, supervision or Supervision())
+        self._check_names(branch, specs, {})
+        self._fill(branch)
+        siblings = self._tops if parent is None else parent.branches
+        siblings[branch] = None
+        self.apply(branch, branch.state.start())
+        return [node.ref for node in branch.nodes.values() if isinstance(node, Cell)]
+
+    async def kill(self, cell: Cell) -> None:
+        """Stop one actor for good; its children end before it does."""
+        if cell.gone is None:
+            cell.gone = self._system.loop.create_future()
+            self.apply(cell.branch, cell.branch.state.remove(cell.name))
+        await asyncio.shield(cell.gone)
+
+    async def kill_child(self, parent: Cell, child: Ref) -> None:
+        """Raises ValueError when it is not below the parent."""
+        if child.address.system != self._system.name or not child.address.actor.startswith(f"{parent.name}/"):
+            raise ValueError(f"{child.address} is no child of {parent.ref.address}")
+        cell = self.cells.get(child.actor_id)
+        if cell is not None:
+            await self.kill(cell)
+
+    async def stop(self) -> None:
+        """Last started, first stopped."""
+        while self._tops:
+            await self._end(next(reversed(self._tops)))
+        self._is_dead = True
+
+    async def abort(self) -> None:
+        """As a killed process: nothing is restarted, no on_stop runs."""
+        self._is_dead = True
+        for task in list(self._tasks):
+            task.cancel()
+        for cell in list(self.cells.values()):
+            await cell.halt()
+        self.cells.clear()
+
+    # -- what cells report ----------------------------------------------------------------------------------------
+
+    def started(self, cell: Cell) -> None:
+        self.apply(cell.branch, cell.branch.state.started(cell.name))
+
+    def crashed(self, cell: Cell, error: BaseException) -> None:
+        self._ended(cell.branch, cell.name, error)
+
+    def finished(self, cell: Cell) -> None:
+        """The actor has ended by its own will."""
+        self._ended(cell.branch, cell.name, None)
+
+    def _ended(self, branch: Branch, name: str, error: BaseException | None) -> None:
+        if error is not None:
+            branch.error = error
+        now = self._system.loop.time()
+        self.apply(branch, branch.state.ended(name, now, crashed=error is not None))
+
+    # -- effects --------------------------------------------------------------------------------------------------
+
+    def apply(self, branch: Branch, effects: Sequence[Effect]) -> None:
+        """One effect after the other, also where carrying one out leads to more."""
+        self._work.extend((branch, effect) for effect in effects)
+        if self._is_working:
+            return
+        self._is_working = True
+        try:
+            while self._work and not self._is_dead:
+                self._carry_out(*self._work.popleft())
+        finally:
+            self._is_working = False
+
+    def _carry_out(self, branch: Branch, effect: Effect) -> None:
+        match effect:
+            case Start(name):
+                self._start(branch.nodes[name])
+            case Halt(name):
+                self._halt(branch, branch.nodes[name])
+            case Wait(ticket, delay_s):
+                loop, context = self._system.loop, self._system.context
+                loop.call_later(delay_s, self._due, branch, branch.state, ticket, context=context)
+            case Out(name):
+                self._out(branch, name)
+            case Ready():
+                if isinstance(branch.parent, Branch):
+                    self.apply(branch.parent, branch.parent.state.started(branch.path))
+            case GiveUp(child, restarts):
+                self._give_up(branch, f"{self._system.name}/{child} crashed {restarts + 1} times")
+            case Stopped():
+                assert branch.done is not None
+                branch.done.set_result(None)
+
+    def _start(self, node: Cell | Branch) -> None:
+        if isinstance(node, Branch):
+            self._fill(node)
+            self.apply(node, node.state.start())
+            return
+        self._resting.pop(node.ref.actor_id, None)
+        self.cells[node.ref.actor_id] = node
+        if node.lives:
+            self._system.log.info("actor restarts", actor=str(node.ref.address), restarts=node.lives)
+        node.begin()
+
+    def _halt(self, branch: Branch, node: Cell | Branch) -> None:
+        if isinstance(node, Branch):
+            self._live(self._halt_branch(branch, node))
+        elif not node.branches and node.halt_now():
+            self.apply(branch, branch.state.halted(node.name))
+        else:
+            self._live(self._halt_cell(branch, node))
+
+    async def _halt_cell(self, branch: Branch, cell: Cell) -> None:
+        while cell.branches:
+            await self._end(next(reversed(cell.branches)))
+        await cell.stop()
+        self.apply(branch, branch.state.halted(cell.name))
+
+    async def _halt_branch(self, parent: Branch, branch: Branch) -> None:
+        await self._stop(branch)
+        self.apply(parent, parent.state.halted(branch.path))
+
+    def _due(self, branch: Branch, state: GroupState, ticket: int) -> None:
+        if branch.state is state:
+            self.apply(branch, state.due(ticket))
+
+    def _out(self, branch: Branch, name: str) -> None:
+        node = branch.nodes[name]
+        self._retire(node)
+        if name in branch.state.members:
+            if isinstance(node, Cell):
+                self._resting[node.ref.actor_id] = node
+            return
+        del branch.nodes[name]
+        if not branch.nodes:
+            self._drop(branch)
+
+    def _give_up(self, branch: Branch, what: str) -> None:
+        reason = f"{what}, last with {branch.error!r}"
+        self._system.log.error("supervision gives up", reason=reason)
+        error = GaveUp(reason)
+        if isinstance(branch.parent, Branch):
+            self._ended(branch.parent, branch.path, error)
+        elif branch.parent is not None:
+            branch.parent.crash(error)
+        else:
+            self._system.fail(reason)
+            self._live(self._end(branch))
+
+    # -- branches -------------------------------------------------------------------------------------------------
+
+    def _check_names(self, branch: Branch, specs: Sequence[Spec], seen: dict[int, str]) -> None:
+        for spec in specs:
+            name = branch.name_of(spec)
+            number = Ref(Address(self._system.name, name)).actor_id
+            if number in self.cells or number in self._resting or number in seen:
+                address = f"{self._system.name}/{name}"
+                raise ValueError(f"{address} exists already, or {name!r} shares its number with another actor")
+            seen[number] = name
+            if not isinstance(spec, Child):
+                inner = [as_spec(child) for child in spec.children]
+                self._check_names(Branch(branch, name, inner, spec.supervision), inner, seen)
+
+    def _fill(self, branch: Branch) -> None:
+        """Make the machine, and what is missing of the nodes: actors that were there keep their mailboxes."""
+        branch.done = None
+        names = [(branch.name_of(spec), spec) for spec in branch.specs]
+        branch.state = GroupState(branch.supervision, [(name, spec.restart) for name, spec in names], self.chance)
+        nodes, branch.nodes = branch.nodes, {}
+        for name, spec in names:
+            branch.nodes[name] = nodes.get(name) or self._make(branch, name, spec)
+
+    def _make(self, parent: Branch, name: str, spec: Spec) -> Cell | Branch:
+        if isinstance(spec, Child):
+            cell = self._system.make_cell(name, spec.factory, parent, spec.shutdown_s)
+            self.cells[cell.ref.actor_id] = cell
+            return cell
+        branch = Branch(parent, name, [as_spec(child) for child in spec.children], spec.supervision)
+        self._fill(branch)
+        return branch
+
+    async def _stop(self, branch: Branch) -> None:
+        """Halt all that is in it."""
+        if branch.done is None:
+            branch.done = self._system.loop.create_future()
+            self.apply(branch, branch.state.stop())
+        await asyncio.shield(branch.done)
+
+    async def _end(self, branch: Branch) -> None:
+        """Stop it for good."""
+        await self._stop(branch)
+        self._retire(branch)
+        self._drop(branch)
+
+    def _drop(self, branch: Branch) -> None:
+        if branch.parent is None:
+            self._tops.pop(branch, None)
+        elif isinstance(branch.parent, Cell):
+            branch.parent.branches.pop(branch, None)
+
+    def _retire(self, node: Cell | Branch) -> None:
+        """It has ended for good, or nearly so: nothing reaches it any more, and whoever asks is told."""
+        if isinstance(node, Branch):
+            for inner in reversed(list(node.nodes.values())):
+                self._retire(inner)
+            return
+        number = node.ref.actor_id
+        if self.cells.get(number) is node:
+            del self.cells[number]
+            node.retire()
+        self._resting.pop(number, None)
+
+    @property
+    def chance(self) -> random.Random:
+        if self._chance is None:
+            self._chance = random.Random(f"{self._system.seed}/supervision")
+        return self._chance
+
+    def _live(self, coro: Coroutine[Any, Any, None]) -> None:
+        task = self._system.loop.create_task(coro, context=self._system.context.copy())
+        self._tasks[task] = None
+        task.add_done_callback(lambda t: self._tasks.pop(t, None))
