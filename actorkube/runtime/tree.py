@@ -204,7 +204,8 @@ class Tree:
             self._drop(branch)
 
     def _give_up(self, branch: Branch, what: str) -> None:
-        reason = f"{what}, last with {branch.error!r}"
+        last = f"because {branch.error}" if isinstance(branch.error, GaveUp) else f"with {branch.error!r}"
+        reason = f"{what}, last {last}"
         self._system.log.error("supervision gives up", reason=reason)
         error = GaveUp(reason)
         if isinstance(branch.parent, Branch):
