@@ -290,13 +290,6 @@ class _Selector(selectors.DefaultSelector):
         return self._loop.idle(super().select)
 
 
-def real_time(what: str, at_most_s: float) -> contextlib.AbstractContextManager[None]:
-    """Around waiting for something that lives in real time (a process, a connection to one): on a loop whose time is
-    virtual, that stands still meanwhile, for so many real seconds at most. On other loops it changes nothing."""
-    loop = asyncio.get_running_loop()
-    return loop.hold(what, at_most_s) if isinstance(loop, ClockLoop) else contextlib.nullcontext()
-
-
 def _due(heap: list[asyncio.TimerHandle], at: float) -> Iterator[asyncio.TimerHandle]:
     """Those of a heap that are due then, without a look at the others."""
     places = [0]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ssl
 
+from actorkube.runtime.real_time import real_time
 from protocols.cri import NetworkProbeResult, ProbeNetwork
 
 _HEAD_BYTES_MAX = 64 * 1024
@@ -17,8 +18,9 @@ async def probe_network(probe: ProbeNetwork, ip: str) -> NetworkProbeResult:
     if probe.scheme != "tcp":
         what = f'Get "{probe.scheme}://{host}:{probe.port}{probe.path}": {what}'
     try:
-        async with asyncio.timeout(probe.timeout_s):
-            return await _connect(probe, host)
+        with real_time(what, probe.timeout_s):
+            async with asyncio.timeout(probe.timeout_s):
+                return await _connect(probe, host)
     except TimeoutError:
         return NetworkProbeResult(False, f"{what}: i/o timeout (after {probe.timeout_s:g}s)")
     except ConnectionRefusedError:

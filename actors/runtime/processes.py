@@ -7,9 +7,11 @@ import contextlib
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from actorkube.runtime.real_time import real_time
 from actors.runtime import procfs
 from actors.runtime.child import LINUX, Child, Output
 from actors.runtime.launch import Launch, lookup_paths, not_found
@@ -22,6 +24,9 @@ _STOP_GRACE_S = 2.0
 _LEFTOVERS_S = 5.0
 _SWEEPS_S = (0.0, 0.02, 0.1, 0.5)
 _SWEEP_PERIOD_S = 10.0
+_LOOK_S = 0.005
+_COMES_UP_S = 0.25  # of real time: how long virtual time waits for a process that may be about to serve
+_ENDS_S = 1.0  # and for one that was told to end
 
 
 class Usage(NamedTuple):
@@ -37,6 +42,15 @@ class Running:
         self.launch = launch
         self.child = child
         self.execs: dict[Child, None] = {}
+        self._awaited = contextlib.ExitStack()
+
+    def awaited(self, what: str, at_most_s: float) -> None:
+        """Virtual time, where there is such, waits for what the process does about this, or for its end."""
+        self._awaited.close()
+        self._awaited.enter_context(real_time(what, at_most_s))
+
+    def ended(self) -> None:
+        self._awaited.close()
 
 
 class Processes:
@@ -65,13 +79,17 @@ class Processes:
 
         child = _spawn(launch, launch.argv, on_stdout, on_stderr, ended)
         live_containers[id] = None
-        self._running[id] = Running(launch, child)
+        running = self._running[id] = Running(launch, child)
+        running.awaited(f"container {id} comes up", _COMES_UP_S)
 
     def signal(self, id: str, number: signal.Signals) -> None:
-        self._running[id].child.signal_group(number)
+        running = self._running[id]
+        running.child.signal_group(number)
+        running.awaited(f"container {id} ends", _ENDS_S)
 
     def kill(self, id: str) -> None:
         running = self._running[id]
+        running.awaited(f"container {id} ends", _ENDS_S)
         for child in (*running.execs, running.child):
             child.signal_group(signal.SIGKILL)
 
@@ -82,8 +100,9 @@ class Processes:
         child = _spawn(running.launch, argv, _into(out), _into(err), lambda exit_code, _: ended.set_result(exit_code))
         running.execs[child] = None
         try:
-            async with asyncio.timeout(timeout_s):
-                exit_code = await asyncio.shield(ended)
+            with real_time(f"a command in container {id}", timeout_s):
+                async with asyncio.timeout(timeout_s):
+                    exit_code = await asyncio.shield(ended)
         except TimeoutError:
             text = f'command "{" ".join(argv)}" timed out after {timeout_s:g}s'
             raise ContainerRefused(text, {"reason": "Timeout"}) from None
@@ -132,6 +151,7 @@ class Processes:
 
     def _forget(self, id: str) -> None:
         running = self._running.pop(id)
+        running.ended()
         live_containers.pop(id, None)
         for child in running.execs:
             child.signal_group(signal.SIGKILL)
@@ -195,8 +215,9 @@ def _into(buffer: bytearray) -> Output:
 
 
 async def _until(done: Callable[[], bool], timeout_s: float) -> None:
-    """Look every 5 ms; for starting and stopping only."""
+    """Look every 5 ms of real time, because processes live in it; for starting and stopping only."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + timeout_s
-    while not done() and loop.time() < until:  # noqa: ASYNC110 (the operating system sends no event for this)
-        await asyncio.sleep(0.005)
+    for _ in range(int(timeout_s / _LOOK_S)):
+        if done():
+            return
+        await loop.run_in_executor(None, time.sleep, _LOOK_S)  # the operating system sends no event for this

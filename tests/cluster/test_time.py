@@ -113,3 +113,27 @@ def test_a_cluster_a_year_ahead_is_still_trusted_and_time_does_not_go_back(start
     created = k("get", "configmap", "late", "-o", "jsonpath={.metadata.creationTimestamp}")
     assert created[:10] == tell(cluster, "time", "show")[:10]
     assert k("get", "configmap", "late", "--no-headers").split()[-1] in {f"{n}s" for n in range(30)}
+
+
+def test_real_processes_are_given_real_time_to_answer_and_to_end(start_cluster: Start) -> None:
+    """Each container is probed some 600 times in ten minutes; the first unanswered probe would be its end."""
+    cluster = start_cluster("--time", "virtual", "--nodes", "1", "--etcd", "1")
+    k = cluster.kubectl()
+    k("apply", "-f", EXAMPLE)
+    probe = {"httpGet": {"path": "/", "port": 8080}, "failureThreshold": 1, "timeoutSeconds": 5}
+    alive, ready = {**probe, "initialDelaySeconds": 100}, {**probe, "periodSeconds": 1}
+    container = {"name": "web", "livenessProbe": alive, "readinessProbe": ready}
+    k("patch", "deploy/web", "-p", json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}}))
+    k("rollout", "status", "deploy/web", "--timeout=60s")
+
+    tell(cluster, "time", "pause")
+    tell(cluster, "time", "advance", "10m")
+
+    served = pods(k, "app=web")
+    assert [pod["status"]["containerStatuses"][0]["restartCount"] for pod in served] == [0, 0, 0]
+    assert all(pod["status"]["containerStatuses"][0]["ready"] for pod in served)
+
+    k("delete", "pod", served[0]["metadata"]["name"], "--wait=false")
+    tell(cluster, "time", "advance", "10s")
+    assert served[0]["metadata"]["name"] not in {pod["metadata"]["name"] for pod in pods(k, "app=web")}
+    assert len(pods(k, "app=web")) == 3

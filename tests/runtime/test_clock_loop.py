@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from actorkube.runtime import Actor, System
-from actorkube.runtime.clock_loop import ClockLoop, real_time
+from actorkube.runtime.clock_loop import ClockLoop
 from actorkube.runtime.disk import FileDisk
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
+from actorkube.runtime.real_time import real_time
 from actorkube.runtime.settled import NotSettled
 from protocols.message import Message
 
