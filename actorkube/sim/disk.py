@@ -9,6 +9,7 @@ on a real file system: a new file may vanish, and a removed one come back, until
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import errno
 import random
 from collections import deque
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from actorkube.runtime.disk import DiskFull
+from actorkube.sim.loop import SimLoop
 
 SECTOR = 512
 
@@ -36,6 +38,8 @@ class Drive:
         self.chance = chance
         self.conditions = conditions
         self.is_full = False  # a fault: no byte more, whatever the capacity
+        self.slow_s = 0.0  # a fault: each sync takes so much longer
+        self.is_unreadable = False  # a fault: reads fail
         self.used_bytes = 0
         self._directories: dict[str, SimDisk] = {}
 
@@ -49,19 +53,40 @@ class Drive:
         for directory in self._directories.values():
             directory.crash()
 
+    def heal(self) -> None:
+        """End all faults. What is rotten stays so."""
+        self.is_full = self.is_unreadable = False
+        self.slow_s = 0.0
+        self.conditions = DiskConditions()
+
+    def rot(self, file: str = "") -> str:
+        """One bit is no longer what was written, in that file (`actor/name`) or in one by chance: its name, if any."""
+        names = [
+            f"{actor}/{name}"
+            for actor, directory in self._directories.items()
+            for name in directory.list()
+            if directory._files[name].is_durable and file in ("", f"{actor}/{name}")
+        ]
+        if not names:
+            return ""
+        actor, _, name = self.chance.choice(names).partition("/")
+        self._directories[actor].rot(name)
+        return f"{actor}/{name}"
+
     def room(self) -> int:
         return 0 if self.is_full else max(0, self.conditions.capacity_bytes - self.used_bytes)
 
     async def work(self, effect: Callable[[], None]) -> None:
         """Do it when the medium is done, even if the caller has been cancelled by then."""
         loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimLoop)
         done: asyncio.Future[None] = loop.create_future()
         conditions = self.conditions
-        delay = self.chance.uniform(*conditions.sync_s)
+        delay = self.chance.uniform(*conditions.sync_s) + self.slow_s
         if conditions.stall and self.chance.random() < conditions.stall:
             delay += self.chance.random() * conditions.stall_s
         fails = conditions.sync_error > 0 and self.chance.random() < conditions.sync_error
-        loop.call_later(delay, self._worked, done, effect, fails)
+        loop.later(delay, self._worked, done, effect, fails, context=contextvars.copy_context())
         await done
 
     def _worked(self, done: asyncio.Future[None], effect: Callable[[], None], fails: bool) -> None:
@@ -94,6 +119,10 @@ class File:
         self._pending: deque[Append | Truncate] = deque()
 
     @property
+    def is_durable(self) -> bool:
+        return bool(self._durable)
+
+    @property
     def issued(self) -> int:
         return self.done + len(self._pending)
 
@@ -116,6 +145,13 @@ class File:
         self._pending.clear()
         self.data = bytearray(self._durable)
 
+    def rot(self, chance: random.Random) -> None:
+        if self._durable:
+            place, bit = chance.randrange(len(self._durable)), 1 << chance.randrange(8)
+            self._durable[place] ^= bit
+            if place < len(self.data):
+                self.data[place] ^= bit
+
 
 class SimDisk:
     """One actor's directory (actorkube.runtime.disk.Disk)."""
@@ -130,6 +166,8 @@ class SimDisk:
         return sorted(self._files)
 
     def read(self, name: str) -> bytes:
+        if self._drive.is_unreadable:
+            raise OSError(errno.EIO, "Input/output error", name)
         if name not in self._files:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", name)
         return bytes(self._files[name].data)
@@ -190,12 +228,7 @@ class SimDisk:
 
     def rot(self, name: str) -> None:
         """A fault of the medium: one durable byte of the file is not what was written. Found by whoever reads."""
-        file = self._files[name]
-        if file.data:
-            place = self._drive.chance.randrange(len(file.data))
-            flipped = bytearray(file.data)
-            flipped[place] ^= 1 << self._drive.chance.randrange(8)
-            self._files[name] = File(bytes(flipped), named=file.named)
+        self._files[name].rot(self._drive.chance)
 
     def _open(self, name: str) -> File:
         file = self._files.get(name)

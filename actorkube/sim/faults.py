@@ -1,20 +1,17 @@
 """Faults as data: what happens to whom, when, for how long. So a schedule prints, replays and shrinks.
 
-Two sources: a list (written down, or drawn by hypothesis: actorkube/sim/strategies.py) played by `play`; or `nemesis`,
-which draws fault after fault from the world's seed. Swarm mode: each seed enables only some kinds of faults, and draws
-how bad the network and the disks are, because a run that has everything rarely gets far into one thing.
+Two sources: a list (written down, or drawn by hypothesis: actorkube/sim/strategies.py) played by `play`; or `nemesis`
+(actorkube/sim/nemesis.py), which draws fault after fault from the world's seed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from actorkube.sim.disk import DiskConditions
-from actorkube.sim.network import Conditions, Packet
+from actorkube.sim.network import Packet
 from actorkube.sim.world import World
 
 
@@ -123,11 +120,71 @@ class Ambush(Fault):
 
     def _wait(self, world: World, packet: Packet) -> None:
         host = packet.src if self.victim == "src" else packet.dst
-        world.loop.call_later(self.after_s, self._strike, world, host, context=world.network.outside)
+        world.loop.later(self.after_s, self._strike, world, host, context=world.network.outside)
 
     def _strike(self, world: World, host: str) -> None:
         world.crash(host)
-        world.loop.call_later(self.for_s, world.start, host)
+        world.loop.later(self.for_s, world.start, host, context=world.network.outside)
+
+
+@dataclass(frozen=True)
+class LossyLink(Fault):
+    """Of the packets from `src` to `dst` a part is lost; they are sent again, as TCP does."""
+
+    src: str
+    dst: str
+    loss: float
+
+    def begin(self, world: World) -> None:
+        known = world.network.way(self.src, self.dst).conditions
+        world.set_link(self.src, self.dst, replace(known, loss=self.loss, lost="retransmitted"))
+
+    def end(self, world: World) -> None:
+        world.set_link(self.src, self.dst, None)
+
+
+@dataclass(frozen=True)
+class SlowLink(Fault):
+    """So little fits through from `src` to `dst`; the rest waits in line."""
+
+    src: str
+    dst: str
+    bytes_per_s: float
+
+    def begin(self, world: World) -> None:
+        known = world.network.way(self.src, self.dst).conditions
+        world.set_link(self.src, self.dst, replace(known, bytes_per_s=self.bytes_per_s))
+
+    def end(self, world: World) -> None:
+        world.set_link(self.src, self.dst, None)
+
+
+@dataclass(frozen=True)
+class Drift(Fault):
+    """A host's clock, and all its timers, run fast (1.1) or slow (0.9)."""
+
+    host: str
+    rate: float
+
+    def begin(self, world: World) -> None:
+        world.drift(self.host, self.rate)
+
+    def end(self, world: World) -> None:
+        world.drift(self.host, 1.0)
+
+
+@dataclass(frozen=True)
+class Skew(Fault):
+    """A host's wall clock is set ahead or back, and set right in the end."""
+
+    host: str
+    ahead_s: float
+
+    def begin(self, world: World) -> None:
+        world.skew(self.host, self.ahead_s)
+
+    def end(self, world: World) -> None:
+        world.skew(self.host, 0.0)
 
 
 @dataclass(frozen=True)
@@ -141,115 +198,46 @@ class FullDisk(Fault):
         world.fill_disk(self.host, full=False)
 
 
-KINDS: tuple[type[Fault], ...] = (Crash, Outage, Pause, Partition, Clog, FullDisk)
+@dataclass(frozen=True)
+class SlowDisk(Fault):
+    host: str
+    slow_s: float
+
+    def begin(self, world: World) -> None:
+        world.slow_disk(self.host, self.slow_s)
+
+    def end(self, world: World) -> None:
+        world.slow_disk(self.host, 0.0)
+
+
+@dataclass(frozen=True)
+class BadReads(Fault):
+    """Whoever reads the disk, mostly at a restart, gets an error."""
+
+    host: str
+
+    def begin(self, world: World) -> None:
+        world.fail_reads(self.host)
+
+    def end(self, world: World) -> None:
+        world.fail_reads(self.host, fail=False)
+
+
+@dataclass(frozen=True)
+class Rot(Fault):
+    """A bit of the host's disk flips, for good. Only for actors that are expected to refuse such a disk."""
+
+    host: str
+
+    def begin(self, world: World) -> None:
+        world.rot(self.host)
 
 
 async def play(world: World, faults: Sequence[Fault]) -> None:
     """Play a schedule, from now to the end of its last fault. Does not heal what it was not told to end."""
     events = [(fault.at_s, fault.begin) for fault in faults]
     events += [(fault.at_s + fault.for_s, fault.end) for fault in faults]
-    began = world.loop.time()
+    began = world.loop.now
     for at, event in sorted(events, key=lambda entry: entry[0]):
-        await asyncio.sleep(max(0.0, began + at - world.loop.time()))
+        await asyncio.sleep(max(0.0, began + at - world.loop.now))
         event(world)
-
-
-@dataclass(frozen=True)
-class Swarm:
-    """How a run is plagued: which kinds of faults, how often, how long, and what network and disks are like."""
-
-    kinds: tuple[type[Fault], ...] = KINDS
-    every_s: float = 4.0  # on average
-    for_s: float = 3.0
-    network: Conditions = field(default_factory=Conditions)
-    disk: DiskConditions = field(default_factory=DiskConditions)
-
-    @classmethod
-    def draw(cls, chance: random.Random, kinds: Sequence[type[Fault]] = KINDS) -> Swarm:
-        def maybe(most: float) -> float:
-            return chance.choice((0.0, 0.0, chance.random() * most))
-
-        return cls(
-            kinds=tuple(kind for kind in kinds if chance.random() < 0.5),
-            every_s=chance.uniform(0.5, 8.0),
-            for_s=chance.choice((0.3, 2.0, 8.0, 15.0)),
-            network=Conditions(
-                delay_s=chance.choice((0.0001, 0.001, 0.02)),
-                jitter_s=chance.choice((0.0001, 0.005, 0.05)),
-                stall=maybe(0.02),
-                loss=maybe(0.01),
-                duplication=maybe(0.2),
-                overtaking=maybe(0.01),
-                detect_s=chance.choice(((0.01, 0.2), (0.1, 3.0), (1.0, 10.0))),
-            ),
-            disk=DiskConditions(
-                sync_s=chance.choice(((0.0005, 0.002), (0.01, 0.1), (0.1, 0.5))),
-                stall=maybe(0.1),
-                sync_error=maybe(0.01),
-            ),
-        )
-
-
-async def nemesis(
-    world: World,
-    victims: Sequence[str],
-    for_s: float,
-    swarm: Swarm | None = None,
-    *,
-    messages: Sequence[str] = (),
-    favourite: Callable[[], str | None] = lambda: None,
-) -> None:
-    """Plague the victims for so long, then heal everything and start whoever is down.
-
-    `messages`, which only the victims send each other, may be what they are ambushed at. `favourite` names a victim
-    worth hitting just now, such as a leader: every second fault is for it.
-    """
-    chance = world.chance("nemesis")
-    swarm = swarm or Swarm.draw(chance)
-    world.network.set_conditions(swarm.network)
-    for name in victims:
-        world.hosts[name].drive.conditions = swarm.disk
-    ends: list[asyncio.TimerHandle] = []
-    end = world.loop.time() + for_s
-    while (now := world.loop.time()) < end:
-        await asyncio.sleep(min(chance.expovariate(1 / swarm.every_s), end - now))
-        if swarm.kinds and world.loop.time() < end:
-            kind = Ambush if messages and chance.random() < 0.3 else chance.choice(swarm.kinds)
-            host = (favourite() if chance.random() < 0.5 else None) or chance.choice(victims)
-            fault = draw_fault(chance, kind, host, victims, swarm.for_s, messages)
-            fault.begin(world)
-            ends.append(world.loop.call_later(fault.for_s, fault.end, world))
-    for handle in ends:
-        handle.cancel()
-    await world.recover()
-
-
-def draw_fault(
-    chance: random.Random,
-    kind: type[Fault],
-    host: str,
-    victims: Sequence[str],
-    for_s: float,
-    messages: Sequence[str] = (),
-) -> Fault:
-    """A fault of that kind that hits `host`."""
-    duration = chance.uniform(0.1, 2 * for_s)
-    if kind is Ambush:
-        message, victim = chance.choice(messages), chance.choice(VICTIMS)
-        return Ambush(0, duration, message, victim, chance.randrange(10), chance.choice((0.0, 0.001, 0.02)))
-    if kind is Partition:
-        alone = chance.random() < 0.5
-        one = tuple(name for name in victims if name == host or not (alone or chance.random() < 0.5))
-        other = tuple(name for name in victims if name not in one)
-        return Partition(0, duration, one, other, both_ways=chance.random() < 0.7)
-    if kind is Outage:
-        return Outage(0, duration, tuple(victims))
-    if kind is Clog:
-        return Clog(0, duration, host, chance.choice(victims), chance.choice((0.05, 0.5, 3.0)))
-    if kind is Crash:
-        return Crash(0, duration, host)
-    if kind is Pause:
-        return Pause(0, duration, host)
-    if kind is FullDisk:
-        return FullDisk(0, duration, host)
-    raise ValueError(f"{kind.__name__} is not drawn by chance")

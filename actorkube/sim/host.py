@@ -7,27 +7,45 @@ import contextvars
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from actorkube.runtime.actor import Ref
 from actorkube.runtime.cell import Cell
 from actorkube.runtime.supervisor import Consequence
 from actorkube.runtime.system import System
+from actorkube.sim.clock import Clock
 from actorkube.sim.disk import Drive
 from actorkube.sim.loop import SimLoop
 from actorkube.sim.network import KEEPALIVE_S
 from actorkube.sim.tasks import Domain, State, domain
 from actorkube.sim.transport import SimTransport
+from protocols.message import Request
 
 if TYPE_CHECKING:
     from actorkube.sim.stage import Stage
 
+R = TypeVar("R")
 Boot = Callable[[System], Awaitable[Any] | None]
 
 
 class SimSystem(System):
-    """A system whose actors' crashes the world hears of."""
+    """A system whose actors' crashes the world hears of, and whose time is its host's."""
 
     host: SimHost
+
+    @property
+    def now(self) -> float:
+        world = self.host.world
+        return world.epoch + self.host.clock.wall(world.loop.now)
+
+    def ask(self, ref: Ref, request: Request[R], *args: Any, **options: Any) -> asyncio.Future[R]:
+        """Asked from outside (by a scenario), the time to live is by the host's clock all the same."""
+        loop = self.host.loop
+        if loop.clocked and domain.get() is None:
+            context = contextvars.copy_context()
+            context.run(domain.set, self.host.life.domain if self.host.life else None)
+            return context.run(super().ask, ref, request, *args, **options)
+        return super().ask(ref, request, *args, **options)
 
     def crashed(self, cell: Cell, error: BaseException) -> None:
         if not isinstance(error, Consequence):
@@ -40,7 +58,7 @@ class Life:
 
     def __init__(self, host: SimHost) -> None:
         world = host.world
-        self.domain = Domain(host.name)
+        self.domain = Domain(host.name, host.clock)
         self.started = False
         self.transport = SimTransport(world.network)
         self.system = SimSystem(
@@ -48,7 +66,7 @@ class Life:
             self.transport,
             seed=f"{world.seed}/{host.name}/{host.lives}",
             disk=host.drive.disk,
-            epoch=world.epoch + host.skew_s,
+            epoch=world.epoch,
             log=world.log,
         )
         self.system.host = host
@@ -80,7 +98,7 @@ class SimHost:
         self.name = name
         self.boot = boot
         self.drive = drive
-        self.skew_s = 0.0
+        self.clock = Clock()
         self.lives = 0
         self.pauses = 0
         self.life: Life | None = None
@@ -131,7 +149,7 @@ class SimHost:
             self.life.domain.state = State.PAUSED
             self.pauses += 1
             outside = self.world.network.outside
-            self.loop.call_later(KEEPALIVE_S, self._stalled, self.life, self.pauses, context=outside)
+            self.loop.later(KEEPALIVE_S, self._stalled, self.life, self.pauses, context=outside)
 
     def resume(self) -> None:
         if self.life is not None and self.life.domain.state is State.PAUSED:
@@ -154,7 +172,7 @@ class SimHost:
     def _die_and_return(self) -> None:
         self.crash(silent=False)
         outside = self.world.network.outside
-        self._respawn = self.loop.call_later(self.world.respawn_s, self.start, context=outside)
+        self._respawn = self.loop.later(self.world.respawn_s, self.start, context=outside)
 
     def _stalled(self, life: Life, pauses: int) -> None:
         if self.life is life and self.pauses == pauses and life.domain.state is State.PAUSED:

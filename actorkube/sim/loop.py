@@ -17,6 +17,7 @@ import random
 from collections.abc import Callable
 from typing import Any, TypeVarTuple
 
+from actorkube.sim.clock import Clock
 from actorkube.sim.errors import Deadlock, OutOfSteps, OutOfTime, RealWorld
 from actorkube.sim.tasks import Domain, SimFuture, SimHandle, SimTask, State, domain
 
@@ -45,7 +46,8 @@ class SimLoop(asyncio.BaseEventLoop):
         self.check_steps = 16
         self.on_unhandled: Callable[[dict[str, Any]], None] | None = None
         self.failure: BaseException | None = None  # ends the run at the end of this turn
-        self._now = 0.0
+        self.now = 0.0  # the world's time
+        self.clocked = False  # some host's clock does not run at the world's rate
         self._shuffle = shuffle
         self._steps_max = steps_max
         self._instant_steps_max = instant_steps_max
@@ -61,21 +63,42 @@ class SimLoop(asyncio.BaseEventLoop):
     # -- what asyncio asks of a loop ------------------------------------------------------------------------------
 
     def time(self) -> float:
-        return self._now
+        """What the clock of the host shows that asks."""
+        return self._time_of(domain.get()) if self.clocked else self.now
 
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
-        handle = SimHandle(self._now, callback, args, self, context)
+        handle = SimHandle(self.now, callback, args, self, context)
         self._queue.append(handle)
         return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = SimHandle(self.now + delay, callback, args, self, context)
+        if self.clocked:
+            timer._when = self._time_of(timer.owner) + delay
+        return self._set(timer)
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
-        timer = SimHandle(when, callback, args, self, context)
+        """`when` is by the clock of the host that the timer belongs to."""
+        return self._set(SimHandle(when, callback, args, self, context))
+
+    def _set(self, timer: SimHandle) -> SimHandle:
+        when, owner = timer._when, timer.owner
+        if owner is not None and (clock := owner.clock) is not None:
+            timer.clock = clock
+            if not clock.is_true:
+                when = clock.due(when)
         heapq.heappush(self._timers, (when, next(self.births), timer))
         return timer
+
+    def _time_of(self, owner: Domain | None) -> float:
+        clock = owner.clock if owner is not None else None
+        return self.now if clock is None or clock.is_true else clock.time(self.now)
 
     def create_future(self) -> SimFuture:
         return SimFuture(loop=self)
@@ -111,6 +134,27 @@ class SimLoop(asyncio.BaseEventLoop):
         context = contextvars.copy_context()
         context.run(domain.set, owner)
         self.create_task(agen.aclose(), context=context)
+
+    # -- the world's time, and the hosts' -------------------------------------------------------------------------
+
+    def at(self, when: float, callback: Any, args: tuple[Any, ...], context: contextvars.Context) -> SimHandle:
+        """As `call_at`, but by the world's time: for what no host does, such as packets and faults."""
+        timer = SimHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self.births), timer))
+        return timer
+
+    def later(self, delay: float, callback: Any, *args: Any, context: contextvars.Context) -> SimHandle:
+        return self.at(self.now + delay, callback, args, context)
+
+    def set_rate(self, clock: Clock, rate: float) -> None:
+        """The clock runs at that rate from now on, and the timers that follow it with it."""
+        clock.set_rate(rate, self.now)
+        self.clocked = self.clocked or not clock.is_true
+        self._timers = [
+            (max(self.now, clock.due(timer._when)) if timer.clock is clock else when, birth, timer)
+            for when, birth, timer in self._timers
+        ]
+        heapq.heapify(self._timers)
 
     # -- running --------------------------------------------------------------------------------------------------
 
@@ -148,13 +192,13 @@ class SimLoop(asyncio.BaseEventLoop):
             raise Deadlock(self._waiting())
         when = timers[0][0]
         if when > self.end_at:
-            self._now = self.end_at
+            self.now = self.end_at
             raise OutOfTime(f"not done after {self.end_at} simulated seconds; waiting: {self._waiting()}")
-        if when > self._now:
-            self._now = when
+        if when > self.now:
+            self.now = when
             self._instant_began = self.steps
         due = [heapq.heappop(timers)[2]]
-        while timers and timers[0][0] <= self._now:
+        while timers and timers[0][0] <= self.now:
             due.append(heapq.heappop(timers)[2])
         return due
 
@@ -168,9 +212,9 @@ class SimLoop(asyncio.BaseEventLoop):
             self._gc_at = steps + GC_STEPS
             gc.collect()
         if steps > self._steps_max:
-            raise OutOfSteps(f"more than {self._steps_max} steps at {self._now} s")
+            raise OutOfSteps(f"more than {self._steps_max} steps at {self.now} s")
         if steps - self._instant_began > self._instant_steps_max:
-            raise OutOfSteps(f"{self._instant_steps_max} steps at {self._now} s without time going on: a busy loop")
+            raise OutOfSteps(f"{self._instant_steps_max} steps at {self.now} s without time going on: a busy loop")
 
     def _waiting(self) -> str:
         tasks = sorted((t for t in asyncio.all_tasks(self) if isinstance(t, SimTask)), key=lambda t: t.birth)

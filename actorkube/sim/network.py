@@ -1,21 +1,25 @@
 """The simulated network: packets below, connections above.
 
 Below, a packet may be late, lost, doubled or overtaken by the ones behind it. Above, a link promises what TCP does: at
-most once, in order, a suffix may be lost. So each direction of a connection counts its packets: a second copy is
-dropped; a packet that is lost, or missing when a later one arrives, breaks the connection. From then on that direction
-carries nothing, the other one still does, and each end learns of it only after a while, as by keep-alive.
-Hosts that are cut off from each other find out in the same way, also when nobody speaks.
+most once, in order, a suffix may be lost. So each direction of a connection counts its packets, a second copy is
+dropped, and what becomes of a packet that is lost, or missing when a later one arrives, is up to the conditions:
+  breaks         the connection breaks. From then on that direction carries nothing, the other one still does, and each
+                 end learns of it only after a while, as by keep-alive.
+  retransmitted  it is sent again after a time-out that doubles, as TCP does, and those behind it wait for it at the
+                 other end; when the last attempt is lost too, the connection breaks.
+Hosts that are cut off from each other find out as by keep-alive, also when nobody speaks.
 """
 
 from __future__ import annotations
 
 import contextvars
+import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from actorkube.runtime.wire import Frame
+from actorkube.sim.conditions import Conditions
 from actorkube.sim.trace import Trace, packet_name
 from protocols.frame import HEADER_SIZE, Kind
 from protocols.trace import CONTEXT_SIZE, TRACED
@@ -26,21 +30,9 @@ if TYPE_CHECKING:
 
 KEEPALIVE_S = 10.0
 DIAL_TIMEOUT_S = 3.0
+RETRANSMIT_FIRST_S = 0.2
+RETRANSMISSIONS_MAX = 6  # in 12.6 s
 IN_FLIGHT_BYTES_MAX = 32 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What happens to packets. Chances are per packet; the default is a healthy local network."""
-
-    delay_s: float = 0.0003
-    jitter_s: float = 0.0004
-    stall: float = 0.0  # chance to take up to `stall_s` longer, which holds up those behind
-    stall_s: float = 0.5
-    loss: float = 0.0
-    duplication: float = 0.0
-    overtaking: float = 0.0
-    detect_s: tuple[float, float] = (0.1, 3.0)  # from the break of a connection to the moment an end knows
 
 
 class Packet(NamedTuple):
@@ -73,17 +65,29 @@ class Rule:
 class Way:
     """One direction between two hosts, shared by their connections."""
 
-    __slots__ = ("blocks", "clog_s", "cut_count", "dst", "src")
+    __slots__ = ("blocks", "clog_s", "conditions", "cut_count", "dst", "free_at", "is_special", "src", "trouble")
 
-    def __init__(self, src: str, dst: str) -> None:
+    def __init__(self, src: str, dst: str, conditions: Conditions) -> None:
         self.src = src
         self.dst = dst
+        self.is_special = False  # has conditions of its own
+        self.free_at = 0.0  # when all that was sent has passed its narrowest place
+        self.be(conditions)
         self.blocks = 0  # partitions that cut it now
         self.cut_count = 0  # how often it was cut: tells one cut from the next
         self.clog_s = 0.0
 
     def __str__(self) -> str:
         return f"{self.src}>{self.dst}"
+
+    def be(self, conditions: Conditions) -> None:
+        self.conditions = conditions
+        self.trouble = conditions.trouble
+
+    def queue(self, now: float, size_bytes: int) -> float:
+        """How long a packet waits until it, and all before it, has gone through."""
+        self.free_at = max(now, self.free_at) + size_bytes / self.conditions.bytes_per_s
+        return self.free_at - now
 
 
 class Network:
@@ -96,16 +100,25 @@ class Network:
         self.outside = contextvars.Context()  # of no host
         self._chance = chance
         self._ways: dict[tuple[str, str], Way] = {}
-        self.set_conditions(conditions)
+        self.conditions = conditions
 
     def set_conditions(self, conditions: Conditions) -> None:
+        """What all ways are like that have no conditions of their own."""
         self.conditions = conditions
-        self._trouble = conditions.loss + conditions.duplication + conditions.overtaking + conditions.stall
+        for way in self._ways.values():
+            if not way.is_special:
+                way.be(conditions)
+
+    def set_way(self, src: str, dst: str, conditions: Conditions | None) -> None:
+        """What one way is like; None: as the network is."""
+        way = self.way(src, dst)
+        way.is_special = conditions is not None
+        way.be(conditions or self.conditions)
 
     def way(self, src: str, dst: str) -> Way:
         way = self._ways.get((src, dst))
         if way is None:
-            way = self._ways[(src, dst)] = Way(src, dst)
+            way = self._ways[(src, dst)] = Way(src, dst, self.conditions)
         return way
 
     # -- packets --------------------------------------------------------------------------------------------------
@@ -128,41 +141,68 @@ class Network:
             return
         sequence = link.sent
         link.sent += 1
-        if link.cut or link.way.blocks:
-            self.lose(link, "cut off")
+        if link.cut:
+            return
+        if link.way.blocks:
+            self.obstructed(link, sequence, frame, "cut off")
         elif far.is_closed and self.transports.get(link.peer) not in (None, far.transport):
-            self.loop.call_later(self._delay(link.way), link.fail, context=link.context)  # a later life knows it not
+            self.loop.later(self._delay(link.way), link.fail, context=link.context)  # a later life knows it not
         else:
             self._send(link, sequence, frame, extra)
 
     def _send(self, link: SimLink, sequence: int, frame: Frame, extra: float) -> None:
-        far = link.far
+        far, way = link.far, link.way
         assert far is not None
-        conditions = self.conditions
-        at = self.loop.time() + conditions.delay_s + conditions.jitter_s * self._chance.random()
-        at = max(at + link.way.clog_s + extra, link.clear_at)
-        if self._trouble and (roll := self._chance.random()) < self._trouble:
+        conditions = way.conditions
+        at = self.loop.now + conditions.delay.draw(self._chance) + way.clog_s + extra
+        if conditions.bytes_per_s != math.inf:
+            at += way.queue(self.loop.now, HEADER_SIZE + len(frame[6]))
+        if at < link.clear_at:
+            at = link.clear_at
+        if way.trouble and (roll := self._chance.random()) < way.trouble:
             if roll < conditions.loss:
-                self.lose(link, "lost")
+                self.obstructed(link, sequence, frame, "lost")
                 return
             at = self._troubled(link, sequence, frame, at, roll - conditions.loss)
         else:
             link.clear_at = at
-        self.loop.call_at(at, far.arrive, sequence, frame, context=far.context)
+        self.loop.at(at, far.arrive, (sequence, frame), far.context)
 
     def _troubled(self, link: SimLink, sequence: int, frame: Frame, at: float, roll: float) -> float:
         """When the packet arrives, which was overtaken, doubled or stalled."""
-        conditions = self.conditions
+        conditions = link.way.conditions
         longer = self._chance.random() * conditions.stall_s
         if roll < conditions.overtaking:
+            link.resends = link.resends or conditions.lost == "retransmitted"
             return at + longer  # those behind do not wait for it
         if roll < conditions.overtaking + conditions.duplication:
             far = link.far
             assert far is not None
-            self.loop.call_at(at + longer, far.arrive, sequence, frame, context=far.context)
+            self.loop.at(at + longer, far.arrive, (sequence, frame), far.context)
             longer = 0.0
         link.clear_at = at + longer
         return link.clear_at
+
+    def obstructed(self, link: SimLink, sequence: int, frame: Frame, why: str, attempts: int = 0) -> None:
+        """A packet has not come through: it is sent again, or the connection is lost with it."""
+        if link.way.conditions.lost == "breaks" or attempts >= RETRANSMISSIONS_MAX:
+            self.lose(link, why)
+            return
+        link.resends = True
+        self.note(f"{why}, again {link.way} {link.lane.name} {sequence}")
+        wait = RETRANSMIT_FIRST_S * 2**attempts
+        self.loop.later(wait, self._resend, link, sequence, frame, attempts + 1, context=self.outside)
+
+    def _resend(self, link: SimLink, sequence: int, frame: Frame, attempts: int) -> None:
+        far = link.far
+        if link.cut or far is None or far.is_closed:
+            return
+        if link.way.blocks:
+            self.obstructed(link, sequence, frame, "cut off", attempts)
+        elif self._is_lost(link.way):
+            self.obstructed(link, sequence, frame, "lost", attempts)
+        else:
+            self.loop.later(self._delay(link.way), far.arrive, sequence, frame, context=far.context)
 
     def add_rule(
         self,
@@ -206,32 +246,32 @@ class Network:
         return extra
 
     def note(self, what: str) -> None:
-        self.trace.note(self.loop.time(), self.loop.steps, what)
+        self.trace.note(self.loop.now, self.loop.steps, what)
 
     # -- connections ----------------------------------------------------------------------------------------------
 
     def dial(self, link: SimLink) -> None:
-        self.loop.call_later(self._delay(link.way), self._knock, link, context=self.outside)
-        self.loop.call_later(DIAL_TIMEOUT_S, link.dial_failed, "no answer", context=link.context)
+        self.loop.later(self._delay(link.way), self._knock, link, context=self.outside)
+        self.loop.later(DIAL_TIMEOUT_S, link.dial_failed, "no answer", context=link.context)
 
     def _knock(self, link: SimLink) -> None:
         """A dial reaches the other host, if nothing is in its way."""
-        if link.is_closed or link.way.blocks or self._is_lost():
+        if link.is_closed or link.way.blocks or self._is_lost(link.way):
             return
         there = self.transports.get(link.peer)
         if there is not None:
             self.loop.call_soon(there.accept, link, context=there.context)
         elif not self.way(link.peer, link.way.src).blocks:
             delay = self._delay(link.way)
-            self.loop.call_later(delay, link.dial_failed, "refused", context=link.context)
+            self.loop.later(delay, link.dial_failed, "refused", context=link.context)
 
     def answer(self, link: SimLink, accepted: SimLink) -> None:
         """The other host has accepted; tell the one who dialled."""
-        if accepted.way.blocks or self._is_lost():
+        if accepted.way.blocks or self._is_lost(accepted.way):
             self.lose(accepted, "lost")
             return
-        at = accepted.clear_at = self.loop.time() + self._delay(accepted.way)
-        self.loop.call_at(at, link.dialled, accepted, context=link.context)
+        at = accepted.clear_at = self.loop.now + self._delay(accepted.way)
+        self.loop.at(at, link.dialled, (accepted,), link.context)
 
     def lose(self, link: SimLink, why: str) -> None:
         """The connection has lost what this end sent: nothing more gets through, and both ends will notice."""
@@ -242,7 +282,7 @@ class Network:
         for end in (link, link.far):
             if end is not None and not end.doomed:
                 end.doomed = True
-                self.loop.call_later(self._chance.uniform(*self.conditions.detect_s), end.fail, context=end.context)
+                self.loop.later(self._chance.uniform(*end.way.conditions.detect_s), end.fail, context=end.context)
 
     def reset(self, link: SimLink) -> None:
         """Tell the other end that this one is gone, if the way is free."""
@@ -252,7 +292,7 @@ class Network:
         if link.way.blocks:
             self.lose(link, "cut off")
         else:
-            self.loop.call_later(self._delay(link.way), far.fail, context=far.context)
+            self.loop.later(self._delay(link.way), far.fail, context=far.context)
 
     # -- partitions -----------------------------------------------------------------------------------------------
 
@@ -261,7 +301,7 @@ class Network:
         way.blocks += 1
         if way.blocks == 1:
             way.cut_count += 1
-            self.loop.call_later(KEEPALIVE_S, self._silent, way, way.cut_count, context=self.outside)
+            self.loop.later(KEEPALIVE_S, self._silent, way, way.cut_count, context=self.outside)
 
     def unblock(self, src: str, dst: str) -> None:
         way = self.way(src, dst)
@@ -276,6 +316,7 @@ class Network:
         for way in self._ways.values():
             way.blocks = 0
             way.clog_s = 0.0
+            way.is_special = False
         self.rules.clear()
 
     def stalled(self, transport: SimTransport) -> None:
@@ -296,7 +337,8 @@ class Network:
     # -- chance ---------------------------------------------------------------------------------------------------
 
     def _delay(self, way: Way) -> float:
-        return self.conditions.delay_s + self.conditions.jitter_s * self._chance.random() + way.clog_s
+        return way.conditions.delay.draw(self._chance) + way.clog_s
 
-    def _is_lost(self) -> bool:
-        return self.conditions.loss > 0 and self._chance.random() < self.conditions.loss
+    def _is_lost(self, way: Way) -> bool:
+        loss = way.conditions.loss
+        return loss > 0 and self._chance.random() < loss

@@ -11,10 +11,11 @@ from actorkube.runtime.cell import Cell
 from actorkube.runtime.host import Host
 from actorkube.runtime.log import Log, Quiet
 from actorkube.runtime.system import System
+from actorkube.sim.conditions import Conditions
 from actorkube.sim.disk import DiskConditions, Drive
 from actorkube.sim.host import Boot, SimHost
 from actorkube.sim.loop import SimLoop
-from actorkube.sim.network import Conditions, Match, Network, Packet
+from actorkube.sim.network import Match, Network, Packet
 from actorkube.sim.trace import Trace
 
 EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -102,10 +103,35 @@ class Stage(abc.ABC):
         self.network.note(f"disk of {name} full: {full}")
         self.hosts[name].drive.is_full = full
 
-    def skew(self, name: str, seconds: float) -> None:
-        """How far the host's clock is ahead of the world's, from its next life on."""
-        self.network.note(f"skew {name} {seconds}")
-        self.hosts[name].skew_s = seconds
+    def slow_disk(self, name: str, slow_s: float) -> None:
+        """Each sync takes so much longer, until it is set to 0 or healed."""
+        self.network.note(f"disk of {name} slow: {slow_s}")
+        self.hosts[name].drive.slow_s = slow_s
+
+    def fail_reads(self, name: str, *, fail: bool = True) -> None:
+        self.network.note(f"disk of {name} unreadable: {fail}")
+        self.hosts[name].drive.is_unreadable = fail
+
+    def rot(self, name: str, file: str = "") -> str:
+        """One durable bit of the host's disk flips, in the file `actor/name` or in one by chance; found at the next
+        read, by whoever keeps checksums. Returns the file's name, empty if the disk holds nothing. No healing undoes
+        it."""
+        rotten = self.hosts[name].drive.rot(file)
+        self.network.note(f"disk of {name} rots: {rotten}")
+        return rotten
+
+    # -- their clocks ---------------------------------------------------------------------------------------------
+
+    def drift(self, name: str, rate: float) -> None:
+        """The host's clock runs at that rate from now on (1.05: five percent fast), and all its timers with it."""
+        self.network.note(f"drift {name} {rate}")
+        self.loop.set_rate(self.hosts[name].clock, rate)
+
+    def skew(self, name: str, ahead_s: float) -> None:
+        """Set the host's wall clock so far ahead of the world's time (behind, if negative). Its `ctx.now` jumps
+        forward, or stands still until the wall clock has caught up; its timers do not notice."""
+        self.network.note(f"skew {name} {ahead_s}")
+        self.hosts[name].clock.set_wall(ahead_s, self.loop.now)
 
     # -- the network between them ---------------------------------------------------------------------------------
 
@@ -125,6 +151,11 @@ class Stage(abc.ABC):
         """Every packet from `src` to `dst` takes so much longer, until it is set to 0 or healed."""
         self.network.note(f"clog {src}>{dst} {delay_s}")
         self.network.way(src, dst).clog_s = delay_s
+
+    def set_link(self, src: str, dst: str, conditions: Conditions | None) -> None:
+        """What the way from `src` to `dst` is like; None: as the network is. Healing ends it."""
+        self.network.note(f"link {src}>{dst} {conditions}")
+        self.network.set_way(src, dst, conditions)
 
     def drop(self, match: Match, *, src: str = "", dst: str = "", skip: int = 0, times: int = 1) -> None:
         """Lose packets by name: a tell alone; anything else takes its connection along."""
@@ -155,14 +186,16 @@ class Stage(abc.ABC):
     # -- the end of faults ----------------------------------------------------------------------------------------
 
     def heal(self) -> None:
-        """End all faults: the network is whole and its conditions are good, disks have room, nobody is paused.
-        Hosts that are down stay down; `restart` them."""
+        """End all faults: the network is whole and its conditions are good, disks have room, clocks are
+        right, nobody is paused. Hosts that are down stay down; `restart` them."""
         self.network.note("heal")
         self.network.heal()
         self.network.set_conditions(Conditions())
         for host in self.hosts.values():
-            host.drive.is_full = False
-            host.drive.conditions = DiskConditions()
+            host.drive.heal()
+            if not host.clock.is_true:
+                self.loop.set_rate(host.clock, 1.0)
+            host.clock.set_wall(0.0, self.loop.now)
             host.resume()
 
     async def recover(self) -> None:

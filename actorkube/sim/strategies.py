@@ -17,9 +17,31 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from actorkube.sim.faults import VICTIMS, Ambush, Clog, Crash, Drop, Fault, FullDisk, Outage, Partition, Pause
+from actorkube.sim.faults import (
+    VICTIMS,
+    Ambush,
+    BadReads,
+    Clog,
+    Crash,
+    Drift,
+    Drop,
+    Fault,
+    FullDisk,
+    LossyLink,
+    Outage,
+    Partition,
+    Pause,
+    Skew,
+    SlowDisk,
+    SlowLink,
+)
 
+# The first of each is what a failing example shrinks to.
 DELAYS_S = (0.1, 0.5, 2.0)
+LOSSES = (0.01, 0.1, 0.5)
+RATES = (1.01, 1.1, 0.99, 0.9)
+SKEWS_S = (2.0, -2.0, 30.0, -30.0)
+BANDWIDTHS = (1e6, 1e4)
 
 
 def schedules(
@@ -30,6 +52,7 @@ def schedules(
     faults_max: int = 8,
     messages: Sequence[str] = (),
     disks: bool = True,
+    clocks: bool = True,
 ) -> st.SearchStrategy[list[Fault]]:
     """Lists of faults among `hosts` that begin within `for_s`; `messages`, which only they send each other, may be
     dropped and ambushed by name."""
@@ -48,8 +71,15 @@ def schedules(
         kinds.append(st.builds(Outage, at, lasting, st.just(tuple(hosts))))
         kinds.append(partitions(hosts, at, lasting))
         kinds.append(st.builds(Clog, at, lasting, host, host, st.sampled_from(DELAYS_S)))
+        kinds.append(st.builds(LossyLink, at, lasting, host, host, st.sampled_from(LOSSES)))
+        kinds.append(st.builds(SlowLink, at, lasting, host, host, st.sampled_from(BANDWIDTHS)))
     if disks:
         kinds.append(st.builds(FullDisk, at, lasting, host))
+        kinds.append(st.builds(SlowDisk, at, lasting, host, st.sampled_from(DELAYS_S)))
+        kinds.append(st.builds(BadReads, at, lasting, host))
+    if clocks:
+        kinds.append(st.builds(Drift, at, lasting, host, st.sampled_from(RATES)))
+        kinds.append(st.builds(Skew, at, lasting, host, st.sampled_from(SKEWS_S)))
     return st.lists(st.one_of(kinds), max_size=faults_max)
 
 

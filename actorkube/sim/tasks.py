@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from actorkube.sim.clock import Clock
     from actorkube.sim.loop import SimLoop
 
 
@@ -26,8 +27,9 @@ class State(enum.IntEnum):
 class Domain:
     """What lives, pauses and dies together."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, clock: Clock | None = None) -> None:
         self.name = name
+        self.clock = clock  # which its timers follow; without one, the world's
         self.state = State.RUNNING
         self.held: list[SimHandle] = []  # came due while paused
 
@@ -42,7 +44,7 @@ domain: contextvars.ContextVar[Domain | None] = contextvars.ContextVar("domain",
 class SimHandle(asyncio.TimerHandle):
     """A callback, due now or at a time, and the domain that it belongs to. Made as cheaply as Python can."""
 
-    __slots__ = ("owner",)
+    __slots__ = ("clock", "owner")
 
     def __init__(
         self, when: float, callback: Any, args: tuple[Any, ...], loop: SimLoop, context: contextvars.Context | None
@@ -50,6 +52,7 @@ class SimHandle(asyncio.TimerHandle):
         if context is None:
             context = contextvars.copy_context()
         self.owner: Domain | None = context.get(domain)
+        self.clock: Clock | None = None  # by which `_when` is meant
         self._context = context
         self._loop = loop
         self._callback: Any = callback

@@ -44,7 +44,7 @@ class SimTransport(Transport):
             return self._loop_back(lane)
         if not self.network.known.get(peer) or self.network.transports.get(self.name) is not self:
             return None
-        if self._down.get((peer, lane), (0.0, 0.0))[0] > self.system.loop.time():
+        if self._down.get((peer, lane), (0.0, 0.0))[0] > self.network.loop.now:
             return None
         link = self._links[(peer, lane)] = SimLink(self, peer, lane)
         self._all[link] = None
@@ -68,6 +68,7 @@ class SimTransport(Transport):
                 self.network.lose(link, "dead")
             else:
                 self.network.reset(link)
+            link.cut = True
 
     def accept(self, dialling: SimLink) -> None:
         if dialling.is_closed or self.network.transports.get(self.name) is not self:
@@ -100,7 +101,7 @@ class SimTransport(Transport):
             if not was_open:
                 before = self._down.get(key, (0.0, Settings.backoff_first_s / 2))[1]
                 wait = min(before * 2, Settings.backoff_most_s)
-                self._down[key] = (self.system.loop.time() + wait, wait)
+                self._down[key] = (self.network.loop.now + wait, wait)
         self.system.link_lost(link, sent=was_open)
 
     def _loop_back(self, lane: Lane) -> SimLink:
@@ -135,6 +136,7 @@ class SimLink(Link):
         self.opened_by: System | None = None  # the incarnation at the other end
         self.sent = 0  # packets of ours
         self.received = 0  # packets of theirs that were accepted, in order
+        self.resends = False  # has sent a packet again, or may yet: what comes early at the other end waits there
         self.clear_at = 0.0  # when the last of our packets arrives: later ones do not pass it
         self.in_flight_bytes = 0  # under way or waiting
         self.cut = False  # a packet of ours was lost: nothing more gets through
@@ -143,6 +145,7 @@ class SimLink(Link):
         self._loop = transport.network.loop
         self._system = transport.system
         self._waiting: list[Frame] = []
+        self._early: dict[int, Frame] = {}  # packets of theirs that others must come before
 
     @property
     def is_closed(self) -> bool:
@@ -169,18 +172,25 @@ class SimLink(Link):
         if self.state is State.CLOSED:
             self._network.reset(self)
         elif far.way.blocks:
-            self._network.lose(far, "cut off")
-        elif sequence < self.received:
+            self._network.obstructed(far, sequence, frame, "cut off")
+        elif sequence < self.received or sequence in self._early:
             self._network.note(f"doubled {self._arrives}")
-        elif sequence > self.received:
-            self._network.lose(far, "overtaken")
+        elif sequence == self.received:
+            self._accept(far, frame)
+            while self._early and not self.is_closed and (next_one := self._early.pop(self.received, None)) is not None:
+                self._accept(far, next_one)
+        elif far.resends or far.way.conditions.lost == "retransmitted":
+            self._early[sequence] = frame
         else:
-            self.received += 1
-            far.in_flight_bytes -= HEADER_SIZE + len(frame[6])
-            self._deliver(frame)
+            self._network.lose(far, "overtaken")
+
+    def _accept(self, far: SimLink, frame: Frame) -> None:
+        self.received += 1
+        far.in_flight_bytes -= HEADER_SIZE + len(frame[6])
+        self._deliver(frame)
 
     def _deliver(self, frame: Frame) -> None:
-        self._network.trace.frame(self._loop.time(), self._loop.steps, self._arrives, frame)
+        self._network.trace.frame(self._loop.now, self._loop.steps, self._arrives, frame)
         if frame[0] == FIN:
             self.fail()
             return

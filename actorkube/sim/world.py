@@ -28,11 +28,11 @@ from typing import Any, TypeVar
 
 from actorkube.runtime.cell import Cell
 from actorkube.runtime.log import Log
+from actorkube.sim.conditions import Conditions
 from actorkube.sim.disk import DiskConditions
 from actorkube.sim.errors import ActorCrashed, InvariantBroken, NotConverged, Unhandled
 from actorkube.sim.guard import guarded
 from actorkube.sim.loop import SimLoop
-from actorkube.sim.network import Conditions
 from actorkube.sim.stage import Stage
 from actorkube.sim.tasks import domain
 from actorkube.sim.trace import Trace, first_difference
@@ -92,7 +92,7 @@ class World(Stage):
 
     def run(self, scenario: Callable[[World], Coroutine[Any, Any, T]], for_s: float = 3600.0) -> T:
         """Run the scenario to its end, which must come within `for_s` simulated seconds."""
-        self.loop.end_at = self.loop.time() + for_s
+        self.loop.end_at = self.loop.now + for_s
         try:
             with guarded(), _gc_paused():
                 result = self.loop.run_until_complete(scenario(self))
@@ -113,7 +113,7 @@ class World(Stage):
 
     @property
     def now(self) -> float:
-        return self.epoch + self.loop.time()
+        return self.epoch + self.loop.now
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

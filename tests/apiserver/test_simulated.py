@@ -10,7 +10,7 @@ import pytest
 
 from actorkube.runtime import System
 from actorkube.sim import World
-from actorkube.sim.faults import nemesis
+from actorkube.sim.nemesis import nemesis
 from actors.apiserver.actor import ApiServer
 from actors.etcd.actor import Etcd
 from protocols import api

@@ -10,7 +10,7 @@ import pytest
 from actorkube.runtime import System
 from actorkube.sim import World
 from actorkube.sim.disk import DiskConditions
-from actorkube.sim.faults import nemesis
+from actorkube.sim.nemesis import nemesis
 from actors.etcd.actor import Etcd, EtcdConfig
 from protocols.errors import Answer, AskError, DeadlineExceeded
 from protocols.etcd import Compare, LeaseGrant, LeaseKeepAlive, NotLeader, Op, Range, Txn, WatchKeys

@@ -18,18 +18,54 @@ from pathlib import Path
 from tests.etcd.planted_bugs import ROOT, Bug, plant
 
 SIM = "actorkube/sim"
-DISK, FAULTS, GUARD, HOST = f"{SIM}/disk.py", f"{SIM}/faults.py", f"{SIM}/guard.py", f"{SIM}/host.py"
+DISK, GUARD, HOST = f"{SIM}/disk.py", f"{SIM}/guard.py", f"{SIM}/host.py"
 LOOP, NETWORK, STAGE, TASKS = f"{SIM}/loop.py", f"{SIM}/network.py", f"{SIM}/stage.py", f"{SIM}/tasks.py"
+CLOCK, NEMESIS = f"{SIM}/clock.py", f"{SIM}/nemesis.py"
 TRACE, TRANSPORT, WORLD = f"{SIM}/trace.py", f"{SIM}/transport.py", f"{SIM}/world.py"
 
 ON_NETWORK = ("test_network", "test_world")
 ON_DISK = ("test_disk", "test_world")
 ON_WORLD = ("test_loop", "test_world", "test_faults")
+CLOCKS = ("test_clocks",)
 ON_TRACE = ("test_determinism", "test_loop")
 
 BUGS = [
-    Bug("network: doubled packets delivered", TRANSPORT, "elif sequence < self.received:", "elif False:", ON_NETWORK),
-    Bug("network: overtaken accepted", TRANSPORT, "elif sequence > self.received:", "elif False:", ON_NETWORK),
+    Bug(
+        "network: doubled packets delivered",
+        TRANSPORT,
+        "elif sequence < self.received or sequence in self._early:",
+        "elif False:",
+        ON_NETWORK,
+    ),
+    Bug("network: overtaken accepted", TRANSPORT, "elif sequence == self.received:", "elif True:", ON_NETWORK),
+    Bug(
+        "network: what comes early is not waited for",
+        TRANSPORT,
+        "            self._early[sequence] = frame\n",
+        "            self._accept(far, frame)\n",
+        ON_NETWORK,
+    ),
+    Bug("network: lost for ever", NETWORK, "or attempts >= RETRANSMISSIONS_MAX", "", ON_NETWORK),
+    Bug("network: a slow link has no queue", NETWORK, "max(now, self.free_at)", "now", ON_NETWORK),
+    Bug(
+        "clock: running timers do not drift", LOOP, "if timer.clock is clock else when,", "if False else when,", CLOCKS
+    ),
+    Bug("clock: now goes back", CLOCK, "if now > self._latest_s:", "if True:", CLOCKS),
+    Bug("clock: a skew hurries timers", CLOCK, "self._ahead_s = ahead_s", "self._shown_s += ahead_s", CLOCKS),
+    Bug(
+        "clock: the scenario's time to live is the world's",
+        HOST,
+        "loop.clocked and domain.get() is None",
+        "False",
+        CLOCKS,
+    ),
+    Bug(
+        "clock: healing leaves a drift",
+        STAGE,
+        "                self.loop.set_rate(host.clock, 1.0)\n",
+        "                pass\n",
+        CLOCKS,
+    ),
     Bug(
         "network: a stalled packet is overtaken",
         NETWORK,
@@ -157,8 +193,8 @@ BUGS = [
     Bug(
         "loop: ties last in first out",
         LOOP,
-        "(when, next(self.births), timer)",
-        "(when, -next(self.births), timer)",
+        "(when, next(self.births), timer))\n        return timer\n\n    def _time_of",
+        "(when, -next(self.births), timer))\n        return timer\n\n    def _time_of",
         ON_TRACE,
     ),
     Bug(
@@ -192,7 +228,7 @@ BUGS = [
         "",
         ON_WORLD,
     ),
-    Bug("faults: the nemesis does not heal", FAULTS, "    await world.recover()\n", "    pass\n", ON_WORLD),
+    Bug("faults: the nemesis does not heal", NEMESIS, "    await world.recover()\n", "    pass\n", ON_WORLD),
 ]
 
 

@@ -249,3 +249,46 @@ def test_rot_changes_one_bit_of_what_was_durable() -> None:
         assert changed[0].bit_count() == 1
 
     on_disk(body)
+
+
+def test_a_slow_disk_takes_longer_for_each_sync_until_it_is_healed() -> None:
+    async def body(disk: SimDisk, drive: Drive) -> None:
+        loop = asyncio.get_running_loop()
+        drive.slow_s = 2.0
+        disk.append("f", b"x")
+        await disk.sync("f")
+        slow = loop.time()
+        drive.heal()
+        await disk.sync("f")
+
+        assert slow > 2.0
+        assert loop.time() - slow < 0.01
+
+    on_disk(body)
+
+
+def test_an_unreadable_disk_says_so_and_still_takes_what_is_written() -> None:
+    async def body(disk: SimDisk, drive: Drive) -> None:
+        await disk.replace("f", b"x")
+        drive.is_unreadable = True
+        disk.append("f", b"y")
+        with pytest.raises(OSError, match="Input/output"):
+            disk.read("f")
+        drive.heal()
+
+        assert disk.read("f") == b"xy"
+
+    on_disk(body)
+
+
+def test_rot_chooses_among_all_that_is_durable_and_survives_a_crash() -> None:
+    async def body(disk: SimDisk, drive: Drive) -> None:
+        assert drive.rot() == ""
+        disk.append("new", b"not yet durable")
+        await drive.disk("other").replace("f", bytes(100))
+        assert drive.rot() == "other/f"
+        drive.crash()
+
+        assert sum(byte.bit_count() for byte in drive.disk("other").read("f")) == 1
+
+    on_disk(body)

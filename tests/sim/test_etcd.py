@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from functools import partial
 
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorkube.runtime import System
-from actorkube.sim import Conditions, DiskConditions, Fault, Swarm, World, nemesis, play
+from actorkube.sim import Conditions, DiskConditions, Fault, Rot, Swarm, World, nemesis, play
 from actorkube.sim.strategies import schedules
 from actors.etcd.actor import Etcd, EtcdConfig
+from actors.etcd.wal import CorruptWal
 from protocols.errors import Answer, AskError, NotSent
 from protocols.etcd import Compare, Event, Op, Range, RangeResponse, Status, Txn, TxnResponse, WatchKeys
 from tests.sim.kv_history import Kind, KvHistory, Operation, Outcome
@@ -220,3 +222,28 @@ def test_a_replica_set_runs_the_same_way_twice() -> None:
         await under_load(world, world.loop.create_task(nemesis(world, MEMBERS, 10)))
 
     World.check(scenario, 3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_replica_whose_log_has_rotted_refuses_to_start_and_says_what_to_do(seed: int) -> None:
+    async def scenario(world: World) -> str:
+        await boot_replicas(world)
+        user = await world.boot("user")
+        writer = Client(world, user, KvHistory(), "writer", ("put",))
+        for _ in range(20):
+            await writer.one()
+        world.crash("etcd-0")
+        Rot(0, 0, "etcd-0").begin(world)
+        world.start("etcd-0")
+        await world.sleep(5)
+        for _ in range(5):
+            await writer.one()  # the other two go on without it
+        assert len(writer.history.done()) == 25
+        return "\n".join(world.trace.lines)
+
+    with contextlib.closing(World(seed, record=True, expected=(OSError, CorruptWal))) as world:
+        lines = world.run(scenario)
+
+    assert "disk of etcd-0 rots: etcd/" in lines
+    assert "is damaged, and it is not the last one" in lines
+    assert "Restore this member's directory from a copy" in lines

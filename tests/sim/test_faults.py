@@ -13,20 +13,17 @@ from hypothesis import strategies as st
 from actorkube.runtime import System
 from actorkube.sim import (
     Ambush,
-    Clog,
     Crash,
     Drop,
     Fault,
-    FullDisk,
     Outage,
-    Partition,
-    Pause,
+    Rot,
     Swarm,
     World,
     nemesis,
     play,
 )
-from actorkube.sim.faults import draw_fault
+from actorkube.sim.nemesis import KINDS, draw_fault
 from actorkube.sim.strategies import schedules
 from protocols.errors import AskError
 from tests.sim.messages import Counter, SimAdd, counter_ref
@@ -123,13 +120,13 @@ def test_an_ambush_crashes_whoever_sends_or_is_sent_the_message(victim: Literal[
 def test_a_swarm_enables_some_kinds_of_faults_and_not_always_the_same() -> None:
     swarms = [Swarm.draw(random.Random(seed)) for seed in range(50)]
 
-    assert {len(swarm.kinds) for swarm in swarms} >= {1, 2, 3, 4}
-    assert {kind for swarm in swarms for kind in swarm.kinds} == {Crash, Outage, Pause, Partition, Clog, FullDisk}
+    assert {len(swarm.kinds) for swarm in swarms} >= {3, 4, 5, 6}
+    assert {kind for swarm in swarms for kind in swarm.kinds} == set(KINDS)
     assert any(swarm.network.loss for swarm in swarms)
     assert any(not swarm.network.loss for swarm in swarms)
 
 
-@pytest.mark.parametrize("kind", [Crash, Outage, Pause, Partition, Clog, FullDisk])
+@pytest.mark.parametrize("kind", [*KINDS, Rot])
 def test_each_kind_of_fault_is_drawn_begun_and_ended(kind: type[Fault]) -> None:
     async def scenario(world: World) -> None:
         names = ["a", "b"]

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actorkube.runtime import System
 from actorkube.runtime.link import Link
-from actorkube.sim import Conditions, Crash, Fault, Partition, World, play
+from actorkube.sim import (
+    Conditions,
+    Constant,
+    Crash,
+    Exponential,
+    Fault,
+    LongTail,
+    LossyLink,
+    Partition,
+    SlowLink,
+    Uniform,
+    World,
+    play,
+)
+from actorkube.sim.conditions import Delay
 from actorkube.sim.strategies import schedules
 from actorkube.sim.transport import SimLink
 from protocols.errors import NotSent, Unknown
@@ -56,7 +73,9 @@ class Wire:
 chances = st.integers(0, 30).map(lambda percent: percent / 100)
 bad_conditions = st.builds(
     Conditions,
-    jitter_s=st.sampled_from([0.0, 0.01, 0.5]),
+    delay=st.sampled_from([Constant(0.0005), Uniform(0.0003, 0.5), Exponential(0.0002, 0.1), LongTail(0.05)]),
+    lost=st.sampled_from(["breaks", "retransmitted"]),
+    bytes_per_s=st.sampled_from([math.inf, 1000.0]),
     stall=chances,
     loss=chances,
     duplication=chances,
@@ -310,7 +329,7 @@ def test_a_stalled_packet_holds_up_those_behind_it_and_nothing_is_lost() -> None
 
         assert monitor_of(world.system("monitor")).heard == {"user": list(range(50))}
 
-    World.run_sync(scenario, network=Conditions(stall=0.5, jitter_s=0.1))
+    World.run_sync(scenario, network=Conditions(stall=0.5, delay=Uniform(0.0003, 0.1)))
 
 
 def test_what_was_sent_before_a_planned_stop_still_arrives() -> None:
@@ -326,7 +345,7 @@ def test_what_was_sent_before_a_planned_stop_still_arrives() -> None:
 
         assert monitor_of(world.system("monitor")).heard == {"user": list(range(50))}
 
-    World.run_sync(scenario, network=Conditions(jitter_s=0.5))
+    World.run_sync(scenario, network=Conditions(delay=Uniform(0.0003, 0.5)))
 
 
 def test_a_partition_also_takes_what_is_under_way() -> None:
@@ -407,3 +426,146 @@ def test_healing_notices_at_once_what_is_broken() -> None:
         assert await user.ask(counter_ref(user), SimAdd(1)) == SimCount(2)
 
     World.run_sync(scenario, network=Conditions(detect_s=(50, 60)))
+
+
+async def monitored(world: World) -> tuple[Monitor, System]:
+    await world.boot("monitor", lambda system: void(system.spawn(Monitor, "monitor")))
+    user = await world.boot("user")
+    user.tell(user.ref("monitor/monitor"), SimBeat("user", 0))
+    await world.sleep(1)
+    return monitor_of(world.system("monitor")), user
+
+
+def tell(user: System, *numbers: int) -> None:
+    for number in numbers:
+        user.tell(user.ref("monitor/monitor"), SimBeat("user", number))
+
+
+def test_a_lost_packet_is_sent_again_and_those_behind_it_wait() -> None:
+    async def scenario(world: World) -> None:
+        monitor, user = await monitored(world)
+        world.set_link("user", "monitor", Conditions(loss=1.0, lost="retransmitted"))
+        tell(user, 1)
+        world.set_link("user", "monitor", None)
+        tell(user, 2, 3)
+        await world.sleep(0.1)
+        assert monitor.heard == {"user": [0]}
+        await world.sleep(0.2)
+
+        assert monitor.heard == {"user": [0, 1, 2, 3]}
+
+    World.run_sync(scenario)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_very_lossy_link_loses_nothing_and_keeps_order_while_packets_are_sent_again(seed: int) -> None:
+    async def scenario(world: World) -> None:
+        monitor, user = await monitored(world)
+        LossyLink(0, 0, "user", "monitor", 0.2).begin(world)
+        tell(user, *range(1, 100))
+        await world.sleep(20)
+
+        assert monitor.heard == {"user": list(range(100))}
+
+    World.run_sync(scenario, seed)
+
+
+def test_a_packet_that_is_lost_again_and_again_breaks_its_connection() -> None:
+    async def scenario(world: World) -> None:
+        user = await counting(world)
+        await user.ask(counter_ref(user), SimAdd(1))
+        world.set_link("user", "server", Conditions(loss=1.0, lost="retransmitted"))
+        began = world.loop.now
+
+        with pytest.raises(Unknown, match="ended"):
+            await user.ask(counter_ref(user), SimAdd(1), timeout_s=60)
+
+        assert 12.6 < world.loop.now - began < 16
+
+    World.run_sync(scenario)
+
+
+def test_a_short_partition_delays_what_is_sent_again_and_breaks_nothing() -> None:
+    async def scenario(world: World) -> None:
+        monitor, user = await monitored(world)
+        world.partition({"user"}, {"monitor"})
+        tell(user, 1, 2)
+        await world.sleep(2)
+        world.reunite({"user"}, {"monitor"})
+        tell(user, 3)
+        await world.sleep(5)
+
+        assert monitor.heard == {"user": [0, 1, 2, 3]}
+        assert not any("broken" in line for line in world.trace.lines)
+
+    World.run_sync(scenario, network=Conditions(lost="retransmitted"))
+
+
+def test_packets_that_overtake_each_other_arrive_in_order_where_lost_ones_are_sent_again() -> None:
+    async def scenario(world: World) -> None:
+        monitor, user = await monitored(world)
+        tell(user, *range(1, 50))
+        await world.sleep(5)
+
+        assert monitor.heard == {"user": list(range(50))}
+
+    World.run_sync(scenario, network=Conditions(overtaking=0.5, lost="retransmitted"))
+
+
+def test_a_slow_link_makes_packets_queue_and_only_in_its_direction() -> None:
+    async def scenario(world: World) -> None:
+        user = await counting(world)
+        await user.ask(counter_ref(user), SimAdd(0))
+        began = world.loop.now
+        for number in range(10):
+            user.tell(user.ref("server/counter"), SimAdd(0, "x" * 974 + str(number)))
+        SlowLink(0, 0, "server", "user", 100.0).begin(world)
+        await user.ask(counter_ref(user), SimAdd(1))
+        fast = world.loop.now - began
+        SlowLink(0, 0, "user", "server", 1000.0).begin(world)
+        world.set_link("server", "user", None)
+        for number in range(10):
+            user.tell(user.ref("server/counter"), SimAdd(0, "x" * 974 + str(number)))
+        began = world.loop.now
+        await user.ask(counter_ref(user), SimAdd(1), timeout_s=60)
+
+        assert fast < 0.5
+        assert 9.5 < world.loop.now - began < 11
+
+    World.run_sync(scenario)
+
+
+def test_a_way_can_be_unlike_the_others_until_all_is_healed() -> None:
+    async def scenario(world: World) -> None:
+        user = await counting(world)
+        await user.ask(counter_ref(user), SimAdd(0))
+        world.set_link("user", "server", Conditions(delay=Constant(2.0)))
+        began = world.loop.now
+        await user.ask(counter_ref(user), SimAdd(1))
+        slow = world.loop.now - began
+        world.heal()
+        began = world.loop.now
+        await user.ask(counter_ref(user), SimAdd(1))
+
+        assert 2.0 < slow < 2.01
+        assert world.loop.now - began < 0.01
+
+    World.run_sync(scenario)
+
+
+@pytest.mark.parametrize(
+    ("delay", "least", "median", "most"),
+    [
+        (Constant(0.5), 0.5, 0.5, 0.5),
+        (Uniform(0.1, 0.3), 0.1, 0.2, 0.3),
+        (Exponential(0.1, 1.0), 0.1, 0.79, math.inf),
+        (LongTail(0.1, sigma=1.0, most_s=1.0), 0.0, 0.1, 1.0),
+    ],
+)
+def test_delays_are_distributed_as_they_say(delay: Delay, least: float, median: float, most: float) -> None:
+    chance = random.Random(1)
+
+    drawn = sorted(delay.draw(chance) for _ in range(10_000))
+
+    assert least <= drawn[0] <= drawn[-1] <= most
+    assert drawn[5000] == pytest.approx(median, rel=0.05)

@@ -324,19 +324,6 @@ def test_a_boot_that_fails_is_raised_at_first_and_tried_again_later() -> None:
     World.run_sync(scenario)
 
 
-def test_clocks_may_differ_between_hosts() -> None:
-    async def scenario(world: World) -> None:
-        await world.boot("a")
-        await world.boot("b")
-        world.skew("b", 30.0)
-        world.crash("b")
-        await world.restart("b")
-
-        assert world.system("b").now - world.system("a").now == 30.0
-
-    World.run_sync(scenario)
-
-
 def test_recover_starts_hosts_that_need_each_other_to_boot() -> None:
     async def scenario(world: World) -> None:
         async def needs(system: System, other: str) -> None:
