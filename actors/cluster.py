@@ -130,6 +130,11 @@ def credentials(spec: ClusterSpec) -> Credentials:
     return Credentials(ca.ca_pem, admin.cert_pem, admin.key_pem)
 
 
+def scenarios() -> dict[str, str]:
+    """What `actorkube sim` can run by a short name."""
+    return {"store": "actors.scenarios:store", "cluster": "actors.scenarios:cluster"}
+
+
 # -- the control plane ------------------------------------------------------------------------------------------------
 
 

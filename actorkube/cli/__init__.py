@@ -1,4 +1,4 @@
-"""The command line: `cluster`, `run`, `time`, `host`, `version`. Each imports what it needs when it is called."""
+"""The command line: `cluster`, `run`, `time`, `host`, `sim`, `version`. Each imports what it needs when it is called."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands.add_parser("run", help="run one component on its own and join it to a cluster"))
     _add_time(commands.add_parser("time", help="control the clock of a cluster that runs with --time virtual"))
     _add_host(commands.add_parser("host", help="kill and start hosts of a cluster that runs with --time virtual"))
+    _add_sim(commands.add_parser("sim", help="run a scenario in simulation, under one seed or thousands"))
     _add_version(commands.add_parser("version", help="print the version"))
     return top
 
@@ -107,6 +108,13 @@ def _add_host(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DIR", help="the cluster's data directory (default: of kubectl's cluster)")
 
 
+def _add_sim(parser: argparse.ArgumentParser) -> None:
+    from actorkube.cli.sim import add_arguments
+
+    parser.set_defaults(command=_sim)
+    add_arguments(parser)
+
+
 def _add_version(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_version)
 
@@ -133,6 +141,12 @@ def _host(options: argparse.Namespace) -> int:
     from actorkube.cli.time import host_command
 
     return host_command(options)
+
+
+def _sim(options: argparse.Namespace) -> int:
+    from actorkube.cli.sim import command
+
+    return command(options)
 
 
 def _version(options: argparse.Namespace) -> int:

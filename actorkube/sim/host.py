@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from actorkube.runtime.actor import Ref
 from actorkube.runtime.cell import Cell
+from actorkube.runtime.probe import reached
 from actorkube.runtime.supervisor import Consequence
 from actorkube.runtime.system import System
 from actorkube.sim.clock import Clock
@@ -72,6 +73,7 @@ class Life:
         self.system.host = host
         self.context = contextvars.Context()
         self.context.run(domain.set, self.domain)
+        self.context.run(reached.set, world.probes)
         self.ready: asyncio.Future[System] = world.loop.create_future()
         self.over: asyncio.Future[None] = world.loop.create_future()
         self.boot = world.loop.create_task(self._boot(host), name=f"boot {host.name}", context=self.context)

@@ -1,7 +1,7 @@
 """A deterministic asyncio loop: time is a number that jumps to the next timer, and nothing from outside gets in.
 
 Order: `call_soon` is first in, first out, and timers of one instant fire in the order in which they were set. Only
-steps of tasks that are ready in the same turn may be shuffled, because asyncio promises nothing there.
+steps of tasks that are ready in the same turn may be put in another order, because asyncio promises nothing there.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import heapq
 import inspect
 import itertools
 import math
-import random
 from collections.abc import Callable
 from typing import Any, TypeVarTuple
 
 from actorkube.sim.clock import Clock
 from actorkube.sim.errors import Deadlock, OutOfSteps, OutOfTime, RealWorld
+from actorkube.sim.policies import Policy
 from actorkube.sim.tasks import Domain, SimFuture, SimHandle, SimTask, State, domain
 
 Ts = TypeVarTuple("Ts")
@@ -28,13 +28,13 @@ CANCELLED_TIMERS_MAX = 10_000
 
 
 class SimLoop(asyncio.BaseEventLoop):
-    """`shuffle` mixes the steps of ready tasks. A run ends with an error after `steps_max` callbacks, after
+    """`policy` orders the steps of ready tasks. A run ends with an error after `steps_max` callbacks, after
     `instant_steps_max` callbacks that took no time, or when nothing is left that could ever happen."""
 
     def __init__(
         self,
         *,
-        shuffle: random.Random | None = None,
+        policy: Policy | None = None,
         steps_max: int = 50_000_000,
         instant_steps_max: int = 1_000_000,
     ) -> None:
@@ -48,7 +48,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self.failure: BaseException | None = None  # ends the run at the end of this turn
         self.now = 0.0  # the world's time
         self.clocked = False  # some host's clock does not run at the world's rate
-        self._shuffle = shuffle
+        self._policy = policy
         self._steps_max = steps_max
         self._instant_steps_max = instant_steps_max
         self._instant_began = 0
@@ -159,29 +159,31 @@ class SimLoop(asyncio.BaseEventLoop):
     # -- running --------------------------------------------------------------------------------------------------
 
     def _run_once(self) -> None:
-        """One turn: what was ready when it began, or, when nothing is, whatever the next instant brings."""
-        turn, self._queue = self._queue or self._jump(), []
-        if self._shuffle is not None and len(turn) > 1:
-            _shuffle_steps(turn, self._shuffle)
-        for handle in turn:
-            if handle._cancelled:
-                continue
-            owner = handle.owner
-            if owner is not None and owner.state:
-                owner.set_aside(handle)
-                continue
-            self.steps += 1
-            try:
-                handle._context.run(handle._callback, *handle._args)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as error:
-                self.call_exception_handler({"message": f"exception in {handle!r}", "exception": error})
-        if self.steps >= self._check_at:
-            self._look_after()
-        if self.failure is not None:
-            failure, self.failure = self.failure, None
-            raise failure
+        """Turns, until the loop is told to stop. In each runs what was ready when it began; when nothing is, whatever
+        the next instant brings."""
+        while not self._stopping:  # type: ignore[attr-defined]
+            turn, self._queue = self._queue or self._jump(), []
+            if len(turn) > 1 and self._policy is not None:
+                _order_steps(turn, self._policy)
+            for handle in turn:
+                if handle._cancelled:
+                    continue
+                owner = handle.owner
+                if owner is not None and owner.state:
+                    owner.set_aside(handle)
+                    continue
+                self.steps += 1
+                try:
+                    handle._context.run(handle._callback, *handle._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    self.call_exception_handler({"message": f"exception in {handle!r}", "exception": error})
+            if self.steps >= self._check_at:
+                self._look_after()
+            if self.failure is not None:
+                failure, self.failure = self.failure, None
+                raise failure
 
     def _jump(self) -> list[SimHandle]:
         """Move time to the next timer that still counts; all that are due then."""
@@ -249,13 +251,13 @@ class SimLoop(asyncio.BaseEventLoop):
         self._graves.clear()
 
 
-def _shuffle_steps(turn: list[SimHandle], chance: random.Random) -> None:
+def _order_steps(turn: list[SimHandle], policy: Policy) -> None:
     places = [
         place for place, handle in enumerate(turn) if isinstance(getattr(handle._callback, "__self__", None), SimTask)
     ]
     if len(places) > 1:
         steps = [turn[place] for place in places]
-        chance.shuffle(steps)
+        policy.order(steps)
         for place, step in zip(places, steps, strict=True):
             turn[place] = step
 

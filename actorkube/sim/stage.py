@@ -33,6 +33,7 @@ class Stage(abc.ABC):
         self.log: Log = log or Quiet()
         self.loop = loop
         self.trace = trace
+        self.probes: dict[str, int] = {}  # how often each was reached
         self.hosts: dict[str, SimHost] = {}
         self.network = Network(loop, self.chance("network"), trace, network)
         self._disk = disk

@@ -1,14 +1,17 @@
-"""What happened, as lines: always hashed, the last ones kept, all of them when recording.
+"""What happened, entry by entry: always hashed, the last ones kept, and given to whoever listens.
 
-Two runs did the same exactly when their hashes are equal; two recordings say where they parted.
+Two runs did the same exactly when their hashes are equal; two recordings (actorkube/sim/recording.py) say where they
+parted. Entries become lines only when somebody looks.
 """
 
 from __future__ import annotations
 
 import hashlib
-import struct
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
+from typing import NamedTuple, TypeAlias
+
+import msgspec
 
 from actorkube.runtime.wire import Frame
 from protocols.frame import Kind
@@ -16,38 +19,72 @@ from protocols.message import name_of
 from protocols.trace import TRACED
 
 LAST_LINES = 40
+BATCH = 256
 FIN = 0  # a frame kind of the simulation only: the sender has closed, in order behind what it sent
 KIND_NAMES = {FIN: "FIN"} | {int(kind): kind.name for kind in Kind}
-_frame = struct.Struct("<dqBHIIII")
 
 # Time, loop steps, where, and what: a sentence, or a frame that arrived.
-Entry = tuple[float, int, str, str | Frame]
+Entry: TypeAlias = tuple[float, int, str, str | Frame]
+
+encode = msgspec.msgpack.Encoder().encode
 
 
 class Trace:
-    def __init__(self, *, record: bool = False) -> None:
-        self.count = 0
-        self._entries: deque[Entry] = deque(maxlen=None if record else LAST_LINES)
+    """`keep` keeps all entries. Listeners are handed each batch of entries and its bytes (a MessagePack array)."""
+
+    def __init__(self, *, keep: bool = False) -> None:
+        self.listeners: list[Callable[[Sequence[Entry], bytes], None]] = []
+        self.batch = BATCH  # entries that are hashed together; the hash does not depend on it
+        self._keep = keep
+        self._kept: list[Entry] = []
+        self._new: list[Entry] = []
+        self._count = 0
         self._hash = hashlib.blake2b(digest_size=16)
 
     def note(self, now: float, steps: int, what: str) -> None:
-        self.count += 1
-        self._entries.append((now, steps, "", what))
-        self._hash.update(f"{now!r} {steps} {what}".encode())
+        self.add((now, steps, "", what))
 
-    def frame(self, now: float, steps: int, where: str, frame: Frame) -> None:
-        """A frame arrived. Hashed as numbers and bytes; it becomes a line only when somebody looks."""
-        self.count += 1
-        self._entries.append((now, steps, where, frame))
-        self._hash.update(_frame.pack(now, steps, *frame[:6]) + where.encode() + frame[6])
+    def add(self, entry: Entry) -> None:
+        new = self._new
+        new.append(entry)
+        if len(new) >= self.batch:
+            self.flush()
+
+    def flush(self) -> None:
+        new, self._new = self._new, []
+        if not new:
+            return
+        self._count += len(new)
+        encoded = encode(new)
+        # Without the array's own header, so that it does not matter where one batch ends.
+        self._hash.update(encoded[_array_header_size(len(new)) :])
+        self._kept = self._kept + new if self._keep else (self._kept + new)[-LAST_LINES:]
+        for listener in self.listeners:
+            listener(new, encoded)
+
+    @property
+    def count(self) -> int:
+        return self._count + len(self._new)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All of them if they are kept, otherwise the last ones."""
+        kept = self._kept + self._new
+        return kept if self._keep else kept[-LAST_LINES:]
 
     @property
     def lines(self) -> list[str]:
-        return [_text(entry) for entry in self._entries]
+        return [line(entry) for entry in self.entries]
 
     @property
     def hash(self) -> str:
+        self.flush()
         return self._hash.copy().hexdigest()
+
+
+def _array_header_size(count: int) -> int:
+    """Of an array in MessagePack."""
+    return 1 if count < 16 else 3 if count < 65536 else 5
 
 
 def packet_name(frame: Frame) -> str:
@@ -55,27 +92,37 @@ def packet_name(frame: Frame) -> str:
     return name_of(frame[1]) if frame[1] else KIND_NAMES[frame[0] & ~TRACED]
 
 
-def _text(entry: Entry) -> str:
+def line(entry: Entry) -> str:
     now, steps, where, what = entry
-    if isinstance(what, tuple):
+    if not isinstance(what, str):
         kind, _, target, sender, corr, number, body = what
-        addressed = f"{KIND_NAMES[kind & ~TRACED]} to {target:08x} from {sender:08x} corr {corr} number {number}"
+        addressed = (
+            f"{KIND_NAMES.get(kind & ~TRACED, kind)} to {target:08x} from {sender:08x} corr {corr} number {number}"
+        )
         digest = hashlib.blake2b(body, digest_size=4).hexdigest()
         what = f"{where} {packet_name(what)} ({addressed}, {len(body)} bytes {digest})"
     return f"{now:.6f} {steps} {what}"
 
 
-def first_difference(one: Sequence[str], other: Sequence[str], context: int = 3) -> str | None:
-    """Where two recordings part, with the lines before; None when they say the same."""
-    ones, others = list(one), list(other)
-    if ones == others:
-        return None
-    shared = min(len(ones), len(others))
-    place = next((place for place in range(shared) if ones[place] != others[place]), shared)
-    before = [f"  {line}" for line in ones[max(0, place - context) : place]]
-    parted = [f"- {_line(ones, place)}", f"+ {_line(others, place)}"]
-    return "\n".join([f"line {place + 1}:", *before, *parted])
+class Difference(NamedTuple):
+    """Where two traces part: what both say before, what the one says there, and what the other."""
+
+    number: int
+    before: list[Entry]
+    one: Entry | None
+    other: Entry | None
+
+    def __str__(self) -> str:
+        before = [f"  {line(entry)}" for entry in self.before]
+        ones, others = ("(the end)" if entry is None else line(entry) for entry in (self.one, self.other))
+        return "\n".join([f"entry {self.number}:", *before, f"- {ones}", f"+ {others}"])
 
 
-def _line(lines: list[str], place: int) -> str:
-    return lines[place] if place < len(lines) else "(the end)"
+def first_difference(one: Iterable[Entry], other: Iterable[Entry], context: int = 3) -> Difference | None:
+    """Where two traces part, with what came before; None when they say the same."""
+    before: list[Entry] = []
+    for number, (mine, theirs) in enumerate(zip_longest(one, other), 1):
+        if mine != theirs:
+            return Difference(number, before, mine, theirs)
+        before = [*before, mine][-context:]
+    return None

@@ -190,7 +190,7 @@ class SimLink(Link):
         self._deliver(frame)
 
     def _deliver(self, frame: Frame) -> None:
-        self._network.trace.frame(self._loop.now, self._loop.steps, self._arrives, frame)
+        self._network.trace.add((self._loop.now, self._loop.steps, self._arrives, frame))
         if frame[0] == FIN:
             self.fail()
             return

@@ -24,15 +24,20 @@ import gc
 import inspect
 import random
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from actorkube.runtime.cell import Cell
 from actorkube.runtime.log import Log
+from actorkube.runtime.probe import reached
 from actorkube.sim.conditions import Conditions
 from actorkube.sim.disk import DiskConditions
 from actorkube.sim.errors import ActorCrashed, InvariantBroken, NotConverged, Unhandled
 from actorkube.sim.guard import guarded
 from actorkube.sim.loop import SimLoop
+from actorkube.sim.policies import PolicyName
+from actorkube.sim.policies import policy as ordering
+from actorkube.sim.recording import Follower, Header, Recorder, Recording
 from actorkube.sim.stage import Stage
 from actorkube.sim.tasks import domain
 from actorkube.sim.trace import Trace, first_difference
@@ -44,7 +49,10 @@ T = TypeVar("T")
 class World(Stage):
     """What can be done to its hosts is in `Stage`.
 
-    `expected` are the exceptions that actors may crash with: by default what a failing disk raises.
+    `expected` are the exceptions that actors may crash with: by default what a failing disk raises. `policy` is how
+    tasks that are ready are ordered. `record=True` keeps the whole trace; `record=path` writes it to a file, with the
+    `name` and `options` of the scenario. `replay=path` compares the run with such a file as it goes, and ends it with
+    `Diverged` at the first difference.
     """
 
     def __init__(
@@ -53,21 +61,31 @@ class World(Stage):
         *,
         network: Conditions | None = None,
         disk: DiskConditions | None = None,
-        shuffle: bool = True,
-        record: bool = False,
+        policy: PolicyName = "shuffle",
+        record: bool | Path = False,
+        replay: Path | None = None,
+        name: str = "",
+        options: dict[str, Any] | None = None,
         check_steps: int = 16,
         expected: tuple[type[BaseException], ...] = (OSError,),
         steps_max: int = 50_000_000,
         log: Log | None = None,
     ) -> None:
-        shuffling = random.Random(f"{seed}/shuffle") if shuffle else None
-        loop = SimLoop(shuffle=shuffling, steps_max=steps_max)
-        super().__init__(seed, loop, Trace(record=record), network or Conditions(), disk or DiskConditions(), log)
+        loop = SimLoop(policy=ordering(policy, random.Random(f"{seed}/policy")), steps_max=steps_max)
+        trace = Trace(keep=record is True)
+        super().__init__(seed, loop, trace, network or Conditions(), disk or DiskConditions(), log)
         self._expected = expected
         self._invariants: dict[str, Callable[[], object]] = {}
         self.loop.check = self._check_invariants
         self.loop.check_steps = check_steps
         self.loop.on_unhandled = self._unhandled
+        self._recorder: Recorder | None = None
+        self._follower: Follower | None = None
+        if isinstance(record, Path):
+            header = Header(seed=seed, scenario=name, options=options or {})
+            self._recorder = Recorder(record, trace, header)
+        if replay is not None:
+            self._follower = Follower(Recording(replay), trace, lambda diverged: self._fail(diverged, None))
 
     # -- running --------------------------------------------------------------------------------------------------
 
@@ -87,23 +105,37 @@ class World(Stage):
                 return world.trace
 
         one, other = record(), record()
-        assert one.hash == other.hash, f"seed {seed!r} ran in two ways: {first_difference(one.lines, other.lines)}"
+        assert one.hash == other.hash, f"seed {seed!r} ran in two ways: {first_difference(one.entries, other.entries)}"
         return one.hash
 
     def run(self, scenario: Callable[[World], Coroutine[Any, Any, T]], for_s: float = 3600.0) -> T:
         """Run the scenario to its end, which must come within `for_s` simulated seconds."""
         self.loop.end_at = self.loop.now + for_s
+        counted = reached.set(self.probes)
         try:
             with guarded(), _gc_paused():
                 result = self.loop.run_until_complete(scenario(self))
                 self._check_invariants()
+            self._followed()
         except BaseException as error:
             error.add_note(self._story())
             raise
+        finally:
+            reached.reset(counted)
         return result
 
     def close(self) -> None:
+        if self._recorder is not None:
+            self._recorder.close()
         self.loop.close()
+
+    def _followed(self) -> None:
+        self.trace.flush()
+        if self._follower is not None:
+            self._follower.finish()
+        if self.loop.failure is not None:
+            failure, self.loop.failure = self.loop.failure, None
+            raise failure
 
     def _story(self) -> str:
         lines = "\n  ".join(self.trace.lines[-12:])
@@ -138,6 +170,10 @@ class World(Stage):
             await asyncio.sleep(stays_s / 20)
             if not await _outcome(check):
                 raise NotConverged(f"was true, but did not stay so: {_source(check)}")
+
+    def sometimes(self, name: str, condition: object) -> None:
+        """A probe of the scenario: it should be true in some run (see actorkube/runtime/probe.py)."""
+        self.probes[name] = self.probes.get(name, 0) + bool(condition)
 
     def _check_invariants(self) -> None:
         for name, check in self._invariants.items():

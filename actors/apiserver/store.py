@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from actorkube.runtime import Context, Ref, Stream
 from actorkube.runtime.cell import deadline
+from actorkube.runtime.probe import probe
 from actors.apiserver.keys import ROOT, ROOT_END
 from actors.apiserver.values import new_mark, value_of
 from actors.apiserver.writes import Committed, Refused, Write, refusal, settle, transaction
@@ -61,7 +62,11 @@ class Store:
         if response.succeeded:
             return Committed(write.body, response.revision)
         refused = refusal(write, response)
-        return settle(write, value, refused, response.revision) if doubt else refused
+        if not doubt:
+            return refused
+        settled = settle(write, value, refused, response.revision)
+        probe("api server: a write whose answer was lost had happened", isinstance(settled, Committed))
+        return settled
 
     async def revision(self) -> int:
         """A revision that includes every write that was acknowledged before this call."""
@@ -108,6 +113,7 @@ class Store:
                 self._note_leader()
                 return answer, doubt
             except NotLeader as refusal:
+                probe("api server: a replica does not lead")
                 trouble: Exception = refusal
                 self._follow(str(refusal.details.get("leader") or ""))
             except AskError as error:
@@ -116,6 +122,7 @@ class Store:
             pause_s = self._pause_s(attempts)
             attempts += 1
             if loop.time() + pause_s >= until:
+                probe("api server: the store does not answer in time")
                 raise _given_up(request, doubt, trouble)
             await self._ctx.sleep(pause_s)
 

@@ -18,6 +18,7 @@ from actorkube.kube.follow import follow
 from actorkube.kube.view import Entry, View
 from actorkube.runtime import Actor
 from actorkube.runtime.actor import Timer
+from actorkube.runtime.probe import probe
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.conditions import ERROR, GATED, UNSCHEDULABLE, not_scheduled_patch
 from actors.scheduler.cycle import Decision, decide, fits, gate
@@ -162,6 +163,7 @@ class Scheduler(Actor):
             self._state.assume(demand, decision.node)
             self._begin(self._bind(queued, decision.node))
             return
+        probe("scheduler: no node fits a pod")
         self._queue.refuse(queued, decision.refused_by, self.ctx.now)
         self._tell_user(demand, "Warning", "FailedScheduling", decision.message)
         self._begin(self._report(demand, UNSCHEDULABLE, decision.message))
@@ -193,6 +195,7 @@ class Scheduler(Actor):
         try:
             await self._client.bind(namespace, name, node, uid=demand.uid)
         except Unknown:
+            probe("scheduler: the answer to a binding is lost")
             await self._look(queued)
         except NotFound:
             self._forget(demand)
@@ -217,6 +220,7 @@ class Scheduler(Actor):
                 continue
             self._pods.wrote(stored, self.ctx.now)
             if not self._state.is_assumed(queued.demand):
+                probe("scheduler: a binding in doubt had happened")
                 return  # the view has confirmed it, or the pod is another one by now
             await self._binding_failed(queued, "the answer to its binding was lost")
             return

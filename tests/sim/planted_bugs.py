@@ -211,7 +211,13 @@ BUGS = [
         "        for link in set(self._all):\n            link.state",
         ON_TRACE,
     ),
-    Bug("trace: bodies do not count", TRACE, " + frame[6])", ")", ON_TRACE),
+    Bug(
+        "trace: bodies do not count",
+        TRACE,
+        "encoded = encode(new)",
+        "encoded = encode([(*e[:3], e[3] if isinstance(e[3], str) else e[3][:6]) for e in new])",
+        ON_TRACE,
+    ),
     Bug("guard: os.urandom is free", GUARD, '    (os, "urandom", "use ctx.random"),\n', "", ("test_guard",)),
     Bug(
         "world: invariants are looked at last",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from actorkube.sim import World, first_difference
+from actorkube.sim.trace import Entry
 from tests.sim import heartbeats
 from tests.sim.messages import SimBeat
 
@@ -55,7 +56,7 @@ def test_chance_from_outside_is_found_by_running_twice_and_the_first_difference_
         await world.sleep(1)
         world.clog("a", "a", outside.random())
 
-    with pytest.raises(AssertionError, match=r"seed 5 ran in two ways: line 2:\n .*start a\n- .*clog a>a 0\.\d+\n\+ "):
+    with pytest.raises(AssertionError, match=r"seed 5 ran in two ways: entry 2:\n .*start a\n- .*clog a>a 0\.\d+\n\+ "):
         World.check(scenario, 5)
 
 
@@ -72,9 +73,12 @@ def test_a_trace_tells_messages_apart_by_their_content() -> None:
     assert one == same != other
 
 
-def test_the_first_difference_of_two_recordings_is_shown_with_what_came_before() -> None:
-    one = ["a", "b", "c", "d", "e"]
+def test_the_first_difference_of_two_traces_is_shown_with_what_came_before() -> None:
+    one: list[Entry] = [(float(number), number, "", what) for number, what in enumerate("abcde")]
+    changed = [*one[:3], (3.0, 3, "", "x"), one[4]]
 
     assert first_difference(one, one) is None
-    assert first_difference(one, ["a", "b", "c", "x", "e"], context=2) == "line 4:\n  b\n  c\n- d\n+ x"
-    assert first_difference(one, one[:4], context=1) == "line 5:\n  d\n- e\n+ (the end)"
+    assert str(first_difference(one, changed, context=2)) == (
+        "entry 4:\n  1.000000 1 b\n  2.000000 2 c\n- 3.000000 3 d\n+ 3.000000 3 x"
+    )
+    assert str(first_difference(one, one[:4], context=1)) == "entry 5:\n  3.000000 3 d\n- 4.000000 4 e\n+ (the end)"

@@ -11,6 +11,7 @@ import pytest
 
 from actorkube.sim.errors import Deadlock, OutOfSteps, OutOfTime, RealWorld
 from actorkube.sim.loop import SimLoop
+from actorkube.sim.policies import Shuffle
 from actorkube.sim.tasks import Domain, domain
 
 
@@ -40,7 +41,7 @@ def test_timers_of_one_instant_fire_in_the_order_in_which_they_were_set(loop: Si
 
 
 def test_callbacks_keep_their_order_though_steps_of_tasks_are_shuffled() -> None:
-    loop = SimLoop(shuffle=random.Random(1))
+    loop = SimLoop(policy=Shuffle(random.Random(1)))
     callbacks: list[int] = []
     steps: list[int] = []
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
+from actorkube.runtime.probe import probe
 from actors.etcd.raft.election import Ballot
 from actors.etcd.raft.leadership import Leadership
 from actors.etcd.raft.log import Log
@@ -88,6 +89,7 @@ class Raft:
         if self.leadership is not None:
             self.leadership.beat(now)
             if not self.leadership.hears_a_quorum(now):
+                probe("raft: a leader hears no majority")
                 self._become_follower(self.term, now)
         elif now > self.due + self.config.heartbeat_s:
             # We overslept: the leader's messages may well be waiting behind this tick, so look at them first.
@@ -199,6 +201,7 @@ class Raft:
         self.leader, self.ballot, self.leadership = "", None, None
         self._await_leader(now)
         if deposed:
+            probe("raft: a leader is deposed")
             # The others still take it for their leader, and whoever deposed it may lack its entries: nobody else would
             # be elected before they have waited out a full timeout. (A pre-vote does no harm if somebody is.)
             self._due = now + self._chance.uniform(*self.config.first_election_s)
@@ -263,9 +266,12 @@ class Raft:
         elif outcome is Outcome.WON:
             self._lead(now)
         elif outcome is Outcome.LOST:
+            probe("raft: a vote is lost")
             self.ballot = None
 
     def _lead(self, now: float) -> None:
+        probe("raft: a leader is elected")
+        probe("raft: a later leader is elected", self.term > 1)
         self.leader, self.ballot = self.config.member, None
         self._led_since_start = True
         self.leadership = Leadership(self.config, self.log, self.term, now)
@@ -275,11 +281,13 @@ class Raft:
     def _append(self, message: AppendEntries) -> None:
         member, log = self.config.member, self.log
         if message.previous_index < log.committed:
+            probe("raft: old entries arrive again")
             # Old news: what is committed here is the same in every leader's log.
             self._send_when_persisted(message.source, Appended(self.term, member, log.committed, True))
             return
         last = log.merge(message.previous_index, message.previous_term, message.entries)
         if last is None:
+            probe("raft: a follower's log does not match")
             index, term = log.hint(message.previous_index, message.previous_term)
             self._send(message.source, Appended(self.term, member, message.previous_index, False, index, term))
             return
