@@ -105,7 +105,8 @@ class World(Stage):
                 return world.trace
 
         one, other = record(), record()
-        assert one.hash == other.hash, f"seed {seed!r} ran in two ways: {first_difference(one.entries, other.entries)}"
+        if one.hash != other.hash:
+            raise AssertionError(f"seed {seed!r} ran in two ways: {first_difference(one.entries, other.entries)}")
         return one.hash
 
     def run(self, scenario: Callable[[World], Coroutine[Any, Any, T]], for_s: float = 3600.0) -> T:
