@@ -9,7 +9,7 @@ goes.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -87,7 +87,7 @@ class Recording:
         self.trailer: Trailer | None = None  # known when all entries have been read
         self.header = self._read_header()
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Generator[Entry, None, None]:
         """All entries, once. Raises BadRecording when it comes to what is damaged."""
         with self.path.open("rb") as file:
             values = _unpacker(file)
@@ -150,6 +150,9 @@ class Follower:
         rest = None if self._parted else next(self._recorded, None)
         if rest is not None:
             self._part(rest, None)
+
+    def close(self) -> None:
+        self._recorded.close()
 
     def _compare(self, entries: Sequence[Entry], encoded: bytes) -> None:
         for entry in entries:

@@ -128,6 +128,8 @@ class World(Stage):
     def close(self) -> None:
         if self._recorder is not None:
             self._recorder.close()
+        if self._follower is not None:
+            self._follower.close()
         self.loop.close()
 
     def _followed(self) -> None:
