@@ -38,6 +38,7 @@ from protocols.raft import (
 class Raft:
     def __init__(self, config: RaftConfig, saved: HardState, entries: Iterable[Entry], chance: Random, now: float):
         self.config = config
+        self._peers = config.peers
         self.log = Log(list(entries), saved.commit)
         self.term = max(saved.term, self.log.last_term)
         self.vote = saved.vote if saved.term == self.term else ""
@@ -58,7 +59,7 @@ class Raft:
 
     def step(self, message: RaftMessage, now: float) -> None:
         """A message of a peer arrived."""
-        if message.source not in self.config.peers or not self._admit(message, now):
+        if message.source not in self._peers or not self._admit(message, now):
             return
         match message:
             case AppendEntries():
@@ -236,7 +237,7 @@ class Raft:
         self.ballot = Ballot(self.term + pre, self.config.voters, pre=pre)
         self._await_leader(now)
         request = RequestVote(self.ballot.term, self.config.member, self.log.last_index, self.log.last_term, pre)
-        for peer in self.config.peers:
+        for peer in self._peers:
             (self._send if pre else self._send_when_persisted)(peer, request)
         if pre:
             self._count_vote(self.config.member, self.ballot.term, True, True, now)
