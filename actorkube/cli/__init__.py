@@ -1,4 +1,4 @@
-"""The command line: `cluster`, `run`, `time`, `host`, `sim`, `version`. Each imports what it needs when it is called."""
+"""The command line: `cluster`, `run`, `time`, `host`, `sim`, `version`. Each imports what it needs when called."""
 
 from __future__ import annotations
 
