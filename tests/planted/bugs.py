@@ -578,4 +578,77 @@ SIMULATION = [
     ),
 ]
 
-BUGS = [*STORE, *API_SERVER, *SCHEDULER, *CONTROLLERS, *NODE, *RUNTIME, *LIFE, *SIMULATION]
+CLOCK = [
+    Bug(
+        "a clock jumps over timers on its way to a goal",
+        "actorkube/runtime/clock.py",
+        "to = min(goal, next_timer)",
+        "to = goal",
+        "tests/runtime/test_clock.py::test_no_timer_is_early_none_is_skipped_and_they_fire_in_order",
+    ),
+    Bug(
+        "what comes from outside comes after timers that have not fired",
+        "actorkube/runtime/clock.py",
+        "max(self.now, min(self._target(real), next_timer))",
+        "max(self.now, self._target(real))",
+        "tests/runtime/test_clock.py::test_what_comes_from_outside_comes_between_two_timers",
+    ),
+    Bug(
+        "virtual time does not wait for threads",
+        "actorkube/runtime/clock_loop.py",
+        "wait_s = self._held_for(real)",
+        "wait_s = 0.0",
+        "tests/runtime/test_clock_loop.py::test_time_waits_for_the_disk",
+    ),
+    Bug(
+        "virtual time does not look at sockets before it moves",
+        "actorkube/runtime/clock_loop.py",
+        "            events = poll(0)\n",
+        "            events: Events = []\n",
+        "tests/runtime/test_clock_loop.py::test_time_waits_for_what_is_under_way_on_real_sockets",
+    ),
+    Bug(
+        "timers fire before their time has come",
+        "actorkube/runtime/clock_loop.py",
+        "return math.ulp(self.clock.now)",
+        "return 0.01",
+        "tests/runtime/test_clock_loop.py::test_timers_a_moment_apart_fire_each_at_its_own_time",
+    ),
+    Bug(
+        "virtual time does not wait for what real processes do",
+        "actorkube/runtime/real_time.py",
+        "if hold is None else hold(what, at_most_s)",
+        "if hold is None else contextlib.nullcontext()",
+        "tests/runtime/test_real_time.py::test_a_process_ends_before_the_time_that_it_is_given_to_end",
+    ),
+    Bug(
+        "a system that starts later lives at another time than the others",
+        "actorkube/runtime/system.py",
+        "time.time() - self.loop.time() if epoch is None else epoch",
+        "time.time() - self.loop.time()",
+        "tests/runtime/test_clock_loop.py::test_actors_live_on_the_clock_also_those_of_a_system_that_is_started_later",
+    ),
+    Bug(
+        "who handles a request does not count as busy",
+        "actorkube/runtime/cell.py",
+        "        if self._in_flight:\n            reasons",
+        "        if False:\n            reasons",
+        "tests/runtime/test_settled.py::test_who_is_busy_is_named_when_the_time_is_up",
+    ),
+    Bug(
+        "an advance is given up though time moves",
+        "actorkube/runtime/clock_loop.py",
+        "        self._arrival.renew(real)\n",
+        "",
+        "tests/runtime/test_clock_loop.py::test_patience_is_with_what_does_not_move_not_with_what_takes_long",
+    ),
+    Bug(
+        "a killed host says goodbye",
+        "actorkube/runtime/hosts.py",
+        'planned = self._planned and reason == "is to stop"',
+        'planned = reason == "is to stop"',
+        "tests/runtime/test_live.py::test_a_killed_host_says_nothing_and_a_stopped_one_says_goodbye",
+    ),
+]
+
+BUGS = [*STORE, *API_SERVER, *SCHEDULER, *CONTROLLERS, *NODE, *RUNTIME, *LIFE, *CLOCK, *SIMULATION]

@@ -61,6 +61,18 @@ def test_an_advance_goes_from_timer_to_timer_and_takes_no_real_time() -> None:
     assert times == [60.0 * n for n in range(1, 61)]
 
 
+def test_timers_a_moment_apart_fire_each_at_its_own_time() -> None:
+    times: list[float] = []
+
+    async def main(loop: ClockLoop) -> None:
+        for at in (1.0, 1.0 + 1e-6, 1.001, 1.001, 2.0):
+            loop.call_at(at, lambda: times.append(loop.time()))
+        await loop.advance(2)
+
+    on_clock(main)
+    assert times == [1.0, 1.0 + 1e-6, 1.001, 1.001, 2.0]
+
+
 def test_a_paused_clock_stands_still_while_real_io_goes_on() -> None:
     async def main(loop: ClockLoop) -> None:
         await loop.run_in_executor(None, time.sleep, REAL_S)
@@ -238,6 +250,16 @@ def test_what_never_settles_is_named_within_a_bounded_time() -> None:
         with loop.hold("a thread that hangs", 60), pytest.raises(NotSettled, match="a thread that hangs"):
             await loop.advance(10, within_s=REAL_S)
         assert (await loop.advance(1)).now == 1
+
+    on_clock(main)
+
+
+def test_patience_is_with_what_does_not_move_not_with_what_takes_long() -> None:
+    async def main(loop: ClockLoop) -> None:
+        for at in range(1, 6):
+            loop.call_at(at, time.sleep, REAL_S)
+
+        assert (await loop.advance(10, within_s=2 * REAL_S)).now == 10
 
     on_clock(main)
 

@@ -165,3 +165,17 @@ def test_with_a_seed_chance_is_the_same_in_every_run(tmp_path: Path) -> None:
             return hosts.look(lambda them: them.system("tower").actor("watchman").ctx.random.random()).result()
 
     assert drawn("one") == drawn("two")
+
+
+def test_a_killed_host_says_nothing_and_a_stopped_one_says_goodbye(tmp_path: Path) -> None:
+    goodbyes: list[str] = []
+
+    class Polite(Actor):
+        async def on_stop(self) -> None:
+            goodbyes.append(self.ctx.self_ref.address.system)
+
+    with live([host("one", "polite", Polite), host("two", "polite", Polite)], tmp_path) as hosts:
+        hosts.kill("one").result()
+        assert goodbyes == []
+
+    assert goodbyes == ["two"]
