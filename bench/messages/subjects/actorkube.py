@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import uvloop
 
 from actorkube.runtime import Actor, Mailbox, Ref, System
+from actorkube.runtime.host import GC_THRESHOLDS
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
 from actorkube.runtime.tcp import TcpTransport
@@ -109,6 +111,7 @@ def spawn_all(system: System) -> None:
 
 class ActorKube(Subject):
     async def start(self) -> None:
+        gc.set_threshold(*GC_THRESHOLDS)  # as in each process of a cluster
         self.far = Far(MODULE)
         local = System("far", LocalNetwork().transport(), log=Quiet())
         tcp = System("tcp", TcpTransport(key=b"bench", book={"far": tuple(self.far.addresses["tcp"])}), log=Quiet())
@@ -186,6 +189,7 @@ class ActorKube(Subject):
 
 
 async def far() -> None:
+    gc.set_threshold(*GC_THRESHOLDS)
     listener = socket.create_server(("127.0.0.1", 0))
     system = System("far", TcpTransport(key=b"bench", listen=(listener,)), log=Quiet())
     await system.start()
