@@ -22,6 +22,8 @@ from typing import Any, ClassVar
 
 import msgpack
 
+ERROR_MAX = 64 * 1024  # bytes; what is longer is not unfolded: a few MiB of MessagePack can become hundreds in memory
+
 
 class Answer(Exception):
     """A refusal that travels: encoded by class name, message and details (plain data)."""
@@ -153,15 +155,22 @@ _ask_errors: dict[str, type[AskError]] = {
 
 
 def encode_error(error: Answer | AskError) -> bytes:
+    """An error that would be too long to be read loses its details first, then the end of its sentence."""
     details = error.details if isinstance(error, Answer) else {}
     packed: bytes = msgpack.packb([type(error).__name__, str(error), details])
+    if len(packed) > ERROR_MAX:
+        packed = msgpack.packb([type(error).__name__, str(error)[: ERROR_MAX // 8], {}])
     return packed
 
 
 def decode_error(body: bytes) -> Answer | AskError:
     """Total: an error that this process does not know becomes InternalError with its text."""
+    if len(body) > ERROR_MAX:
+        return InternalError(f"an error of {len(body)} bytes, which is more than {ERROR_MAX}")
     try:
         name, message, details = msgpack.unpackb(body)
+        if not (isinstance(message, str) and isinstance(details, dict)):
+            raise TypeError("an error is a name, a sentence and details")
         if name in _ask_errors:
             return _ask_errors[name](message)
         return Answer._known[name](message, details)

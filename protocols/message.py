@@ -89,8 +89,17 @@ def decode(type_id: int, body: bytes | memoryview) -> Message:
         if cls is None:
             raise UnknownMessage(f"no message has number {type_id}")
         decoder = _decoders[type_id] = msgspec.msgpack.Decoder(cls)
-    message: Message = decoder.decode(body)
+    try:
+        message: Message = decoder.decode(body)
+    except (RecursionError, UnicodeDecodeError) as error:  # msgspec lets these two through
+        raise msgspec.DecodeError(str(error)) from error
     return message
+
+
+def opens_stream(type_id: int) -> bool:
+    """Whether it is the number of a Streaming message."""
+    cls = _types.get(type_id)
+    return cls is not None and issubclass(cls, Streaming)
 
 
 def name_of(type_id: int) -> str:

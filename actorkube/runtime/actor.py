@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
 from actorkube.runtime.group import SHUTDOWN_S, Child, ChildLike, Restarting
 from actorkube.runtime.tracing import Span, cause
 from protocols.address import Address, actor_id
+from protocols.errors import BadRequest
 from protocols.message import Message, Request, Streaming
 from protocols.trace import TraceContext
 
@@ -60,7 +61,8 @@ class Actor:
         """Runs before the first message; messages wait. Failing here counts as a crash."""
 
     def receive(self, message: Message) -> object:
-        raise NotImplementedError(f"{type(self).__name__} receives no messages, got {message!r}")
+        """What no actor of this class handles is refused, not answered with a crash: a peer may send anything."""
+        raise BadRequest(f"{type(self).__name__} does not receive {type(message).__name__}")
 
     def busy(self) -> str:
         """What it has still to do now, besides messages and asks that wait; "" when only time or others can cause more.

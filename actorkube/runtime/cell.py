@@ -91,7 +91,7 @@ class Envelope:
 
     def take_outlet(self, system: System) -> Outlet:
         if self.link is None:
-            raise RuntimeError("only a Streaming message opens a stream")
+            raise BadRequest("this message opens a stream: it is not told or asked")
         if self.outlet is None:
             self.outlet = Outlet(self.link, self.corr, self.credit, system)
         return self.outlet
@@ -366,7 +366,9 @@ class Cell:
     def _answer(self, envelope: Envelope, result: object) -> None:
         """Raises TypeError for what cannot travel, in every world alike."""
         if envelope.link is not None:
-            if envelope.outlet is None:
+            if envelope.outlet is None and result is None:
+                envelope.fail(BadRequest(f"{self.ref.address} has no such stream"))
+            elif envelope.outlet is None:
                 raise TypeError(f"a stream is answered by a generator or through ctx.outlet(), not with {result!r}")
         elif envelope.reply is not NO_REPLY and result is not LATER:
             if not (result is None or isinstance(result, Message)):

@@ -11,10 +11,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import msgspec
+
 from actorkube.runtime.tracing import NOT_FOLLOWED, Span, cause, with_cause
-from protocols.errors import Answer, AskError, InternalError, Terminated, encode_error
+from protocols.errors import Answer, AskError, InternalError, Terminated, Unknown, encode_error
 from protocols.frame import FRAME_MAX, Kind
-from protocols.message import Message, decode, encode
+from protocols.message import Message, UnknownMessage, decode, encode
 from protocols.trace import TraceContext
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from actorkube.runtime.system import System
 
 Item = TypeVar("Item")
+CREDIT_MAX = 1_000_000  # items under way in one stream
 
 
 class Stream(Generic[Item], AsyncIterator[Item]):
@@ -94,7 +97,11 @@ class Stream(Generic[Item], AsyncIterator[Item]):
         if self._consumed * 2 >= self._window and not self._ended and self._link is not None:
             self._link.send(Kind.CREDIT, 0, 0, 0, self._corr, self._consumed, b"")
             self._consumed = 0
-        item: Any = decode(type_id, body)
+        try:
+            item: Any = decode(type_id, body)
+        except (UnknownMessage, msgspec.MsgspecError) as error:
+            self.close()
+            raise Unknown(f"an item does not decode: {error}") from error
         return item  # type: ignore[no-any-return]
 
     def _wake(self) -> None:
@@ -115,6 +122,9 @@ class Outlet:
         self.on_closed: Callable[[], None] | None = None
         self.guard: Callable[[Callable[[], None]], None] = _call  # an exception of a callback is its actor's crash
         self._waiter: asyncio.Future[None] | None = None
+        older = link.outlets.get(corr)
+        if older is not None:
+            older.close()  # a peer that gives one number to two streams has lost the first
         link.outlets[corr] = self
 
     def send(self, item: Message, because: Span | TraceContext | None = None) -> None:
@@ -155,6 +165,9 @@ class Outlet:
             self.close()
 
     def grant(self, credit: int) -> None:
+        """Raises ValueError for more credit than any reader can mean."""
+        if self.credit + credit > CREDIT_MAX:
+            raise ValueError(f"credit for {self.credit + credit} items")
         before, self.credit = self.credit, self.credit + credit
         self._wake()
         if before <= 0 and self.on_ready is not None and not self.closed:

@@ -24,7 +24,7 @@ from actorkube.runtime.group import SHUTDOWN_S, Child, ChildLike, Restarting
 from actorkube.runtime.link import Link, Loopback, Transport
 from actorkube.runtime.log import Log, logger
 from actorkube.runtime.reply import NO_REPLY, LocalReply, RemoteReply, TracedLocalReply, TracedReply
-from actorkube.runtime.stream import Stream, dead_stream
+from actorkube.runtime.stream import CREDIT_MAX, Stream, dead_stream
 from actorkube.runtime.supervisor import Supervision
 from actorkube.runtime.tracing import Tracer, cause
 from actorkube.runtime.tree import Branch, Tree
@@ -32,19 +32,23 @@ from protocols.address import Address, actor_id
 from protocols.errors import (
     Answer,
     AskError,
+    BadRequest,
     NotSent,
+    Overloaded,
     Terminated,
     Unknown,
     decode_error,
     encode_error,
 )
 from protocols.frame import FRAME_MAX, Kind
-from protocols.message import Message, Request, Streaming, encode
+from protocols.message import Message, Request, Streaming, encode, name_of, opens_stream
 from protocols.trace import TRACED, TraceContext, split_context
 
 R = TypeVar("R")
 FrameHandler = Callable[[Any, int, int, int, int, int, bytes], None]  # link, type, target, sender, corr, number, body
 NAMES_MAX = 1_000_000  # actors of one peer that may introduce themselves over one link
+NAME_BYTES_MAX = 1024
+OUTLETS_MAX = 10_000  # streams that one link may have open
 
 OBSERVER = "observer"
 OBSERVER_ID = actor_id(OBSERVER)
@@ -76,6 +80,7 @@ class System:
         self.tracer = Tracer(str(self.seed), clock, self._wake_tracing)
         self.expired = 0
         self.dead_letters = 0
+        self.unawaited = 0  # answers that nobody waits for: they came too late, or were never asked for
         self.unsent = 0
         self._disk = disk
         self._epoch = epoch
@@ -336,7 +341,7 @@ class System:
         trace, body = split_context(body)
         self.tracer.wake()
         if kind == Kind.ITEM:
-            stream = self._streams.get(corr)
+            stream = self._streams.get(corr) if corr in link.asks else None
             if stream is not None:
                 stream.item(type_id, body, trace)
         elif kind == Kind.TELL:
@@ -346,7 +351,8 @@ class System:
         elif kind == Kind.STREAM:
             self._on_stream(link, type_id, target, sender, corr, number, body, trace)
         else:
-            self.tracer.answered(self._asks.pending.get(corr), trace)
+            if corr in link.asks:
+                self.tracer.answered(self._asks.pending.get(corr), trace)
             self.on_frame(link, kind, type_id, target, sender, corr, number, body)
 
     def link_lost(self, link: Link, *, sent: bool = True) -> None:
@@ -415,23 +421,38 @@ class System:
         if cell is None:
             link.send(Kind.END, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
             return
+        if credit > CREDIT_MAX:
+            raise ValueError(f"credit for {credit} items")
+        refusal = _no_stream(link, type_id)
+        if refusal is not None:
+            link.send(Kind.END, 0, 0, 0, corr, 0, encode_error(refusal))
+            return
         envelope = Envelope(None, link.names.get(sender), type_id=type_id, body=body)
         envelope.link, envelope.corr, envelope.credit, envelope.trace = link, corr, credit, trace
         cell.deliver(envelope)
 
-    def _on_reply(self, _l: Link, type_id: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
-        self._asks.answered(corr, type_id, body)
+    # Only the link that carried a question brings its answer: numbers of other links' questions mean nothing here.
 
-    def _on_error(self, _l: Link, _i: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
-        self._asks.failed(corr, decode_error(body))
+    def _on_reply(self, link: Link, type_id: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
+        if corr in link.asks:
+            self._asks.answered(corr, type_id, body)
+        else:
+            self.unawaited += 1
 
-    def _on_item(self, _l: Link, type_id: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
-        stream = self._streams.get(corr)
+    def _on_error(self, link: Link, _i: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
+        if corr in link.asks:
+            self._asks.failed(corr, decode_error(body))
+        else:
+            self.unawaited += 1
+
+    def _on_item(self, link: Link, type_id: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
+        stream = self._streams.get(corr) if corr in link.asks else None
         if stream is not None:
             stream.item(type_id, body)
 
-    def _on_end(self, _l: Link, _i: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
-        self._end_stream(corr, decode_error(body) if body else None)
+    def _on_end(self, link: Link, _i: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
+        if corr in link.asks:
+            self._end_stream(corr, decode_error(body) if body else None)
 
     def _on_credit(self, link: Link, _i: int, _t: int, _s: int, corr: int, number: int, _b: bytes) -> None:
         outlet = link.outlets.get(corr)
@@ -446,12 +467,26 @@ class System:
     def _on_name(self, link: Link, _i: int, _t: int, sender: int, _c: int, _n: int, body: bytes) -> None:
         if len(link.names) >= NAMES_MAX:
             raise ValueError(f"more than {NAMES_MAX} names of actors")
-        link.names[sender] = Ref(Address(link.peer, body.decode()))
+        if not 0 < len(body) <= NAME_BYTES_MAX:
+            raise ValueError(f"an actor's name of {len(body)} bytes")
+        ref = Ref(Address(link.peer, body.decode()))
+        if ref.actor_id != sender:
+            raise ValueError(f"{ref.address.actor!r} is not the name of actor {sender}")
+        link.names[sender] = ref
 
     def _end_stream(self, corr: int, error: Answer | AskError | None) -> None:
         stream = self._streams.pop(corr, None)
         if stream is not None:
             stream.end(error)
+
+
+def _no_stream(link: Link, type_id: int) -> Answer | AskError | None:
+    """Why the peer may not open a stream with this message."""
+    if not opens_stream(type_id):
+        return BadRequest(f"{name_of(type_id)} opens no stream")
+    if len(link.outlets) >= OUTLETS_MAX:
+        return Overloaded(f"{OUTLETS_MAX} streams are open")
+    return None
 
 
 def _on_unknown(kind: int, *frame: object) -> None:

@@ -171,6 +171,8 @@ class TcpTransport(Transport):
     def found(self, connection: Connection, peer: Hello) -> TcpLink:
         """Whose connection it is, now that the peer is known. Raises Refused."""
         if connection.link is not None:
+            if connection.link.ended:
+                raise Refused(Reason.SUCCESSOR, f"the link to {peer.system} has ended while it was to be gone on with")
             return connection.link
         if not peer.successor:
             link = TcpLink(self, peer.system, Lane(peer.lane), peer.link, dialled=False)

@@ -547,6 +547,44 @@ LIFE = [
     ),
 ]
 
+HOSTILE_PEERS = [
+    Bug(
+        "anybody answers what somebody else was asked",
+        "actorkube/runtime/system.py",
+        "if corr in link.asks:\n            self._asks.answered(",
+        "if True:\n            self._asks.answered(",
+        "tests/fuzz/test_hostile_peer.py::test_nobody_answers_what_somebody_else_was_asked",
+    ),
+    Bug(
+        "what nests too deep escapes the decoder",
+        "protocols/message.py",
+        "except (RecursionError, UnicodeDecodeError) as error:",
+        "except UnicodeDecodeError as error:",
+        "tests/fuzz/test_hostile_peer.py::test_an_answer_that_does_not_decode_fails_its_ask",
+    ),
+    Bug(
+        "credit has no bound",
+        "actorkube/runtime/stream.py",
+        "if self.credit + credit > CREDIT_MAX:",
+        "if False:",
+        "tests/fuzz/test_hostile_peer.py::test_credit_beyond_any_reason_ends_the_connection",
+    ),
+    Bug(
+        "an error of any size is unfolded",
+        "protocols/errors.py",
+        "if len(body) > ERROR_MAX:",
+        "if False:",
+        "tests/fuzz/test_hostile_peer.py::test_an_error_that_unfolds_to_much_is_not_unfolded",
+    ),
+    Bug(
+        "a message that opens no stream crashes its actor as one",
+        "actorkube/runtime/system.py",
+        "if not opens_stream(type_id):",
+        "if False:",
+        "tests/fuzz/test_hostile_peer.py::test_a_request_that_does_not_decode_is_refused_and_its_actor_goes_on",
+    ),
+]
+
 SIMULATION = [
     Bug(
         "simulated disk keeps what was never synced",
