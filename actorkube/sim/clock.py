@@ -15,6 +15,7 @@ class Clock:
     def __init__(self) -> None:
         self.rate = 1.0
         self.is_true = True  # the monotonic clock has never run at another rate
+        self.is_right = True  # nor has the wall clock been set
         self._since_s = 0.0  # when the rate was last changed, in the world's time
         self._shown_s = 0.0  # what was shown then
         self._ahead_s = 0.0
@@ -46,7 +47,10 @@ class Clock:
         self._shown_s, self._since_s = self.time(world_s), world_s
         self.rate = rate
         self.is_true = self.is_true and rate == 1.0
+        self.is_right = self.is_right and self.is_true
 
     def set_wall(self, ahead_s: float, world_s: float) -> None:
         """Step the wall clock: it is now so far ahead of the world's time, behind if negative."""
+        self.wall(world_s)  # below which it does not go
         self._ahead_s = ahead_s - (self.time(world_s) - world_s)
+        self.is_right = self.is_right and ahead_s == 0

@@ -33,11 +33,13 @@ class SimSystem(System):
     """A system whose actors' crashes the world hears of, and whose time is its host's."""
 
     host: SimHost
+    clock: Clock
 
     @property
     def now(self) -> float:
-        world = self.host.world
-        return world.epoch + self.host.clock.wall(world.loop.now)
+        host, clock = self.host, self.clock
+        now = host.loop.now
+        return host.world.epoch + (now if clock.is_right else clock.wall(now))
 
     def ask(self, ref: Ref, request: Request[R], *args: Any, **options: Any) -> asyncio.Future[R]:
         """Asked from outside (by a scenario), the time to live is by the host's clock all the same."""
@@ -70,7 +72,7 @@ class Life:
             epoch=world.epoch,
             log=world.log,
         )
-        self.system.host = host
+        self.system.host, self.system.clock = host, host.clock
         self.context = contextvars.Context()
         self.context.run(domain.set, self.domain)
         self.context.run(reached.set, world.probes)
@@ -97,6 +99,7 @@ class Life:
 class SimHost:
     def __init__(self, world: Stage, name: str, boot: Boot, drive: Drive) -> None:
         self.world = world
+        self.loop: SimLoop = world.loop
         self.name = name
         self.boot = boot
         self.drive = drive
@@ -109,10 +112,6 @@ class SimHost:
     @property
     def is_up(self) -> bool:
         return self.life is not None and self.life.started
-
-    @property
-    def loop(self) -> SimLoop:
-        return self.world.loop
 
     def start(self) -> Life:
         if self.life is None:

@@ -79,7 +79,9 @@ class SimLoop(asyncio.BaseEventLoop):
         timer = SimHandle(self.now + delay, callback, args, self, context)
         if self.clocked:
             timer._when = self._time_of(timer.owner) + delay
-        return self._set(timer)
+            return self._set(timer)
+        heapq.heappush(self._timers, (timer._when, next(self.births), timer))
+        return timer
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
@@ -88,11 +90,9 @@ class SimLoop(asyncio.BaseEventLoop):
         return self._set(SimHandle(when, callback, args, self, context))
 
     def _set(self, timer: SimHandle) -> SimHandle:
-        when, owner = timer._when, timer.owner
-        if owner is not None and (clock := owner.clock) is not None:
-            timer.clock = clock
-            if not clock.is_true:
-                when = clock.due(when)
+        when, clock = timer._when, timer.clock
+        if clock is not None and not clock.is_true:
+            when = clock.due(when)
         heapq.heappush(self._timers, (when, next(self.births), timer))
         return timer
 
@@ -140,6 +140,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def at(self, when: float, callback: Any, args: tuple[Any, ...], context: contextvars.Context) -> SimHandle:
         """As `call_at`, but by the world's time: for what no host does, such as packets and faults."""
         timer = SimHandle(when, callback, args, self, context)
+        timer._scheduled = False
         heapq.heappush(self._timers, (when, next(self.births), timer))
         return timer
 

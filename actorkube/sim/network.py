@@ -65,7 +65,10 @@ class Rule:
 class Way:
     """One direction between two hosts, shared by their connections."""
 
-    __slots__ = ("blocks", "clog_s", "conditions", "cut_count", "dst", "free_at", "is_special", "src", "trouble")
+    __slots__ = (
+        *("blocks", "clog_s", "conditions", "cut_count", "draw", "dst", "free_at", "is_narrow", "is_special", "src"),
+        "trouble",
+    )
 
     def __init__(self, src: str, dst: str, conditions: Conditions) -> None:
         self.src = src
@@ -82,7 +85,9 @@ class Way:
 
     def be(self, conditions: Conditions) -> None:
         self.conditions = conditions
+        self.draw = conditions.delay.draw
         self.trouble = conditions.trouble
+        self.is_narrow = conditions.bytes_per_s != math.inf
 
     def queue(self, now: float, size_bytes: int) -> float:
         """How long a packet waits until it, and all before it, has gone through."""
@@ -151,22 +156,21 @@ class Network:
             self._send(link, sequence, frame, extra)
 
     def _send(self, link: SimLink, sequence: int, frame: Frame, extra: float) -> None:
-        far, way = link.far, link.way
+        far, way, loop = link.far, link.way, self.loop
         assert far is not None
-        conditions = way.conditions
-        at = self.loop.now + conditions.delay.draw(self._chance) + way.clog_s + extra
-        if conditions.bytes_per_s != math.inf:
-            at += way.queue(self.loop.now, HEADER_SIZE + len(frame[6]))
+        at = loop.now + way.draw(self._chance) + way.clog_s + extra
+        if way.is_narrow:
+            at += way.queue(loop.now, HEADER_SIZE + len(frame[6]))
         if at < link.clear_at:
             at = link.clear_at
         if way.trouble and (roll := self._chance.random()) < way.trouble:
-            if roll < conditions.loss:
+            if roll < way.conditions.loss:
                 self.obstructed(link, sequence, frame, "lost")
                 return
-            at = self._troubled(link, sequence, frame, at, roll - conditions.loss)
+            at = self._troubled(link, sequence, frame, at, roll - way.conditions.loss)
         else:
             link.clear_at = at
-        self.loop.at(at, far.arrive, (sequence, frame), far.context)
+        loop.at(at, far.arrive, (sequence, frame), far.context)
 
     def _troubled(self, link: SimLink, sequence: int, frame: Frame, at: float, roll: float) -> float:
         """When the packet arrives, which was overtaken, doubled or stalled."""

@@ -44,7 +44,7 @@ domain: contextvars.ContextVar[Domain | None] = contextvars.ContextVar("domain",
 class SimHandle(asyncio.TimerHandle):
     """A callback, due now or at a time, and the domain that it belongs to. Made as cheaply as Python can."""
 
-    __slots__ = ("clock", "owner")
+    __slots__ = ("owner",)
 
     def __init__(
         self, when: float, callback: Any, args: tuple[Any, ...], loop: SimLoop, context: contextvars.Context | None
@@ -52,7 +52,6 @@ class SimHandle(asyncio.TimerHandle):
         if context is None:
             context = contextvars.copy_context()
         self.owner: Domain | None = context.get(domain)
-        self.clock: Clock | None = None  # by which `_when` is meant
         self._context = context
         self._loop = loop
         self._callback: Any = callback
@@ -61,7 +60,12 @@ class SimHandle(asyncio.TimerHandle):
         self._repr = None
         self._source_traceback = None
         self._when = when
-        self._scheduled = True
+        self._scheduled = True  # by the clock of its owner; False: by the world's time
+
+    @property
+    def clock(self) -> Clock | None:
+        """By which its time is meant; None: the world's."""
+        return self.owner.clock if self._scheduled and self.owner is not None else None
 
 
 class SimFuture(asyncio.Future[Any]):

@@ -144,6 +144,7 @@ class SimLink(Link):
         self._network = transport.network
         self._loop = transport.network.loop
         self._system = transport.system
+        self._on_frame = transport.system.on_frame
         self._waiting: list[Frame] = []
         self._early: dict[int, Frame] = {}  # packets of theirs that others must come before
 
@@ -177,7 +178,11 @@ class SimLink(Link):
             self._network.note(f"doubled {self._arrives}")
         elif sequence == self.received:
             self._accept(far, frame)
-            while self._early and not self.is_closed and (next_one := self._early.pop(self.received, None)) is not None:
+            while (
+                self._early
+                and self.state is State.OPEN
+                and (next_one := self._early.pop(self.received, None)) is not None
+            ):
                 self._accept(far, next_one)
         elif far.resends or far.way.conditions.lost == "retransmitted":
             self._early[sequence] = frame
@@ -187,15 +192,12 @@ class SimLink(Link):
     def _accept(self, far: SimLink, frame: Frame) -> None:
         self.received += 1
         far.in_flight_bytes -= HEADER_SIZE + len(frame[6])
-        self._deliver(frame)
-
-    def _deliver(self, frame: Frame) -> None:
         self._network.trace.add((self._loop.now, self._loop.steps, self._arrives, frame))
         if frame[0] == FIN:
             self.fail()
             return
         try:
-            self._system.on_frame(self, *frame)
+            self._on_frame(self, *frame)
         except ValueError as error:
             self._system.log.warning("connection closed", peer=self.peer, reason=str(error))
             self.fail()
