@@ -31,6 +31,9 @@ async def store_scenario(world: World, members: int = 3, for_s: float = 30.0) ->
     await world.boot_all([etcd_host(spec, member) for member in names])
     user = await world.boot("user")
     acknowledged: dict[bytes, int] = {}
+    world.when(
+        "RequestVote", lambda _: world.sometimes("an election during a partition", world.is_partitioned), times=0
+    )
     writing = world.loop.create_task(_write(world, user, names, acknowledged))
     await nemesis(world, names, for_s, Swarm.draw(world.chance("swarm")), messages=RAFT)
     await world.until(partial(_has_leader, user, names))

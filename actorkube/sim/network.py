@@ -50,7 +50,7 @@ Match = str | Callable[[Packet], bool]
 
 
 class Rule:
-    """A fault that names its packets: of those that match, skip some, then act on so many."""
+    """A fault that names its packets: of those that match, skip some, then act on so many (0: on all)."""
 
     def __init__(
         self, match: Callable[[Packet], bool], *, skip: int, times: int, act: Callable[[Packet], float | None]
@@ -239,9 +239,9 @@ class Network:
             if rule.skip:
                 rule.skip -= 1
                 continue
-            rule.times -= 1
-            if not rule.times:
+            if rule.times == 1:
                 self.rules.remove(rule)
+            rule.times = max(0, rule.times - 1)
             longer = rule.act(packet)
             if longer is None:
                 self.note(f"dropped {packet.name} {way}")
@@ -310,6 +310,11 @@ class Network:
     def unblock(self, src: str, dst: str) -> None:
         way = self.way(src, dst)
         way.blocks = max(0, way.blocks - 1)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether any way is."""
+        return any(way.blocks for way in self._ways.values())
 
     def heal(self) -> None:
         """Nothing is in the way any more, and connections that are broken already are noticed now."""

@@ -148,6 +148,10 @@ class Stage(abc.ABC):
         for src, dst in _ways(one, other, both_ways):
             self.network.unblock(src, dst)
 
+    @property
+    def is_partitioned(self) -> bool:
+        return self.network.is_cut
+
     def clog(self, src: str, dst: str, delay_s: float) -> None:
         """Every packet from `src` to `dst` takes so much longer, until it is set to 0 or healed."""
         self.network.note(f"clog {src}>{dst} {delay_s}")

@@ -31,6 +31,7 @@ from actorkube.sim.faults import (
     Outage,
     Partition,
     Pause,
+    Rot,
     Skew,
     SlowDisk,
     SlowLink,
@@ -53,9 +54,10 @@ def schedules(
     messages: Sequence[str] = (),
     disks: bool = True,
     clocks: bool = True,
+    rot: bool = False,
 ) -> st.SearchStrategy[list[Fault]]:
     """Lists of faults among `hosts` that begin within `for_s`; `messages`, which only they send each other, may be
-    dropped and ambushed by name."""
+    dropped and ambushed by name. `rot` is for actors that are expected to refuse a rotten disk."""
     at = tenths(for_s)
     lasting = tenths(lasting_s)
     host = st.sampled_from(list(hosts))
@@ -77,6 +79,8 @@ def schedules(
         kinds.append(st.builds(FullDisk, at, lasting, host))
         kinds.append(st.builds(SlowDisk, at, lasting, host, st.sampled_from(DELAYS_S)))
         kinds.append(st.builds(BadReads, at, lasting, host))
+    if rot:
+        kinds.append(st.builds(Rot, at, st.just(0.0), host))
     if clocks:
         kinds.append(st.builds(Drift, at, lasting, host, st.sampled_from(RATES)))
         kinds.append(st.builds(Skew, at, lasting, host, st.sampled_from(SKEWS_S)))
