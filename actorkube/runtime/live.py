@@ -92,6 +92,8 @@ class LiveClock:
 
 
 class LiveHosts:
+    """`hosts` belong to the thread: touch them in what you hand to `call` or `look` only."""
+
     def __init__(self, hosts: Iterable[Host], data: Path, rate: float, seed: int | str | None, log: Log) -> None:
         network = LocalNetwork()
         lives: dict[str, int] = {}
@@ -104,7 +106,7 @@ class LiveHosts:
         self.clock = LiveClock(self)
         self.loop: ClockLoop
         self._rate = rate
-        self._hosts = LocalHosts(hosts, system)
+        self.hosts = LocalHosts(hosts, system)
         self._thread = threading.Thread(target=self._run, name="actorkube live hosts", daemon=True)
         self._running: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._stop: asyncio.Event
@@ -116,9 +118,9 @@ class LiveHosts:
         self._thread.start()
         self._running.result()
         try:
-            self.call(self._hosts.ready()).result(BOOT_WITHIN_S)
+            self.call(self.hosts.ready()).result(BOOT_WITHIN_S)
         except TimeoutError:
-            late = [name for name in self._hosts.names if not self._hosts.is_ready(name)]
+            late = [name for name in self.hosts.names if not self.hosts.is_ready(name)]
             self.stop()
             raise TimeoutError(f"not booted after {BOOT_WITHIN_S:.0f} s: {', '.join(late)}") from None
 
@@ -150,27 +152,27 @@ class LiveHosts:
 
     def settled(self, within_s: float = SETTLE_WITHIN_S) -> Outcome[None]:
         """Wait until nobody has anything to do now; fails with NotSettled, which names who has."""
-        return self.call(settled(lambda: self._hosts.systems, within_s))
+        return self.call(settled(lambda: self.hosts.systems, within_s))
 
     def look(self, at: Callable[[LocalHosts], T]) -> Outcome[T]:
         """What a function sees that runs on the hosts' loop: for checks of the state of the world."""
 
         async def look() -> T:
-            return at(self._hosts)
+            return at(self.hosts)
 
         return self.call(look())
 
     def kill(self, name: str) -> Outcome[None]:
         """A host, or all hosts of a machine (`node-3`), end as at a loss of power, and stay down until `restart`."""
-        return self.call(self._hosts.kill(*self._hosts.named(name)))
+        return self.call(self.hosts.kill(*self.hosts.named(name)))
 
     def restart(self, name: str) -> Outcome[None]:
         """A new life on the same disk for those of them that are down; done when they have booted."""
-        names = self._hosts.named(name)
+        names = self.hosts.named(name)
 
         async def restart() -> None:
-            self._hosts.start(*names)
-            await self._hosts.ready(*names)
+            self.hosts.start(*names)
+            await self.hosts.ready(*names)
 
         return self.call(restart())
 
@@ -190,8 +192,8 @@ class LiveHosts:
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
         self.loop.run_at(self._rate)
-        self._hosts.start()
+        self.hosts.start()
         self._running.set_result(None)
         await self._stop.wait()
         self.loop.run_at(1.0)  # saying goodbye may take time
-        await self._hosts.stop()
+        await self.hosts.stop()
