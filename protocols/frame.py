@@ -9,7 +9,7 @@ Header, 24 bytes, little-endian:
     u32 target   actor_id of the receiver (tell, ask, stream)
     u32 sender   actor_id of the sender, 0 when it is not an actor
     u32 corr     correlation id, chosen by the asking system
-    u32 number   ask: milliseconds left to live; stream and credit: how many items may be sent
+    u32 number   ask and send: milliseconds left to live; stream and credit: how many items may be sent
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ class Kind(enum.IntEnum):
     ITEM = 9
     END = 10  # body empty: the stream is complete; otherwise an encoded error
     CREDIT = 11
-    CANCEL = 12  # the consumer of stream `corr` is gone
+    CANCEL = 12  # whoever sent ask, send or stream `corr` does not wait for it any more
     PING = 13
     PONG = 14
     REFUSED = 15  # last frame of a side that will not work with the other: a sentence that says why
     RENEW = 16  # whoever dialled is asked for a successor of this connection
     MOVED = 17  # last frame on this connection: what follows comes on its successor
+    SEND = 20  # as a tell, and the sender waits for ACCEPTED or ERROR
+    ACCEPTED = 21  # send `corr` is in the mailbox
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True):

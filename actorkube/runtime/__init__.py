@@ -3,12 +3,14 @@
 Knows nothing of Kubernetes. `Actor` is what to write, `System` is where actors live, a transport joins systems.
 """
 
-from actorkube.runtime.actor import LATER, Actor, Context, Mailbox, Ref, Timer
+from actorkube.runtime.actor import LATER, Actor, Context, Ref
 from actorkube.runtime.disk import Disk, DiskFull, FileDisk
 from actorkube.runtime.group import Child, Group
+from actorkube.runtime.mailbox import Loss, Mailbox
 from actorkube.runtime.stream import Outlet, Stream
 from actorkube.runtime.supervisor import Backoff, Supervision
 from actorkube.runtime.system import System
+from actorkube.runtime.timer import Timer
 
 __all__ = [
     "LATER",
@@ -20,6 +22,7 @@ __all__ = [
     "DiskFull",
     "FileDisk",
     "Group",
+    "Loss",
     "Mailbox",
     "Outlet",
     "Ref",

@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from actorkube.runtime.group import SHUTDOWN_S, Child, ChildLike, Restarting
+from actorkube.runtime.mailbox import Mailbox
+from actorkube.runtime.timer import Timer
 from actorkube.runtime.tracing import Span, cause
 from protocols.address import Address, actor_id
 from protocols.errors import BadRequest
@@ -23,8 +25,10 @@ from protocols.message import Message, Request, Streaming
 from protocols.trace import TraceContext
 
 if TYPE_CHECKING:
-    from actorkube.runtime.cell import Cell, Envelope
+    from actorkube.runtime.cell import Cell
     from actorkube.runtime.disk import Disk
+    from actorkube.runtime.envelope import Envelope
+    from actorkube.runtime.log import Log
     from actorkube.runtime.reply import ReplyHandle
     from actorkube.runtime.stream import Outlet, Stream
     from actorkube.runtime.supervisor import Supervision
@@ -39,12 +43,6 @@ class _Later:
 LATER: Final = _Later()
 
 
-class Mailbox(NamedTuple):
-    """Messages beyond `capacity` are refused: an ask with Overloaded, a tell is dropped and counted."""
-
-    capacity: int = 1024
-
-
 class Actor:
     """State, a mailbox, and `receive`.
 
@@ -55,6 +53,7 @@ class Actor:
 
     mailbox: ClassVar[Mailbox] = Mailbox()
     concurrency: ClassVar[int] = 1
+    cancellable: ClassVar[bool] = True  # a handler's task is cancelled when nobody waits for its answer any more
     ctx: Context
 
     async def on_start(self) -> None:
@@ -94,64 +93,28 @@ class Ref:
         return self.actor_id
 
 
-class Timer:
-    """A scheduled message to oneself. A periodic tick is skipped while the one before it still waits unread.
-
-    After `cancel` no tick is handled, not even one that waits in the mailbox already; a crash cancels all timers.
-    """
-
-    __slots__ = ("_cancelled", "_cell", "_handle", "_message", "_period_s", "_waiting", "cause")
-
-    def __init__(self, cell: Cell, message: Message, delay_s: float, period_s: float | None) -> None:
-        self._cell = cell
-        self._message = message
-        self._period_s = period_s
-        self._waiting = False
-        self._cancelled = False
-        self.cause = cell.system.tracer.ticking(cell) if cell.system.tracing else None  # of its (first) tick
-        self._handle = cell.system.loop.call_later(delay_s, self._fire, context=cell.context)
-        cell.timers[self] = None
-
-    @property
-    def address(self) -> Address:
-        return self._cell.ref.address
-
-    @property
-    def tick(self) -> str:
-        """What it sends, by name."""
-        return type(self._message).__name__
-
-    def cancel(self) -> None:
-        self._cancelled = True
-        self._handle.cancel()
-        self._cell.timers.pop(self, None)
-
-    def read(self) -> bool:
-        """The tick is taken from the mailbox: whether it still counts."""
-        self._waiting = False
-        if self._period_s is None:
-            self._cell.timers.pop(self, None)
-        return not self._cancelled
-
-    def _fire(self) -> None:
-        if self._period_s is not None:
-            self._handle = self._cell.system.loop.call_later(self._period_s, self._fire, context=self._cell.context)
-        if not self._waiting:
-            self._waiting = True
-            self._cell.tick(self._message, self)
-            self.cause = None
-
-
 class Context:
     """An actor's hands: messages, time, chance, disk, tasks. Valid from `on_start` to the end of `on_stop`."""
+
+    __slots__ = ("_cell", "_disk", "_incarnation", "_log", "_random", "_system")
 
     def __init__(self, cell: Cell, incarnation: int) -> None:
         self._cell = cell
         self._system = cell.system
-        self.self_ref = cell.ref
-        self.random = random.Random(f"{self._system.seed}/{cell.ref.address}/{incarnation}")
-        self.log = self._system.log.bind(actor=str(cell.ref.address))
+        self._incarnation = incarnation
+        self._random: random.Random | None = None
+        self._log: Log | None = None
         self._disk: Disk | None = None
+
+    @property
+    def self_ref(self) -> Ref:
+        return self._cell.ref
+
+    @property
+    def log(self) -> Log:
+        if self._log is None:
+            self._log = self._system.log.bind(actor=str(self.self_ref.address))
+        return self._log
 
     # -- messages -------------------------------------------------------------------------------------------------
 
@@ -169,6 +132,14 @@ class Context:
         """
         return self._system.ask(ref, request, timeout_s, self._cell)
 
+    async def send(self, ref: Ref, message: Message, timeout_s: float = 5.0) -> None:
+        """Returns when the message is in the receiver's mailbox; waits for room where its policy is `backpressure`.
+
+        Raises an AskError. Overloaded, NotSent, Terminated: it is not there. Unknown, DeadlineExceeded: it may be.
+        A cancelled send is taken back unless it was accepted already.
+        """
+        await self._system.send(ref, message, timeout_s, self._cell)
+
     def stream(self, ref: Ref, request: Streaming[R], window: int = 64) -> Stream[R]:
         """Open a stream; at most `window` items are under way or buffered. Close it, or use it with `async with`."""
         return self._system.stream(ref, request, window, self._cell)
@@ -180,13 +151,29 @@ class Context:
 
     def reply_handle(self) -> ReplyHandle:
         """Take over the answer of the request being handled; return LATER."""
-        return self._current().take_reply()
+        return self._cell.work.take_reply(self._current())
 
     def outlet(self) -> Outlet:
         """The producing end of the stream being opened by the message being handled; return LATER."""
-        outlet = self._current().take_outlet(self._system)
+        outlet = self._cell.work.open_outlet(self._current())
         outlet.guard = self._cell.guarded
         return outlet
+
+    def stash(self) -> object:
+        """Put the message being handled aside until `unstash`: `return self.ctx.stash()`. Its deadline goes on.
+
+        At most `mailbox.stash` messages are kept; more are refused. A crash brings them back to the mailbox.
+        """
+        self._cell.work.put_aside(self._current())
+        return LATER
+
+    def unstash(self) -> None:
+        """All that was put aside is handled next, in its order."""
+        self._cell.work.unstash()
+
+    def become(self, receive: Callable[[Message], object]) -> None:
+        """From the next message on, `receive` handles messages; `become(self.receive)` goes back. A crash goes back."""
+        self._cell.become(receive)
 
     def _current(self) -> Envelope:
         envelope = self._cell.current
@@ -198,8 +185,23 @@ class Context:
 
     @property
     def now(self) -> float:
-        """Seconds since the epoch; virtual in simulation; never goes back."""
-        return self._system.now
+        """Seconds since the epoch; virtual in simulation; never goes back.
+
+        In the synchronous part of `receive` it stands still, so that a handler is a function of message, state and now.
+        """
+        cell = self._cell
+        if cell.current is None:
+            return self._system.now
+        if cell.turn_now is None:
+            cell.turn_now = self._system.now
+        return cell.turn_now
+
+    @property
+    def random(self) -> random.Random:
+        """Chance of this actor's own, by the system's seed."""
+        if self._random is None:
+            self._random = random.Random(f"{self._system.seed}/{self.self_ref.address}/{self._incarnation}")
+        return self._random
 
     def uuid(self) -> str:
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
@@ -211,11 +213,13 @@ class Context:
             self._disk = self._system.disk(self.self_ref.address.actor)
         return self._disk
 
-    def after(self, delay_s: float, message: Message) -> Timer:
-        return Timer(self._cell, message, delay_s, None)
+    def after(self, delay_s: float, message: Message, key: Hashable | None = None) -> Timer:
+        """One tick. A timer replaces the one with the same key."""
+        return Timer(self._cell, message, delay_s, None, key)
 
-    def every(self, period_s: float, message: Message) -> Timer:
-        return Timer(self._cell, message, period_s, period_s)
+    def every(self, period_s: float, message: Message, key: Hashable | None = None) -> Timer:
+        """A tick each period, the first after one period."""
+        return Timer(self._cell, message, period_s, period_s, key)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -249,7 +253,7 @@ class Context:
 
     def background(self, coro: Coroutine[Any, Any, object], name: str) -> asyncio.Task[object]:
         """A task that belongs to the actor: cancelled at its stop; when it crashes, the actor crashes."""
-        return self._cell.background(coro, name)
+        return self._cell.work.background(coro, name)
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Run at the end of this loop turn: the place to do once what many messages asked for."""

@@ -1,4 +1,4 @@
-"""Asks that wait for an answer: one dict entry each, and one shared timer that watches their deadlines."""
+"""Asks and sends that wait for their outcome: one dict entry each; one shared timer watches their deadlines."""
 
 from __future__ import annotations
 
@@ -10,29 +10,58 @@ from typing import Any
 import msgspec
 
 from actorkube.runtime.actor import Ref
+from actorkube.runtime.envelope import LocalAsk, settle
 from actorkube.runtime.link import Link
 from protocols.errors import Answer, AskError, DeadlineExceeded, Unknown
+from protocols.frame import Kind
 from protocols.message import Message, UnknownMessage, decode
 
 
 class Pending:
-    """An ask that waits for its answer; `link` is None when the actor is in this system."""
+    """An ask or a send over a link that waits for its outcome. Its future calls it when it is cancelled."""
 
-    __slots__ = ("expires_at", "future", "link", "ref", "request")
+    __slots__ = ("_asks", "corr", "expires_at", "future", "link", "ref", "request")
 
     def __init__(
         self,
+        asks: Asks,
+        corr: int,
         future: asyncio.Future[Any],
-        link: Link | None,
+        link: Link,
         expires_at: float,
         request: type[Message],
         ref: Ref,
     ) -> None:
+        self._asks = asks
+        self.corr = corr
         self.future = future
         self.link = link
         self.expires_at = expires_at
         self.request = request
         self.ref = ref
+        link.asks[corr] = None
+        future.add_done_callback(self)
+
+    def settle(self, outcome: object) -> None:
+        """An error is raised by the future; anything else is its result."""
+        if self._asks.pending.pop(self.corr, None) is not None:
+            self.link.asks.pop(self.corr, None)
+            settle(self, self.future, outcome)
+
+    fail = settle
+
+    def expire(self) -> None:
+        self.settle(DeadlineExceeded(f"{self.what}: no answer in time"))
+        self._take_back()
+
+    def __call__(self, future: asyncio.Future[Any]) -> None:
+        """The asker has cancelled its future."""
+        if self._asks.pending.pop(self.corr, None) is not None:
+            self.link.asks.pop(self.corr, None)
+            self._take_back()
+
+    def _take_back(self) -> None:
+        self.link.send(Kind.CANCEL, 0, self.ref.actor_id, 0, self.corr, 0, b"")
 
     @property
     def what(self) -> str:
@@ -43,49 +72,44 @@ class Asks:
     """The table of one system, by correlation id."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, context: contextvars.Context) -> None:
-        self.pending: dict[int, Pending] = {}
+        self.pending: dict[int, Pending | LocalAsk] = {}
         self._loop = loop
         self._context = context
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
 
-    def expect(self, corr: int, pending: Pending) -> None:
-        self.pending[corr] = pending
-        if pending.expires_at < self._timer_at:
-            self._arm(pending.expires_at)
+    def expect(self, ask: Pending | LocalAsk) -> None:
+        self.pending[ask.corr] = ask
+        if ask.expires_at < self._timer_at:
+            self._arm(ask.expires_at)
 
     def answered(self, corr: int, type_id: int, body: bytes) -> None:
-        """An answer came over a link. A late one is nobody's: its asker has been told DeadlineExceeded."""
-        pending = self.pending.pop(corr, None)
-        if pending is None:
-            return
-        if pending.link is not None:
-            pending.link.asks.pop(corr, None)
-        if pending.future.done():
+        """An answer came over the link that carried the question."""
+        pending = self.pending.get(corr)
+        if not isinstance(pending, Pending):
             return
         try:
-            pending.future.set_result(decode(type_id, body))
+            pending.settle(decode(type_id, body))
         except (UnknownMessage, msgspec.MsgspecError) as error:
-            pending.future.set_exception(Unknown(f"{pending.what}: the answer does not decode: {error}"))
+            pending.settle(Unknown(f"{pending.what}: the answer does not decode: {error}"))
+
+    def accepted(self, corr: int) -> None:
+        pending = self.pending.get(corr)
+        if isinstance(pending, Pending):
+            pending.settle(None)
 
     def failed(self, corr: int, error: Answer | AskError) -> bool:
         """Whether there was such an ask."""
         pending = self.pending.get(corr)
-        if pending is not None:
-            self.fail(corr, pending, error)
-        return pending is not None
-
-    def fail(self, corr: int, pending: Pending, error: Answer | AskError) -> None:
-        self.pending.pop(corr, None)
-        if pending.link is not None:
-            pending.link.asks.pop(corr, None)
-        if not pending.future.done():
-            pending.future.set_exception(error)
+        if isinstance(pending, Pending):
+            pending.settle(error)
+            return True
+        return False
 
     def forget(self, error: AskError) -> None:
         """No answer will come any more."""
-        for corr, pending in list(self.pending.items()):
-            self.fail(corr, pending, error)
+        for ask in list(self.pending.values()):
+            ask.fail(error)
         self._arm(math.inf)
 
     def _arm(self, when: float) -> None:
@@ -96,7 +120,7 @@ class Asks:
 
     def _expire(self) -> None:
         now = self._loop.time()
-        for corr, pending in list(self.pending.items()):
-            if pending.expires_at <= now:
-                self.fail(corr, pending, DeadlineExceeded(f"{pending.what}: no answer in time"))
-        self._arm(min((p.expires_at for p in self.pending.values()), default=math.inf))
+        for ask in list(self.pending.values()):
+            if ask.expires_at <= now:
+                ask.expire()
+        self._arm(min((ask.expires_at for ask in self.pending.values()), default=math.inf))

@@ -1,7 +1,8 @@
-"""One actor's place in its system: its mailbox, the dispatch of its messages, its tasks, and what a crash does.
+"""One actor's place in its system: the dispatch of its messages, its tasks, and what a crash does.
 
-Dispatch drains up to 128 messages in one loop turn. A synchronous handler costs no task. A coroutine handler becomes a
-task, and while `concurrency` of them run, the mailbox waits; so an actor with concurrency 1 is never re-entered.
+Dispatch drains up to 128 messages in one loop turn, signals first. A synchronous handler costs no task. A coroutine
+handler becomes a task, and while `concurrency` of them run, the mailbox waits; so an actor with concurrency 1 is never
+re-entered. What an actor may never need (mailbox, context, tasks, timers) is made when it is first needed.
 """
 
 from __future__ import annotations
@@ -11,30 +12,34 @@ import contextvars
 import enum
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import Callable, Hashable
 from types import AsyncGeneratorType, CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from actorkube.runtime.actor import LATER, Actor, Context, Mailbox, Ref, Timer
+from actorkube.runtime.actor import LATER, Actor, Context, Ref
+from actorkube.runtime.envelope import WITHDRAWN, Envelope, Tick
 from actorkube.runtime.group import SHUTDOWN_S
-from actorkube.runtime.reply import NO_REPLY, ReplyHandle
-from actorkube.runtime.stream import Outlet
+from actorkube.runtime.mailbox import Box, Loss, Mailbox, open_box
 from actorkube.runtime.tracing import Span, cause
-from protocols.errors import Answer, AskError, BadRequest, Overloaded, Terminated, Unknown
-from protocols.message import Message, UnknownMessage, decode
+from actorkube.runtime.work import Work
+from protocols.address import Address
+from protocols.errors import Answer, AskError, BadRequest, Terminated, Unknown
+from protocols.message import Message, UnknownMessage
 from protocols.trace import TraceContext
 
 if TYPE_CHECKING:
-    from actorkube.runtime.link import Link
     from actorkube.runtime.system import System
+    from actorkube.runtime.timer import Timer
     from actorkube.runtime.tree import Branch
 
-TURN_MESSAGES_MAX = 128
+E = TypeVar("E", Answer, AskError)
 
-# When the request that a task works for runs out of time (loop time): asks made on the way inherit it.
-deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline", default=math.inf)
+TURN_MESSAGES_MAX = 128
+UNOPENED = Box(Address("", ""), Mailbox())
+UNOPENED.limit = 0
+UNBORN = Actor()  # until there is an instance
 
 
 class State(enum.Enum):
@@ -43,70 +48,34 @@ class State(enum.Enum):
     STOPPED = "stopped"
 
 
-class Envelope:
-    """A message in a mailbox, still encoded when it came over a link, and how its answer gets back."""
-
+class Cell:
     __slots__ = (
-        "body",
-        "corr",
-        "credit",
-        "expires_at",
-        "link",
-        "message",
-        "outlet",
-        "reply",
-        "sender",
-        "span",
-        "timer",
-        "trace",
-        "type_id",
+        "_box",
+        "_branches",
+        "_concurrency",
+        "_context",
+        "_idle",
+        "_in_flight",
+        "_receive",
+        "_scheduled",
+        "_signals",
+        "_work",
+        "actor",
+        "branch",
+        "crashes",
+        "current",
+        "error",
+        "factory",
+        "gone",
+        "handled",
+        "lives",
+        "ref",
+        "shutdown_s",
+        "state",
+        "system",
+        "turn_now",
     )
 
-    def __init__(
-        self,
-        message: Message | None,
-        sender: Ref | None = None,
-        reply: ReplyHandle = NO_REPLY,
-        expires_at: float = math.inf,
-        type_id: int = 0,
-        body: bytes = b"",
-    ) -> None:
-        self.message = message
-        self.sender = sender
-        self.reply = reply
-        self.expires_at = expires_at
-        self.type_id = type_id
-        self.body = body
-        self.timer: Timer | None = None
-        self.link: Link | None = None  # set for a stream request
-        self.corr = 0
-        self.credit = 0
-        self.outlet: Outlet | None = None
-        self.trace: Span | TraceContext | None = None  # its cause, when it is followed
-        self.span: Span | None = None  # while it is handled
-
-    def take_reply(self) -> ReplyHandle:
-        reply, self.reply = self.reply, NO_REPLY
-        return reply
-
-    def take_outlet(self, system: System) -> Outlet:
-        if self.link is None:
-            raise BadRequest("this message opens a stream: it is not told or asked")
-        if self.outlet is None:
-            self.outlet = Outlet(self.link, self.corr, self.credit, system)
-        return self.outlet
-
-    def fail(self, error: Answer | AskError) -> None:
-        if self.span is not None:
-            self.span.error = f"{type(error).__name__}: {error}"
-        if self.link is not None:
-            outlet = self.outlet or Outlet(self.link, self.corr, self.credit)
-            outlet.end(error)
-        else:
-            self.reply.fail(error)
-
-
-class Cell:
     def __init__(
         self, system: System, ref: Ref, factory: Callable[[], Actor], branch: Branch, shutdown_s: float = SHUTDOWN_S
     ) -> None:
@@ -114,27 +83,26 @@ class Cell:
         self.ref = ref
         self.factory = factory
         self.branch = branch  # the group that supervises it
-        self.branches: dict[Branch, None] = {}  # the groups of its children, in the order of their start
         self.shutdown_s = shutdown_s
         self.state = State.STARTING
+        self.actor = UNBORN
         self.current: Envelope | None = None
-        # All that the actor does runs in its own context: a deadline of whoever woke it up is not its deadline.
-        self.context = system.context.copy()
-        self.timers: dict[Timer, None] = {}
+        self.turn_now: float | None = None  # what `ctx.now` says while `current` is handled
         self.lives = 0  # instances so far
         self.error: BaseException | None = None  # what ended the last instance, when that was a crash
         self.gone: asyncio.Future[None] | None = None  # resolved when an actor that is killed has ended
-        self.handled: dict[int, int] | None = None  # by message number, where metrics are on
-        self.dropped = 0
-        self.expired = 0
         self.crashes = 0
-        self._mailbox: deque[Envelope] = deque()
-        self._tasks: dict[asyncio.Task[object], tuple[Envelope, CoroutineType[Any, Any, Any]] | None] = {}
-        self._outlets: dict[Outlet, None] = {}
+        self.handled: dict[int, int] | None = None  # by message number, where metrics are on
+        self._branches: dict[Branch, None] | None = None
+        self._context: contextvars.Context | None = None
+        self._box = UNOPENED
+        self._receive: Callable[[Message], object] | None = None  # when the actor has become another
+        self._signals: deque[Envelope] | None = None
+        self._work: Work | None = None
+        self._concurrency = 1
         self._in_flight = 0
         self._scheduled = False
-        self._capacity = Mailbox().capacity  # until there is an instance that says otherwise
-        self._concurrency = 1
+        self._idle: asyncio.Future[None] | None = None  # who drains waits for it
 
     @property
     def name(self) -> str:
@@ -143,6 +111,67 @@ class Cell:
     @property
     def restarts(self) -> int:
         return max(0, self.lives - 1)
+
+    # -- what is made when it is needed ---------------------------------------------------------------------------
+
+    @property
+    def context(self) -> contextvars.Context:
+        """All that the actor does runs in its own context: a deadline of whoever woke it up is not its deadline."""
+        if self._context is None:
+            self._context = self.system.context.copy()
+        return self._context
+
+    @property
+    def box(self) -> Box:
+        if self._box is UNOPENED:
+            self._box = open_box(self.ref.address, self.actor.mailbox)
+        return self._box
+
+    @property
+    def branches(self) -> dict[Branch, None]:
+        """The groups of its children, in the order of their start."""
+        if self._branches is None:
+            self._branches = {}
+        return self._branches
+
+    @property
+    def work(self) -> Work:
+        if self._work is None:
+            self._work = Work(self)
+        return self._work
+
+    @property
+    def timers(self) -> dict[Hashable, Timer]:
+        return self.work.timers
+
+    # -- for those who look on ------------------------------------------------------------------------------------
+
+    @property
+    def depth(self) -> int:
+        """How many messages wait."""
+        return len(self._box) + len(self._box.lobby) + (len(self._signals) if self._signals else 0)
+
+    @property
+    def running(self) -> int:
+        """How many messages are being handled by tasks."""
+        return self._in_flight
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """How many messages were not handled since the actor was first started, by reason (`Loss`)."""
+        return {loss.value: count for loss, count in self._box.losses.items()}
+
+    def busy(self) -> list[str]:
+        """What there is to do now; an actor that starts again later (its supervisor backs off) has nothing to do."""
+        if self.state is State.STARTING:
+            return [f"{self.ref.address} starts"]
+        if self.state is State.STOPPED:
+            return []
+        reasons = [f"{self.depth} messages wait"] if self.depth else []
+        if self._in_flight:
+            reasons.append(f"{self._in_flight} requests are being handled")
+        reasons += [self.actor.busy()] if self.actor.busy() else []
+        return [f"{self.ref.address}: {reason}" for reason in reasons]
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -156,51 +185,53 @@ class Cell:
         except Exception as error:
             self.crash(error)
             return
-        if type(self.actor).on_start is Actor.on_start:
-            self._open()
+        if getattr(self.actor.on_start, "__func__", None) is Actor.on_start:
+            self._run_on()
         else:
-            self._spawn(self._start(), math.inf)
+            self.work.background(self._start(), "on_start")
 
     def _new_actor(self) -> None:
         self.actor = self.factory()
         self.actor.ctx = Context(self, self.restarts)
-        self._capacity = self.actor.mailbox.capacity
+        self._receive = None
         self._concurrency = self.actor.concurrency
+        if self._box is not UNOPENED and self._box.settings is not self.actor.mailbox:
+            self._box = self._box.moved_to(open_box(self.ref.address, self.actor.mailbox))
 
     async def _start(self) -> None:
-        try:
-            await self.actor.on_start()
-        except Exception as error:
-            self.crash(error)
-            return
-        self._open()
+        await self.actor.on_start()
+        self._run_on()
 
-    def _open(self) -> None:
+    def _run_on(self) -> None:
         if self.state is State.STARTING:
             self.state = State.RUNNING
-            self._schedule()
+            if self._box or self._signals:
+                self.wake()
             self.system.tree.started(self)
 
     def crash(self, error: BaseException) -> None:
-        """The actor is broken: everything it was doing ends, its supervisor decides what follows."""
+        """The actor is broken: everything it was doing ends, its supervisor decides what follows.
+
+        The mailbox is kept for the next instance, and what was put aside comes back to its front.
+        """
         if self.state is State.STOPPED:
             return
         self.state = State.STOPPED
         self.crashes += 1
         self.error = error
         self.system.log.bind(actor=str(self.ref.address)).error("actor crashed", error=repr(error), exc_info=error)
-        for task in list(self._tasks):
-            task.cancel()
-        self._end_timers_and_outlets(Unknown(f"{self.ref.address} crashed"))
+        crashed = Unknown(f"{self.ref.address} crashed")
+        self._end_work(crashed, crashed)
         self.system.crashed(self, error)
 
     def halt_now(self) -> bool:
         """Where nothing needs to be waited for: do what `stop` does. Returns whether it was so."""
         healthy = self.state is State.RUNNING
-        if self._tasks or (healthy and type(self.actor).on_stop is not Actor.on_stop):
+        has_tasks = self._work is not None and bool(self._work.tasks)
+        if has_tasks or (healthy and getattr(self.actor.on_stop, "__func__", None) is not Actor.on_stop):
             return False
         self.state = State.STOPPED
-        self._end_timers_and_outlets(Terminated(f"{self.ref.address} stopped"))
+        self._end_work_stopped()
         return True
 
     async def stop(self) -> None:
@@ -217,171 +248,205 @@ class Cell:
     async def halt(self) -> None:
         """End at once; the mailbox is kept for the next instance."""
         self.state = State.STOPPED
-        await self._end_tasks()
+        self._end_work_stopped()
+        if self._work is not None:
+            await self._work.ended(self.shutdown_s)
 
     def retire(self) -> None:
         """There will be no next instance, as far as anybody knows: whoever waits is told."""
         self.state = State.STOPPED
-        self._refuse_waiting()
+        stopped = Terminated(f"{self.ref.address} stopped")
+        self._box.refuse_all(stopped)
+        self.note_idle()
         if self.gone is not None and not self.gone.done():
             self.gone.set_result(None)
 
-    async def _end_tasks(self) -> None:
-        tasks = [t for t in self._tasks if t is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            _, stuck = await asyncio.wait(tasks, timeout=self.shutdown_s)
-            if stuck:
-                names = sorted(task.get_name() for task in stuck)
-                self.system.log.error("tasks do not end", actor=str(self.ref.address), tasks=names)
-        self._end_timers_and_outlets(Terminated(f"{self.ref.address} stopped"))
+    async def drain(self, drain_s: float) -> None:
+        """Nothing comes in any more. Returns when all that waits has been handled, or when the time is over."""
+        self.box.close()
+        if self._is_idle():
+            return
+        self._idle = self.system.loop.create_future()
+        await asyncio.wait([self._idle], timeout=drain_s)
+        self._idle = None
 
-    def _end_timers_and_outlets(self, error: AskError) -> None:
-        for timer in list(self.timers):
-            timer.cancel()
-        for outlet in list(self._outlets):
-            outlet.on_closed = None
-            outlet.end(error)
-        self._outlets.clear()
+    def _is_idle(self) -> bool:
+        """Nothing waits, nothing is being handled, no answer is owed."""
+        owes = self._work is not None and bool(self._work.owed)
+        return not (self._box or self._signals or self._in_flight or owes)
+
+    def note_idle(self) -> None:
+        """Something has ended: perhaps who drains waited for it."""
+        if self._idle is not None and not self._idle.done() and self._is_idle():
+            self._idle.set_result(None)
+
+    def _end_work_stopped(self) -> None:
+        self._end_work(Terminated(f"{self.ref.address} stopped"), Unknown(f"{self.ref.address} stopped"))
+
+    def _end_work(self, error: AskError, begun: AskError) -> None:
+        """Streams end with `error`; whoever asked for what was `begun` is told that instead."""
         self._in_flight = 0
-
-    def _refuse_waiting(self) -> None:
-        while self._mailbox:
-            self._mailbox.popleft().fail(Terminated(f"{self.ref.address} stopped"))
-
-    # -- for those who look on ------------------------------------------------------------------------------------
-
-    @property
-    def depth(self) -> int:
-        """How many messages wait."""
-        return len(self._mailbox)
-
-    @property
-    def running(self) -> int:
-        """How many messages are being handled by tasks."""
-        return self._in_flight
-
-    @property
-    def losses(self) -> dict[str, int]:
-        """How many messages were not handled, by reason."""
-        return {"refused": self.dropped, "expired": self.expired}
-
-    def busy(self) -> list[str]:
-        """What there is to do now; an actor that starts again later (its supervisor backs off) has nothing to do."""
-        if self.state is State.STARTING:
-            return [f"{self.ref.address} starts"]
-        if self.state is State.STOPPED:
-            return []
-        reasons = [f"{len(self._mailbox)} messages wait"] if self._mailbox else []
-        if self._in_flight:
-            reasons.append(f"{self._in_flight} requests are being handled")
-        reasons += [self.actor.busy()] if self.actor.busy() else []
-        return [f"{self.ref.address}: {reason}" for reason in reasons]
+        if self._work is not None:
+            self._work.end(error, begun)
+            self._work.unstash()
 
     # -- mailbox --------------------------------------------------------------------------------------------------
 
     def deliver(self, envelope: Envelope) -> None:
-        if len(self._mailbox) >= self._capacity:
-            self.dropped += 1
-            envelope.fail(Overloaded(f"the mailbox of {self.ref.address} is full"))
+        box = self._box
+        if len(box) < box.limit:
+            box.append(envelope)
+        elif not self._admit(envelope):
             return
-        self._mailbox.append(envelope)
         if not self._scheduled:
-            self._schedule()
+            self.wake()
 
-    def tick(self, message: Message, timer: Timer) -> None:
-        """A timer's message: one per timer at most, so it needs no bound and is never dropped."""
-        envelope = Envelope(message)
-        envelope.timer = timer
+    def offer(self, envelope: Envelope) -> None:
+        """A `send`: as `deliver`, and its sender is told when it is in the mailbox."""
+        if self._admit(envelope):
+            envelope.accepted()
+            self.wake()
+
+    def _admit(self, envelope: Envelope) -> bool:
+        try:
+            return self.box.admit(envelope)
+        except (UnknownMessage, msgspec.MsgspecError) as error:
+            self._refuse_malformed(envelope, error)
+        except Exception as error:  # of the mailbox's key, which is the actor's own
+            envelope.fail(Unknown(f"{self.ref.address} crashed"))
+            self.crash(error)
+        return False
+
+    def signal(self, message: Message, sender: Ref | None = None) -> None:
+        """A message of the system itself: handled before all that waits, and never dropped by the mailbox's bound."""
+        if self._signals is None:
+            self._signals = deque()
+        self._signals.append(Envelope(message, sender))
+        self.wake()
+
+    def tick(self, tick: Tick) -> None:
         if self.system.tracing:
-            envelope.trace = timer.cause or self.system.tracer.root()
-        self._mailbox.append(envelope)
-        self._schedule()
+            tick.trace = tick.timer.cause or self.system.tracer.root()
+        self.box.add_free(tick)
+        self.wake()
 
-    def _schedule(self) -> None:
+    def cancel(self, envelope: Envelope) -> None:
+        """Whoever sent it does not wait for it any more."""
+        task = envelope.task
+        if task is not None:
+            if self.actor.cancellable:
+                task.cancel()
+        elif self._work is not None and envelope in self._work.stash:
+            self._work.stash.remove(envelope)
+            self._box.losses[Loss.WITHDRAWN] += 1
+        elif not envelope.taken:
+            self._box.withdraw(envelope)
+
+    def wake(self) -> None:
+        """There may be something to handle: in the next loop turn."""
         if not self._scheduled and self.state is State.RUNNING:
             self._scheduled = True
             self.system.loop.call_soon(self._drain, context=self.context)
 
     def _drain(self) -> None:
         self._scheduled = False
+        self.turn_now = None
+        now = self.system.loop.time()
         budget = TURN_MESSAGES_MAX
-        mailbox = self._mailbox
-        while mailbox and budget and self._in_flight < self._concurrency and self.state is State.RUNNING:
+        box = self._box
+        while budget and self._in_flight < self._concurrency and self.state is State.RUNNING:
+            if self._signals:
+                envelope = self._signals.popleft()
+            elif box:
+                envelope = box.popleft()
+            else:
+                break
             budget -= 1
-            self._handle(mailbox.popleft())
-        if mailbox and self._in_flight < self._concurrency:
-            self._schedule()
+            self._handle(envelope, now)
+        if box.lobby:
+            box.fill()
+        if (self._box or self._signals) and self._in_flight < self._concurrency:
+            self.wake()
+        elif self._idle is not None:
+            self.note_idle()
 
-    def _handle(self, envelope: Envelope) -> None:
-        if envelope.expires_at <= self.system.loop.time():
-            self.expired += 1
-            self.system.expired += 1  # nobody waits any more: it is dropped undecoded
+    def _handle(self, envelope: Envelope, now: float) -> None:
+        if envelope.expires_at <= now and not self._is_due(envelope):
             return
-        if envelope.timer is not None and not envelope.timer.read():
-            return
-        try:
-            message = envelope.message or decode(envelope.type_id, envelope.body)
-        except (UnknownMessage, msgspec.MsgspecError) as error:
-            self.actor.ctx.log.warning("message does not decode", error=str(error), sender=str(envelope.sender))
-            envelope.fail(BadRequest(f"the message does not decode: {error}"))
-            return
+        message = envelope.message
+        if message is None:
+            try:
+                message = envelope.open()
+            except (UnknownMessage, msgspec.MsgspecError) as error:
+                self._refuse_malformed(envelope, error)
+                return
         if self.handled is not None:
             self.handled[message.type_id] += 1
         self.current = envelope
-        if envelope.trace is not None:
-            envelope.span = self.system.tracer.handle(str(self.ref.address), type(message).__name__, envelope.trace)
+        span = None if envelope.trace is None else self._begin_span(message, envelope.trace)
         try:
-            self._finish(envelope, self.actor.receive(message))
+            result = (self._receive or self.actor.receive)(message)
+            if result is not None or envelope.expects:
+                self._finish(envelope, result)
         except Answer as answer:
-            envelope.fail(answer)
+            envelope.fail(_noted(span, answer))
         except Exception as error:
-            envelope.fail(Unknown(f"{self.ref.address} crashed"))
+            envelope.fail(_noted(span, Unknown(f"{self.ref.address} crashed")))
             self.crash(error)
         finally:
             self.current = None
-            if envelope.span is not None:
-                self.system.tracer.left(envelope.span)
+            if span is not None:
+                self.system.tracer.left(span)
+
+    def _begin_span(self, message: Message, trace: Span | TraceContext) -> Span:
+        return self.system.tracer.handle(str(self.ref.address), type(message).__name__, trace)
+
+    def _is_due(self, envelope: Envelope) -> bool:
+        """It is a tick, or nobody waits for it any more: then it is dropped undecoded."""
+        if envelope.expires_at == WITHDRAWN:
+            self._box.took_withdrawn()
+        elif isinstance(envelope, Tick):
+            self._box.took_free()
+            envelope.timer.took()
+            envelope.expires_at = math.inf
+            return True
+        else:
+            self._box.losses[Loss.EXPIRED] += 1
+            self.system.expired += 1
+            envelope.discard()
+        return False
+
+    def _refuse_malformed(self, envelope: Envelope, error: Exception) -> None:
+        log = self.system.log.bind(actor=str(self.ref.address))
+        log.warning("message does not decode", error=str(error), sender=str(envelope.sender))
+        self.box.losses[Loss.MALFORMED] += 1
+        envelope.fail(BadRequest(f"the message does not decode: {error}"))
 
     def _finish(self, envelope: Envelope, result: object) -> None:
-        if envelope.outlet is not None:
-            self._outlets = {o: None for o in self._outlets if not o.closed}
-            self._outlets[envelope.outlet] = None
         if result is LATER:
-            return
-        if type(result) is CoroutineType:
+            envelope.take()
+        elif type(result) is CoroutineType:
             self._in_flight += 1
-            if envelope.span is not None:
-                envelope.span.is_task = True
-            task = self._spawn(self._run(envelope, result), envelope.expires_at)
-            self._tasks[task] = (envelope, result)
+            if envelope.trace is not None and isinstance(span := cause.get(), Span):
+                span.is_task = True
+            self.work.handle(envelope, self._run(envelope, result), result)
         elif type(result) is AsyncGeneratorType:
-            outlet = envelope.take_outlet(self.system)
-            self._outlets[outlet] = None
-            self._pump_task(outlet, result)
-        else:
+            self.work.feed(self.work.open_outlet(envelope), result)
+        elif envelope.expects:
             self._answer(envelope, result)
 
     def _answer(self, envelope: Envelope, result: object) -> None:
         """Raises TypeError for what cannot travel, in every world alike."""
-        if envelope.link is not None:
-            if envelope.outlet is None and result is None:
-                envelope.fail(BadRequest(f"{self.ref.address} has no such stream"))
-            elif envelope.outlet is None:
-                raise TypeError(f"a stream is answered by a generator or through ctx.outlet(), not with {result!r}")
-        elif envelope.reply is not NO_REPLY and result is not LATER:
-            if not (result is None or isinstance(result, Message)):
-                raise TypeError(f"a request is answered with a message, not with {result!r}")
-            envelope.reply.send(result)
+        if envelope.taken or result is LATER:
+            return
+        if not (result is None or isinstance(result, Message)):
+            raise TypeError(f"a request is answered with a message, not with {result!r}")
+        envelope.answer(result)
 
-    # -- tasks ----------------------------------------------------------------------------------------------------
+    def become(self, receive: Callable[[Message], object]) -> None:
+        self._receive = receive
 
-    def background(self, coro: Coroutine[Any, Any, object], name: str) -> asyncio.Task[object]:
-        task = self._spawn(self._guard(coro), math.inf)
-        task.set_name(f"{self.ref.address}:{name}")
-        task.add_done_callback(lambda _: coro.close())  # an actor may be stopped before its task has begun
-        return task
+    # -- tasks and callbacks --------------------------------------------------------------------------------------
 
     def guarded(self, callback: Callable[[], None]) -> None:
         if self.state is State.STOPPED:
@@ -391,65 +456,34 @@ class Cell:
         except Exception as error:
             self.crash(error)
 
-    def _spawn(self, coro: Coroutine[Any, Any, object], expires_at: float) -> asyncio.Task[object]:
-        context = self.context.copy()
-        context.run(deadline.set, expires_at)
-        if self.system.tracing:
-            context.run(cause.set, self.system.tracer.following(self))
-        task = self.system.loop.create_task(coro, context=context)
-        self._tasks[task] = None
-        task.add_done_callback(self._task_done)
-        return task
-
-    def _task_done(self, task: asyncio.Task[object]) -> None:
-        handling = self._tasks.pop(task, None)
-        if handling is not None and task.cancelled():  # perhaps before its first step
-            envelope, coro = handling
-            coro.close()
+    def task_ended(self, envelope: Envelope, *, cancelled: bool) -> None:
+        """The task of a coroutine handler has ended."""
+        if cancelled:
             envelope.fail(Unknown(f"{self.ref.address} stopped"))
-
-    async def _guard(self, coro: Coroutine[Any, Any, object]) -> object:
-        try:
-            return await coro
-        except Exception as error:
-            self.crash(error)
-            return None
+        self._in_flight -= 1
+        if not self._scheduled and self.state is State.RUNNING:
+            self._drain()
 
     async def _run(self, envelope: Envelope, coro: CoroutineType[Any, Any, Any]) -> None:
+        span = cause.get() if envelope.trace is not None else None
         try:
-            self._answer(envelope, await coro)
+            result = await coro
+            if envelope.expects:
+                self._answer(envelope, result)
         except Answer as answer:
-            envelope.fail(answer)
+            envelope.fail(_noted(span, answer))
         except AskError as error:
-            envelope.fail(Unknown(f"{type(error).__name__}: {error}"))
-        except asyncio.CancelledError:
-            envelope.fail(Unknown(f"{self.ref.address} stopped"))
-            raise
+            envelope.fail(_noted(span, Unknown(f"{type(error).__name__}: {error}")))
         except Exception as error:
-            envelope.fail(Unknown(f"{self.ref.address} crashed"))
+            envelope.fail(_noted(span, Unknown(f"{self.ref.address} crashed")))
             self.crash(error)
         finally:
-            if envelope.span is not None:
-                self.system.tracer.end(envelope.span)
-            if self.state is State.RUNNING:
-                self._in_flight -= 1
-                self._schedule()
+            if isinstance(span, Span):
+                self.system.tracer.end(span)
 
-    def _pump_task(self, outlet: Outlet, items: AsyncGenerator[Message, None]) -> None:
-        task = self._spawn(self._pump(outlet, items), math.inf)
-        outlet.on_closed = task.cancel  # type: ignore[assignment]
 
-    async def _pump(self, outlet: Outlet, items: AsyncGenerator[Message, None]) -> None:
-        error: Answer | AskError | None = None
-        try:
-            async for item in items:
-                await outlet.put(item)
-        except (Answer, AskError) as refusal:
-            error = refusal
-        except Exception as bug:
-            self.crash(bug)
-        finally:
-            await items.aclose()
-            outlet.on_closed = None
-            outlet.end(error)
-            self._outlets.pop(outlet, None)
+def _noted(span: Span | TraceContext | None, error: E) -> E:
+    """A span says how its message failed."""
+    if isinstance(span, Span):
+        span.error = f"{type(error).__name__}: {error}"
+    return error

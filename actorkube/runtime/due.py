@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from actorkube.runtime.actor import Timer
 from actorkube.runtime.asks import Asks
+from actorkube.runtime.timer import Timer
 
 
 def owner_of(handle: asyncio.TimerHandle) -> str:

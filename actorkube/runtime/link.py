@@ -14,6 +14,7 @@ from protocols.message import Lane
 
 if TYPE_CHECKING:
     from actorkube.runtime.actor import Ref
+    from actorkube.runtime.envelope import LinkCall
     from actorkube.runtime.stream import Outlet
     from actorkube.runtime.system import System
 
@@ -44,6 +45,7 @@ class Link(abc.ABC):
         self.peer = peer
         self.lane = Lane.BULK
         self.asks: dict[int, None] = {}  # correlation ids of our asks and streams that this link carries
+        self.calls: dict[int, LinkCall] = {}  # what the peer may still take back: its asks, sends, streams to open
         self.outlets: dict[int, Outlet] = {}  # streams that we feed over it
         self.announced: dict[int, None] = {}  # actor ids whose names the peer has been told
         self.names: dict[int, Ref] = {}  # actors of the peer, by the id that it told us

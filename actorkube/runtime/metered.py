@@ -13,7 +13,8 @@ from collections.abc import Coroutine
 from types import CoroutineType
 from typing import Any
 
-from actorkube.runtime.cell import Cell, Envelope
+from actorkube.runtime.cell import Cell
+from actorkube.runtime.envelope import Envelope
 from actorkube.runtime.histogram import Log2
 
 SAMPLED_MASK = 7  # one of eight
@@ -40,10 +41,10 @@ class MeteredCell(Cell):
     def handled_total(self) -> int:
         return sum(self.handled.values()) if self.handled is not None else 0
 
-    def _schedule(self) -> None:
+    def wake(self) -> None:
         if not (self._turns + 1) & SAMPLED_MASK and not self._scheduled and self.depth == 1:
             self._woken_at = _clock()
-        super()._schedule()
+        super().wake()
 
     def _drain(self) -> None:
         self._turns += 1

@@ -1,18 +1,15 @@
-"""Answers on their way back to whoever asked, here or over a link."""
+"""Answers that an actor gives later than its handler returns."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actorkube.runtime.tracing import NOT_FOLLOWED, cause, with_cause
-from protocols.errors import Answer, AskError, InternalError, encode_error
-from protocols.frame import FRAME_MAX, Kind
-from protocols.message import Done, Message, encode
+from protocols.errors import Answer, AskError
+from protocols.message import Message
 
 if TYPE_CHECKING:
-    from actorkube.runtime.asks import Pending
-    from actorkube.runtime.link import Link
-    from actorkube.runtime.tracing import Tracer
+    from actorkube.runtime.envelope import Envelope
+    from actorkube.runtime.work import Work
 
 
 class ReplyHandle:
@@ -20,6 +17,11 @@ class ReplyHandle:
 
     __slots__ = ()
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody still waits for it: worth a look before the work is begun."""
+        return True
+
     def send(self, reply: Message | None) -> None:
         raise NotImplementedError
 
@@ -27,86 +29,29 @@ class ReplyHandle:
         raise NotImplementedError
 
 
-class LocalReply(ReplyHandle):
-    """The asker is in the same system: the reply is handed over as it is (messages are frozen)."""
+class TakenReply(ReplyHandle):
+    """The answer that a handler took over. When its actor ends before it is given, the asker is told so."""
 
-    __slots__ = ("_corr", "_pending")
+    __slots__ = ("_envelope", "_work")
 
-    def __init__(self, pending: dict[int, Pending], corr: int) -> None:
-        self._pending = pending
-        self._corr = corr
+    def __init__(self, work: Work, envelope: Envelope) -> None:
+        self._work = work
+        self._envelope: Envelope | None = envelope
+
+    @property
+    def is_wanted(self) -> bool:
+        return self._envelope is not None and self._envelope.is_wanted
 
     def send(self, reply: Message | None) -> None:
-        pending = self._pending.pop(self._corr, None)
-        if pending is not None and not pending.future.done():
-            pending.future.set_result(reply if reply is not None else Done())
+        if (envelope := self._take()) is not None:
+            envelope.answer(reply)
 
     def fail(self, error: Answer | AskError) -> None:
-        pending = self._pending.pop(self._corr, None)
-        if pending is not None and not pending.future.done():
-            pending.future.set_exception(error)
+        if (envelope := self._take()) is not None:
+            envelope.fail(error)
 
-
-class TracedLocalReply(LocalReply):
-    """The request is followed: what caused the answer is kept for the asker."""
-
-    __slots__ = ("_tracer",)
-
-    def __init__(self, pending: dict[int, Pending], corr: int, tracer: Tracer) -> None:
-        super().__init__(pending, corr)
-        self._tracer = tracer
-
-    def send(self, reply: Message | None) -> None:
-        self._tracer.answered(self._pending.get(self._corr), cause.get())
-        super().send(reply)
-
-
-class RemoteReply(ReplyHandle):
-    __slots__ = ("_corr", "_link")
-
-    def __init__(self, link: Link, corr: int) -> None:
-        self._link: Link | None = link
-        self._corr = corr
-
-    def send(self, reply: Message | None) -> None:
-        message = reply if reply is not None else Done()
-        body = encode(message)
-        if len(body) > FRAME_MAX:
-            self.fail(InternalError(f"the answer has {len(body)} bytes, more than a frame may ({FRAME_MAX})"))
-        else:
-            self._answer(Kind.REPLY, type(message).type_id, body)
-
-    def fail(self, error: Answer | AskError) -> None:
-        self._answer(Kind.ERROR, 0, encode_error(error))
-
-    def _answer(self, kind: int, type_id: int, body: bytes) -> None:
-        link, self._link = self._link, None
-        if link is not None:
-            link.send(kind, type_id, 0, 0, self._corr, 0, body)
-
-
-class TracedReply(RemoteReply):
-    """The request is followed: the answer says what caused it."""
-
-    __slots__ = ()
-
-    def _answer(self, kind: int, type_id: int, body: bytes) -> None:
-        trace = cause.get()
-        if trace is not None and trace is not NOT_FOLLOWED:
-            kind, body = with_cause(kind, body, trace)
-        super()._answer(kind, type_id, body)
-
-
-class NoReply(ReplyHandle):
-    """For a tell: nobody waits."""
-
-    __slots__ = ()
-
-    def send(self, reply: Message | None) -> None:
-        return
-
-    def fail(self, error: Answer | AskError) -> None:
-        return
-
-
-NO_REPLY = NoReply()
+    def _take(self) -> Envelope | None:
+        envelope, self._envelope = self._envelope, None
+        if envelope is not None:
+            self._work.answered(self)
+        return envelope

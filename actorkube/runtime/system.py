@@ -12,19 +12,20 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from actorkube.runtime.actor import Actor, Ref
 from actorkube.runtime.asks import Asks, Pending
-from actorkube.runtime.cell import Cell, Envelope, deadline
+from actorkube.runtime.cell import Cell
+from actorkube.runtime.deadline import deadline
 from actorkube.runtime.disk import Disk, FileDisk
+from actorkube.runtime.envelope import Envelope, LocalAsk, LocalSend
 from actorkube.runtime.group import SHUTDOWN_S, Child, ChildLike, Restarting
 from actorkube.runtime.link import Link, Loopback, Transport
 from actorkube.runtime.log import Log, logger
-from actorkube.runtime.reply import NO_REPLY, LocalReply, RemoteReply, TracedLocalReply, TracedReply
-from actorkube.runtime.stream import CREDIT_MAX, Stream, dead_stream
+from actorkube.runtime.receiving import Receiver
+from actorkube.runtime.stream import Stream, dead_stream
 from actorkube.runtime.supervisor import Supervision
 from actorkube.runtime.tracing import Tracer, cause
 from actorkube.runtime.tree import Branch, Tree
@@ -32,23 +33,14 @@ from protocols.address import Address, actor_id
 from protocols.errors import (
     Answer,
     AskError,
-    BadRequest,
     NotSent,
-    Overloaded,
     Terminated,
     Unknown,
-    decode_error,
-    encode_error,
 )
 from protocols.frame import FRAME_MAX, Kind
-from protocols.message import Message, Request, Streaming, encode, name_of, opens_stream
-from protocols.trace import TRACED, TraceContext, split_context
+from protocols.message import Message, Request, Streaming, encode
 
 R = TypeVar("R")
-FrameHandler = Callable[[Any, int, int, int, int, int, bytes], None]  # link, type, target, sender, corr, number, body
-NAMES_MAX = 1_000_000  # actors of one peer that may introduce themselves over one link
-NAME_BYTES_MAX = 1024
-OUTLETS_MAX = 10_000  # streams that one link may have open
 
 OBSERVER = "observer"
 OBSERVER_ID = actor_id(OBSERVER)
@@ -87,10 +79,10 @@ class System:
         self.tree = Tree(self)
         self._cells = self.tree.cells
         self._loopback = Loopback(self)
-        self._streams: dict[int, Stream[Any]] = {}
+        self.streams: dict[int, Stream[Any]] = {}
         self._last_corr = 0
-        self._asks: Asks
-        self.handlers = self._handlers()  # by the kind of a frame
+        self.asks: Asks
+        self.handlers = Receiver(self, self._cells).handlers  # by the kind of a frame
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -104,11 +96,16 @@ class System:
             self._epoch = time.time() - self.loop.time() if epoch is None else epoch
         self.started_at = self.loop.time()
         self.failed = self.loop.create_future()
-        self._asks = Asks(self.loop, self.context)
+        self.asks = Asks(self.loop, self.context)
         await self.transport.start(self)
 
-    async def stop(self) -> None:
-        """Planned: actors end in the order opposite to their start, then the links, then whoever still waits."""
+    async def stop(self, drain_s: float = 0.0) -> None:
+        """Planned: actors end in the order opposite to their start, then the links, then whoever still waits.
+
+        Before that, within `drain_s` altogether, each in the same order handles what waits, and takes nothing new.
+        """
+        if drain_s > 0:
+            await self.tree.drain(drain_s)
         await self.tree.stop()
         await self.transport.stop()
         self.forget("the system stopped")
@@ -121,9 +118,9 @@ class System:
 
     def forget(self, reason: str) -> None:
         """Whoever still waits for an answer through this system is told that none will come."""
-        self._asks.forget(Unknown(reason))
-        for corr in list(self._streams):
-            self._end_stream(corr, Unknown(reason))
+        self.asks.forget(Unknown(reason))
+        for corr in list(self.streams):
+            self.end_stream(corr, Unknown(reason))
         if self.failed is not None and not self.failed.done():
             self.failed.cancel()
 
@@ -162,7 +159,7 @@ class System:
             return MeteredCell(self, ref, factory, branch, shutdown_s)
         return Cell(self, ref, factory, branch, shutdown_s)
 
-    def _built_in(self, number: int) -> Cell | None:
+    def built_in(self, number: int) -> Cell | None:
         """The observer, which comes to life when it is first asked."""
         if number != OBSERVER_ID:
             return None
@@ -176,9 +173,15 @@ class System:
         """For those who look on."""
         return self._cells.values()
 
-    async def kill(self, name: str) -> None:
-        """Stop one actor for good. Raises KeyError when there is none."""
-        await self.tree.kill(self._cells[actor_id(name)])
+    async def kill(self, name: str, drain_s: float = 0.0) -> None:
+        """Stop one actor for good. Raises KeyError when there is none.
+
+        Until `drain_s` is over it handles what waits, and takes nothing new; the rest is refused.
+        """
+        cell = self._cells[actor_id(name)]
+        if drain_s > 0:
+            await cell.drain(drain_s)
+        await self.tree.kill(cell)
 
     def actor(self, name: str) -> Actor:
         """The instance behind a name: for tests and invariant checks that look at the state of the world."""
@@ -186,7 +189,7 @@ class System:
 
     def busy(self) -> list[str]:
         """Who has something to do now, or waits for an answer; one line each, for people (see `settled`)."""
-        waiting = [f"{p.what} is not answered" for p in self._asks.pending.values() if not p.future.done()]
+        waiting = [f"{p.what} is not answered" for p in self.asks.pending.values() if not p.future.done()]
         return [reason for cell in self._cells.values() for reason in cell.busy()] + waiting
 
     def crashed(self, cell: Cell, error: BaseException) -> None:
@@ -213,7 +216,7 @@ class System:
 
     def tell(self, ref: Ref, message: Message, sender: Cell | None = None) -> None:
         if ref.address.system == self.name:
-            cell = self._cells.get(ref.actor_id) or self._built_in(ref.actor_id)
+            cell = self._cells.get(ref.actor_id) or self.built_in(ref.actor_id)
             if cell is None:
                 self.dead_letters += 1
             else:
@@ -235,70 +238,92 @@ class System:
         self, ref: Ref, request: Request[R], timeout_s: float = 5.0, sender: Cell | None = None
     ) -> asyncio.Future[R]:
         future: asyncio.Future[R] = self.loop.create_future()
-        now = self.loop.time()
-        expires_at = min(now + timeout_s, deadline.get())
+        expires_at = min(self.loop.time() + timeout_s, deadline.get())
         if sender is not None and sender.current is not None:  # asked from the synchronous part of a handler
             expires_at = min(expires_at, sender.current.expires_at)
-        self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF
         if ref.address.system == self.name:
-            cell = self._cells.get(ref.actor_id) or self._built_in(ref.actor_id)
+            cell = self._cells.get(ref.actor_id) or self.built_in(ref.actor_id)
             if cell is None:
                 future.set_exception(Terminated(f"{type(request).__name__} to {ref.address}: there is no such actor"))
                 return future
-            self._asks.expect(corr, Pending(future, None, expires_at, type(request), ref))
-            envelope = Envelope(request, sender.ref if sender else None, NO_REPLY, expires_at)
-            if self.tracing and (trace := self.tracer.outgoing(sender)) is not None:
-                envelope.trace = trace
-                envelope.reply = TracedLocalReply(self._asks.pending, corr, self.tracer)
-            else:
-                envelope.reply = LocalReply(self._asks.pending, corr)
-            cell.deliver(envelope)
+            who, corr = sender.ref if sender else None, self._next_corr()
+            ask = LocalAsk(request, who, expires_at, cell, self.asks, corr, future)
+            if self.tracing:
+                ask.trace = self.tracer.outgoing(sender)
+            self.asks.expect(ask)
+            cell.deliver(ask)
             return future
-        self._ask_over_link(ref, request, Pending(future, None, expires_at, type(request), ref), sender, corr, now)
+        self._call(Kind.ASK, ref, request, future, expires_at, sender)
         return future
 
-    def _ask_over_link(
-        self, ref: Ref, request: Request[Any], pending: Pending, sender: Cell | None, corr: int, now: float
+    async def send(self, ref: Ref, message: Message, timeout_s: float = 5.0, sender: Cell | None = None) -> None:
+        """Returns when the message is in the receiver's mailbox. Raises an AskError: see Context.send."""
+        future: asyncio.Future[None] = self.loop.create_future()
+        expires_at = min(self.loop.time() + timeout_s, deadline.get())
+        if ref.address.system != self.name:
+            self._call(Kind.SEND, ref, message, future, expires_at, sender)
+        elif (cell := self._cells.get(ref.actor_id) or self.built_in(ref.actor_id)) is None:
+            raise Terminated(f"{type(message).__name__} to {ref.address}: there is no such actor")
+        else:
+            who, corr = sender.ref if sender else None, self._next_corr()
+            send = LocalSend(message, who, expires_at, cell, self.asks, corr, future)
+            if self.tracing:
+                send.trace = self.tracer.outgoing(sender)
+            self.asks.expect(send)
+            cell.offer(send)
+        await future
+
+    def _call(
+        self,
+        kind: int,
+        ref: Ref,
+        message: Message,
+        future: asyncio.Future[Any],
+        expires_at: float,
+        sender: Cell | None,
     ) -> None:
-        link = pending.link = self.transport.link(ref.address.system, request.lane)
+        """Over a link: the future is resolved by what comes back."""
+        link = self.transport.link(ref.address.system, message.lane)
+        what = f"{type(message).__name__} to {ref.address}"
         if link is None:
-            pending.future.set_exception(
-                NotSent(f"{pending.what}: system {ref.address.system} is not known or not reachable")
-            )
+            future.set_exception(NotSent(f"{what}: system {ref.address.system} is not known or not reachable"))
             return
-        self._asks.expect(corr, pending)
-        link.asks[corr] = None
-        ttl_ms = max(0, int((pending.expires_at - now) * 1000))
-        introduced = self._introduce(link, sender)
-        body = encode(request)
+        body = encode(message)
         if len(body) > FRAME_MAX:
-            self._asks.fail(corr, pending, NotSent(f"{pending.what}: {len(body)} bytes are more than a frame may have"))
+            future.set_exception(NotSent(f"{what}: {len(body)} bytes are more than a frame may have"))
             return
-        kind: int = Kind.ASK
+        pending = Pending(self.asks, self._next_corr(), future, link, expires_at, type(message), ref)
+        self.asks.expect(pending)
+        ttl_ms = max(0, int((expires_at - self.loop.time()) * 1000))
+        introduced = self._introduce(link, sender)
         if self.tracing:
             kind, body = self.tracer.framed(kind, body, sender)
-        if not link.send(kind, request.type_id, ref.actor_id, introduced, corr, ttl_ms, body):
-            self._asks.fail(corr, pending, NotSent(f"{pending.what}: the link is down or full"))
+        if not link.send(kind, message.type_id, ref.actor_id, introduced, pending.corr, ttl_ms, body):
+            pending.settle(NotSent(f"{what}: the link is down or full"))
+
+    def _next_corr(self) -> int:
+        self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF
+        return corr
 
     def stream(self, ref: Ref, request: Streaming[R], window: int = 64, sender: Cell | None = None) -> Stream[R]:
-        self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF
+        corr = self._next_corr()
         here = ref.address.system == self.name
         link = self._loopback if here else self.transport.link(ref.address.system, request.lane)
         if link is None:
             return dead_stream(self, corr, NotSent(f"system {ref.address.system} is not known or not reachable"))
         stream: Stream[R] = Stream(self, link, corr, window)
-        self._streams[corr] = stream
+        self.streams[corr] = stream
         link.asks[corr] = None
         introduced = self._introduce(link, sender)
         kind, body = int(Kind.STREAM), encode(request)
         if self.tracing:
             kind, body = self.tracer.framed(kind, body, sender)
         if not link.send(kind, request.type_id, ref.actor_id, introduced, corr, window, body):
-            self._end_stream(corr, NotSent("the link is down or full"))
+            self.end_stream(corr, NotSent("the link is down or full"))
         return stream
 
     def forget_stream(self, corr: int) -> None:
-        self._streams.pop(corr, None)
+        self.streams.pop(corr, None)
 
     def _introduce(self, link: Link, sender: Cell | None) -> int:
         """Tell the peer the sender's name before its number is used on this link for the first time."""
@@ -318,178 +343,20 @@ class System:
         """One frame of a link. Raises ValueError when the frame makes no sense: the transport ends the link."""
         self.handlers[kind](link, type_id, target, sender, corr, number, body)
 
-    def _handlers(self) -> list[FrameHandler]:
-        handlers: list[FrameHandler] = [partial(_on_unknown, kind) for kind in range(256)]
-        handlers[Kind.TELL] = self._on_tell
-        handlers[Kind.ASK] = self._on_ask
-        handlers[Kind.REPLY] = self._on_reply
-        handlers[Kind.ERROR] = self._on_error
-        handlers[Kind.ITEM] = self._on_item
-        handlers[Kind.CREDIT] = self._on_credit
-        handlers[Kind.STREAM] = self._on_stream
-        handlers[Kind.END] = self._on_end
-        handlers[Kind.CANCEL] = self._on_cancel
-        handlers[Kind.NAME] = self._on_name
-        for kind in (Kind.TELL, Kind.ASK, Kind.STREAM, Kind.ITEM, Kind.REPLY, Kind.ERROR):
-            handlers[kind | TRACED] = partial(self._on_traced, kind)
-        return handlers
-
-    def _on_traced(
-        self, kind: Kind, link: Link, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes
-    ) -> None:
-        """A frame that says what caused it."""
-        trace, body = split_context(body)
-        self.tracer.wake()
-        if kind == Kind.ITEM:
-            stream = self._streams.get(corr) if corr in link.asks else None
-            if stream is not None:
-                stream.item(type_id, body, trace)
-        elif kind == Kind.TELL:
-            self._on_tell(link, type_id, target, sender, corr, number, body, trace)
-        elif kind == Kind.ASK:
-            self._on_ask(link, type_id, target, sender, corr, number, body, trace)
-        elif kind == Kind.STREAM:
-            self._on_stream(link, type_id, target, sender, corr, number, body, trace)
-        else:
-            if corr in link.asks:
-                self.tracer.answered(self._asks.pending.get(corr), trace)
-            self.on_frame(link, kind, type_id, target, sender, corr, number, body)
-
     def link_lost(self, link: Link, *, sent: bool = True) -> None:
         """A link ended: whoever waits for something over it is told what is known."""
         error: AskError = (Unknown if sent else NotSent)(f"the link to {link.peer} ended")
         asks = list(link.asks)
         link.asks.clear()
         for corr in asks:
-            if not self._asks.failed(corr, error):
-                self._end_stream(corr, error)
+            if not self.asks.failed(corr, error):
+                self.end_stream(corr, error)
+        for call in list(link.calls.values()):
+            call.cancel()
         for outlet in list(link.outlets.values()):
             outlet.close()
 
-    def _on_tell(
-        self,
-        link: Link,
-        type_id: int,
-        target: int,
-        sender: int,
-        _corr: int,
-        _number: int,
-        body: bytes,
-        trace: TraceContext | None = None,
-    ) -> None:
-        cell = self._cells.get(target) or self._built_in(target)
-        if cell is None:
-            self.dead_letters += 1
-        else:
-            envelope = Envelope(None, link.names.get(sender), type_id=type_id, body=body)
-            envelope.trace = trace
-            cell.deliver(envelope)
-
-    def _on_ask(
-        self,
-        link: Link,
-        type_id: int,
-        target: int,
-        sender: int,
-        corr: int,
-        ttl_ms: int,
-        body: bytes,
-        trace: TraceContext | None = None,
-    ) -> None:
-        cell = self._cells.get(target) or self._built_in(target)
-        if cell is None:
-            link.send(Kind.ERROR, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
-            return
-        expires_at = self.loop.time() + ttl_ms / 1000
-        reply = RemoteReply(link, corr) if trace is None else TracedReply(link, corr)
-        envelope = Envelope(None, link.names.get(sender), reply, expires_at, type_id, body)
-        envelope.trace = trace
-        cell.deliver(envelope)
-
-    def _on_stream(
-        self,
-        link: Link,
-        type_id: int,
-        target: int,
-        sender: int,
-        corr: int,
-        credit: int,
-        body: bytes,
-        trace: TraceContext | None = None,
-    ) -> None:
-        cell = self._cells.get(target) or self._built_in(target)
-        if cell is None:
-            link.send(Kind.END, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
-            return
-        if credit > CREDIT_MAX:
-            raise ValueError(f"credit for {credit} items")
-        refusal = _no_stream(link, type_id)
-        if refusal is not None:
-            link.send(Kind.END, 0, 0, 0, corr, 0, encode_error(refusal))
-            return
-        envelope = Envelope(None, link.names.get(sender), type_id=type_id, body=body)
-        envelope.link, envelope.corr, envelope.credit, envelope.trace = link, corr, credit, trace
-        cell.deliver(envelope)
-
-    # Only the link that carried a question brings its answer: numbers of other links' questions mean nothing here.
-
-    def _on_reply(self, link: Link, type_id: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
-        if corr in link.asks:
-            self._asks.answered(corr, type_id, body)
-        else:
-            self.unawaited += 1
-
-    def _on_error(self, link: Link, _i: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
-        if corr in link.asks:
-            self._asks.failed(corr, decode_error(body))
-        else:
-            self.unawaited += 1
-
-    def _on_item(self, link: Link, type_id: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
-        stream = self._streams.get(corr) if corr in link.asks else None
-        if stream is not None:
-            stream.item(type_id, body)
-
-    def _on_end(self, link: Link, _i: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
-        if corr in link.asks:
-            self._end_stream(corr, decode_error(body) if body else None)
-
-    def _on_credit(self, link: Link, _i: int, _t: int, _s: int, corr: int, number: int, _b: bytes) -> None:
-        outlet = link.outlets.get(corr)
-        if outlet is not None:
-            outlet.grant(number)
-
-    def _on_cancel(self, link: Link, _i: int, _t: int, _s: int, corr: int, _n: int, _b: bytes) -> None:
-        outlet = link.outlets.get(corr)
-        if outlet is not None:
-            outlet.close()
-
-    def _on_name(self, link: Link, _i: int, _t: int, sender: int, _c: int, _n: int, body: bytes) -> None:
-        if len(link.names) >= NAMES_MAX:
-            raise ValueError(f"more than {NAMES_MAX} names of actors")
-        if not 0 < len(body) <= NAME_BYTES_MAX:
-            raise ValueError(f"an actor's name of {len(body)} bytes")
-        ref = Ref(Address(link.peer, body.decode()))
-        if ref.actor_id != sender:
-            raise ValueError(f"{ref.address.actor!r} is not the name of actor {sender}")
-        link.names[sender] = ref
-
-    def _end_stream(self, corr: int, error: Answer | AskError | None) -> None:
-        stream = self._streams.pop(corr, None)
+    def end_stream(self, corr: int, error: Answer | AskError | None) -> None:
+        stream = self.streams.pop(corr, None)
         if stream is not None:
             stream.end(error)
-
-
-def _no_stream(link: Link, type_id: int) -> Answer | AskError | None:
-    """Why the peer may not open a stream with this message."""
-    if not opens_stream(type_id):
-        return BadRequest(f"{name_of(type_id)} opens no stream")
-    if len(link.outlets) >= OUTLETS_MAX:
-        return Overloaded(f"{OUTLETS_MAX} streams are open")
-    return None
-
-
-def _on_unknown(kind: int, *frame: object) -> None:
-    if kind & TRACED:
-        raise ValueError(f"frame of kind {kind & ~TRACED} with a trace context")
-    raise ValueError(f"frame of unknown kind {kind}")

@@ -12,16 +12,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Hashable
 from pathlib import Path
 from types import AsyncGeneratorType, CoroutineType
 from typing import Any, TypeVar
 
-from actorkube.runtime.actor import LATER, Actor, Context, Ref, Timer
+from actorkube.runtime.actor import LATER, Actor, Context, Ref
 from actorkube.runtime.disk import Disk
 from actorkube.runtime.reply import ReplyHandle
 from actorkube.runtime.stream import Outlet, Stream
 from actorkube.runtime.tape import Tape, TapeHeader, TapeWriter, pack_value
+from actorkube.runtime.timer import Timer
 from protocols.errors import Answer, AskError
 from protocols.message import Message, Request, Streaming, encode
 
@@ -138,6 +139,11 @@ class TapedContext(Context):
         number = self.decided("ask", str(ref.address), *pack_value(request)[1:], timeout_s)
         return self.awaited(number, lambda: super(TapedContext, self).ask(ref, request, timeout_s))
 
+    async def send(self, ref: Ref, message: Message, timeout_s: float = 5.0) -> None:
+        number = self.decided("send", str(ref.address), *pack_value(message)[1:], timeout_s)
+        sent = super().send
+        await self.awaited(number, lambda: asyncio.ensure_future(sent(ref, message, timeout_s)))
+
     def stream(self, ref: Ref, request: Streaming[R], window: int = 64) -> Stream[R]:
         self.tape.put("stream", str(ref.address), *pack_value(request)[1:], window)
         return TapedStream(self, super().stream(ref, request, window) if self.tape.live else None)
@@ -152,13 +158,13 @@ class TapedContext(Context):
     def disk(self) -> Disk:
         return TapedDisk(self, super().disk if self.tape.live else None)
 
-    def after(self, delay_s: float, message: Message) -> Timer:
+    def after(self, delay_s: float, message: Message, key: Hashable | None = None) -> Timer:
         self.tape.put("timer", delay_s, 0.0, *pack_value(message)[1:])
-        return super().after(delay_s if self.tape.live else NEVER_S, message)
+        return super().after(delay_s if self.tape.live else NEVER_S, message, key)
 
-    def every(self, period_s: float, message: Message) -> Timer:
+    def every(self, period_s: float, message: Message, key: Hashable | None = None) -> Timer:
         self.tape.put("timer", period_s, period_s, *pack_value(message)[1:])
-        return super().every(period_s if self.tape.live else NEVER_S, message)
+        return super().every(period_s if self.tape.live else NEVER_S, message, key)
 
     async def sleep(self, seconds: float) -> None:
         number = self.decided("sleep", seconds)

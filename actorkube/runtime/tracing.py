@@ -27,6 +27,7 @@ from protocols.trace import CONTEXT_SIZE, TRACED, TraceContext, pack_context
 if TYPE_CHECKING:
     from actorkube.runtime.asks import Pending
     from actorkube.runtime.cell import Cell
+    from actorkube.runtime.envelope import LocalAsk
 
 SPANS_MAX = 4096
 NOTES_MAX = 8
@@ -131,7 +132,7 @@ class Tracer:
             return None
         return TraceContext(trace.trace_id, trace.span_id, trace.timers + 1)
 
-    def answered(self, pending: Pending | None, trace: Span | TraceContext | None) -> None:
+    def answered(self, pending: Pending | LocalAsk | None, trace: Span | TraceContext | None) -> None:
         """An ask gets its answer, which was given because of that."""
         if pending is not None and trace is not None:
             self._answers[pending.future] = trace

@@ -92,6 +92,13 @@ class Tree:
         if cell is not None:
             await self.kill(cell)
 
+    async def drain(self, drain_s: float) -> None:
+        """Last started, first drained: actors that were started earlier still answer it meanwhile."""
+        loop = self._system.loop
+        end = loop.time() + drain_s
+        for cell in reversed(list(self.cells.values())):
+            await cell.drain(max(0.0, end - loop.time()))
+
     async def stop(self) -> None:
         """Last started, first stopped."""
         while self._tops:

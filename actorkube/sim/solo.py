@@ -18,7 +18,8 @@ import msgpack
 import msgspec
 
 from actorkube.runtime.actor import Actor, Ref
-from actorkube.runtime.cell import Cell, Envelope
+from actorkube.runtime.cell import Cell
+from actorkube.runtime.envelope import Envelope, Opening
 from actorkube.runtime.link import Link, Transport
 from actorkube.runtime.log import Quiet
 from actorkube.runtime.system import System
@@ -179,10 +180,11 @@ class Player:
                 return  # it has been spawned
             case ("message", _, sender, type_id, body):
                 message = decode(type_id, body)
-                envelope = Envelope(message, Ref(Address.parse(sender)) if sender else None)
+                source = Ref(Address.parse(sender)) if sender else None
                 if isinstance(message, Streaming):
-                    envelope.link, envelope.credit = Nobody(), CREDIT
-                cell.deliver(envelope)
+                    cell.deliver(Opening(source, type_id, body, cell, Nobody(), 1, CREDIT))
+                else:
+                    cell.deliver(Envelope(message, source))
             case ("resolved", number, value):
                 self.number += 1
                 future = self._futures.pop(number, None)

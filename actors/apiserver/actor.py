@@ -45,6 +45,7 @@ class ApiServer(Actor):
 
     mailbox = Mailbox(capacity=16_384)
     concurrency = 1024
+    cancellable = False  # a write that has begun is carried to its end: the store, the cache and the claims agree then
 
     def __init__(
         self,

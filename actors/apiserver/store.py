@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from actorkube.runtime import Context, Ref, Stream
-from actorkube.runtime.cell import deadline
+from actorkube.runtime.deadline import deadline
 from actorkube.runtime.probe import probe
 from actors.apiserver.keys import ROOT, ROOT_END
 from actors.apiserver.values import new_mark, value_of

@@ -16,8 +16,7 @@ from actorkube.kube.client import Client
 from actorkube.kube.events import Recorder
 from actorkube.kube.follow import follow
 from actorkube.kube.view import Entry, View
-from actorkube.runtime import Actor
-from actorkube.runtime.actor import Timer
+from actorkube.runtime import Actor, Timer
 from actorkube.runtime.probe import probe
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.conditions import ERROR, GATED, UNSCHEDULABLE, not_scheduled_patch

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actorkube.runtime import Mailbox
-from actorkube.runtime.system import OUTLETS_MAX
+from actorkube.runtime.receiving import OUTLETS_MAX
 from actorkube.runtime.wire import Frame
 from protocols.address import actor_id
 from protocols.errors import Answer, AskError

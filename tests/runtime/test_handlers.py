@@ -159,7 +159,7 @@ async def test_what_is_asked_on_the_way_inherits_what_is_left_of_the_request(sys
     for _ in range(5):
         await asyncio.sleep(0)
 
-    assert not system._asks.pending
+    assert not system.asks.pending
 
 
 @pytest.mark.parametrize("in_task", [False, True])
@@ -209,9 +209,9 @@ async def test_no_tick_of_the_life_before_reaches_an_actor_that_has_crashed(syst
 
     # The tick is in the mailbox behind the message that crashes the actor.
     system.tell(chain, Crash())
-    for timer in list(cell.timers):
+    for timer in list(cell.timers.values()):
         timer._fire()
-    while Chain.lives < 2 or cell._mailbox:
+    while Chain.lives < 2 or cell.depth:
         await asyncio.sleep(0.001)
 
     assert 2 not in Chain.ticks
@@ -224,7 +224,7 @@ async def test_a_cancelled_timer_ticks_no_more_though_its_tick_was_under_way(sys
     cell = system._cells[chain.actor_id]
     before = len(Chain.ticks)
 
-    for timer in list(cell.timers):
+    for timer in list(cell.timers.values()):
         timer._fire()
         timer.cancel()
     await asyncio.sleep(0.005)

@@ -373,7 +373,7 @@ async def test_a_traced_frame_that_makes_no_sense_is_refused(kind: Kind, one_sys
 
     with pytest.raises(ValueError, match=r"traced|trace context"):
         one_system.on_frame(link, kind | TRACED, 0, 0, 0, 0, 0, b"short")
-    if kind not in (Kind.TELL, Kind.ASK, Kind.STREAM, Kind.ITEM, Kind.REPLY, Kind.ERROR):
+    if kind not in (Kind.TELL, Kind.ASK, Kind.SEND, Kind.STREAM, Kind.ITEM, Kind.REPLY, Kind.ERROR):
         with pytest.raises(ValueError, match="with a trace context"):
             one_system.on_frame(link, kind | TRACED, 0, 0, 0, 0, 0, pack_context(1, 1, 0))
 

@@ -1,0 +1,332 @@
+"""Envelopes: a message on its way into one actor, and how what becomes of it gets back to whoever waits for that.
+
+One class for each way in which a message comes: told or asked, by an actor of this system or over a link. A body that
+came over a link stays encoded until `open`. An asker that stops waiting calls `Cell.cancel` with its envelope.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+
+from actorkube.runtime.stream import Outlet
+from actorkube.runtime.tracing import NOT_FOLLOWED, Span, cause, with_cause
+from protocols.errors import Answer, AskError, BadRequest, DeadlineExceeded, InternalError, Overloaded, encode_error
+from protocols.frame import FRAME_MAX, Kind
+from protocols.message import Done, Message, decode, encode
+from protocols.trace import TraceContext
+
+if TYPE_CHECKING:
+    from actorkube.runtime.actor import Ref
+    from actorkube.runtime.asks import Asks
+    from actorkube.runtime.cell import Cell
+    from actorkube.runtime.link import Link
+    from actorkube.runtime.timer import Timer
+
+T = TypeVar("T")
+
+WITHDRAWN: Final = -math.inf  # `expires_at` of a message that is no longer to be handled
+
+
+class Envelope:
+    """A message told within this system; the base of the others. Nobody learns what becomes of it."""
+
+    __slots__ = ("message", "sender", "trace")
+
+    message: Message | None  # None: not decoded yet
+    trace: Span | TraceContext | None  # its cause, when it is followed
+    expires_at: float = math.inf  # loop time from which nobody waits any more
+    expects: ClassVar[bool] = False  # somebody waits for an answer, or for the end
+    is_free: ClassVar[bool] = False  # takes no room in a mailbox, and is never dropped by its bound
+    can_wait: ClassVar[bool] = False  # may wait for room in a full mailbox
+    taken: bool = False  # the handler answers later, by itself
+    task: asyncio.Task[object] | None = None  # of the coroutine that handles it
+
+    def __init__(self, message: Message | None, sender: Ref | None = None) -> None:
+        self.message = message
+        self.sender = sender
+        self.trace = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whoever sent it has not taken it back."""
+        return True
+
+    def open(self) -> Message:
+        """The message. Raises what `decode` raises."""
+        assert self.message is not None
+        return self.message
+
+    def accepted(self) -> None:
+        """It is in the mailbox now."""
+
+    def answer(self, reply: Message | None) -> None:
+        """None stands for `Done`."""
+
+    def fail(self, error: Answer | AskError) -> None:
+        """It was not handled, or its handling failed."""
+
+    def discard(self) -> None:
+        """It is dropped because its time is over."""
+
+    def take(self) -> None:
+        """Its handler answers later, by itself."""
+
+    def give_back(self) -> None:
+        """It will be handled anew."""
+
+    def begin(self, task: asyncio.Task[object]) -> None:
+        """A task handles it."""
+
+
+class Tick(Envelope):
+    """A timer's message. There is at most one of each timer, so the mailbox's bound need not count it."""
+
+    __slots__ = ("expires_at", "timer")
+    is_free = True
+
+    def __init__(self, message: Message, timer: Timer) -> None:
+        self.message = message
+        self.sender = None
+        self.trace = None
+        self.expires_at = 0.0  # whether it still counts is looked at when its turn comes
+        self.timer = timer
+
+
+class LocalAsk(Envelope):
+    """A request of this system: it is also the entry in the asker's table. Its future calls it when it is cancelled."""
+
+    __slots__ = ("_asks", "_cell", "corr", "expires_at", "future", "taken", "task")
+    expects = True
+    can_wait = True
+
+    def __init__(
+        self,
+        message: Message,
+        sender: Ref | None,
+        expires_at: float,
+        cell: Cell,
+        asks: Asks,
+        corr: int,
+        future: asyncio.Future[Any],
+    ) -> None:
+        self.message = message
+        self.sender = sender
+        self.trace = None
+        self.expires_at = expires_at
+        self._cell = cell
+        self.corr = corr
+        self.future = future
+        self.taken = False
+        self.task = None
+        self._asks = asks
+        future.add_done_callback(self)
+
+    def take(self) -> None:
+        self.taken = True
+
+    def give_back(self) -> None:
+        self.taken = False
+
+    def begin(self, task: asyncio.Task[object]) -> None:
+        self.task = task
+
+    def answer(self, reply: Message | None) -> None:
+        if self._asks.pending.pop(self.corr, None) is None:
+            self._cell.system.unawaited += 1
+        else:
+            if self.trace is not None:
+                self._cell.system.tracer.answered(self, cause.get())
+            settle(self, self.future, reply if reply is not None else Done())
+
+    def fail(self, error: Answer | AskError) -> None:
+        if self._asks.pending.pop(self.corr, None) is not None:
+            settle(self, self.future, error)
+
+    def discard(self) -> None:
+        """Left to the asker's timer, so that of nested asks the outermost ends first, and knows why."""
+        self.take()
+
+    def expire(self) -> None:
+        """Its time is over."""
+        self.fail(self.out_of_time())
+        self._cell.cancel(self)
+
+    def out_of_time(self) -> AskError:
+        return DeadlineExceeded(f"{self.what}: no answer in time")
+
+    def __call__(self, future: asyncio.Future[Any]) -> None:
+        """The asker has cancelled its future."""
+        if self._asks.pending.pop(self.corr, None) is not None:
+            self._cell.cancel(self)
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.corr in self._asks.pending
+
+    @property
+    def what(self) -> str:
+        return f"{type(self.message).__name__} to {self._cell.ref.address}"
+
+
+class LocalSend(LocalAsk):
+    """A message of this system that waits for room: its future is resolved when it is in the mailbox."""
+
+    __slots__ = ()
+    expects = False
+
+    def accepted(self) -> None:
+        self.expires_at = math.inf
+        super().answer(None)
+
+    def answer(self, reply: Message | None) -> None:
+        return
+
+    def out_of_time(self) -> AskError:
+        return Overloaded(f"{self.what}: no room in time")
+
+
+class FromLink(Envelope):
+    """A message told over a link."""
+
+    __slots__ = ("body", "type_id")
+
+    def __init__(self, sender: Ref | None, type_id: int, body: bytes) -> None:
+        self.message = None
+        self.sender = sender
+        self.trace = None
+        self.type_id = type_id
+        self.body = body
+
+    def open(self) -> Message:
+        if self.message is None:
+            self.message = decode(self.type_id, self.body)
+        return self.message
+
+
+class LinkCall(FromLink):
+    """A message over a link that its sender may take back: the link knows it until it is answered."""
+
+    __slots__ = ("_cell", "corr", "expires_at", "link", "taken", "task")
+    expects = True
+    can_wait = True
+
+    def __init__(
+        self, sender: Ref | None, type_id: int, body: bytes, expires_at: float, cell: Cell, link: Link, corr: int
+    ) -> None:
+        self.message = None
+        self.sender = sender
+        self.trace = None
+        self.type_id = type_id
+        self.body = body
+        self.expires_at = expires_at
+        self._cell = cell
+        self.link = link
+        self.corr = corr
+        self.taken = False
+        self.task = None
+        link.calls[corr] = self
+
+    def take(self) -> None:
+        self.taken = True
+
+    def give_back(self) -> None:
+        self.taken = False
+
+    def begin(self, task: asyncio.Task[object]) -> None:
+        self.task = task
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.corr in self.link.calls
+
+    def fail(self, error: Answer | AskError) -> None:
+        if self.link.calls.pop(self.corr, None) is not None:
+            self._send(Kind.ERROR, 0, encode_error(error))
+
+    def _send(self, kind: int, type_id: int, body: bytes) -> None:
+        """Back to where it came from; when it is followed, with what caused the answer."""
+        if self.trace is not None:
+            trace = cause.get()
+            if trace is not None and trace is not NOT_FOLLOWED:
+                kind, body = with_cause(kind, body, trace)
+        self.link.send(kind, type_id, 0, 0, self.corr, 0, body)
+
+    def discard(self) -> None:
+        self.link.calls.pop(self.corr, None)
+
+    def cancel(self) -> None:
+        """Whoever sent it no longer waits, or its link has ended."""
+        if self.link.calls.pop(self.corr, None) is not None:
+            self._cell.cancel(self)
+
+
+class RemoteAsk(LinkCall):
+    """A request over a link."""
+
+    __slots__ = ()
+
+    def answer(self, reply: Message | None) -> None:
+        if self.link.calls.pop(self.corr, None) is None:
+            self._cell.system.unawaited += 1
+            return
+        message = reply if reply is not None else Done()
+        body = encode(message)
+        if len(body) > FRAME_MAX:
+            error = InternalError(f"the answer has {len(body)} bytes, more than a frame may ({FRAME_MAX})")
+            self._send(Kind.ERROR, 0, encode_error(error))
+        else:
+            self._send(Kind.REPLY, type(message).type_id, body)
+
+
+class RemoteSend(LinkCall):
+    """A message over a link whose sender waits for room."""
+
+    __slots__ = ()
+    expects = False
+
+    def accepted(self) -> None:
+        self.expires_at = math.inf
+        if self.link.calls.pop(self.corr, None) is not None:
+            self.link.send(Kind.ACCEPTED, 0, 0, 0, self.corr, 0, b"")
+
+
+class Opening(LinkCall):
+    """A message that opens a stream."""
+
+    __slots__ = ("credit", "outlet")
+    can_wait = False
+
+    def __init__(
+        self, sender: Ref | None, type_id: int, body: bytes, cell: Cell, link: Link, corr: int, credit: int
+    ) -> None:
+        super().__init__(sender, type_id, body, math.inf, cell, link, corr)
+        self.credit = credit
+        self.outlet: Outlet | None = None
+
+    def take_outlet(self) -> Outlet:
+        if self.outlet is None:
+            self.link.calls.pop(self.corr, None)
+            self.outlet = Outlet(self.link, self.corr, self.credit, self._cell.system)
+        return self.outlet
+
+    def answer(self, reply: Message | None) -> None:
+        if self.outlet is None and reply is None:
+            self.fail(BadRequest(f"{self._cell.ref.address} has no such stream"))
+        elif self.outlet is None:
+            raise TypeError(f"a stream is answered by a generator or through ctx.outlet(), not with {reply!r}")
+
+    def fail(self, error: Answer | AskError) -> None:
+        self.take_outlet().end(error)
+
+
+def settle(waiting: object, future: asyncio.Future[Any], outcome: object) -> None:
+    """Resolve the future of an asker that has not left; `waiting` is what it would have called at its leaving."""
+    future.remove_done_callback(waiting)  # type: ignore[arg-type]
+    if future.done():
+        return
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

@@ -1,0 +1,226 @@
+"""What comes in over links: frames become envelopes for actors, answers reach those who wait for them.
+
+One handler for each kind of frame. It raises ValueError when a frame makes no sense: the transport ends the link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from actorkube.runtime.actor import Ref
+from actorkube.runtime.envelope import FromLink, Opening, RemoteAsk, RemoteSend
+from actorkube.runtime.link import Link
+from actorkube.runtime.stream import CREDIT_MAX
+from protocols.address import Address
+from protocols.errors import Answer, AskError, BadRequest, Overloaded, Terminated, decode_error, encode_error
+from protocols.frame import Kind
+from protocols.message import name_of, opens_stream
+from protocols.trace import TRACED, TraceContext, split_context
+
+if TYPE_CHECKING:
+    from actorkube.runtime.cell import Cell
+    from actorkube.runtime.system import System
+
+FrameHandler = Callable[[Any, int, int, int, int, int, bytes], None]  # link, type, target, sender, corr, number, body
+NAMES_MAX = 1_000_000  # actors of one peer that may introduce themselves over one link
+NAME_BYTES_MAX = 1024
+OUTLETS_MAX = 10_000  # streams that one link may have open
+
+
+class Receiver:
+    """One system's. `handlers` are by the kind of a frame."""
+
+    def __init__(self, system: System, cells: dict[int, Cell]) -> None:
+        self._system = system
+        self._cells = cells
+        self.handlers = self._handlers()
+
+    def _handlers(self) -> list[FrameHandler]:
+        handlers: list[FrameHandler] = [partial(_on_unknown, kind) for kind in range(256)]
+        handlers[Kind.TELL] = self._on_tell
+        handlers[Kind.ASK] = self._on_ask
+        handlers[Kind.REPLY] = self._on_reply
+        handlers[Kind.ERROR] = self._on_error
+        handlers[Kind.ITEM] = self._on_item
+        handlers[Kind.CREDIT] = self._on_credit
+        handlers[Kind.STREAM] = self._on_stream
+        handlers[Kind.END] = self._on_end
+        handlers[Kind.CANCEL] = self._on_cancel
+        handlers[Kind.NAME] = self._on_name
+        handlers[Kind.SEND] = self._on_send
+        handlers[Kind.ACCEPTED] = self._on_accepted
+        for kind in (Kind.TELL, Kind.ASK, Kind.SEND, Kind.STREAM, Kind.ITEM, Kind.REPLY, Kind.ERROR):
+            handlers[kind | TRACED] = partial(self._on_traced, kind)
+        return handlers
+
+    def _on_traced(
+        self, kind: Kind, link: Link, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes
+    ) -> None:
+        """A frame that says what caused it."""
+        trace, body = split_context(body)
+        self._system.tracer.wake()
+        if kind == Kind.ITEM:
+            stream = self._system.streams.get(corr) if corr in link.asks else None
+            if stream is not None:
+                stream.item(type_id, body, trace)
+        elif kind == Kind.TELL:
+            self._on_tell(link, type_id, target, sender, corr, number, body, trace)
+        elif kind == Kind.ASK:
+            self._on_ask(link, type_id, target, sender, corr, number, body, trace)
+        elif kind == Kind.SEND:
+            self._on_send(link, type_id, target, sender, corr, number, body, trace)
+        elif kind == Kind.STREAM:
+            self._on_stream(link, type_id, target, sender, corr, number, body, trace)
+        else:
+            if corr in link.asks:
+                self._system.tracer.answered(self._system.asks.pending.get(corr), trace)
+            self.handlers[kind](link, type_id, target, sender, corr, number, body)
+
+    def _on_tell(
+        self,
+        link: Link,
+        type_id: int,
+        target: int,
+        sender: int,
+        _corr: int,
+        _number: int,
+        body: bytes,
+        trace: TraceContext | None = None,
+    ) -> None:
+        cell = self._cells.get(target) or self._system.built_in(target)
+        if cell is None:
+            self._system.dead_letters += 1
+        else:
+            envelope = FromLink(link.names.get(sender), type_id, body)
+            envelope.trace = trace
+            cell.deliver(envelope)
+
+    def _on_ask(
+        self,
+        link: Link,
+        type_id: int,
+        target: int,
+        sender: int,
+        corr: int,
+        ttl_ms: int,
+        body: bytes,
+        trace: TraceContext | None = None,
+    ) -> None:
+        cell = self._cells.get(target) or self._system.built_in(target)
+        if cell is None:
+            link.send(Kind.ERROR, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
+            return
+        expires_at = self._system.loop.time() + ttl_ms / 1000
+        ask = RemoteAsk(link.names.get(sender), type_id, body, expires_at, cell, link, corr)
+        ask.trace = trace
+        cell.deliver(ask)
+
+    def _on_send(
+        self,
+        link: Link,
+        type_id: int,
+        target: int,
+        sender: int,
+        corr: int,
+        ttl_ms: int,
+        body: bytes,
+        trace: TraceContext | None = None,
+    ) -> None:
+        cell = self._cells.get(target) or self._system.built_in(target)
+        if cell is None:
+            link.send(Kind.ERROR, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
+            return
+        expires_at = self._system.loop.time() + ttl_ms / 1000
+        send = RemoteSend(link.names.get(sender), type_id, body, expires_at, cell, link, corr)
+        send.trace = trace
+        cell.offer(send)
+
+    def _on_stream(
+        self,
+        link: Link,
+        type_id: int,
+        target: int,
+        sender: int,
+        corr: int,
+        credit: int,
+        body: bytes,
+        trace: TraceContext | None = None,
+    ) -> None:
+        cell = self._cells.get(target) or self._system.built_in(target)
+        if cell is None:
+            link.send(Kind.END, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
+            return
+        if credit > CREDIT_MAX:
+            raise ValueError(f"credit for {credit} items")
+        refusal = _no_stream(link, type_id)
+        if refusal is not None:
+            link.send(Kind.END, 0, 0, 0, corr, 0, encode_error(refusal))
+            return
+        opening = Opening(link.names.get(sender), type_id, body, cell, link, corr, credit)
+        opening.trace = trace
+        cell.deliver(opening)
+
+    # Only the link that carried a question brings its answer: numbers of other links' questions mean nothing here.
+
+    def _on_reply(self, link: Link, type_id: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
+        if corr in link.asks:
+            self._system.asks.answered(corr, type_id, body)
+        else:
+            self._system.unawaited += 1
+
+    def _on_error(self, link: Link, _i: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
+        if corr in link.asks:
+            self._system.asks.failed(corr, decode_error(body))
+        else:
+            self._system.unawaited += 1
+
+    def _on_item(self, link: Link, type_id: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
+        stream = self._system.streams.get(corr) if corr in link.asks else None
+        if stream is not None:
+            stream.item(type_id, body)
+
+    def _on_end(self, link: Link, _i: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
+        if corr in link.asks:
+            self._system.end_stream(corr, decode_error(body) if body else None)
+
+    def _on_credit(self, link: Link, _i: int, _t: int, _s: int, corr: int, number: int, _b: bytes) -> None:
+        outlet = link.outlets.get(corr)
+        if outlet is not None:
+            outlet.grant(number)
+
+    def _on_cancel(self, link: Link, _i: int, _t: int, _s: int, corr: int, _n: int, _b: bytes) -> None:
+        call, outlet = link.calls.get(corr), link.outlets.get(corr)
+        if call is not None:
+            call.cancel()
+        elif outlet is not None:
+            outlet.close()
+
+    def _on_accepted(self, _l: Link, _i: int, _t: int, _s: int, corr: int, _n: int, _b: bytes) -> None:
+        self._system.asks.accepted(corr)
+
+    def _on_name(self, link: Link, _i: int, _t: int, sender: int, _c: int, _n: int, body: bytes) -> None:
+        if len(link.names) >= NAMES_MAX:
+            raise ValueError(f"more than {NAMES_MAX} names of actors")
+        if not 0 < len(body) <= NAME_BYTES_MAX:
+            raise ValueError(f"an actor's name of {len(body)} bytes")
+        ref = Ref(Address(link.peer, body.decode()))
+        if ref.actor_id != sender:
+            raise ValueError(f"{ref.address.actor!r} is not the name of actor {sender}")
+        link.names[sender] = ref
+
+
+def _no_stream(link: Link, type_id: int) -> Answer | AskError | None:
+    """Why the peer may not open a stream with this message."""
+    if not opens_stream(type_id):
+        return BadRequest(f"{name_of(type_id)} opens no stream")
+    if len(link.outlets) >= OUTLETS_MAX:
+        return Overloaded(f"{OUTLETS_MAX} streams are open")
+    return None
+
+
+def _on_unknown(kind: int, *frame: object) -> None:
+    if kind & TRACED:
+        raise ValueError(f"frame of kind {kind & ~TRACED} with a trace context")
+    raise ValueError(f"frame of unknown kind {kind}")
