@@ -15,7 +15,7 @@ import pytest
 from tests.planted.bugs import BUGS, Bug
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("protocols", "actorkube", "actors", "tests", "examples")
+FOLDERS = ("protocols", "actorkube", "actors", "bench", "tests", "examples")
 FILES = ("pyproject.toml", "README.md", "ARCHITECTURE.md")
 TIMEOUT_S = 60  # a test that hangs has found nothing
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "tests.planted.no_shrinking")

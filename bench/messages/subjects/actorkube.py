@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any
@@ -112,10 +113,14 @@ def spawn_all(system: System) -> None:
 class ActorKube(Subject):
     async def start(self) -> None:
         gc.set_threshold(*GC_THRESHOLDS)  # as in each process of a cluster
-        self.far = Far(MODULE)
+        self.directory = tempfile.TemporaryDirectory()
+        self.far = Far(MODULE, self.directory.name)
         local = System("far", LocalNetwork().transport(), log=Quiet())
-        tcp = System("tcp", TcpTransport(key=b"bench", book={"far": tuple(self.far.addresses["tcp"])}), log=Quiet())
-        self.systems = {"local": local, "tcp": tcp}
+        self.systems = {"local": local}
+        for where, address in self.far.addresses.items():
+            endpoint = address if isinstance(address, str) else tuple(address)
+            transport = TcpTransport(key=b"bench", book={"far": endpoint})
+            self.systems[where] = System(where, transport, log=Quiet())
         for system in self.systems.values():
             await system.start()
         spawn_all(local)
@@ -124,6 +129,7 @@ class ActorKube(Subject):
         for system in self.systems.values():
             await system.stop()
         self.far.end()
+        self.directory.cleanup()
 
     def _system(self, where: str) -> System:
         if where not in self.systems:
@@ -188,18 +194,21 @@ class ActorKube(Subject):
         return made - 100
 
 
-async def far() -> None:
+async def far(directory: str) -> None:
     gc.set_threshold(*GC_THRESHOLDS)
-    listener = socket.create_server(("127.0.0.1", 0))
-    system = System("far", TcpTransport(key=b"bench", listen=(listener,)), log=Quiet())
+    tcp = socket.create_server(("127.0.0.1", 0))
+    unix = socket.socket(socket.AF_UNIX)
+    unix.bind(f"{directory}/far")
+    unix.listen(128)
+    system = System("far", TcpTransport(key=b"bench", listen=(tcp, unix)), log=Quiet())
     await system.start()
     spawn_all(system)
-    await be_far({"tcp": listener.getsockname()})
+    await be_far({"tcp": tcp.getsockname(), "unix": unix.getsockname()})
     await system.stop()
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["far"]:
-        uvloop.run(far())
+    if sys.argv[1:2] == ["far"]:
+        uvloop.run(far(sys.argv[2]))
     else:
         serve(ActorKube())
