@@ -1,4 +1,4 @@
 # The same commands for those who type make; ./dev does the work.
-.PHONY: cluster test test-all lint soak bench
-cluster test test-all lint soak bench:
+.PHONY: cluster test test-all lint soak bench docs
+cluster test test-all lint soak bench docs:
 	@./dev $@
