@@ -77,8 +77,12 @@ class Processes:
             self._forget(id)
             on_exit(exit_code, signal_number)
 
-        child = _spawn(launch, launch.argv, on_stdout, on_stderr, ended)
-        live_containers[id] = None
+        live_containers[id] = None  # before there is a process: shims in other threads look for orphans, too
+        try:
+            child = _spawn(launch, launch.argv, on_stdout, on_stderr, ended)
+        except ContainerRefused:
+            del live_containers[id]
+            raise
         running = self._running[id] = Running(launch, child)
         running.awaited(f"container {id} comes up", _COMES_UP_S)
 

@@ -18,8 +18,9 @@ from actorkube.runtime.clock_loop import ClockLoop
 from actorkube.runtime.real_time import real_time
 from actors.runtime.launch import Launch
 from actors.runtime.net_probe import probe_network
+from actors.runtime.orphans import live_containers
 from actors.runtime.processes import Processes
-from protocols.cri import ProbeNetwork
+from protocols.cri import ContainerRefused, ProbeNetwork
 
 THINKS_S = 0.1  # of real time; a jump of the clock takes a thousandth of it
 
@@ -93,6 +94,20 @@ def test_a_command_in_a_container_may_take_real_time(tmp_path: Path) -> None:
 
         assert running.result().stdout == b"done\n"
         await processes.close()
+
+    on_clock(main)
+
+
+def test_what_cannot_be_started_is_not_taken_for_alive(tmp_path: Path) -> None:
+    async def main(loop: ClockLoop) -> None:
+        processes = Processes()
+        nothing = launch(tmp_path, "")._replace(argv=("no-such-command",))
+
+        with pytest.raises(ContainerRefused):
+            processes.start("never", nothing, lambda _: None, lambda _: None, lambda *_: None)
+
+        assert "never" not in processes
+        assert "never" not in live_containers
 
     on_clock(main)
 
