@@ -84,8 +84,12 @@ class ClockLoop(asyncio.SelectorEventLoop):
         self.run_at(0.0)
 
     def run_at(self, rate: float) -> None:
-        """So many virtual seconds in a real one. Raises ValueError."""
-        self.clock.set_rate(rate, time.monotonic())
+        """So many virtual seconds in a real one. Raises ValueError. An advance that is under way ends where it is."""
+        real = time.monotonic()
+        self.clock.set_rate(rate, real)
+        if self._arrival is not None:
+            self.clock.give_up(real)
+            self._arrived()
 
     async def advance(self, seconds: float, within_s: float = SETTLE_WITHIN_S) -> Passed:
         """Let so much time pass, from timer to timer, everything settled before the next and at the end.

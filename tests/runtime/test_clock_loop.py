@@ -235,6 +235,21 @@ def test_two_who_advance_at_once_both_get_their_time() -> None:
     on_clock(main)
 
 
+def test_a_pause_ends_an_advance_that_goes_too_far() -> None:
+    async def main(loop: ClockLoop) -> None:
+        times: list[float] = []
+        ticking = asyncio.create_task(log_times(loop, times, 1.0))
+        loop.call_later(5.5, loop.pause)
+
+        passed = await loop.advance(1e8)
+
+        ticking.cancel()
+        assert (passed.seconds, loop.time(), len(times)) == (5.5, 5.5, 5)
+        assert (await loop.advance(1)).now == 6.5
+
+    on_clock(main)
+
+
 def test_what_never_settles_is_named_within_a_bounded_time() -> None:
     async def main(loop: ClockLoop) -> None:
         async def spin() -> None:
