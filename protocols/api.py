@@ -134,6 +134,31 @@ class DeleteCollection(Request[StoredList]):
     propagation: Literal["", "Background", "Foreground", "Orphan"] = ""
 
 
+class Origin(msgspec.Struct, frozen=True, array_like=True):
+    """One revision of an object, and the span (protocols/observe.py) in which it was written."""
+
+    revision: int
+    deleted: bool
+    trace_id: str
+    span_id: int
+
+
+class History(Message):
+    """`resource` and `key` as they are stored. Oldest first, as far as it is remembered and was followed."""
+
+    resource: str
+    key: str
+    origins: tuple[Origin, ...]
+
+
+class AskHistory(Request[History]):
+    """Where an object's revisions came from. `resource` as people call it: "pod", "po", "deployments.apps"."""
+
+    resource: str
+    name: str
+    namespace: str = ""
+
+
 class Ready(Request[Done]):
     """Answered once the API server serves: storage reachable, its cache caught up, its own objects created."""
 

@@ -10,39 +10,39 @@ A frame whose kind has the bit TRACED begins its body with 25 bytes, big-endian 
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+
+import msgspec
 
 TRACED = 0x80
 CONTEXT_SIZE = 25
 TIMERS_MAX = 127
-_wire = struct.Struct(">QQQB")
-_LOW = (1 << 64) - 1
+_wire = struct.Struct(">16sQB")
 
 
-class TraceContext(NamedTuple):
-    """A cause, as it travels."""
+class TraceContext(msgspec.Struct, frozen=True, gc=False):
+    """A cause, as it travels. A trace id has 16 bytes."""
 
-    trace_id: int
+    trace_id: bytes
     span_id: int
     timers: int = 0
 
 
-def pack_context(trace_id: int, span_id: int, timers: int) -> bytes:
-    return _wire.pack(trace_id >> 64, trace_id & _LOW, span_id, min(timers, TIMERS_MAX) << 1 | 1)
+def pack_context(trace_id: bytes, span_id: int, timers: int) -> bytes:
+    return _wire.pack(trace_id, span_id, min(timers, TIMERS_MAX) << 1 | 1)
 
 
 def split_context(body: bytes) -> tuple[TraceContext | None, bytes]:
     """The context before a traced body, and the body. None: not sampled. Raises ValueError for what is too short."""
     if len(body) < CONTEXT_SIZE:
         raise ValueError(f"a traced frame of {len(body)} bytes has no room for its context")
-    high, low, span_id, flags = _wire.unpack_from(body)
-    context = TraceContext(high << 64 | low, span_id, flags >> 1) if flags & 1 else None
+    trace_id, span_id, flags = _wire.unpack_from(body)
+    context = TraceContext(trace_id, span_id, flags >> 1) if flags & 1 else None
     return context, body[CONTEXT_SIZE:]
 
 
 def traceparent(context: TraceContext) -> str:
     """As a W3C header value."""
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
+    return f"00-{context.trace_id.hex()}-{context.span_id:016x}-01"
 
 
 def parse_traceparent(header: str) -> TraceContext | None:
@@ -51,7 +51,7 @@ def parse_traceparent(header: str) -> TraceContext | None:
     if len(parts) < 4 or [len(part) for part in parts[:4]] != [2, 32, 16, 2] or parts[0] == "ff":
         return None
     try:
-        trace_id, span_id, flags = (int(part, 16) for part in parts[1:4])
+        trace_id, span_id, flags = bytes.fromhex(parts[1]), int(parts[2], 16), int(parts[3], 16)
     except ValueError:
         return None
-    return TraceContext(trace_id, span_id) if trace_id and span_id and flags & 1 else None
+    return TraceContext(trace_id, span_id) if any(trace_id) and span_id and flags & 1 else None

@@ -1,4 +1,4 @@
-"""The command line: `cluster`, `run`, `time`, `host`, `sim`, `version`. Each imports what it needs when called."""
+"""The command line. Each command imports what it needs when it is called."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     _add_time(commands.add_parser("time", help="control the clock of a cluster that runs with --time virtual"))
     _add_host(commands.add_parser("host", help="kill and start hosts of a cluster that runs with --time virtual"))
     _add_sim(commands.add_parser("sim", help="run a scenario in simulation, under one seed or thousands"))
+    _add_top(commands.add_parser("top", help="show what the actors of a running cluster do"))
+    _add_trace(commands.add_parser("trace", help="follow a request from actor to actor, or ask why something happened"))
     _add_version(commands.add_parser("version", help="print the version"))
     return top
 
@@ -59,6 +61,16 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     add("--runtime", choices=("process", "sim"), default="process", help="real processes, or simulated containers")
     add("--time", choices=("real", "virtual"), default="real", help="virtual: its time is yours, see `actorkube time`")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="for DIR/logs/*.log")
+    add("--log-format", choices=("text", "json"), default="text", help="of DIR/logs/*.log")
+    add(
+        "--trace",
+        type=_share,
+        nargs="?",
+        const=1.0,
+        default=0.0,
+        metavar="SHARE",
+        help="every message says what caused it, for this share of what happens (default: all), see `actorkube trace`",
+    )
     add(
         "--node-monitor-grace-period",
         type=_seconds,
@@ -89,6 +101,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help="a name that no other member of the cluster has, such as node-4")
     parser.add_argument("--data", metavar="DIR", help="keep the component's state here")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+    parser.add_argument("--log-format", choices=("text", "json"), default="text")
 
 
 def _add_time(parser: argparse.ArgumentParser) -> None:
@@ -113,6 +126,40 @@ def _add_sim(parser: argparse.ArgumentParser) -> None:
 
     parser.set_defaults(command=_sim)
     add_arguments(parser)
+
+
+def _add_top(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_top)
+    parser.description = "Show what each actor of a running cluster does. Ctrl-C ends it."
+    add = parser.add_argument
+    add("--once", action="store_true", help="one look, as plain text")
+    add("--interval", type=_seconds, default=1.0, metavar="TIME", help="between two looks (default 1s)")
+    add("--sort", choices=("rate", "actor", "mailbox"), default="rate")
+    add("--kubeconfig", metavar="FILE", help="of the cluster (default: KUBECONFIG, or ~/.actorkube/kubeconfig)")
+
+
+TRACE = """\
+what:
+  why KIND/NAME          from an object back to the request that caused it, one line a hop (-n NAMESPACE)
+  get RESOURCE [NAME]    do one request, followed: the tree of what it led to; also a path (/api/v1/nodes)
+  list                   the newest traces
+  show ID                one of them, as a tree
+  export FILE [ID]       spans as OpenTelemetry reads them (OTLP in JSON)
+  on [SHARE], off        begin traces from now on, for this share of what happens (default: all)
+"""
+
+
+def _add_trace(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_trace)
+    parser.description = "Follow what happens in a running cluster from actor to actor."
+    parser.epilog = TRACE
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("words", nargs="+", metavar="WHAT")
+    add("-n", "--namespace", default="default")
+    add("--latest", action="store_true", help="why: of its latest change, not of its creation")
+    add("--revision", type=int, default=0, help="why: of this resourceVersion")
+    add("--kubeconfig", metavar="FILE", help="of the cluster (default: KUBECONFIG, or ~/.actorkube/kubeconfig)")
 
 
 def _add_version(parser: argparse.ArgumentParser) -> None:
@@ -149,6 +196,18 @@ def _sim(options: argparse.Namespace) -> int:
     return command(options)
 
 
+def _top(options: argparse.Namespace) -> int:
+    from actorkube.cli.top import command
+
+    return command(options)
+
+
+def _trace(options: argparse.Namespace) -> int:
+    from actorkube.cli.trace import command
+
+    return command(options)
+
+
 def _version(options: argparse.Namespace) -> int:
     from actorkube import __version__
 
@@ -163,6 +222,16 @@ def _count(least: int, most: int) -> type[int]:
         return int(text)
 
     return parse  # type: ignore[return-value]
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return share
 
 
 def _seconds(text: str) -> float:

@@ -106,7 +106,7 @@ class Cluster:
 
     def _process(self, name: str, hosts: Sequence[Host]) -> Callable[[Reporter], None]:
         def run(report: Reporter) -> None:
-            log_to(self._data.path / "logs" / f"{name}.log", self._options.log_level)
+            log_to(self._data.path / "logs" / f"{name}.log", self._options)
             run_process(hosts, self._system, report)
 
         return run
@@ -115,7 +115,7 @@ class Cluster:
         """A node: a process whose children are the node's components; it dies as a machine does, as a whole."""
 
         def run(report: Reporter) -> None:
-            log_to(self._data.path / "logs" / f"{name}.log", self._options.log_level)
+            log_to(self._data.path / "logs" / f"{name}.log", self._options)
             inner = ProcessSupervisor(lambda child, facts: report(**{"host": child, **facts}), "actorkube")
             inner.listen_to_signals()
             for host in hosts:
@@ -131,7 +131,9 @@ class Cluster:
         book = {name: listener.getsockname() for name, listener in self._listeners.items() if name != host.name}
         own = self._listeners.get(host.name)
         transport = TcpTransport(key=self._key, book=book, listen=(own.dup(),) if own else ())
-        return System(host.name, transport, disk=self._data.path / host.name)
+        system = System(host.name, transport, disk=self._data.path / host.name, metrics=True)
+        system.follow(self._options.trace)
+        return system
 
     # -- one process ----------------------------------------------------------------------------------------------
 
@@ -140,7 +142,7 @@ class Cluster:
 
         terminal = sys.stdout
         self._checklist = Checklist(steps(self._hosts), terminal, process_start())
-        log_to(self._data.path / "logs" / "cluster.log", self._options.log_level)
+        log_to(self._data.path / "logs" / "cluster.log", self._options)
         self._pids["cluster"] = os.getpid()
         self._write_pids()
 
@@ -151,7 +153,7 @@ class Cluster:
                 self._announce()
 
         control = self._data.path / SOCKET if self._options.time == "virtual" else None
-        run_hosts(self._hosts, self._data.path, ready, control)
+        run_hosts(self._hosts, self._data.path, ready, control, self._options.trace)
         return 0
 
     # -- what is told to the user ---------------------------------------------------------------------------------
@@ -241,14 +243,14 @@ def ending(status: int) -> str:
     return f"ended with code {status}"
 
 
-def log_to(path: Path, level: str) -> None:
+def log_to(path: Path, options: argparse.Namespace) -> None:
     """Send this process's standard error, and its log, to a file."""
     from actorkube.runtime.log import configure
 
     fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     os.dup2(fd, 2)
     os.close(fd)
-    configure(level)
+    configure(options.log_level, json=options.log_format == "json")
 
 
 def process_start() -> float:

@@ -15,23 +15,32 @@ from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.system import System
 
 
-def run_hosts(hosts: Sequence[Host], data: Path, ready: Report, control: Path | None = None) -> None:
+def run_hosts(
+    hosts: Sequence[Host], data: Path, ready: Report, control: Path | None = None, follow: float = 0.0
+) -> None:
     """Serve until SIGINT or SIGTERM; the last host started stops first.
 
-    With `control`, time is virtual, and that is the socket through which it is controlled.
+    With `control`, time is virtual, and that is the socket through which it is controlled. `follow`: the share of what
+    happens that is traced.
     """
     gc.set_threshold(*GC_THRESHOLDS)
     if control is None:
         import uvloop
 
-        uvloop.run(_serve(_local(hosts, data, ready)))
+        uvloop.run(_serve(_local(hosts, data, ready, follow)))
     else:
-        _run_on_a_clock(_local(hosts, data, ready), control, data / "clock")
+        _run_on_a_clock(_local(hosts, data, ready, follow), control, data / "clock")
 
 
-def _local(hosts: Sequence[Host], data: Path, ready: Report) -> LocalHosts:
+def _local(hosts: Sequence[Host], data: Path, ready: Report, follow: float) -> LocalHosts:
     network = LocalNetwork()
-    return LocalHosts(hosts, lambda host: System(host.name, network.transport(), disk=data / host.name), ready)
+
+    def make(host: Host) -> System:
+        system = System(host.name, network.transport(), disk=data / host.name, metrics=True)
+        system.follow(follow)
+        return system
+
+    return LocalHosts(hosts, make, ready)
 
 
 async def _serve(hosts: LocalHosts) -> None:

@@ -73,10 +73,10 @@ def _run(options: argparse.Namespace, join: Join, data: DataDirectory) -> int:
         others = {name: address for name, address in book.items() if name != host.name}
         own = listeners.get(host.name)
         transport = TcpTransport(key=join.key, book=others, listen=(own.dup(),) if own else ())
-        return System(host.name, transport, disk=data.path / host.name)
+        return System(host.name, transport, disk=data.path / host.name, metrics=True)
 
     def process(host: Host, report: Reporter) -> None:
-        log_to(data.path / "logs" / f"{host.name}.log", options.log_level)
+        log_to(data.path / "logs" / f"{host.name}.log", options)
         run_process([host], system, report)
 
     def on_event(child: str, facts: dict[str, Any]) -> None:

@@ -18,8 +18,10 @@ from actorkube.kube.queue import WorkQueue
 from actorkube.kube.view import Entry, View
 from actorkube.kube.writes import Event, RequeueAfter, Rest, Write
 from actorkube.runtime import Actor, Timer
+from actorkube.runtime.tracing import Span
 from protocols.controller import Activity, AskActivity, ControllerDue
 from protocols.message import Message
+from protocols.trace import TraceContext
 
 _PASSES_PER_TURN = 16
 
@@ -102,15 +104,18 @@ class Loop:
         self._recorder = recorder
         self._actor = actor
         self._failures: dict[str, Failure] = {}
+        self._causes: dict[str, Span | TraceContext] = {}  # of the keys that wait: what made each wait, the last
         self._passes = 0
         for watches in controller.watches:
             self._subscribe(watches)
 
     def _subscribe(self, watches: Watches) -> None:
         def changed(key: str, old: Entry | None, new: Entry | None) -> None:
-            now = self._actor.ctx.now
+            now, cause = self._actor.ctx.now, self._actor.ctx.cause
             for concerned in watches.concerned(old, new, self._views):
                 self.queue.add(concerned, now)
+                if cause is not None:
+                    self._causes[concerned] = cause
             self._actor.wake()
 
         self._views[watches.resource].on_change(changed)
@@ -154,6 +159,10 @@ class Loop:
         return self.queue.ready > 0
 
     def _pass(self, key: str) -> None:
+        with self._actor.ctx.span(f"{self.controller.name} {key}", self._causes.pop(key, None)):
+            self._reconcile(key)
+
+    def _reconcile(self, key: str) -> None:
         now = self._actor.ctx.now
         self._views.failure = self._failures.get(key)
         writes = self.controller.reconcile(key, self._views, now)
@@ -172,6 +181,7 @@ class Loop:
         for write in writes:
             match write:
                 case RequeueAfter(seconds):
+                    self._will_act_for(key, self._actor.ctx.timer_cause)
                     self.queue.add_after(key, seconds, now)
                 case Rest(seconds):
                     self.queue.rest(key, seconds, now)
@@ -182,6 +192,7 @@ class Loop:
         except Unfinished as doubt:
             self._actor.ctx.log.debug("look again", controller=self.controller.name, key=key, reason=str(doubt))
             self.queue.retry(key, self._actor.ctx.now)
+            self._will_act_for(key, self._actor.ctx.cause)
         else:
             self._note(key, failure)
         self.queue.done(key, self._actor.ctx.now)
@@ -194,6 +205,7 @@ class Loop:
         if is_refusal(failure.error):
             self._failures[key] = failure
         delay_s = self.queue.retry(key, self._actor.ctx.now)
+        self._will_act_for(key, self._actor.ctx.cause)
         self._actor.ctx.log.debug(
             "write refused",
             controller=self.controller.name,
@@ -201,6 +213,11 @@ class Loop:
             reason=f"{type(failure.error).__name__}: {failure.error}",
             retry_in_s=delay_s,
         )
+
+    def _will_act_for(self, key: str, cause: Span | TraceContext | None) -> None:
+        """The next pass over the key, unless something else asks for it first."""
+        if cause is not None:
+            self._causes.setdefault(key, cause)
 
     def _succeeded(self, key: str) -> None:
         self.queue.forget(key)

@@ -15,6 +15,7 @@ from actorkube.kube.controller import Failure
 from actorkube.kube.view import Entry, View
 from actorkube.kube.writes import Confirm, Create, Delete, DeleteAll, Event, Look, Patch, Update, Write
 from actorkube.runtime import Context
+from actorkube.runtime.tracing import because_of_answer
 from protocols.api import Stored
 from protocols.errors import (
     AlreadyExists,
@@ -154,12 +155,14 @@ class Carrier:
     def _learn(self, resource: str, stored: Stored) -> None:
         view = self._views.get(resource)
         if view is not None:
-            view.wrote(stored, self._ctx.now)
+            with because_of_answer():  # whoever sees it in the view sees what was written, not that it was decided
+                view.wrote(stored, self._ctx.now)
 
     def _bury(self, resource: str, key: str, uid: str) -> None:
         view = self._views.get(resource)
         if view is not None:
-            view.deleted(key, uid, self._ctx.now)
+            with because_of_answer():
+                view.deleted(key, uid, self._ctx.now)
 
     def _vanished(self, resource: str, key: str, uid: str) -> None:
         """Nobody has that name: neither the uid that was meant, nor the one that the view shows."""

@@ -143,7 +143,10 @@ class Client:
         pause_s = _PAUSE_FIRST_S
         while True:
             try:
-                return await ctx.ask(self._api, request, timeout_s=deadline - ctx.now)
+                answered = ctx.ask(self._api, request, timeout_s=deadline - ctx.now)
+                reply = await answered
+                ctx.keep_answer_cause(answered)
+                return reply
             except (NotSent, TooManyRequests) as error:
                 wait_s = _wanted_pause_s(error) or pause_s * (0.5 + ctx.random.random())
                 if ctx.now + wait_s >= deadline:

@@ -14,8 +14,10 @@ from actorkube.kube.client import Client
 from actorkube.kube.correlate import Correlator, Recorded, Source
 from actorkube.kube.writes import Event, reference_to
 from actorkube.runtime import Context
+from actorkube.runtime.tracing import Span, because
 from protocols.errors import AlreadyExists, Answer, AskError, NotFound
 from protocols.objects import Object
+from protocols.trace import TraceContext
 
 _WAITING_MAX = 1024
 
@@ -29,7 +31,7 @@ class Recorder:
         self._client = client
         self._source = Source(component, host)
         self._correlator = Correlator()
-        self._waiting: deque[Recorded] = deque()
+        self._waiting: deque[tuple[Recorded, Span | TraceContext | None]] = deque()
         self._wake = asyncio.Event()
         self._last_now = 0.0
         ctx.background(self._write_all(), f"events of {component}")
@@ -54,7 +56,7 @@ class Recorder:
         if recorded is None or len(self._waiting) >= _WAITING_MAX:
             self.dropped += 1
             return
-        self._waiting.append(recorded)
+        self._waiting.append((recorded, self._ctx.cause))
         self._wake.set()
 
     def _distinct_now(self) -> float:
@@ -67,7 +69,9 @@ class Recorder:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                await self._write(self._waiting.popleft())
+                recorded, cause = self._waiting.popleft()
+                with because(cause):
+                    await self._write(recorded)
 
     async def _write(self, recorded: Recorded) -> None:
         try:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from actorkube.runtime.group import SHUTDOWN_S, Child, ChildLike, Restarting
 from actorkube.runtime.mailbox import Mailbox
 from actorkube.runtime.timer import Timer
-from actorkube.runtime.tracing import Span, cause
+from actorkube.runtime.tracing import Span, answer_cause, cause
 from protocols.address import Address, actor_id
 from protocols.errors import BadRequest
 from protocols.message import Message, Request, Streaming
@@ -54,6 +54,7 @@ class Actor:
     mailbox: ClassVar[Mailbox] = Mailbox()
     concurrency: ClassVar[int] = 1
     cancellable: ClassVar[bool] = True  # a handler's task is cancelled when nobody waits for its answer any more
+    begins_traces: ClassVar[bool] = True  # by what it does of its own accord; heartbeats explain nothing
     ctx: Context
 
     async def on_start(self) -> None:
@@ -270,8 +271,20 @@ class Context:
         """What the running code acts for; keep it, to act for it later. None: nothing that is followed."""
         return self._system.tracer.following(self._cell) if self._system.tracing else None
 
+    @property
+    def timer_cause(self) -> TraceContext | None:
+        """As `cause`, for what is done when some time has passed; None also at the end of a long row of timers."""
+        return self._system.tracer.ticking(self._cell) if self._system.tracing else None
+
+    def keep_answer_cause(self, answered: asyncio.Future[Any]) -> None:
+        """Remember in this task why that ask got its answer: `because_of_answer` (tracing.py) acts for it."""
+        if self._system.tracing:
+            answer_cause.set(self._system.tracer.answer_cause(answered))
+
     def span(self, what: str, cause: Span | TraceContext | None = None) -> AbstractContextManager[Span | None]:
         """Do a piece of work with a name of its own, for that cause: `with ctx.span("bind web-1", kept): ...`"""
-        if not self._system.tracing:
+        if cause is not None:
+            self._system.tracer.wake()  # somebody else follows it
+        elif not self._system.tracing:
             return nullcontext()
-        return self._system.tracer.span(str(self.self_ref.address), what, cause)
+        return self._system.tracer.span(self.self_ref.address, what, cause)

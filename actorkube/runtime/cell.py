@@ -326,7 +326,7 @@ class Cell:
 
     def tick(self, tick: Tick) -> None:
         if self.system.tracing:
-            tick.trace = tick.timer.cause or self.system.tracer.root()
+            tick.trace = tick.timer.cause or self.system.tracer.root(self)
         self.box.add_free(tick)
         self.wake()
 
@@ -399,7 +399,7 @@ class Cell:
                 self.system.tracer.left(span)
 
     def _begin_span(self, message: Message, trace: Span | TraceContext) -> Span:
-        return self.system.tracer.handle(str(self.ref.address), type(message).__name__, trace)
+        return self.system.tracer.handle(self.ref.address, type(message).__name__, trace)
 
     def _is_due(self, envelope: Envelope) -> bool:
         """It is a tick, or nobody waits for it any more: then it is dropped undecoded."""

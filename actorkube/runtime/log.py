@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Protocol
+
+from actorkube.runtime.tracing import NOT_FOLLOWED, cause
 
 
 class Log(Protocol):
@@ -42,6 +45,7 @@ def configure(level: str, *, json: bool = False) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_cause,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([structlog.processors.format_exc_info] if json else []),
@@ -51,6 +55,14 @@ def configure(level: str, *, json: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def add_cause(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The trace and span that a line belongs to, where what the code does is followed."""
+    trace = cause.get()
+    if trace is not None and trace is not NOT_FOLLOWED:
+        event["trace_id"], event["span_id"] = trace.trace_id.hex(), f"{trace.span_id:016x}"
+    return event
 
 
 def _structlog() -> Any:

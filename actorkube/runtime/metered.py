@@ -52,26 +52,23 @@ class MeteredCell(Cell):
             super()._drain()
         else:
             self._drain_timed()
+        if self._watched and self.handled_total >= self._watched:
+            self.waiting.time(_clock() - self._watched_since)
+            self._watched = 0
 
     def _drain_timed(self) -> None:
         handled, tasks = self.handled_total, self._tasks_begun
         began = _clock()
         self.found.count(self.depth)
-        self._look_at_waiting(handled, began)
+        if self._woken_at:
+            self.waiting.time(began - self._woken_at)
+            self._woken_at = 0.0
         super()._drain()
         at_once = (self.handled_total - handled) - (self._tasks_begun - tasks)
         if at_once > 0:
             self.handling.time((_clock() - began) / at_once, at_once)
-
-    def _look_at_waiting(self, handled: int, now: float) -> None:
-        if self._woken_at:
-            self.waiting.time(now - self._woken_at)
-            self._woken_at = 0.0
-        if self._watched and handled >= self._watched:
-            self.waiting.time(now - self._watched_since)
-            self._watched = 0
-        if not self._watched and self.depth > 1:
-            self._watched, self._watched_since = handled + self.depth, now
+        if self.depth and not self._watched:  # tasks are in the way: when will the last one that waits be handled?
+            self._watched, self._watched_since = self.handled_total + self.depth, began
 
     def _run(self, envelope: Envelope, coro: CoroutineType[Any, Any, Any]) -> Coroutine[Any, Any, None]:
         self._tasks_begun += 1

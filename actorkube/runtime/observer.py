@@ -48,6 +48,7 @@ _NOTHING = Log2().report()
 
 class Observer(Actor):
     concurrency = 16
+    begins_traces = False
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -124,27 +125,28 @@ def exposition(system: System) -> Exposition:
 
 
 def spans(system: System, trace_id: str = "", limit: int = SPANS_PER_ANSWER_MAX) -> tuple[SpanReport, ...]:
-    wanted = int(trace_id, 16) if trace_id and set(trace_id) <= set("0123456789abcdef") else None
-    if trace_id and wanted is None:
-        raise BadRequest(f"{trace_id!r} is not a trace id")
+    try:
+        wanted = bytes.fromhex(trace_id)
+    except ValueError:
+        raise BadRequest(f"{trace_id!r} is not a trace id") from None
     newest_first = reversed(system.tracer.spans)
-    found = (span for span in newest_first if wanted is None or span.trace_id == wanted)
+    found = (span for span in newest_first if not wanted or span.trace_id == wanted)
     some = list(itertools.islice(found, max(0, min(limit, SPANS_PER_ANSWER_MAX))))
     return tuple(span_report(system.name, span) for span in reversed(some))
 
 
 def span_report(system: str, span: Span) -> SpanReport:
     return SpanReport(
-        f"{span.trace_id:032x}",
+        span.trace_id.hex(),
         span.span_id,
         span.parent_id,
         system,
-        span.actor,
+        str(span.actor),
         span.what,
         span.began,
         span.ended,
         span.error,
-        span.notes,
+        span.notes or {},
     )
 
 

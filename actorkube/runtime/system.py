@@ -68,8 +68,7 @@ class System:
         self.failed: asyncio.Future[str] | None = None  # resolved with the reason when supervision gives up
         self.metrics = metrics
         self.tracing = False  # whether a message may have a cause; only then is anybody asked for it
-        clock = time.time if epoch is None else lambda: self.now  # the loop's stands still in a turn: spans are short
-        self.tracer = Tracer(str(self.seed), clock, self._wake_tracing)
+        self.tracer = Tracer(str(self.seed), lambda: self.now, self._wake_tracing)
         self.expired = 0
         self.dead_letters = 0
         self.unawaited = 0  # answers that nobody waits for: they came too late, or were never asked for
@@ -94,6 +93,8 @@ class System:
         if self._epoch is None:
             epoch = getattr(self.loop, "epoch", None)  # of a loop whose time does not follow the wall clock
             self._epoch = time.time() - self.loop.time() if epoch is None else epoch
+            if epoch is None:
+                self.tracer.clock = time.time  # the loop's stands still in a turn: spans are short
         self.started_at = self.loop.time()
         self.failed = self.loop.create_future()
         self.asks = Asks(self.loop, self.context)

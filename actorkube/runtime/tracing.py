@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from protocols.address import Address
 from protocols.frame import FRAME_MAX
 from protocols.trace import CONTEXT_SIZE, TRACED, TraceContext, pack_context
 
@@ -39,7 +40,7 @@ cause: contextvars.ContextVar[Span | TraceContext | None] = contextvars.ContextV
 # What the answer was caused by that this task got last, where the one who asked wants to know (Client.ask).
 answer_cause: contextvars.ContextVar[Span | TraceContext | None] = contextvars.ContextVar("answer_cause", default=None)
 # Work of a message that is not followed: what it sends is not followed either.
-NOT_FOLLOWED = TraceContext(0, 0)
+NOT_FOLLOWED = TraceContext(bytes(16), 0)
 
 
 class Span:
@@ -60,7 +61,7 @@ class Span:
     )
 
     def __init__(
-        self, trace_id: int, span_id: int, parent_id: int, timers: int, actor: str, what: str, began: float
+        self, trace_id: bytes, span_id: int, parent_id: int, timers: int, actor: Address, what: str, began: float
     ) -> None:
         self.trace_id = trace_id
         self.span_id = span_id
@@ -71,7 +72,7 @@ class Span:
         self.began = began
         self.ended = 0.0
         self.error = ""
-        self.notes: dict[str, str] = {}
+        self.notes: dict[str, str] | None = None
         self.is_task = False  # a task goes on with it after the synchronous part
 
     def __repr__(self) -> str:
@@ -85,7 +86,7 @@ class Tracer:
         self.rate = 0.0
         self.spans: deque[Span] = deque(maxlen=SPANS_MAX)
         self._random = random.Random(f"{seed}/trace")
-        self._clock = clock
+        self.clock = clock
         self._on_wake = on_wake
         self._is_awake = False
         self._answers: WeakKeyDictionary[asyncio.Future[Any], Span | TraceContext] = WeakKeyDictionary()
@@ -116,14 +117,16 @@ class Tracer:
         if trace is None:
             if not self.rate or (cell is not None and cell.current is not None):
                 return None
-            return self.root()
+            return self.root(cell)
         return None if trace is NOT_FOLLOWED else trace
 
-    def root(self) -> TraceContext | None:
-        """The beginning of a trace, or None by chance."""
+    def root(self, cell: Cell | None = None) -> TraceContext | None:
+        """The beginning of a trace, or None: by chance, or because the actor begins none."""
+        if cell is not None and not cell.actor.begins_traces:
+            return None
         if self.rate < 1.0 and self._random.random() >= self.rate:
             return None
-        return TraceContext(self._random.getrandbits(128) | 1, 0)
+        return TraceContext(self._random.randbytes(16), 0)
 
     def ticking(self, cell: Cell) -> TraceContext | None:
         """The cause of the tick of a timer that is armed here; None: it will have none."""
@@ -148,13 +151,13 @@ class Tracer:
 
     # -- spans ----------------------------------------------------------------------------------------------------
 
-    def begin(self, actor: str, what: str, parent: Span | TraceContext) -> Span:
+    def begin(self, actor: Address, what: str, parent: Span | TraceContext) -> Span:
         span_id = self._random.getrandbits(64) | 1
-        span = Span(parent.trace_id, span_id, parent.span_id, parent.timers, actor, what, self._clock())
+        span = Span(parent.trace_id, span_id, parent.span_id, parent.timers, actor, what, self.clock())
         self.spans.append(span)
         return span
 
-    def handle(self, actor: str, what: str, parent: Span | TraceContext) -> Span:
+    def handle(self, actor: Address, what: str, parent: Span | TraceContext) -> Span:
         """Begin the span of a message; `left` follows when the synchronous part is over."""
         span = self.begin(actor, what, parent)
         cause.set(span)
@@ -166,10 +169,10 @@ class Tracer:
             self.end(span)
 
     def end(self, span: Span) -> None:
-        span.ended = self._clock()
+        span.ended = self.clock()
 
     @contextlib.contextmanager
-    def span(self, actor: str, what: str, parent: Span | TraceContext | None) -> Iterator[Span | None]:
+    def span(self, actor: Address, what: str, parent: Span | TraceContext | None) -> Iterator[Span | None]:
         """Work with a name of its own. Without a parent it may begin a trace. What happens inside acts for it."""
         trace = parent if parent is not None else self.root()
         if trace is None or trace is NOT_FOLLOWED:
@@ -197,11 +200,17 @@ def because(trace: Span | TraceContext | None) -> Iterator[None]:
         cause.reset(token)
 
 
+def because_of_answer() -> contextlib.AbstractContextManager[None]:
+    """What happens inside acts for what caused the answer that this task got last, where that is known."""
+    trace = answer_cause.get()
+    return because(trace) if trace is not None else contextlib.nullcontext()
+
+
 def note(**values: object) -> None:
     """Add facts to the span that the running code acts for, if it is followed: what was written, which revision."""
     span = cause.get()
-    if isinstance(span, Span) and len(span.notes) < NOTES_MAX:
-        span.notes.update({name: str(value) for name, value in values.items()})
+    if isinstance(span, Span) and len(span.notes or ()) < NOTES_MAX:
+        span.notes = {**(span.notes or {}), **{name: str(value) for name, value in values.items()}}
 
 
 def with_cause(kind: int, body: bytes, trace: Span | TraceContext) -> tuple[int, bytes]:

@@ -73,6 +73,7 @@ class Life:
             log=world.log,
         )
         self.system.host, self.system.clock = host, host.clock
+        self.system.follow(world.follow_rate)
         self.context = contextvars.Context()
         self.context.run(domain.set, self.domain)
         self.context.run(reached.set, world.probes)

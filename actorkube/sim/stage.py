@@ -35,6 +35,7 @@ class Stage(abc.ABC):
         self.trace = trace
         self.probes: dict[str, int] = {}  # how often each was reached
         self.hosts: dict[str, SimHost] = {}
+        self.follow_rate = 0.0
         self.network = Network(loop, self.chance("network"), trace, network)
         self._disk = disk
         self._crash_chance = self.chance("crash")
@@ -66,6 +67,13 @@ class Stage(abc.ABC):
         if life is None or not life.started:
             raise KeyError(f"host {name} is down")
         return life.system
+
+    def follow(self, rate: float = 1.0) -> None:
+        """All systems, now and in later lives, begin traces with this chance: every message says what caused it."""
+        self.follow_rate = rate
+        for host in self.hosts.values():
+            if host.life is not None:
+                host.life.system.follow(rate)
 
     def is_up(self, name: str) -> bool:
         return self.hosts[name].is_up

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Iterator
 from typing import Any, TypeVar
 
+from actorkube.kube.why import Why
 from actorkube.runtime import Actor, Ref
 from actorkube.runtime.duration import in_seconds
 from actorkube.runtime.supervisor import Supervision
@@ -86,6 +87,11 @@ class Cluster:
 
     def get(self, what: str | Object, name: str = "", namespace: str = "default") -> Object:
         return self._run(self.inside.get(what, name, namespace))
+
+    def why(self, what: str | Object, name: str = "", namespace: str = "default", *, latest: bool = False) -> Why:
+        """Why it was created, or changed last. `print("\\n".join(cluster.why("pod/web-1").lines()))`, or
+        `assert cluster.why("pod/web-1").caused_by("deployments.apps default/web")`. Raises NotFound."""
+        return self._run(self.inside.why(what, name, namespace, latest=latest))
 
     def list(self, resource: str, namespace: str = "default", *, labels: str = "", fields: str = "") -> list[Object]:
         return self._run(self.inside.list(resource, namespace, labels=labels, fields=fields))

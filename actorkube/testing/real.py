@@ -40,6 +40,7 @@ class RealWorld(abc.ABC):
         self.path = path
         self.seed = seed
         self.hosts: dict[str, RealHost] = {}
+        self.follow_rate = 0.0
 
     @abc.abstractmethod
     def transport(self, name: str) -> Transport:
@@ -83,6 +84,7 @@ class RealWorld(abc.ABC):
             host.lives += 1
             seed = f"{self.seed}/{name}/{host.lives}"
             system = System(name, self.transport(name), seed=seed, disk=self.path / name, log=Quiet())
+            system.follow(self.follow_rate)
             await system.start()
             host.system = system
             booting = host.boot(system)
@@ -95,6 +97,12 @@ class RealWorld(abc.ABC):
         if system is None:
             raise KeyError(f"host {name} is down")
         return system
+
+    def follow(self, rate: float = 1.0) -> None:
+        self.follow_rate = rate
+        for host in self.hosts.values():
+            if host.system is not None:
+                host.system.follow(rate)
 
     def is_up(self, name: str) -> bool:
         return self.hosts[name].system is not None

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from actorkube.cli.composition import composition
+from actorkube.kube.why import Why, why
 from actorkube.runtime import Actor, Ref, System
 from actorkube.runtime.duration import in_seconds
 from actorkube.runtime.host import Host
@@ -61,6 +62,7 @@ class SimulatedCluster:
         self._quiet = Quiet(world, self._system, [host.name for host in self._hosts])
 
     async def boot(self) -> None:
+        self.world.follow()
         await self.world.boot_all(self._hosts)
         await self.world.boot(USER, listens=False)
 
@@ -89,6 +91,11 @@ class SimulatedCluster:
         """`get("deploy/web")`, `get("deploy", "web")`, or again what one has. Raises NotFound."""
         target = self.resources.target(what, name, namespace)
         return _object(await self.certainly(Get(target.resource, target.name, target.namespace)))
+
+    async def why(self, what: str | Object, name: str = "", namespace: str = "default", *, latest: bool = False) -> Why:
+        """Why it was created, or changed last: the way back to the first cause. Also of what is gone. NotFound."""
+        target = self.resources.target(what, name, namespace)
+        return await why(self._system(), target.resource, target.name, target.namespace, latest=latest)
 
     async def list(
         self, resource: str, namespace: str = "default", *, labels: str = "", fields: str = ""

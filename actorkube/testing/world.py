@@ -37,6 +37,9 @@ class World(Protocol):
     def system(self, name: str) -> System:
         """The living system of a host."""
 
+    def follow(self, rate: float = 1.0) -> None:
+        """All systems, now and in later lives, begin traces with this chance: every message says what caused it."""
+
     def is_up(self, name: str) -> bool: ...
 
     def crash(self, name: str) -> None:

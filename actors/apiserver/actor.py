@@ -15,6 +15,7 @@ from actors.apiserver.bootstrap import endpoints_of, first_objects
 from actors.apiserver.cache import Cache
 from actors.apiserver.callers import SELF, Caller, of_system
 from actors.apiserver.calls import Call
+from actors.apiserver.causes import Causes
 from actors.apiserver.changes import Changes, Settings
 from actors.apiserver.commits import Commits
 from actors.apiserver.door import Door
@@ -64,14 +65,15 @@ class ApiServer(Actor):
 
     async def on_start(self) -> None:
         """Messages wait until this returns; health is answered from the beginning."""
-        store = Store(self.ctx, self._etcd)
+        causes = Causes()
+        store = Store(self.ctx, self._etcd, causes)
         watch_cache = Cache()
-        feed = Feed(self.ctx, store, watch_cache)
+        feed = Feed(self.ctx, store, watch_cache, causes)
         commits = Commits(self.ctx, store, feed, watch_cache)
         changes = Changes(self.ctx, watch_cache, feed, commits, _types(), self._settings)
         tokens = self._rest.tokens if self._rest is not None else {}
         self._pipeline = Pipeline(self.ctx, Reads(watch_cache, feed), changes, _types(), tokens.get)
-        self._door = Door(self._pipeline)
+        self._door = Door(self._pipeline, causes)
         if self._rest is not None:
             self._open_rest(self._rest)
         feed.start()
@@ -100,6 +102,8 @@ class ApiServer(Actor):
                 return self._door.delete(message, self._caller())
             case api.DeleteCollection():
                 return self._door.delete_collection(message, self._caller())
+            case api.AskHistory():
+                return self._door.history(message, self._caller())
             case api.Ready():
                 return Done()
         return super().receive(message)

@@ -6,6 +6,7 @@ What the store refuses comes back as `Refused`, for the caller to look again and
 from __future__ import annotations
 
 from actorkube.runtime import Context
+from actorkube.runtime.tracing import note
 from actors.apiserver.cache import Cache
 from actors.apiserver.calls import Call
 from actors.apiserver.feed import Feed
@@ -57,6 +58,7 @@ class Commits:
         if isinstance(outcome, Refused):
             return outcome
         assert outcome.body is not None
+        note(object=f"{resource.group_resource} {key}", revision=outcome.revision)
         await self._visible(outcome)
         kept = self._cache.get(resource.group_resource, key)
         if kept is not None and kept.revision == outcome.revision:
@@ -73,6 +75,7 @@ class Commits:
         outcome = await self._store.commit(Write(path, None, revision, uid_of(obj), releases=releases))
         if isinstance(outcome, Refused):
             return outcome
+        note(object=f"{resource.group_resource} {key}", revision=outcome.revision)
         await self._visible(outcome)
         return last.at(outcome.revision)
 

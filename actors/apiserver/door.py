@@ -11,15 +11,17 @@ from typing import Any
 import msgspec
 
 from actorkube.runtime import Outlet
+from actorkube.runtime.tracing import NOT_FOLLOWED
 from actors.apiserver.cache import Watcher
 from actors.apiserver.callers import Caller
 from actors.apiserver.calls import Call
+from actors.apiserver.causes import Causes
 from actors.apiserver.deletion import Deletion
 from actors.apiserver.event_versions import to_served
 from actors.apiserver.item import Item
-from actors.apiserver.pipeline import Pipeline
+from actors.apiserver.pipeline import Pipeline, permit
 from actors.apiserver.reads import CURRENT, Query
-from actors.apiserver.schema.resources import Resource, find
+from actors.apiserver.schema.resources import Resource, find, named
 from protocols import api
 from protocols.errors import Answer, AskError, BadRequest
 from protocols.objects import encode_object
@@ -28,8 +30,9 @@ _MANAGERS = {"node": "kubelet"}
 
 
 class Door:
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, causes: Causes) -> None:
         self._pipeline = pipeline
+        self._causes = causes
 
     async def get(self, message: api.Get, caller: Caller) -> api.Stored:
         call = _call(caller, message.resource, message.namespace, message.name, message.subresource)
@@ -69,12 +72,28 @@ class Door:
         listing = await self._pipeline.delete_collection(call, query, Deletion(propagation=message.propagation))
         return api.StoredList(tuple(_stored(call.resource, item) for item in listing.items), listing.revision)
 
+    async def history(self, message: api.AskHistory, caller: Caller) -> api.History:
+        resource = named(message.resource)
+        if resource is None:
+            raise BadRequest(f'the server doesn\'t have a resource type "{message.resource}"')
+        call = Call(caller, resource, message.namespace if resource.namespaced else "", message.name)
+        permit(call, "get")
+        written = self._causes.history(resource.storage, call.key)
+        return api.History(
+            resource.storage,
+            call.key,
+            tuple(
+                api.Origin(revision, each.deleted, each.trace.trace_id.hex(), each.trace.span_id)
+                for revision, each in written
+            ),
+        )
+
     async def open_watch(self, message: api.Watch, caller: Caller, outlet: Outlet) -> None:
         """Start a watch; the stream's own events carry it on from here."""
         try:
             call = _call(caller, message.resource, message.namespace)
             query = Query(message.label_selector, message.field_selector, revision=CURRENT)
-            watch = DoorWatch(outlet, call.resource)
+            watch = DoorWatch(outlet, call.resource, self._causes)
             if message.revision:
                 watch.follow(await self._pipeline.watch(call, query, message.revision, watch.push))
                 return
@@ -88,9 +107,10 @@ class Door:
 class DoorWatch:
     """One consumer: first the objects of the initial list and a bookmark, then changes, as far as credit goes."""
 
-    def __init__(self, outlet: Outlet, resource: Resource) -> None:
+    def __init__(self, outlet: Outlet, resource: Resource, causes: Causes) -> None:
         self._outlet = outlet
         self._resource = resource
+        self._causes = causes
         self._watcher: Watcher | None = None
         self._initial: Sequence[Item] = ()
         self._sent = 0
@@ -127,12 +147,13 @@ class DoorWatch:
             self._send("ADDED", self._initial[self._sent])
             self._sent += 1
         if self._bookmark and self._sent == len(self._initial) and outlet.credit > 0 and not outlet.closed:
-            outlet.send(api.WatchEvent("BOOKMARK", b"", self._bookmark))
+            outlet.send(api.WatchEvent("BOOKMARK", b"", self._bookmark), NOT_FOLLOWED)
             self._initial, self._sent, self._bookmark = (), 0, 0
 
     def _send(self, type: api.EventType, item: Item) -> None:
         stored = _stored(self._resource, item)
-        self._outlet.send(api.WatchEvent(type, stored.body, stored.revision))
+        because = self._causes.of(item.revision) or NOT_FOLLOWED  # not the turn in which it is sent
+        self._outlet.send(api.WatchEvent(type, stored.body, stored.revision), because)
 
 
 def _call(caller: Caller, group_resource: str, namespace: str, name: str = "", subresource: str = "") -> Call:

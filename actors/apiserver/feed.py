@@ -11,10 +11,13 @@ import asyncio
 import heapq
 
 from actorkube.runtime import Context, Stream
+from actorkube.runtime.tracing import Span, because
 from actors.apiserver.cache import Cache
+from actors.apiserver.causes import Causes
 from actors.apiserver.store import Store
 from protocols.errors import Answer, AskError, ServiceUnavailable
 from protocols.etcd import Compacted, WatchResponse
+from protocols.trace import TraceContext
 
 _RETRY_S = 0.05
 _STALL_S = 1.0  # a stream that is this late while somebody waits for it is opened anew, elsewhere
@@ -22,13 +25,15 @@ _VISIBLE_WITHIN_S = 10.0
 
 
 class Feed:
-    def __init__(self, ctx: Context, store: Store, cache: Cache) -> None:
+    def __init__(self, ctx: Context, store: Store, cache: Cache, causes: Causes | None = None) -> None:
         self._ctx = ctx
         self._store = store
         self._cache = cache
+        self._causes = causes or Causes()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap by revision
         self._tickets = 0
         self._round: asyncio.Future[int] | None = None  # the next question's answer
+        self._round_cause: Span | TraceContext | None = None  # that of who asks first
         self._asked = asyncio.Event()
         self._loaded = asyncio.Event()
         self._reopen = asyncio.Event()
@@ -45,6 +50,7 @@ class Feed:
         """Wait until the cache holds every write that was acknowledged before this call."""
         if self._round is None:
             self._round = asyncio.get_running_loop().create_future()
+            self._round_cause = self._ctx.cause
             self._asked.set()
         revision = await asyncio.shield(self._round)
         await self.reached(revision)
@@ -78,7 +84,8 @@ class Feed:
             waiting, self._round = self._round, None
             assert waiting is not None
             try:
-                waiting.set_result(await self._store.revision())
+                with because(self._round_cause):
+                    waiting.set_result(await self._store.revision())
             except (Answer, AskError) as error:
                 waiting.set_exception(error)
                 waiting.exception()  # everybody who waited may be gone
@@ -116,6 +123,7 @@ class Feed:
                 async for response in stream:
                     # Who waits goes on after this turn: released first, its answer leaves in one write with the events.
                     self._release(response.revision)
+                    self._causes.happened(response.events)
                     self._cache.apply(response.events, response.revision)
             finally:
                 closing.cancel()

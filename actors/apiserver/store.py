@@ -13,6 +13,7 @@ from typing import TypeVar
 from actorkube.runtime import Context, Ref, Stream
 from actorkube.runtime.deadline import deadline
 from actorkube.runtime.probe import probe
+from actors.apiserver.causes import Causes
 from actors.apiserver.keys import ROOT, ROOT_END
 from actors.apiserver.values import new_mark, value_of
 from actors.apiserver.writes import Committed, Refused, Write, refusal, settle, transaction
@@ -45,8 +46,9 @@ _PROBE = b"/registry/health"
 
 
 class Store:
-    def __init__(self, ctx: Context, replicas: Sequence[str]) -> None:
+    def __init__(self, ctx: Context, replicas: Sequence[str], causes: Causes | None = None) -> None:
         self._ctx = ctx
+        self._causes = causes or Causes()
         self._replicas: list[Ref] = [ctx.ref(address) for address in replicas]
         self._leader = self._replicas[0]
         self._answered_by = self._leader
@@ -55,6 +57,7 @@ class Store:
     async def commit(self, write: Write) -> Committed | Refused:
         """Raises Unknown when it may or may not have happened, ServiceUnavailable when it did not."""
         value = value_of(write.body, new_mark(self._ctx.random)) if write.body is not None else None
+        self._causes.expect(write.key, value)
         try:
             response, doubt = await self._ask_until_answered(transaction(write, value))
         except TooLarge:

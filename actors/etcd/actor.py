@@ -76,6 +76,7 @@ class Etcd(Actor):
     """A member of the replica set `peers` (member name -> address, itself included), the same map on every member."""
 
     mailbox = Mailbox(capacity=16_384)
+    begins_traces = False
 
     def __init__(self, member: str, peers: Mapping[str, str], config: EtcdConfig | None = None) -> None:
         self._member = member

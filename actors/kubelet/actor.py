@@ -13,7 +13,8 @@ import math
 from actorkube.kube import Client, Recorder, View, follow
 from actorkube.kube.view import Entry
 from actorkube.runtime import Actor, Mailbox, Timer
-from actors.kubelet.actions import Action, Failed, Ok, Tell
+from actorkube.runtime.tracing import Span
+from actors.kubelet.actions import Action, DeletePod, Failed, Ok, Tell
 from actors.kubelet.admission import refusal
 from actors.kubelet.env import Place
 from actors.kubelet.executor import Executor
@@ -33,6 +34,7 @@ from protocols.message import Message
 from protocols.objects import Object, key_of, uid_of
 from protocols.rules.owners import is_deleting
 from protocols.rules.pods import is_terminated
+from protocols.trace import TraceContext
 
 
 class StepPod(Message):
@@ -72,6 +74,7 @@ class Kubelet(Actor):
         self._workers: dict[str, PodWorker] = {}  # by uid
         self._timers: dict[str, tuple[float, Timer]] = {}
         self._awaiting_list: dict[str, int] = {}  # uncertain workers, and the list that will do
+        self._ends: dict[str, Span | TraceContext | None] = {}  # why pods that are being deleted are, by uid
         self._listed = asyncio.Event()
         self._synced = False
 
@@ -145,6 +148,8 @@ class Kubelet(Actor):
 
     def _seen(self, pod: Object) -> None:
         uid = uid_of(pod)
+        if is_deleting(pod):
+            self._ends.setdefault(uid, self.ctx.cause)
         if worker := self._workers.get(uid):
             worker.pod_changed(pod)
         else:
@@ -222,7 +227,10 @@ class Kubelet(Actor):
             self._set_timer(uid, worker.wake_at)
 
     async def _perform(self, worker: PodWorker, action: Action) -> None:
-        outcome = await self._executor.perform(worker, action)
+        # The last step of many: not the one before it is why the pod goes, but whoever deleted it.
+        cause = self._ends.get(worker.uid) if isinstance(action, DeletePod) else None
+        with self.ctx.span(f"{type(action).__name__} {key_of(worker.pod)}", cause or self.ctx.cause):
+            outcome = await self._executor.perform(worker, action)
         if isinstance(outcome, Ok) and isinstance(outcome.status, PodSandboxStatus):
             self._link.sandbox_known(outcome.status)
         worker.done(action, outcome, self.ctx.now)
@@ -262,6 +270,7 @@ class Kubelet(Actor):
     def _drop(self, uid: str) -> None:
         self._set_timer(uid, math.inf)
         del self._workers[uid]
+        self._ends.pop(uid, None)
         self._awaiting_list.pop(uid, None)
         self._link.forget(uid)
         self._executor.forget(uid)

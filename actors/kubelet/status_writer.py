@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 from actorkube.kube import Client, View
 from actorkube.runtime import Context
+from actorkube.runtime.tracing import Span
 from actors.kubelet.status import is_urgent
 from protocols.errors import Answer, AskError, Conflict, NotFound
 from protocols.objects import Object, revision_of, split_key, uid_of
+from protocols.trace import TraceContext
 
 _COALESCE_S = 0.05  # what is not urgent waits this long, in case there is soon something better to say
 _SPACING_S = 0.5  # and until the write before it is this long ago
@@ -44,6 +46,7 @@ class StatusWriter:
         self._wanted: dict[str, str] = {}  # uid -> key
         self._written: dict[str, Written] = {}
         self._urgent: dict[str, asyncio.Event] = {}  # of the pods being written
+        self._causes: dict[str, Span | TraceContext | None] = {}  # of what is wanted, by uid
 
     def waits(self, uid: str) -> bool:
         """Whether its status will be made and written soon anyway: only one that is urgent is news."""
@@ -54,8 +57,10 @@ class StatusWriter:
         uid = uid_of(pod)
         if self._is_said(pod, status):
             self._wanted.pop(uid, None)
+            self._causes.pop(uid, None)
             return
         self._wanted[uid] = key
+        self._causes[uid] = self._ctx.cause
         urgent = self._urgent.get(uid)
         if urgent is None:
             urgent = self._urgent[uid] = asyncio.Event()
@@ -67,6 +72,7 @@ class StatusWriter:
         """Nothing shall be written about it any more."""
         self._wanted.pop(uid, None)
         self._written.pop(uid, None)
+        self._causes.pop(uid, None)
 
     def _is_said(self, pod: Object, status: Object) -> bool:
         if status == (pod.get("status") or {}):
@@ -83,7 +89,9 @@ class StatusWriter:
             except TimeoutError:
                 pass
             urgent.clear()
-            if await self._write(uid):
+            with self._ctx.span(f"status of {self._wanted.get(uid)}", self._causes.pop(uid, None)):
+                is_done = await self._write(uid)
+            if is_done:
                 pause_s = _PAUSE_FIRST_S
             else:
                 await self._ctx.sleep(pause_s)

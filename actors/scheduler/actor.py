@@ -18,6 +18,7 @@ from actorkube.kube.follow import follow
 from actorkube.kube.view import Entry, View
 from actorkube.runtime import Actor, Timer
 from actorkube.runtime.probe import probe
+from actorkube.runtime.tracing import Span
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.conditions import ERROR, GATED, UNSCHEDULABLE, not_scheduled_patch
 from actors.scheduler.cycle import Decision, decide, fits, gate
@@ -32,6 +33,7 @@ from protocols.objects import Object, split_key
 from protocols.rules.owners import is_deleting
 from protocols.rules.pods import is_terminated, node_of
 from protocols.scheduler import SchedulerDue
+from protocols.trace import TraceContext
 
 DEFAULT_SCHEDULER = "default-scheduler"
 UNDER_WAY_MAX = 128
@@ -49,6 +51,7 @@ class Scheduler(Actor):
         self._queue = SchedulingQueue({plugin.name: plugin.events for plugin in profile.plugins})
         self._nodes = View("nodes")
         self._pods = View("pods", trim=trim_pod)
+        self._causes: dict[str, Span | TraceContext] = {}  # why each pod that is ours waits
         self._under_way = 0
         self._decisions = self._writes = self._retries = 0
         self._woken = False
@@ -106,6 +109,7 @@ class Scheduler(Actor):
     def _pod_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
         if old is not None and (new is None or new.uid != old.uid):
             self._queue.remove(key)
+            self._causes.pop(key, None)
             self._room_on(self._state.remove_pod(key), ClusterEvent.POD_DELETED)
         if new is None:
             return
@@ -115,12 +119,15 @@ class Scheduler(Actor):
             self._enqueue(PodDemand(pod))
         else:
             self._queue.remove(key)
+            self._causes.pop(key, None)
 
     def _is_ours(self, pod: Object) -> bool:
         named = (pod.get("spec") or {}).get("schedulerName") or DEFAULT_SCHEDULER
         return named == self._name and not (node_of(pod) or is_terminated(pod) or is_deleting(pod))
 
     def _enqueue(self, demand: PodDemand) -> None:
+        if (cause := self.ctx.cause) is not None:
+            self._causes[demand.key] = cause
         refusal = gate(demand, self._profile)
         self._queue.set(demand, self.ctx.now, gated=refusal is not None)
         if refusal is not None:
@@ -151,7 +158,8 @@ class Scheduler(Actor):
             if queued is None:
                 self._sleep_until_due()
                 return
-            self._decide(queued)
+            with self.ctx.span(f"schedule {queued.demand.key}", self._causes.get(queued.demand.key)):
+                self._decide(queued)
         self._wake()
 
     def _decide(self, queued: QueuedPod) -> None:

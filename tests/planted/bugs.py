@@ -759,4 +759,96 @@ CLOCK = [
     ),
 ]
 
-BUGS = [*STORE, *API_SERVER, *SCHEDULER, *CONTROLLERS, *NODE, *RUNTIME, *LIFE, *CLOCK, *HOSTILE_PEERS, *SIMULATION]
+OBSERVATION = [
+    Bug(
+        "an item of a stream has no cause for its reader",
+        "actorkube/runtime/stream.py",
+        "cause.set(trace)  # what the reader",
+        "cause.get()  # what the reader",
+        "tests/runtime/test_tracing.py::test_an_item_is_caused_by_what_was_written_not_by_the_turn_that_sent_it",
+    ),
+    Bug(
+        "a timer forgets why it was armed",
+        "actorkube/runtime/cell.py",
+        "tick.timer.cause or self.system.tracer.root(self)",
+        "self.system.tracer.root(self)",
+        "tests/runtime/test_tracing.py::test_a_cause_crosses_every_way_in_which_one_message_leads_to_another",
+    ),
+    Bug(
+        "a task does not know what it acts for",
+        "actorkube/runtime/work.py",
+        "context.run(cause.set, cell.system.tracer.following(cell))",
+        "context.run(cause.set, None)",
+        "tests/runtime/test_tracing.py::test_a_cause_crosses_every_way_in_which_one_message_leads_to_another",
+    ),
+    Bug(
+        "a trace of timers grows for ever",
+        "actorkube/runtime/tracing.py",
+        "trace.timers >= TIMERS_IN_TRACE_MAX",
+        "trace.timers > 126",
+        "tests/runtime/test_tracing.py::test_a_loop_of_timers_does_not_grow_one_trace_for_ever",
+    ),
+    Bug(
+        "a short traced frame is read beyond its end",
+        "protocols/trace.py",
+        "if len(body) < CONTEXT_SIZE:",
+        "if not body:",
+        "tests/runtime/test_tracing.py::test_a_traced_frame_that_makes_no_sense_is_refused",
+    ),
+    Bug(
+        "watchers hear of a revision before its cause is known",
+        "actors/apiserver/feed.py",
+        "self._causes.happened(response.events)",
+        "self._ctx.call_soon(lambda response=response: self._causes.happened(response.events))",
+        "tests/observe/test_why.py::test_a_pod_is_there_because_somebody_asked_for_a_deployment",
+    ),
+    Bug(
+        "a controller acts for whoever woke it first",
+        "actorkube/kube/actor.py",
+        "self._causes.pop(key, None)):",
+        "self._actor.ctx.cause):",
+        "tests/observe/test_why.py::test_pods_move_because_their_node_fell_silent",
+    ),
+    Bug(
+        "a controller sees its own write as caused by the decision",
+        "actorkube/kube/client.py",
+        "ctx.keep_answer_cause(answered)",
+        "pass",
+        "tests/observe/test_why.py::test_a_pod_is_there_because_somebody_asked_for_a_deployment",
+    ),
+    Bug(
+        "anybody may look into the cluster",
+        "actors/apiserver/rest/observe.py",
+        "if not caller.trusted:",
+        "if not caller.user:",
+        "tests/apiserver/test_observe_rest.py::test_only_who_may_administer_the_cluster_looks_into_it",
+    ),
+    Bug(
+        "an observer relays what is not for observers",
+        "actorkube/runtime/observer.py",
+        "if not isinstance(request, _FOR_OBSERVERS):",
+        "if not isinstance(request, Message):",
+        "tests/observe/test_observer.py::test_what_observers_are_not_for_is_refused",
+    ),
+    Bug(
+        "a rate counts what a process did before it was started again",
+        "actorkube/cli/top.py",
+        "if before is None or sum(before.counts) > sum(now.counts):",
+        "if before is None:",
+        "tests/observe/test_rendering.py::test_who_is_new_or_was_started_again_counts_from_its_start",
+    ),
+]
+
+BUGS = [
+    *STORE,
+    *API_SERVER,
+    *SCHEDULER,
+    *CONTROLLERS,
+    *NODE,
+    *RUNTIME,
+    *LIFE,
+    *CLOCK,
+    *HOSTILE_PEERS,
+    *SIMULATION,
+    *OBSERVATION,
+]

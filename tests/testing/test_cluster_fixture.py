@@ -209,3 +209,18 @@ def test_equal_clusters_do_the_same_things(make_cluster: Callable[..., Cluster])
         cluster.settled()
 
     assert one.world.trace.hash == other.world.trace.hash != different.world.trace.hash
+
+
+def test_the_order_of_causes_can_be_asserted(cluster: Cluster) -> None:
+    cluster.apply(EXAMPLE)
+    cluster.eventually(lambda: ready(cluster) == 3)
+    pod = cluster.list("pods")[0]["metadata"]["name"]
+
+    created = cluster.why(f"pod/{pod}")
+    changed = cluster.why("pod", pod, latest=True)
+
+    assert created.complete
+    assert created.caused_by("deployments.apps default/web")
+    assert changed.caused_by(f"pods default/{pod}")
+    assert len(changed.hops) > len(created.hops)
+    assert created.lines()[0].endswith(f"pods default/{pod} @{created.origin.revision}")

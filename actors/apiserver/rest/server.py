@@ -15,16 +15,18 @@ from collections.abc import Callable
 from aiohttp import web
 
 from actorkube.runtime import Context
-from actors.apiserver.callers import authorize_path
+from actorkube.runtime.tracing import note
+from actors.apiserver.callers import Caller, authorize_path
 from actors.apiserver.pipeline import Pipeline
+from actors.apiserver.rest import observe
 from actors.apiserver.rest.authenticate import authenticate
 from actors.apiserver.rest.config import RestConfig
 from actors.apiserver.rest.documents import Documents
 from actors.apiserver.rest.negotiate import Output, negotiate
 from actors.apiserver.rest.params import Params
-from actors.apiserver.rest.paths import parse_path
+from actors.apiserver.rest.paths import Target, parse_path
 from actors.apiserver.rest.render import GZIP_BYTES_MIN, Renderer, Reply
-from actors.apiserver.rest.verbs import Answer, Verbs
+from actors.apiserver.rest.verbs import Answer, Verbs, read_body
 from actors.apiserver.tls import server_context
 from protocols.errors import (
     Answer as Refusal,
@@ -40,6 +42,7 @@ from protocols.errors import (
     StatusError,
     TooManyRequests,
 )
+from protocols.trace import TraceContext, parse_traceparent
 
 _PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 _BACKLOG = 1024
@@ -99,8 +102,13 @@ class RestServer:
         target = parse_path(request.path)
         if target is None:
             authorize_path(caller, request.method.lower(), request.path)
-            return await self._document(request, params)
+            return await self._document(request, params, caller)
         await self._until_serving()
+        with self._context.span(f"{request.method} {request.path}", _followed(request, caller)):
+            note(user=caller.user, client=request.headers.get("User-Agent", "").partition(" ")[0])
+            return await self._about(target, request, params, caller)
+
+    async def _about(self, target: Target, request: web.BaseRequest, params: Params, caller: Caller) -> Answer:
         renderer = self._renderer(request, params, negotiate(request.headers.get("Accept", "")))
         agent = request.headers.get("User-Agent", "")
         verbs = Verbs(self._context, self._pipeline, caller, target, params, renderer, agent)
@@ -114,7 +122,13 @@ class RestServer:
             await asyncio.sleep(_START_WAIT_S / _START_LOOKS)
         raise ServiceUnavailable("the API server is starting: it has not reached the store yet")
 
-    async def _document(self, request: web.BaseRequest, params: Params) -> Reply:
+    async def _document(self, request: web.BaseRequest, params: Params, caller: Caller) -> Reply:
+        match request.method, request.path:
+            case "GET", observe.METRICS_PATH:
+                return await observe.metrics(self._context)
+            case "POST", observe.OBSERVE_PATH:
+                body = await read_body(request, observe.BODY_BYTES_MAX)
+                return await observe.observe(self._context, caller, body)
         accept = request.headers.get("Accept", "")
         try:
             output = Output(negotiate(accept).media_type)
@@ -131,6 +145,12 @@ class RestServer:
         wanted = params.optional_flag("pretty")
         pretty = request.headers.get("User-Agent", "").startswith(_PRETTY_AGENTS) if wanted is None else wanted
         return Renderer(output, self._context.now, params.include_object, pretty)
+
+
+def _followed(request: web.BaseRequest, caller: Caller) -> TraceContext | None:
+    """What a client, if we know it, says that its request is part of (W3C Trace Context)."""
+    header = request.headers.get("traceparent")
+    return parse_traceparent(header) if header and caller.authenticated else None
 
 
 def _listener(config: RestConfig) -> socket.socket:

@@ -68,7 +68,7 @@ class Verbs:
             authorize(call.caller, "create", call.resource, call.namespace, call.name, call.subresource)
             raise NotImplementedYet(f"{call.subresource} is not implemented yet")
         permit(call, self._verb(request.method))
-        body = await _read_body(request)
+        body = await read_body(request)
         content_type = request.headers.get("Content-Type", "")
         match request.method:
             case "GET" | "HEAD":
@@ -157,17 +157,17 @@ class Verbs:
             raise MethodNotAllowed(f"{verb} is not supported on a collection: name the object")
 
 
-async def _read_body(request: web.BaseRequest) -> bytes:
+async def read_body(request: web.BaseRequest, bytes_max: int = BODY_BYTES_MAX) -> bytes:
     """The body, refused as soon as it is known to be too large."""
     if not request.can_read_body:
         return b""
-    refusal = RequestEntityTooLarge(f"Request entity too large: limit is {BODY_BYTES_MAX}")
-    if (request.content_length or 0) > BODY_BYTES_MAX:
+    refusal = RequestEntityTooLarge(f"Request entity too large: limit is {bytes_max}")
+    if (request.content_length or 0) > bytes_max:
         raise refusal
     chunks, size = [], 0
     async for chunk in request.content.iter_any():
         size += len(chunk)
-        if size > BODY_BYTES_MAX:
+        if size > bytes_max:
             raise refusal
         chunks.append(chunk)
     return b"".join(chunks)

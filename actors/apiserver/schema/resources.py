@@ -159,6 +159,13 @@ def find(group_resource: str) -> Resource | None:
     return _BY_GROUP_RESOURCE.get(group_resource)
 
 
+def named(word: str) -> Resource | None:
+    """The resource that a person means: "po", "pod", "pods", "deploy", "deployments.apps"; as kubectl takes it."""
+    word = word.lower()
+    plain = (each for each in RESOURCES if word in (each.plural, each.singular, *each.short_names))
+    return find(word) or next(plain, None)
+
+
 def by_path(group: str, version: str, plural: str) -> Resource | None:
     """The resource behind a REST path; group "" for /api/v1."""
     return _BY_PATH.get((group, version, plural))

@@ -1,0 +1,116 @@
+"""Looking in over REST: metrics, observers, and requests that are part of a client's own trace."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from actorkube.runtime.observer import relay_of
+from protocols.api import AskHistory, History
+from protocols.message import Message, Request, decode, encode
+from protocols.observe import AskPeers, AskSpans, Inspect, Peers, Relay, Relayed, Spans, SystemReport
+from protocols.trace import TraceContext, traceparent
+from tests.apiserver.rest_client import Answer, Rest, rest
+
+CAUSE = TraceContext(b"0123456789abcdef", 7)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Rest]:
+    async with rest(tmp_path) as here:
+        yield here
+
+
+async def ask(server: Rest, path: tuple[str, ...], request: Request[Message]) -> Message:
+    relay = encode(relay_of(path, request))
+    answer = await server.send("POST", "/observe", relay, content_type="application/msgpack")
+    assert answer.code == 200, answer.body
+    relayed = decode(Relayed.type_id, answer.body)
+    assert isinstance(relayed, Relayed)
+    return decode(relayed.number, relayed.body)
+
+
+async def test_metrics_are_served_to_who_is_authenticated(server: Rest) -> None:
+    answer = await server.get("/metrics")
+    stranger = await server.send("GET", "/metrics", session=server.anonymous)
+    robot = await server.send("GET", "/metrics", session=server.anonymous, Authorization="Bearer good")
+
+    families = {family.name for family in text_string_to_metric_families(answer.body.decode())}
+    assert {"process_cpu_seconds", "actorkube_mailbox_messages", "actorkube_link_frames"} <= families
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert (stranger.code, robot.code) == (403, 200)
+
+
+async def test_all_systems_are_reached_through_the_api_server(server: Rest) -> None:
+    neighbours = await ask(server, (), AskPeers())
+    report = await ask(server, ("etcd-0",), Inspect())
+
+    assert isinstance(neighbours, Peers)
+    assert "etcd-0" in neighbours.peers
+    assert isinstance(report, SystemReport)
+    assert report.system == "etcd-0"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", 400),
+        (b"\xc1", 400),
+        (encode(Relay((), 1, b"")), 400),
+        (encode(Relay(("etcd-0",), 1, b"")), 400),
+        (encode(Relay(("etcd-0",) * 9, Inspect.type_id, encode(Inspect()))), 400),
+        (b"x" * 100_000, 413),
+    ],
+)
+async def test_nonsense_is_refused(body: bytes, code: int, server: Rest) -> None:
+    answer = await server.send("POST", "/observe", body)
+
+    assert answer.code == code
+
+
+async def test_only_who_may_administer_the_cluster_looks_into_it(server: Rest) -> None:
+    relay = encode(relay_of((), Inspect()))
+
+    robot = await server.send("POST", "/observe", relay, session=server.anonymous, Authorization="Bearer good")
+    stranger = await server.send("POST", "/observe", relay, session=server.anonymous)
+
+    assert (robot.code, stranger.code) == (403, 403)
+
+
+async def test_a_request_is_followed_when_its_client_says_so_and_what_it_wrote_has_a_history(server: Rest) -> None:
+    answer = await create(server, "one", traceparent=traceparent(CAUSE))
+    await create(server, "two")
+
+    spans = await ask(server, (), AskSpans(CAUSE.trace_id.hex()))
+    history = await ask(server, (), AskHistory("cm", "one", "default"))
+    unknown = await ask(server, (), AskHistory("configmap", "two", "default"))
+
+    assert isinstance(spans, Spans)
+    (request,) = [span for span in spans.spans if span.what.startswith("POST")]
+    assert request.parent_id == CAUSE.span_id
+    assert request.notes["object"] == "configmaps default/one"
+    assert request.notes["revision"] == answer.json["metadata"]["resourceVersion"]
+    assert isinstance(history, History)
+    assert [(origin.trace_id, origin.span_id) for origin in history.origins] == [
+        (CAUSE.trace_id.hex(), request.span_id)
+    ]
+    assert isinstance(unknown, History)
+    assert unknown.origins == ()
+
+
+async def test_nobody_unknown_makes_the_server_follow_him(server: Rest) -> None:
+    await server.send("GET", "/api/v1/pods", session=server.anonymous, traceparent=traceparent(CAUSE))
+
+    spans = await ask(server, (), AskSpans())
+
+    assert spans == Spans(())
+
+
+async def create(server: Rest, name: str, **headers: str) -> Answer:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+    answer = await server.send("POST", "/api/v1/namespaces/default/configmaps", body, **headers)
+    assert answer.code == 201
+    return answer
