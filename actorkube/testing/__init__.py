@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actorkube.sim import World as SimWorld
     from actorkube.testing.cluster import Cluster
+    from actorkube.testing.live import LiveCluster
     from actorkube.testing.options import Options
     from actorkube.testing.real import LocalWorld, TcpWorld
     from actorkube.testing.simulated import SimulatedCluster
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "SimWorld": ("actorkube.sim", "World"),
     "Cluster": ("actorkube.testing.cluster", "Cluster"),
+    "LiveCluster": ("actorkube.testing.live", "LiveCluster"),
     "Options": ("actorkube.testing.options", "Options"),
     "LocalWorld": ("actorkube.testing.real", "LocalWorld"),
     "TcpWorld": ("actorkube.testing.real", "TcpWorld"),
@@ -44,6 +46,7 @@ _HOMES = {
 __all__ = [
     "WORLDS",
     "Cluster",
+    "LiveCluster",
     "LocalWorld",
     "Options",
     "SimWorld",

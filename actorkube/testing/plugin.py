@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures `cluster`, `make_cluster`, `world` and `any_world`, and what a failing test is told.
+"""The pytest plugin: fixtures `cluster`, `live_cluster`, `world` and their kin, and what a failing test is told.
 
 `cluster` is booted once for each set of options, and copied for each test by a fork, in milliseconds (forked.py).
 
@@ -24,11 +24,12 @@ import pytest
 
 if TYPE_CHECKING:
     from actorkube.testing.cluster import Cluster
+    from actorkube.testing.live import LiveCluster
     from actorkube.testing.options import Options
     from actorkube.testing.world import World
 
 MARKER = (
-    "actorkube(nodes=, etcd=, seed=, node_monitor_grace=, eviction_timeout=, leaks=True, fork=True): "
+    "actorkube(nodes=, etcd=, seed=, node_monitor_grace=, eviction_timeout=, processes=, runtime=, leaks=, fork=): "
     "what the cluster of a test is like; whether what the test leaves behind fails it; whether it runs in a copy"
 )
 INI = {
@@ -37,6 +38,8 @@ INI = {
     "seed": "what all its chance follows from (0)",
     "node_monitor_grace": "how long a node may be silent (50s)",
     "eviction_timeout": "how long pods stay on a lost node (5m)",
+    "processes": "of a live cluster: one (a thread) or many (one)",
+    "runtime": "of a live cluster: sim (scripted containers) or process (sim)",
 }
 WARM_MAX = 8  # booted clusters that wait to be copied
 WARM: pytest.StashKey[dict[Options, Cluster]] = pytest.StashKey()
@@ -111,6 +114,42 @@ def make_cluster(request: pytest.FixtureRequest) -> Iterator[Callable[..., Clust
             return cluster
 
         yield make
+
+
+@pytest.fixture
+def live_cluster(request: pytest.FixtureRequest) -> Iterator[LiveCluster]:
+    """A real cluster of this test's own, for any client: `live_cluster.kubeconfig`, `live_cluster.server`."""
+    yield from started(request)
+
+
+@pytest.fixture(scope="session")
+def session_live_cluster(request: pytest.FixtureRequest) -> Iterator[LiveCluster]:
+    """A real cluster that all tests of the session share; what they write there, they should tell apart by name."""
+    yield from started(request)
+
+
+@pytest.fixture
+def make_live_cluster(request: pytest.FixtureRequest) -> Iterator[Callable[..., LiveCluster]]:
+    """`make_live_cluster(nodes=1, processes="many")`: any number of real clusters, side by side."""
+    from actorkube.testing.live import LiveCluster
+
+    options, numbers = options_of(request), itertools.count(1)
+    with nothing_left(request), contextlib.ExitStack() as stack:
+
+        def make(**words: Any) -> LiveCluster:
+            cluster = stack.enter_context(LiveCluster(options, **words))
+            tell_of(request, f"live cluster {next(numbers)}", cluster.story)
+            return cluster
+
+        yield make
+
+
+def started(request: pytest.FixtureRequest) -> Iterator[LiveCluster]:
+    from actorkube.testing.live import LiveCluster
+
+    with nothing_left(request), LiveCluster(options_of(request)) as cluster:
+        tell_of(request, "live cluster", cluster.story)
+        yield cluster
 
 
 @pytest.fixture

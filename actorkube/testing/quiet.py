@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Collection
 
 from actorkube.runtime import System
+from actorkube.runtime.settled import busy, name_some
 from actorkube.sim import World
 from actorkube.sim.errors import NotConverged
 from protocols.controller import Activity, AskActivity
@@ -44,10 +45,10 @@ class Quiet:
         reason = f"it was not watched for {quiet_s} s yet"
         while True:
             if seen and loop.time() - changed_at >= quiet_s:
-                busy = await self._busy()
-                if not busy:
+                left = await self._busy()
+                if not left:
                     return
-                reason = "; ".join(busy)
+                reason = name_some(left)
             if loop.time() >= end:
                 raise NotConverged(f"not settled within {within_s} s; {reason}")
             await asyncio.sleep(LOOK_EVERY_S)
@@ -99,7 +100,8 @@ class Quiet:
 
     async def _busy(self) -> list[str]:
         """Who has work left, in words; who is down has none."""
-        return [words for host in self._workers if (words := await self._work_of(host))]
+        words = [words for host in self._workers if (words := await self._work_of(host))]
+        return words or busy(self._world.system(host) for host in self._world.hosts if self._world.is_up(host))
 
     async def _work_of(self, host: str) -> str:
         if not self._world.is_up(host):

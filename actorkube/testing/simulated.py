@@ -184,9 +184,10 @@ class SimulatedCluster:
 
     async def settled(self, within: str | float = "10m", quiet: str | float = "2s") -> None:
         """Wait until nothing is queued and no work is due. Exactly: for `quiet` in a row nothing was stored but
-        signs of life (leases) and Kubernetes events, and then every controller and scheduler that is up has complete
-        views and has nothing queued, retried, or worked on. What only waits for its time (back-off of a container,
-        an eviction timeout, a cron) is not due: `advance` to it. Raises NotConverged, saying who was still busy."""
+        signs of life (leases) and Kubernetes events; then every controller and scheduler that is up has complete
+        views and nothing queued, retried or worked on; and no actor, yours included, has a message that waits, is at
+        work, or waits for an answer. What only waits for its time (a container's back-off, an eviction timeout, a
+        cron) is not due: `advance` to it. Raises NotConverged, which says who was still busy."""
         await self._quiet.wait(in_seconds(within), in_seconds(quiet))
 
     # -- hosts ----------------------------------------------------------------------------------------------------
@@ -243,9 +244,9 @@ class SimulatedCluster:
         self.world.partition(inside, outside, both_ways=both_ways)
 
     def skew(self, name: str, by: str | float) -> None:
-        """How far the clock of the host is ahead of the others', from its next start on."""
+        """How far the clock of the host is ahead of the others' ("-5m": behind), from its next start on."""
         for host in self.hosts(name):
-            self.world.skew(host, in_seconds(by))
+            self.world.skew(host, _signed(by))
 
     def heal(self) -> None:
         """End all faults; who was killed stays down."""
@@ -258,6 +259,12 @@ class SimulatedCluster:
 
 def look_every_s(within_s: float) -> float:
     return min(1.0, max(0.02, within_s / LOOKS))
+
+
+def _signed(by: str | float) -> float:
+    if not isinstance(by, str):
+        return float(by)
+    return -in_seconds(by[1:]) if by.startswith("-") else in_seconds(by)
 
 
 def _names(one: str | Collection[str]) -> Collection[str]:

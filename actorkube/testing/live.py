@@ -1,0 +1,136 @@
+"""A real cluster for any client: REST over TLS with a kubeconfig, up in under a second, gone when it is stopped.
+
+    with LiveCluster(nodes=1) as cluster:                     # a thread of this process, scripted containers
+        subprocess.run(["kubectl", "--kubeconfig", cluster.kubeconfig, "get", "nodes"])
+        cluster.clock.advance("6m")
+
+    with LiveCluster(processes="many", runtime="process") as cluster: ...      # as `python -m actorkube cluster`
+
+Both have a directory of their own, which goes with them. Nothing is global: several live side by side.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from actorkube.runtime.duration import in_seconds
+from actorkube.runtime.live import LiveClock
+from actorkube.sim.errors import NotConverged
+from actorkube.testing.options import Options
+
+T = TypeVar("T")
+
+LOOK_EVERY_S = 0.02
+
+
+class Backing(Protocol):
+    """Where the components of a live cluster live: actorkube/testing/live_thread.py, live_processes.py."""
+
+    server: str
+
+    def stop(self) -> None: ...
+    def kill(self, name: str) -> None: ...
+    def restart(self, name: str) -> None: ...
+    def pause(self, name: str) -> None: ...
+    def resume(self, name: str) -> None: ...
+    def logs(self) -> str: ...
+    def settled(self, within_s: float) -> None: ...
+
+    @property
+    def clock(self) -> LiveClock: ...
+
+
+class LiveCluster:
+    """Started when made. `server` is its REST address, `kubeconfig` a file for any client (the administrator's)."""
+
+    def __init__(self, options: Options | None = None, **words: Any) -> None:
+        """Options as in `@pytest.mark.actorkube(nodes=1, processes="many")`."""
+        self.options = (options or Options()).with_words(words)
+        self.directory = Path(tempfile.mkdtemp(prefix="actorkube-live-"))
+        self.kubeconfig = self.directory / "kubeconfig"
+        try:
+            self._backing = _backing(self.options, self.directory, self.kubeconfig)
+        except BaseException:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            raise
+        self.server = self._backing.server
+
+    def stop(self) -> None:
+        """All of it has ended: processes, threads, sockets, files. Twice is fine."""
+        if self.directory.exists():
+            self._backing.stop()
+            shutil.rmtree(self.directory)
+
+    def __enter__(self) -> LiveCluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For clients that are told by it: kubectl, helm, kopf."""
+        return {"KUBECONFIG": str(self.kubeconfig)}
+
+    # -- waiting --------------------------------------------------------------------------------------------------
+
+    def eventually(self, check: Callable[[], T], within: str | float = "30s") -> T:
+        """What the check returns as soon as that is true, in real time. It may raise as long as it does not hold."""
+        end = time.monotonic() + in_seconds(within)
+        while True:
+            refusal: Exception | None = None
+            try:
+                if outcome := check():
+                    return outcome
+            except Exception as error:  # of whichever client is used: what it raises for "not found" is its own
+                refusal = error
+            if time.monotonic() >= end:
+                said = f"returned {outcome!r}" if refusal is None else f"raised {refusal!r}"
+                raise NotConverged(f"not true within {within}; the check {said}") from refusal
+            time.sleep(LOOK_EVERY_S)
+
+    def settled(self, within: str | float = "60s") -> None:
+        """Nobody has anything to do now (actorkube.runtime.settled), in a cluster of one process."""
+        self._backing.settled(in_seconds(within))
+
+    @property
+    def clock(self) -> LiveClock:
+        """`clock.advance("6m").result()`, `pause`, `run_at`: of a cluster in one process, time is the test's."""
+        return self._backing.clock
+
+    # -- faults ---------------------------------------------------------------------------------------------------
+
+    def kill(self, name: str) -> None:
+        """As kill -9: "apiserver", "etcd-1", "node-1" (the whole machine), "node-1-kubelet". In one process it stays
+        down until `restart`; of many processes, all but whole nodes are started again by their supervisor."""
+        self._backing.kill(name)
+
+    def restart(self, name: str) -> None:
+        """Returns when it is up again."""
+        self._backing.restart(name)
+
+    def pause(self, name: str) -> None:
+        """SIGSTOP: it does nothing and does not know it, until `resume`. Needs processes="many"."""
+        self._backing.pause(name)
+
+    def resume(self, name: str) -> None:
+        self._backing.resume(name)
+
+    def story(self) -> str:
+        """For whoever looks at a failed test: where it was, and the end of its logs."""
+        return f"{self.server}, {self.options}\n{self._backing.logs()}"
+
+
+def _backing(options: Options, directory: Path, kubeconfig: Path) -> Backing:
+    if options.processes == "one":
+        from actorkube.testing.live_thread import ThreadBacking
+
+        return ThreadBacking(options, directory, kubeconfig)
+    from actorkube.testing.live_processes import ProcessBacking
+
+    return ProcessBacking(options, directory, kubeconfig)
