@@ -74,6 +74,7 @@ class System:
         self.unawaited = 0  # answers that nobody waits for: they came too late, or were never asked for
         self.unsent = 0
         self._disk = disk
+        self._file_disks: dict[str, FileDisk] = {}  # by actor
         self._epoch = epoch
         self.tree = Tree(self)
         self._cells = self.tree.cells
@@ -118,12 +119,14 @@ class System:
         self.forget("the system was killed")
 
     def forget(self, reason: str) -> None:
-        """Whoever still waits for an answer through this system is told that none will come."""
+        """Whoever still waits for an answer through this system is told that none will come; files are closed."""
         self.asks.forget(Unknown(reason))
         for corr in list(self.streams):
             self.end_stream(corr, Unknown(reason))
         if self.failed is not None and not self.failed.done():
             self.failed.cancel()
+        for disk in self._file_disks.values():
+            disk.close()
 
     @property
     def now(self) -> float:
@@ -132,9 +135,12 @@ class System:
     def disk(self, actor: str) -> Disk:
         if self._disk is None:
             raise RuntimeError(f"system {self.name} was given no disk")
-        if isinstance(self._disk, Path):
-            return FileDisk(self._disk / actor)
-        return self._disk(actor)
+        if not isinstance(self._disk, Path):
+            return self._disk(actor)
+        if actor in self._file_disks:
+            self._file_disks[actor].close()  # of the life before
+        disk = self._file_disks[actor] = FileDisk(self._disk / actor)
+        return disk
 
     def spawn(
         self,

@@ -48,36 +48,74 @@ _TARGETS: list[tuple[Any, str, str]] = [
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    saved: list[tuple[Any, str, Any]] = []
-    for holder, name, instead in _TARGETS:
-        if hasattr(holder, name):
-            saved.append((holder, name, holder.__dict__[name]))
-            setattr(holder, name, _refusing(f"{holder.__name__}.{name}", holder.__dict__[name], instead))
-    saved.append((random.Random, "seed", random.Random.seed))
-    random.Random.seed = _seeding(random.Random.seed)  # type: ignore[method-assign]
+    """For the thread that runs the simulation; others go on as ever."""
+    _guard.enter()
     try:
         yield
     finally:
-        for holder, name, original in reversed(saved):
+        _guard.leave()
+
+
+class _Guard:
+    """One for the process, because what it replaces belongs to the process: put in place by the first simulation
+    that runs, and taken away by the last. Each call asks in which thread it is."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: dict[int, int] = {}  # thread: simulations that run in it, one within the other
+        self._saved: list[tuple[Any, str, Any]] = []
+
+    def enter(self) -> None:
+        me = threading.get_ident()
+        with self._lock:
+            if not self._runs:
+                self._put_in_place()
+            self._runs[me] = self._runs.get(me, 0) + 1
+
+    def leave(self) -> None:
+        me = threading.get_ident()
+        with self._lock:
+            self._runs[me] -= 1
+            if not self._runs[me]:
+                del self._runs[me]
+            if not self._runs:
+                self._take_away()
+
+    def allows(self, frame: Any) -> bool:
+        return threading.get_ident() not in self._runs or _is_outsider(frame)
+
+    def _put_in_place(self) -> None:
+        for holder, name, instead in _TARGETS:
+            if hasattr(holder, name):
+                original = holder.__dict__[name]
+                self._saved.append((holder, name, original))
+                setattr(holder, name, self._refusing(f"{holder.__name__}.{name}", original, instead))
+        self._saved.append((random.Random, "seed", random.Random.seed))
+        random.Random.seed = self._seeding(random.Random.seed)  # type: ignore[method-assign]
+
+    def _take_away(self) -> None:
+        while self._saved:
+            holder, name, original = self._saved.pop()
             setattr(holder, name, original)
 
+    def _refusing(self, what: str, original: Callable[..., Any], instead: str) -> Callable[..., Any]:
+        def refuse(*args: Any, **kwargs: Any) -> Any:
+            if self.allows(sys._getframe(1)):
+                return original(*args, **kwargs)
+            raise RealWorld(f"{what} in a simulation: {instead}")
 
-def _refusing(what: str, original: Callable[..., Any], instead: str) -> Callable[..., Any]:
-    def refuse(*args: Any, **kwargs: Any) -> Any:
-        if _is_outsider(sys._getframe(1)):
-            return original(*args, **kwargs)
-        raise RealWorld(f"{what} in a simulation: {instead}")
+        return refuse
 
-    return refuse
+    def _seeding(self, original: Callable[..., None]) -> Callable[..., None]:
+        def seed(rng: random.Random, a: Any = None, *args: Any, **kwargs: Any) -> None:
+            if a is None and not self.allows(sys._getframe(1)):
+                raise RealWorld("an unseeded random.Random in a simulation: use ctx.random")
+            original(rng, a, *args, **kwargs)
+
+        return seed
 
 
-def _seeding(original: Callable[..., None]) -> Callable[..., None]:
-    def seed(self: random.Random, a: Any = None, *args: Any, **kwargs: Any) -> None:
-        if a is None and not _is_outsider(sys._getframe(1)):
-            raise RealWorld("an unseeded random.Random in a simulation: use ctx.random")
-        original(self, a, *args, **kwargs)
-
-    return seed
+_guard = _Guard()
 
 
 def _is_outsider(frame: Any) -> bool:

@@ -52,3 +52,32 @@ def test_seeded_chance_of_ones_own_is_allowed() -> None:
         return random.Random(1).random()
 
     assert World.run_sync(scenario) == random.Random(1).random()
+
+
+def test_other_threads_go_on_in_the_real_world_also_when_they_simulate_too() -> None:
+    inside, over = threading.Event(), threading.Event()
+    seen: list[float] = []
+    originals = (time.time, os.urandom, random.Random.seed)
+
+    async def short(world: World) -> None:
+        await world.sleep(1)
+
+    async def long(world: World) -> None:
+        inside.set()
+        over.wait(60)
+        with pytest.raises(RealWorld):
+            time.time()
+
+    def beside() -> None:
+        inside.wait(60)
+        World.run_sync(short, seed=2)
+        seen.append(time.time())  # no simulation runs in this thread any more
+        over.set()
+
+    thread = threading.Thread(target=beside)
+    thread.start()
+    World.run_sync(long, seed=1)
+    thread.join()
+
+    assert len(seen) == 1
+    assert (time.time, os.urandom, random.Random.seed) == originals
