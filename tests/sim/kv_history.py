@@ -6,13 +6,17 @@ The store numbers its changes by revision, so the order is given: what was ackno
   honesty     nothing is in the log that nobody wrote; a write of unknown outcome is there at most once
   reads       a read at a revision returns the last value written up to it
   swaps       nothing came between what a swap expected and what it wrote
+and, knowing nothing of revisions, whether any order explains what was seen (actorkube.testing.linearizability).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from actorkube.testing import linearizability
+from actorkube.testing.linearizability import UNKNOWN, Read, Swap, Write
 from protocols.etcd import Event, KeyValue
 
 Kind: TypeAlias = Literal["put", "read", "swap"]
@@ -49,6 +53,12 @@ class KvHistory:
         self._check_writes(events)
         self._check_reads(events)
         self._check_swaps(events)
+        linearizability.check(self.registers())
+
+    def registers(self) -> list[linearizability.Operation]:
+        """What was seen, as operations on values."""
+        values = {operation.revision: operation.value for operation in self.done() if operation.kind != "read"}
+        return [_on_register(operation, values) for operation in self.operations if operation.outcome != "refused"]
 
     def _check_real_time(self) -> None:
         done = sorted(self.done(), key=lambda operation: operation.began)
@@ -93,6 +103,21 @@ class KvHistory:
                 assert swap.expected == (before.mod_revision if before is not None else 0), (
                     f"{swap} came after {before}"
                 )
+
+
+def _on_register(operation: Operation, values: dict[int, bytes]) -> linearizability.Operation:
+    done = operation.outcome == "done"
+    ended = operation.ended if done else math.inf
+    match operation.kind:
+        case "read":
+            seen = operation.seen.value if operation.seen is not None else None
+            action: Read | Write | Swap = Read()
+            result: object = seen
+        case "put":
+            action, result = Write(operation.value), None
+        case "swap":
+            action, result = Swap(values.get(operation.expected), operation.value), True
+    return linearizability.Operation(operation.key, action, operation.began, ended, result if done else UNKNOWN)
 
 
 def _last(events: list[Event], key: bytes, upto: int) -> KeyValue | None:
