@@ -61,7 +61,7 @@ class ThreadBacking:
         self._hosts: LiveHosts = live(root.cluster_hosts(spec), directory, log=self._log)
         try:
             self._hosts.start()
-            write_kubeconfig(kubeconfig, server=self.server, **root.credentials(spec)._asdict())
+            write_kubeconfig(kubeconfig, server=self.server, data=directory, **root.credentials(spec)._asdict())
         except BaseException:
             self.stop()
             raise

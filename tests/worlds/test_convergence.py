@@ -5,9 +5,7 @@ Healed, the cluster reaches what the user asked for, and stops writing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -15,6 +13,7 @@ from hypothesis import strategies as st
 
 from actorkube.sim import Fault, Swarm, World, nemesis, play
 from actorkube.sim.strategies import schedules
+from actorkube.testing.operations import Act, acts
 from actors.cluster import ClusterSpec, cluster_hosts
 from actors.etcd.actor import Etcd
 from tests.worlds.goals import Goal, Wanted, check_history, history, writes_since
@@ -22,28 +21,8 @@ from tests.worlds.user import User
 
 SPEC = ClusterSpec(runtime="sim", nodes=2, node_monitor_grace_s=10.0, eviction_timeout_s=5.0)
 HOSTS = [host.name for host in cluster_hosts(SPEC)]
-NAMES = ("web", "db")
 CONVERGES_WITHIN_S = 400.0  # a pod that failed a few times waits for its back-off
 QUIET_S = 40.0
-
-
-@dataclass(frozen=True)
-class Act:
-    """One thing that the user does, after a pause."""
-
-    kind: Literal["deploy", "scale", "version", "delete", "note"]
-    name: str
-    number: int
-    after_s: float
-
-
-acts = st.builds(
-    Act,
-    st.sampled_from(["deploy", "deploy", "scale", "version", "delete", "note"]),
-    st.sampled_from(NAMES),
-    st.integers(0, 4),
-    st.sampled_from([0.0, 0.5, 5.0]),
-)
 
 
 class Story:
@@ -137,7 +116,7 @@ async def settle(world: World, acts: list[Act], faults: list[Fault] | Swarm) -> 
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(acts, max_size=6), schedules(HOSTS, for_s=20.0, lasting_s=8.0, faults_max=5), st.integers(0, 999))
+@given(acts(), schedules(HOSTS, for_s=20.0, lasting_s=8.0, faults_max=5), st.integers(0, 999))
 @example([Act("deploy", "web", 3, 0.0), Act("version", "web", 2, 0.5), Act("scale", "web", 1, 5.0)], [], 0)
 def test_the_cluster_settles_after_any_faults(acts: list[Act], faults: list[Fault], seed: int) -> None:
     World.run_sync(partial(settle, acts=acts, faults=faults), seed=seed)
