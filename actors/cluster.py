@@ -19,8 +19,8 @@ import ipaddress
 import re
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -46,7 +46,8 @@ class ClusterSpec:
     """What a cluster is to be like. `octet` chooses its block of addresses (127.<octet>.0.0/14).
 
     `data` keeps keys and certificates and the files of the process runtime; the simulation has none. `api_address` is
-    where REST listens; None serves actors only.
+    where REST listens; None serves actors only. `guests` are systems beside the cluster's own whose actors may do
+    everything; it may grow while the cluster runs.
     """
 
     data: Path | None = None
@@ -58,6 +59,7 @@ class ClusterSpec:
     api_listener: socket.socket | None = None
     node_monitor_grace_s: float = 50.0
     eviction_timeout_s: float = 300.0
+    guests: Mapping[str, None] = field(default_factory=dict)
 
     @property
     def etcd_members(self) -> dict[str, str]:
@@ -105,9 +107,12 @@ def joined_hosts(component: str, spec: ClusterSpec, name: str) -> list[Host]:
             return [cloud_host(spec, name)]
 
 
-def simulated(*, nodes: int, etcd: int, node_monitor_grace_s: float, eviction_timeout_s: float) -> ClusterSpec:
+def simulated(
+    *, nodes: int, etcd: int, node_monitor_grace_s: float, eviction_timeout_s: float, guests: Mapping[str, None]
+) -> ClusterSpec:
     """A cluster for the simulated world: no files, no REST, scripted containers."""
     return ClusterSpec(
+        guests=guests,
         runtime="sim",
         nodes=nodes,
         etcd=etcd,
@@ -153,6 +158,7 @@ def etcd_host(spec: ClusterSpec, member: str) -> Host:
 def api_host(spec: ClusterSpec) -> Host:
     async def boot(system: System) -> str:
         from actors.apiserver.actor import ApiServer
+        from actors.apiserver.callers import GuestUsers
 
         rest = rest_config(spec)
         toleration_s = int(spec.eviction_timeout_s)
@@ -162,6 +168,7 @@ def api_host(spec: ClusterSpec) -> Host:
                 rest=rest,
                 service_cidr=spec.service_cidr,
                 toleration_s=toleration_s,
+                users=GuestUsers(spec.guests),
             ),
             "api",
         )

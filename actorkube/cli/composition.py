@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -27,7 +27,15 @@ class Composition(Protocol):
     def cluster_hosts(self, spec: Any) -> Sequence[Host]: ...
     def joined_hosts(self, component: str, spec: Any, name: str) -> Sequence[Host]: ...
     def credentials(self, spec: Any) -> Credentials: ...
-    def simulated(self, *, nodes: int, etcd: int, node_monitor_grace_s: float, eviction_timeout_s: float) -> Any: ...
+    def simulated(
+        self,
+        *,
+        nodes: int,
+        etcd: int,
+        node_monitor_grace_s: float,
+        eviction_timeout_s: float,
+        guests: Mapping[str, None],
+    ) -> Any: ...
     def api_resources(self) -> Sequence[Any]: ...
     def scenarios(self) -> dict[str, str]: ...
     def ClusterSpec(

@@ -1,4 +1,4 @@
-"""What a test leaves behind in its process: threads, child processes, open sockets, pipes and files.
+"""What a test leaves behind in its process: threads (not those of pools), child processes, open sockets and files.
 
 Two looks, one before and one after; what is new is named as a person would look for it.
 """
@@ -6,6 +6,7 @@ Two looks, one before and one after; what is new is named as a person would look
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread
 import gc
 import os
 import threading
@@ -27,8 +28,9 @@ class Resources:
 def resources() -> Resources:
     import psutil
 
+    pooled = concurrent.futures.thread._threads_queues  # they wait for work, and end with the process
     return Resources(
-        frozenset(threading.enumerate()),
+        frozenset(thread for thread in threading.enumerate() if thread not in pooled),
         frozenset(child.pid for child in psutil.Process().children()),
         frozenset(_open_files()),
     )

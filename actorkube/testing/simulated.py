@@ -50,12 +50,14 @@ class SimulatedCluster:
     def __init__(self, world: World, options: Options) -> None:
         self.world = world
         self.options = options
+        self._guests: dict[str, None] = {}  # hosts of the test's own actors
         root = composition()
         self._spec = root.simulated(
             nodes=options.nodes,
             etcd=options.etcd,
             node_monitor_grace_s=options.node_monitor_grace_s,
             eviction_timeout_s=options.eviction_timeout_s,
+            guests=self._guests,
         )
         self._hosts: Sequence[Host] = root.cluster_hosts(self._spec)
         self.resources = Resources(root.api_resources())
@@ -209,7 +211,11 @@ class SimulatedCluster:
         return found
 
     async def spawn(self, name: str, factory: Callable[[], Actor], supervision: Supervision | None = None) -> Ref:
-        """An actor of your own in the cluster, on a host of its own of the same name (kill it, partition it)."""
+        """An actor of your own in the cluster, on a host of its own of the same name (kill it, partition it).
+
+        The API server takes it for an administrator.
+        """
+        self._guests[name] = None
         await self.world.boot(name, lambda system: _spawn(system, name, factory, supervision))
         return self._system().ref(f"{name}/{name}")
 

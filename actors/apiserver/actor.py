@@ -59,7 +59,7 @@ class ApiServer(Actor):
     ) -> None:
         self._etcd = etcd
         self._rest = rest
-        self._users = users or {}
+        self._users = users if users is not None else {}
         self._settings = Settings(Ranges.of(service_cidr), toleration_s)
         self._serving = False
 

@@ -6,7 +6,7 @@ else who is authenticated may only ask about themselves; who is not authenticate
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from actors.apiserver.answers import details
@@ -49,6 +49,24 @@ ANONYMOUS = Caller("system:anonymous", (UNAUTHENTICATED,))
 ADMIN = Caller("system:admin", (MASTERS, AUTHENTICATED))
 SELF = Caller("system:apiserver", (MASTERS, AUTHENTICATED))
 _TRUSTED_USERS = frozenset({*_COMPONENTS.values(), "system:kube-proxy"})
+
+
+class GuestUsers(Mapping[str, Caller]):
+    """Systems whose actors act as administrators; the names may change, each is a user of its own name."""
+
+    def __init__(self, names: Mapping[str, None]) -> None:
+        self._names = names
+
+    def __getitem__(self, system: str) -> Caller:
+        if system not in self._names:
+            raise KeyError(system)
+        return Caller(f"system:actor:{system}", (MASTERS, AUTHENTICATED))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def of_system(system: str | None, users: Mapping[str, Caller]) -> Caller:

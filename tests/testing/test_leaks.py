@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ def test_nothing_new_is_nothing_left() -> None:
     with socket.socket() as closed:
         closed.listen()
     threading.Thread(target=lambda: None).start()
+    pool = ThreadPoolExecutor()  # never shut down, as in many a client library
+    pool.submit(int).result()
 
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
