@@ -45,6 +45,7 @@ WARM_MAX = 8  # booted clusters that wait to be copied
 WARM: pytest.StashKey[dict[Options, Cluster]] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
 STORIES: pytest.StashKey[dict[str, Callable[[], str]]] = pytest.StashKey()
+VIRTUAL_S_MAX = 86_400.0  # of a test inside a simulation
 WORLD_FIXTURES = ("world", "any_world")
 
 
@@ -265,7 +266,9 @@ def _is_ours(item: pytest.Function, name: str, asked: Sequence[str]) -> bool:
 def _run_inside(test: Callable[..., Any], name: str) -> Callable[..., None]:
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
-        kwargs[name].run(lambda world: test(*args, **kwargs))
+        world = kwargs[name]
+        bound = {"for_s": VIRTUAL_S_MAX} if world.can_partition else {}  # only a simulated one can
+        world.run(lambda world: test(*args, **kwargs), **bound)
 
     return run
 

@@ -9,7 +9,6 @@ def test_an_old_config_map_goes_although_the_janitor_is_cut_off_and_the_store_lo
     cluster.spawn("janitor", Janitor)
     cluster.create(OLD)
     cluster.clock.advance("4m")
-    assert cluster.get("cm/old")
     cluster.partition("janitor")
     cluster.kill("etcd-0")
     cluster.clock.advance("2m")

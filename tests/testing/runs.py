@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
 
 from actorkube.testing import Cluster
@@ -12,5 +13,6 @@ WITH_ASYNCIO = (*ALONE[:4], "-o", "asyncio_mode=auto", "-o", "asyncio_default_fi
 
 @pytest.fixture(autouse=True, scope="module")
 def loaded() -> None:
-    """What is imported before a run inside this process stays imported."""
+    """What is imported before a run inside this process stays imported, and is not compiled anew for each."""
+    assert hypothesis.__version__
     Cluster(nodes=1, etcd=1).close()

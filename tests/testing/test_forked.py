@@ -184,6 +184,7 @@ def test_here(cluster, again):
     pytester.runpytest_inprocess(*ALONE, "--setup-show").assert_outcomes(passed=2)
 
 
+@pytest.mark.cluster
 def test_it_runs_under_xdist_and_coverage_counts_what_the_copies_did(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         subject="def one():\n    return 1\n\ndef two():\n    return 2\n",

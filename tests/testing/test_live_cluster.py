@@ -76,6 +76,7 @@ def test_a_cluster_in_a_thread_serves_any_client_and_its_time_is_the_tests(live_
     assert pod["spec"]["nodeName"] not in {p["spec"]["nodeName"] for p in alive}
 
 
+@pytest.mark.cluster
 @pytest.mark.actorkube(nodes=1, etcd=1, processes="many")
 def test_a_cluster_of_processes_heals_what_is_killed_and_waits_for_what_is_paused(live_cluster: LiveCluster) -> None:
     rest = Rest(live_cluster)
@@ -92,6 +93,7 @@ def test_a_cluster_of_processes_heals_what_is_killed_and_waits_for_what_is_pause
     assert live_cluster.eventually(lambda: rest(DEPLOYMENTS + "/web")["status"]["readyReplicas"] == 3, within="60s")
 
 
+@pytest.mark.cluster
 def test_nothing_of_a_cluster_of_processes_is_left_even_when_a_process_is_paused() -> None:
     before = resources()
     cluster = LiveCluster(nodes=1, etcd=1, processes="many")
