@@ -123,5 +123,24 @@ class FileDisk:
             os.close(fd)
 
 
+class FileDisks:
+    """The disks of a system's actors, each a directory below one."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._disks: dict[str, FileDisk] = {}
+
+    def __call__(self, actor: str) -> FileDisk:
+        """For a new life of the actor: what the one before had open is closed."""
+        if actor in self._disks:
+            self._disks[actor].close()
+        disk = self._disks[actor] = FileDisk(self._root / actor)
+        return disk
+
+    def close(self) -> None:
+        for disk in self._disks.values():
+            disk.close()
+
+
 def _named(error: OSError) -> OSError:
     return DiskFull(error.errno, error.strerror) if error.errno == errno.ENOSPC else error

@@ -19,7 +19,7 @@ from actorkube.runtime.actor import Actor, Ref
 from actorkube.runtime.asks import Asks, Pending
 from actorkube.runtime.cell import Cell
 from actorkube.runtime.deadline import deadline
-from actorkube.runtime.disk import Disk, FileDisk
+from actorkube.runtime.disk import Disk, FileDisks
 from actorkube.runtime.envelope import Envelope, LocalAsk, LocalSend
 from actorkube.runtime.group import SHUTDOWN_S, Child, ChildLike, Restarting
 from actorkube.runtime.link import Link, Loopback, Transport
@@ -73,8 +73,7 @@ class System:
         self.dead_letters = 0
         self.unawaited = 0  # answers that nobody waits for: they came too late, or were never asked for
         self.unsent = 0
-        self._disk = disk
-        self._file_disks: dict[str, FileDisk] = {}  # by actor
+        self._disk = FileDisks(disk) if isinstance(disk, Path) else disk
         self._epoch = epoch
         self.tree = Tree(self)
         self._cells = self.tree.cells
@@ -125,8 +124,8 @@ class System:
             self.end_stream(corr, Unknown(reason))
         if self.failed is not None and not self.failed.done():
             self.failed.cancel()
-        for disk in self._file_disks.values():
-            disk.close()
+        if isinstance(self._disk, FileDisks):
+            self._disk.close()
 
     @property
     def now(self) -> float:
@@ -135,12 +134,7 @@ class System:
     def disk(self, actor: str) -> Disk:
         if self._disk is None:
             raise RuntimeError(f"system {self.name} was given no disk")
-        if not isinstance(self._disk, Path):
-            return self._disk(actor)
-        if actor in self._file_disks:
-            self._file_disks[actor].close()  # of the life before
-        disk = self._file_disks[actor] = FileDisk(self._disk / actor)
-        return disk
+        return self._disk(actor)
 
     def spawn(
         self,
