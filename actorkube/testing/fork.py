@@ -7,7 +7,6 @@ Whatever happens to the copy happens to it alone; only what it sends back is kno
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import pickle
 import select
@@ -57,7 +56,6 @@ class Fork:
             self.is_copy, self._pipe = True, write
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both: the original decides
             die_with_parent()
-            gc.freeze()  # what is shared stays shared: the collector does not touch it
             return True
         os.close(write)
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -32,8 +31,6 @@ def _documents(manifest: Manifest) -> Iterable[Object]:
 
 
 def _parse(text: str) -> list[Object]:
-    if text.lstrip().startswith("{"):
-        return [json.loads(text)]
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

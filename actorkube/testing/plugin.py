@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from actorkube.testing.cluster import Cluster
     from actorkube.testing.live import LiveCluster
     from actorkube.testing.options import Options
+    from actorkube.testing.warm import WarmClusters
     from actorkube.testing.world import World
 
 MARKER = (
@@ -41,8 +42,7 @@ INI = {
     "processes": "of a live cluster: one (a thread) or many (one)",
     "runtime": "of a live cluster: sim (scripted containers) or process (sim)",
 }
-WARM_MAX = 8  # booted clusters that wait to be copied
-WARM: pytest.StashKey[dict[Options, Cluster]] = pytest.StashKey()
+WARM: pytest.StashKey[WarmClusters] = pytest.StashKey()
 FAILED: pytest.StashKey[bool] = pytest.StashKey()
 STORIES: pytest.StashKey[dict[str, Callable[[], str]]] = pytest.StashKey()
 VIRTUAL_S_MAX = 86_400.0  # of a test inside a simulation
@@ -85,19 +85,16 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 def warm_cluster(config: pytest.Config, options: Options) -> Cluster:
     """Booted, and never used itself."""
-    from actorkube.testing.cluster import Cluster
+    from actorkube.testing.warm import WarmClusters
 
-    warm = config.stash.setdefault(WARM, {})
-    if options not in warm:
-        if len(warm) >= WARM_MAX:
-            warm.pop(next(iter(warm))).close()
-        warm[options] = Cluster(options)
-    return warm[options]
+    if WARM not in config.stash:
+        config.stash[WARM] = WarmClusters()
+    return config.stash[WARM].get(options)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    for cluster in config.stash.get(WARM, {}).values():
-        cluster.close()
+    if WARM in config.stash:
+        config.stash[WARM].close()
 
 
 @pytest.fixture
