@@ -28,6 +28,17 @@ def test_it(cluster, number):
     cluster.create({{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "one"}}}})
 """
 
+ENDS = """
+import statistics, time
+ENDED = []
+
+def pytest_runtest_logfinish():
+    ENDED.append(time.perf_counter())
+
+def pytest_unconfigure():
+    print("median", statistics.median(later - sooner for sooner, later in zip(ENDED, ENDED[1:])) * 1000)
+"""
+
 
 def milliseconds(work: Callable[[], object], rounds: int) -> float:
     took = []
@@ -50,22 +61,16 @@ def bare_fork() -> None:
     os.waitpid(pid, 0)
 
 
-def pytest_ms(fork: bool, count: int = 20) -> float:
-    """Of one more test in a run of pytest: many against one, on the same files."""
-
-    def run(tests: int) -> float:
-        with tempfile.TemporaryDirectory() as directory:
-            (Path(directory) / "test_it.py").write_text(TESTS.format(count=tests))
-            flags = ["-p", "actorkube.testing.plugin", "-p", "no:actorkube", "-o", f"actorkube_fork={fork}"]
-            command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *flags, directory]
-            environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-            began = time.perf_counter()
-            subprocess.run(command, cwd=directory, env=environment, check=True, capture_output=True)
-            return time.perf_counter() - began
-
-    one = min(run(1) for _ in range(2))
-    many = min(run(count + 1) for _ in range(2))
-    return (many - one) / count * 1000
+def pytest_ms(fork: bool, count: int = 25) -> float:
+    """From the end of one test to the end of the next, in a run of pytest."""
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "test_it.py").write_text(TESTS.format(count=count))
+        (Path(directory) / "conftest.py").write_text(ENDS)
+        flags = ["-p", "actorkube.testing.plugin", "-p", "no:actorkube", "-o", f"actorkube_fork={fork}"]
+        command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *flags, directory]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+        done = subprocess.run(command, cwd=directory, env=environment, check=True, capture_output=True, text=True)
+    return float(done.stdout.rpartition("median ")[2].split()[0])
 
 
 def main() -> None:
