@@ -95,6 +95,40 @@ class LeaderConfirmed(Message):
     round: int
 
 
+class InstallSnapshot(Message):
+    """A piece of the sender's snapshot, for a follower that lacks entries the sender has compacted (Raft 7).
+
+    The snapshot stands for all entries up to `index`, whose term is `last_term`; it has `size` bytes, of which `data`
+    are those from `offset` on. Without data it asks how far the follower has got. On the bulk lane: a piece is large.
+    """
+
+    term: int
+    source: str
+    index: int
+    last_term: int
+    size: int
+    offset: int
+    data: bytes
+
+
+class SnapshotReceived(Message):
+    """The snapshot of `index` is here up to byte `offset`: go on from there. Its end is answered with `Appended`."""
+
+    lane = Lane.CONTROL
+    term: int
+    source: str
+    index: int
+    offset: int
+
+
 RaftMessage: TypeAlias = (
-    RequestVote | Voted | AppendEntries | Appended | CommitAdvanced | ConfirmLeader | LeaderConfirmed
+    RequestVote
+    | Voted
+    | AppendEntries
+    | Appended
+    | CommitAdvanced
+    | ConfirmLeader
+    | LeaderConfirmed
+    | InstallSnapshot
+    | SnapshotReceived
 )

@@ -12,8 +12,21 @@ from itertools import combinations
 from random import Random
 
 from actors.etcd.raft.core import Raft
-from actors.etcd.raft.types import AppendJob, Dropped, HardState, Outgoing, RaftConfig
-from protocols.raft import Entry
+from actors.etcd.raft.types import (
+    NO_SNAPSHOT,
+    AppendJob,
+    Chunk,
+    Dropped,
+    HardState,
+    Install,
+    Mark,
+    Outgoing,
+    RaftConfig,
+    Snapshot,
+)
+from protocols.raft import Entry, InstallSnapshot
+
+CHUNK_BYTES = 40
 
 
 @dataclass
@@ -24,17 +37,46 @@ class Weather:
     duplicate: float = 0.1
     crash: float = 0.01
     partition: float = 0.01
+    compact: float = 0.01
     slow_disk: float = 0.5
     haste_s: float = 0.04  # how much time may pass at once: more brings more elections
+
+
+@dataclass
+class Disk:
+    """What survives a crash: entries after `snapshot.mark`, and the snapshot itself."""
+
+    state: HardState = field(default_factory=HardState)
+    snapshot: Snapshot = NO_SNAPSHOT
+    image: bytes = b""
+    entries: list[Entry] = field(default_factory=list)
+
+    def append(self, entry: Entry) -> None:
+        """Replaces what was at its index or after; what the snapshot stands for needs no entry."""
+        base = self.snapshot.mark.index
+        if entry.index > base:
+            assert entry.index <= base + len(self.entries) + 1, f"{entry.index} does not follow {self.entries[-1:]}"
+            self.entries = [*self.entries[: entry.index - base - 1], entry]
+
+    def compact(self, snapshot: Snapshot, image: bytes) -> None:
+        covered = snapshot.mark.index - self.snapshot.mark.index
+        self.snapshot, self.image, self.entries = snapshot, image, self.entries[covered:]
+
+    def install(self, snapshot: Snapshot, image: bytes, kept: tuple[Entry, ...]) -> None:
+        self.snapshot, self.image, self.entries = snapshot, image, list(kept)
+
+    def holds(self, entry: Entry) -> bool:
+        position = entry.index - self.snapshot.mark.index - 1
+        return position < 0 or self.entries[position : position + 1] == [entry]
 
 
 @dataclass
 class Member:
     name: str
     raft: Raft | None = None
-    state: HardState = field(default_factory=HardState)
-    entries: list[Entry] = field(default_factory=list)
-    jobs: list[AppendJob] = field(default_factory=list)  # handed out, not durable
+    disk: Disk = field(default_factory=Disk)
+    jobs: list[AppendJob | Install] = field(default_factory=list)  # handed out, not durable
+    pieces: bytearray = field(default_factory=bytearray)  # of another member's snapshot
     reads: dict[int, int] = field(default_factory=dict)  # round -> what was committed when it was asked for
     applied: int = 0
 
@@ -50,6 +92,7 @@ class World:
         self.leaders: dict[int, str] = {}  # term -> who led it
         self.committed: list[Entry] = []
         self.reads_answered = 0
+        self.installs = 0
         self._proposals = 0
         for member in self.members.values():
             self.start(member)
@@ -60,28 +103,58 @@ class World:
         config = RaftConfig(
             member.name, tuple(self.members), 0.05, (0.2, 0.4), (0.005, 0.040), append_bytes_max=8, inflight_max=4
         )
-        member.raft = Raft(config, member.state, member.entries, Random(self.chance.random()), self.now)
-        member.applied = 0
+        disk = member.disk
+        chance = Random(self.chance.random())
+        member.raft = Raft(config, disk.state, disk.entries, chance, self.now, disk.snapshot)
+        member.applied = disk.snapshot.mark.index
 
     def crash(self, member: Member) -> None:
         """Jobs that are not durable are lost; some may have become so without anybody knowing."""
-        self._write(member, self.chance.randint(0, len(member.jobs)))
+        for job in self._take_jobs(member, self.chance.randint(0, len(member.jobs))):
+            self._write(member, job)
         member.jobs.clear()
+        member.pieces.clear()
         member.reads.clear()
         member.raft = None
 
     def persist(self, member: Member, count: int) -> None:
-        for job in self._write(member, count):
+        for job in self._take_jobs(member, count):
             assert member.raft is not None
-            member.raft.persisted(job, self.now)
+            self._write(member, job)
+            if isinstance(job, AppendJob):
+                member.raft.persisted(job, self.now)
+            else:
+                self.installs += 1
+                member.applied = job.mark.index
+                member.raft.installed(member.disk.snapshot)
 
-    def _write(self, member: Member, count: int) -> list[AppendJob]:
+    def _take_jobs(self, member: Member, count: int) -> list[AppendJob | Install]:
         done, member.jobs = member.jobs[:count], member.jobs[count:]
-        for job in done:
-            for entry in job.entries:
-                member.entries = [*member.entries[: entry.index - 1], entry]
-            member.state = job.state or member.state
         return done
+
+    def _write(self, member: Member, job: AppendJob | Install) -> None:
+        if isinstance(job, Install):
+            image = bytes(member.pieces)
+            assert image == self.image(job.mark.index), f"{member.name} put together another snapshot"
+            member.disk.install(Snapshot(job.mark, len(image)), image, job.kept)
+            return
+        for entry in job.entries:
+            member.disk.append(entry)
+        member.disk.state = job.state or member.disk.state
+
+    def image(self, index: int) -> bytes:
+        """The state after the first `index` entries: what a snapshot holds."""
+        return b"".join(b"%d %s;" % (entry.term, entry.data) for entry in self.committed[:index])
+
+    def compact(self, member: Member) -> None:
+        """Write a snapshot of what is applied, and forget entries, all or but the last few."""
+        raft = member.raft
+        if raft is None or member.applied <= raft.snapshot.mark.index:
+            return
+        image = self.image(member.applied)
+        snapshot = Snapshot(Mark(member.applied, self.committed[member.applied - 1].term), len(image))
+        member.disk.compact(snapshot, image)
+        raft.compacted(snapshot, self.chance.choice([0, 0, 1, 3]))
 
     def turn(self, member: Member) -> None:
         """What the shell does with everything that the core wants."""
@@ -92,6 +165,13 @@ class World:
         self.network += ready.messages
         if ready.append is not None:
             member.jobs.append(ready.append)
+        for piece in ready.received:
+            if piece.offset == 0:
+                member.pieces.clear()
+            member.pieces += piece.data
+        if ready.install is not None:
+            member.jobs.append(ready.install)
+        self.network += [self._piece(member, chunk) for chunk in ready.chunks]
         for entry in ready.committed:
             self._apply(member, entry)
         if raft.leading_term == 0:
@@ -101,6 +181,16 @@ class World:
             assert member.applied >= asked_at, f"a read missed what was committed: {member.applied} < {asked_at}"
             self.reads_answered += 1
         raft.check()
+
+    def _piece(self, member: Member, chunk: Chunk) -> Outgoing:
+        snapshot = chunk.snapshot
+        assert snapshot == member.disk.snapshot
+        data = member.disk.image[chunk.offset : chunk.offset + CHUNK_BYTES]
+        mark = snapshot.mark
+        return Outgoing(
+            chunk.to,
+            InstallSnapshot(chunk.term, member.name, mark.index, mark.term, snapshot.size, chunk.offset, data),
+        )
 
     # -- the steps ------------------------------------------------------------------------------------------------
 
@@ -117,6 +207,8 @@ class World:
             self.partition()
         elif self.cut and dice < self.weather.crash + self.weather.partition + 0.004:
             self.cut.clear()
+        elif dice < self.weather.crash + self.weather.partition + 0.004 + self.weather.compact:
+            self.compact(member)
         elif dice < 0.10:
             self.pass_time(chance.uniform(0, self.weather.haste_s))
         elif dice < 0.18:
@@ -176,7 +268,7 @@ class World:
 
     def heal(self) -> None:
         """Everybody up, the network whole, disks quick: then a leader must come, and everything get everywhere."""
-        self.weather = Weather(lose=0, duplicate=0, crash=0, partition=0, slow_disk=0)
+        self.weather = Weather(lose=0, duplicate=0, crash=0, partition=0, compact=0, slow_disk=0)
         self.cut.clear()
         for member in self.members.values():
             if member.raft is None:
@@ -236,21 +328,22 @@ class World:
         assert term not in self.leaders, f"{self.leaders[term]} and {member.name} lead term {term}"
         self.leaders[term] = member.name
         log = raft.log.between(0, len(self.committed))
-        assert log == self.committed, f"the leader of {term} lacks committed entries"
+        assert log == self.committed[raft.log.base.index :], f"the leader of {term} lacks committed entries"
 
     def _check_committed(self, member: Member, raft: Raft) -> None:
         """What is committed for the first time is durable on a majority at that moment."""
         for entry in raft.log.between(len(self.committed), raft.log.committed):
-            holders = [m for m in self.members.values() if m.entries[entry.index - 1 : entry.index] == [entry]]
+            holders = [m for m in self.members.values() if m.disk.holds(entry)]
             assert len(holders) * 2 > len(self.members), f"{entry} is committed, but on {len(holders)} disks"
             self.committed.append(entry)
 
     def _check_matching(self, a: Member, b: Member) -> None:
         """Log matching: logs that agree on one entry agree on all before it."""
         assert a.raft is not None and b.raft is not None
-        ours = a.raft.log.between(0, a.raft.log.last_index)
-        theirs = b.raft.log.between(0, b.raft.log.last_index)
+        base = max(a.raft.log.base.index, b.raft.log.base.index)
+        ours = a.raft.log.between(base, a.raft.log.last_index)
+        theirs = b.raft.log.between(base, b.raft.log.last_index)
         for index in range(min(len(ours), len(theirs)), 0, -1):
             if ours[index - 1].term == theirs[index - 1].term:
-                assert ours[:index] == theirs[:index], f"{a.name} and {b.name} agree on {index}, not before"
+                assert ours[:index] == theirs[:index], f"{a.name} and {b.name} agree on {base + index}, not before"
                 return

@@ -13,6 +13,7 @@ weathers = st.builds(
     duplicate=st.sampled_from([0.0, 0.2]),
     crash=st.sampled_from([0.0, 0.003, 0.02]),
     partition=st.sampled_from([0.0, 0.002, 0.01]),
+    compact=st.sampled_from([0.0, 0.005, 0.02]),
     slow_disk=st.sampled_from([0.0, 0.5, 0.9]),
     haste_s=st.sampled_from([0.03, 0.06, 0.1]),
 )
@@ -41,15 +42,17 @@ def test_the_same_seed_gives_the_same_history() -> None:
 
 
 def test_the_worlds_do_reach_the_interesting_places() -> None:
-    terms = commits = reads = 0
+    terms = commits = reads = installs = 0
     for seed in range(10):
-        world = World(seed, weather=Weather(lose=0.02, duplicate=0.1, crash=0.003, partition=0.003, slow_disk=0.3))
+        world = World(seed, weather=Weather(lose=0.02, duplicate=0.1, crash=0.003, partition=0.003, compact=0.02, slow_disk=0.3))
         for _ in range(2500):
             world.step()
         terms += len(world.leaders)
         commits += len(world.committed)
         reads += world.reads_answered
+        installs += world.installs
 
     assert terms > 16
     assert commits > 80
     assert reads > 20
+    assert installs > 10

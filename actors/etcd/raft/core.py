@@ -17,29 +17,52 @@ from collections.abc import Iterable
 from random import Random
 
 from actorkube.runtime.probe import probe
+from actors.etcd.raft.arrival import Arrival
 from actors.etcd.raft.election import Ballot
 from actors.etcd.raft.leadership import Leadership
 from actors.etcd.raft.log import Log
 from actors.etcd.raft.quorum import Outcome
-from actors.etcd.raft.types import AppendJob, Dropped, HardState, Outgoing, RaftConfig, Ready
+from actors.etcd.raft.types import (
+    NO_SNAPSHOT,
+    AppendJob,
+    Chunk,
+    Dropped,
+    HardState,
+    Install,
+    Outgoing,
+    RaftConfig,
+    Ready,
+    Snapshot,
+)
 from protocols.raft import (
     Appended,
     AppendEntries,
     CommitAdvanced,
     ConfirmLeader,
     Entry,
+    InstallSnapshot,
     LeaderConfirmed,
     RaftMessage,
     RequestVote,
+    SnapshotReceived,
     Voted,
 )
 
 
 class Raft:
-    def __init__(self, config: RaftConfig, saved: HardState, entries: Iterable[Entry], chance: Random, now: float):
+    def __init__(
+        self,
+        config: RaftConfig,
+        saved: HardState,
+        entries: Iterable[Entry],
+        chance: Random,
+        now: float,
+        snapshot: Snapshot = NO_SNAPSHOT,
+    ):
         self.config = config
         self._peers = config.peers
-        self.log = Log(list(entries), saved.commit)
+        self.snapshot = snapshot
+        self.log = Log(list(entries), saved.commit, snapshot.mark)
         self.term = max(saved.term, self.log.last_term)
         self.vote = saved.vote if saved.term == self.term else ""
         self.leader = ""
@@ -49,6 +72,7 @@ class Raft:
         self._saved = HardState(self.term, self.vote, saved.commit)
         self._now_out: list[Outgoing] = []
         self._out_when_persisted: list[Outgoing] = []
+        self._arrival = Arrival()
         self._heard_at = now
         self._led_since_start = False
         self._pre_votes = 0
@@ -70,14 +94,20 @@ class Raft:
                     self.leadership.appended(message, now)
             case CommitAdvanced():
                 self._follow(message.source, now)
-                self.log.commit(message.commit)
+                self._learn_commit(message.commit)
             case ConfirmLeader():
                 self._follow(message.source, now)
-                self.log.commit(message.commit)
+                self._learn_commit(message.commit)
                 self._send(message.source, LeaderConfirmed(self.term, self.config.member, message.round))
             case LeaderConfirmed():
                 if self.leadership is not None:
                     self.leadership.confirmed(message, now)
+            case InstallSnapshot():
+                self._follow(message.source, now)
+                self._receive(message)
+            case SnapshotReceived():
+                if self.leadership is not None:
+                    self.leadership.snapshot_received(message, now)
             case RequestVote():
                 self._answer_vote(message, now)
             case Voted():
@@ -92,8 +122,9 @@ class Raft:
             if not self.leadership.hears_a_quorum(now):
                 probe("raft: a leader hears no majority")
                 self._become_follower(self.term, now)
-        elif now > self.due + self.config.heartbeat_s:
-            # We overslept: the leader's messages may well be waiting behind this tick, so look at them first.
+        elif now > self.due + self.config.heartbeat_s or self._arrival.complete:
+            # We overslept: the leader's messages may well be waiting behind this tick, so look at them first. Or a
+            # snapshot is being installed: until then this log is not the one to be elected with.
             self._due = now + self.config.heartbeat_s * self._chance.uniform(0.5, 1.0)
         else:
             self._campaign(now, pre=True)
@@ -119,16 +150,37 @@ class Raft:
         elif self.ballot is not None and job.state is not None and job.state.vote == self.config.member:
             self._count_vote(self.config.member, job.state.term, False, True, now)
 
+    def compacted(self, snapshot: Snapshot, kept: int) -> None:
+        """`snapshot` is durable here: the entries that it stands for may go, but the last `kept` stay for followers."""
+        self.snapshot = snapshot
+        self.log.compact(min(snapshot.mark.index, self.log.applied - kept))
+
+    def installed(self, snapshot: Snapshot) -> None:
+        """What `Ready.install` asked for is done and durable."""
+        self._arrival.clear()
+        self.snapshot = snapshot
+        self.log.restore(snapshot.mark)
+        if self.leader:
+            self._send(self.leader, Appended(self.term, self.config.member, self.log.committed, True))
+
+    def spoiled(self) -> None:
+        """What `Ready.install` asked for is broken: it must be sent again from the beginning."""
+        self._arrival.clear()
+
     # -- what comes out -------------------------------------------------------------------------------------------
 
     def ready(self) -> Ready:
         """All that should happen now. Applying `committed` is taken for granted."""
         messages, self._now_out = self._now_out, []
+        chunks: list[Chunk] = []
         if self.leadership is not None:
             messages += self.leadership.outgoing()
-        committed = self.log.take_committed(self.config.apply_bytes_max)
+            chunks = self.leadership.chunks(self.snapshot)
+        committed = [] if self._arrival.complete else self.log.take_committed(self.config.apply_bytes_max)
         read_round = self.leadership.read_round() if self.leadership is not None else 0
-        return Ready(messages, self._append_job(), committed, read_round)
+        received, mark = self._arrival.take()
+        install = None if mark is None else Install(mark, self.log.following(mark))
+        return Ready(messages, self._append_job(), committed, read_round, chunks, received, install)
 
     @property
     def due(self) -> float:
@@ -137,8 +189,8 @@ class Raft:
 
     @property
     def behind(self) -> bool:
-        """Whether more is committed than `ready` has handed out."""
-        return self.log.applied < self.log.committed
+        """Whether more is committed than `ready` has handed out, and would hand out now."""
+        return self.log.applied < self.log.committed and not self._arrival.complete
 
     @property
     def leading_term(self) -> int:
@@ -187,7 +239,7 @@ class Raft:
         member = self.config.member
         if isinstance(message, RequestVote):
             self._send(message.source, Voted(self.term, member, message.pre, False))
-        elif isinstance(message, AppendEntries | ConfirmLeader):
+        elif isinstance(message, AppendEntries | ConfirmLeader | InstallSnapshot):
             self._send(message.source, Appended(self.term, member, 0, False))
 
     def _hears_leader(self, now: float) -> bool:
@@ -281,6 +333,8 @@ class Raft:
 
     def _append(self, message: AppendEntries) -> None:
         member, log = self.config.member, self.log
+        if self._arrival.complete:
+            return  # a snapshot is being written, and what is appended now would not follow it
         if message.previous_index < log.committed:
             probe("raft: old entries arrive again")
             # Old news: what is committed here is the same in every leader's log.
@@ -295,12 +349,27 @@ class Raft:
         log.commit(min(message.commit, last))
         self._send_when_persisted(message.source, Appended(self.term, member, last, True))
 
+    def _learn_commit(self, index: int) -> None:
+        if not self._arrival.complete:
+            self.log.commit(index)
+
+    def _receive(self, message: InstallSnapshot) -> None:
+        """A piece of the leader's snapshot (Raft 7)."""
+        member, committed = self.config.member, self.log.committed
+        if message.index <= committed:
+            self._send_when_persisted(message.source, Appended(self.term, member, committed, True))
+        elif not self._arrival.complete:
+            offset = self._arrival.receive(message)
+            self._send(message.source, SnapshotReceived(self.term, member, message.index, offset))
+
     # -- invariants -----------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """What must hold between any two calls; the tests call it after every step."""
         self.log.check()
         assert self.term >= self.log.last_term
+        assert self.log.base.index <= self.snapshot.mark.index
+        assert not (self._arrival.complete and self.leadership is not None)
         assert self.ballot is None or self.leadership is None
         if self.ballot is not None:
             assert self.ballot.term == self.term + self.ballot.pre

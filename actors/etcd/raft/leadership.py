@@ -12,8 +12,15 @@ from typing import NamedTuple
 from actors.etcd.raft.log import Log
 from actors.etcd.raft.progress import Progress
 from actors.etcd.raft.quorum import majority_index
-from actors.etcd.raft.types import Outgoing, RaftConfig
-from protocols.raft import Appended, AppendEntries, CommitAdvanced, ConfirmLeader, LeaderConfirmed
+from actors.etcd.raft.types import Chunk, Outgoing, RaftConfig, Snapshot
+from protocols.raft import (
+    Appended,
+    AppendEntries,
+    CommitAdvanced,
+    ConfirmLeader,
+    LeaderConfirmed,
+    SnapshotReceived,
+)
 
 
 class ReadRound(NamedTuple):
@@ -75,6 +82,16 @@ class Leadership:
         progress.round = max(progress.round, message.round)
         progress.answered_beat()
 
+    def snapshot_received(self, message: SnapshotReceived, now: float) -> None:
+        progress = self.peers[message.source]
+        progress.heard_at = now
+        progress.received(message.index, message.offset)
+
+    @property
+    def transfers(self) -> bool:
+        """Whether the snapshot is on its way to somebody."""
+        return any(progress.transfer is not None for progress in self.peers.values())
+
     # -- time -----------------------------------------------------------------------------------------------------
 
     def beat(self, now: float) -> None:
@@ -114,12 +131,21 @@ class Leadership:
 
     # -- sending --------------------------------------------------------------------------------------------------
 
+    def chunks(self, snapshot: Snapshot) -> list[Chunk]:
+        """What goes to followers that lack compacted entries; `outgoing` has nothing for those."""
+        chunks = []
+        for peer, progress in self.peers.items():
+            if progress.next <= self._log.base.index and progress.may_send(self._log.last_index):
+                transfer = progress.send_snapshot(snapshot.mark.index)
+                chunks.append(Chunk(peer, self.term, snapshot, transfer.offset))
+        return chunks
+
     def outgoing(self) -> list[Outgoing]:
         if self._read_waits:
             self._open_round()
         messages: list[Outgoing] = []
         for peer, progress in self.peers.items():
-            while progress.may_send(self._log.last_index):
+            while progress.next > self._log.base.index and progress.may_send(self._log.last_index):
                 messages.append(Outgoing(peer, self._next_append(progress)))
             known = min(progress.match, self._log.committed)
             if self._beats:
@@ -143,7 +169,7 @@ class Leadership:
         return AppendEntries(self.term, self._config.member, previous, term, entries, log.committed)
 
     def check(self) -> None:
-        assert self._log.term_at(self.first_index) == self.term
+        assert self._log.term_at(self.first_index) in (self.term, None)
         assert self.uncommitted_bytes >= 0
         for progress in self.peers.values():
             progress.check(self._log.last_index)

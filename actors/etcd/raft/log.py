@@ -1,9 +1,10 @@
-"""The log of one member, with the four marks that move along it.
+"""The log of one member, with the marks that move along it.
 
-    applied <= committed <= last      persisted <= saved <= last
+    base <= applied <= committed <= last      base <= persisted <= saved <= last
 
 `saved` is what has been handed out to be written, `persisted` what is durable here. They say nothing about
 `committed`: an entry is committed by what a majority has persisted, and that majority may not include this member.
+Entries up to the base are gone: a snapshot stands for them, and only the term of the last of them is still known.
 """
 
 from __future__ import annotations
@@ -11,33 +12,36 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
+from actors.etcd.raft.types import START, Mark
 from protocols.raft import Entry
 
 SLICE_ENTRIES_MAX = 256
 
 
 class Log:
-    """All entries since the beginning, kept in memory: entry `i` is at position `i - 1`."""
+    """The entries after the base, in memory: entry `i` is at position `i - base.index - 1`."""
 
-    def __init__(self, entries: list[Entry], committed: int) -> None:
+    def __init__(self, entries: list[Entry], committed: int, base: Mark = START) -> None:
+        self.base = base
         self._entries = entries
-        self.saved = self.persisted = len(entries)
-        self.committed = min(committed, len(entries))
-        self.applied = 0
+        self.saved = self.persisted = self.last_index
+        self.committed = max(base.index, min(committed, self.last_index))
+        self.applied = base.index
 
     @property
     def last_index(self) -> int:
-        return len(self._entries)
+        return self.base.index + len(self._entries)
 
     @property
     def last_term(self) -> int:
-        return self._entries[-1].term if self._entries else 0
+        return self._entries[-1].term if self._entries else self.base.term
 
     def term_at(self, index: int) -> int | None:
-        """The term of the entry at `index`; 0 before the first entry, None past the last."""
-        if index == 0:
-            return 0
-        return self._entries[index - 1].term if index <= len(self._entries) else None
+        """The term of the entry at `index`, which may be the base; None past the last, and where it is compacted."""
+        position = index - self.base.index - 1
+        if position == -1:
+            return self.base.term
+        return self._entries[position].term if 0 <= position < len(self._entries) else None
 
     def up_to_date(self, index: int, term: int) -> bool:
         """Whether a log that ends so is at least as complete as this one (Raft 5.4.1)."""
@@ -45,7 +49,7 @@ class Log:
 
     def append(self, term: int, data: bytes) -> int:
         """The leader's way to add an entry. Returns its index."""
-        index = len(self._entries) + 1
+        index = self.last_index + 1
         self._entries.append(Entry(term, index, data))
         return index
 
@@ -65,10 +69,10 @@ class Log:
         return previous_index + len(entries)
 
     def _cut(self, last: int) -> None:
-        if last >= len(self._entries):
+        if last >= self.last_index:
             return
         assert last >= self.committed, f"entry {last + 1} is committed ({self.committed}) and would be replaced"
-        del self._entries[last:]
+        del self._entries[last - self.base.index :]
         self.saved = min(self.saved, last)
         self.persisted = min(self.persisted, last)
 
@@ -76,15 +80,20 @@ class Log:
         """(index, term) of the last entry at or before `index` whose term is at most `term`.
 
         What lies between cannot match a log that has `term` at `index`: a leader and a follower that disagree find
-        the point of agreement in one step per term, not one per entry (Raft 5.3, end).
+        the point of agreement in one step per term, not one per entry (Raft 5.3, end). Before the base nothing is
+        known any more: `index` itself, and term 0.
         """
-        end = min(index, len(self._entries))
-        index = bisect_right(self._entries, term, 0, end, key=_term_of)
+        if index < self.base.index:
+            return index, 0
+        end = min(index, self.last_index) - self.base.index
+        index = self.base.index + bisect_right(self._entries, term, 0, end, key=_term_of)
         return index, self.term_at(index) or 0
 
     def slice(self, first: int, bytes_max: int) -> tuple[Entry, ...]:
         """Entries from `first` on, at least one if there is one, and not more than `bytes_max` otherwise."""
-        entries = self._entries[first - 1 : first - 1 + SLICE_ENTRIES_MAX]
+        position = first - self.base.index - 1
+        assert position >= 0, f"entry {first} is compacted, the first is {self.base.index + 1}"
+        entries = self._entries[position : position + SLICE_ENTRIES_MAX]
         size = 0
         for position, entry in enumerate(entries):
             size += len(entry.data)
@@ -94,11 +103,11 @@ class Log:
 
     def between(self, before: int, last: int) -> list[Entry]:
         """The entries after `before`, up to `last`."""
-        return self._entries[before:last]
+        return self._entries[max(0, before - self.base.index) : last - self.base.index]
 
     def commit(self, index: int) -> None:
         """Commit indexes only grow; what is not here yet is committed when it comes."""
-        self.committed = max(self.committed, min(index, len(self._entries)))
+        self.committed = max(self.committed, min(index, self.last_index))
 
     def persist(self, index: int, term: int) -> None:
         """A write that ended at (index, term) is durable. If that was replaced meanwhile, it proves nothing."""
@@ -106,8 +115,8 @@ class Log:
             self.persisted = index
 
     def take_unsaved(self) -> tuple[Entry, ...]:
-        entries = tuple(self._entries[self.saved :])
-        self.saved = len(self._entries)
+        entries = tuple(self._entries[self.saved - self.base.index :])
+        self.saved = self.last_index
         return entries
 
     def take_committed(self, bytes_max: int) -> list[Entry]:
@@ -118,11 +127,34 @@ class Log:
         self.applied += len(entries)
         return entries
 
+    def compact(self, index: int) -> None:
+        """Forget the entries up to `index`, for which a durable snapshot stands. What is not durable here stays."""
+        index = min(index, self.applied, self.persisted)
+        term = self.term_at(index)
+        if index > self.base.index and term is not None:
+            del self._entries[: index - self.base.index]
+            self.base = Mark(index, term)
+
+    def following(self, base: Mark) -> tuple[Entry, ...]:
+        """The entries that may stay when a snapshot up to `base` takes the place of what is before (Raft 7)."""
+        if self.term_at(base.index) != base.term:
+            return ()
+        return tuple(self._entries[base.index - self.base.index :])
+
+    def restore(self, base: Mark) -> None:
+        """A snapshot of another member, and the entries that follow it, are durable here in place of this log."""
+        assert base.index > self.committed, f"a snapshot of {base.index} is older than what is committed"
+        self._entries = list(self.following(base))
+        self.base = base
+        self.committed = self.applied = base.index
+        self.saved = self.persisted = self.last_index
+
     def check(self) -> None:
+        assert self.base.index <= min(self.applied, self.persisted), (self.base, self.applied, self.persisted)
         assert self.applied <= self.committed <= self.last_index, (self.applied, self.committed, self.last_index)
         assert self.persisted <= self.saved <= self.last_index, (self.persisted, self.saved, self.last_index)
-        assert [entry.index for entry in self._entries] == list(range(1, self.last_index + 1))
-        terms = [entry.term for entry in self._entries]
+        assert [entry.index for entry in self._entries] == list(range(self.base.index + 1, self.last_index + 1))
+        terms = [self.base.term, *(entry.term for entry in self._entries)]
         assert terms == sorted(terms), f"terms go back: {terms}"
 
 

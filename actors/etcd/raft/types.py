@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from protocols.raft import Entry, RaftMessage
+from protocols.raft import Entry, InstallSnapshot, RaftMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,34 @@ class HardState(msgspec.Struct, frozen=True, array_like=True):
     commit: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in the log: the entry of this index and term, or before all entries."""
+
+    index: int = 0
+    term: int = 0
+
+
+START = Mark()
+
+
+class Snapshot(NamedTuple):
+    """A durable snapshot of this member: all entries up to `mark`, in `size` bytes."""
+
+    mark: Mark
+    size: int
+
+
+NO_SNAPSHOT = Snapshot(START, 0)
+
+
+class Install(NamedTuple):
+    """Another member's snapshot takes the place of all entries up to `mark`; `kept` follow it and stay."""
+
+    mark: Mark
+    kept: tuple[Entry, ...]
+
+
 class Outgoing(NamedTuple):
     to: str
     message: RaftMessage
@@ -64,13 +92,31 @@ class AppendJob(NamedTuple):
     last_term: int
 
 
+class Chunk(NamedTuple):
+    """Send `to` a piece of this member's snapshot, from byte `offset` on, in an InstallSnapshot."""
+
+    to: str
+    term: int
+    snapshot: Snapshot
+    offset: int
+
+
 class Ready(NamedTuple):
-    """The core's wishes after one or more events: send, persist, apply; then answer reads up to `read_round`."""
+    """The core's wishes after one or more events: send, persist, apply; then answer reads up to `read_round`.
+
+    `received` are pieces of another member's snapshot, to be put together in this order, each once; one of offset 0
+    begins anew. Once `install` is given they are complete: make it durable behind the jobs handed out so far, let it
+    take the place of the state, and report `Raft.installed`, or `Raft.spoiled` if it is broken. Until then nothing is
+    appended, committed or applied.
+    """
 
     messages: list[Outgoing]
     append: AppendJob | None
     committed: list[Entry]
     read_round: int
+    chunks: list[Chunk]
+    received: list[InstallSnapshot]
+    install: Install | None
 
 
 class Dropped(enum.Enum):
