@@ -26,6 +26,9 @@ class Disk(Protocol):
     def read(self, name: str) -> bytes:
         """The whole file. FileNotFoundError if there is none."""
 
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        """A part of the file; less at its end. FileNotFoundError if there is none."""
+
     def append(self, name: str, data: bytes) -> None:
         """Write at the end, creating the file; may vanish or tear at a crash until `sync` returns."""
 
@@ -38,6 +41,9 @@ class Disk(Protocol):
 
     async def replace(self, name: str, data: bytes) -> None:
         """Write beside, sync, rename over, sync the directory: after a crash it is the old file or the new one."""
+
+    async def rename(self, name: str, new: str) -> None:
+        """Give a file that is synced another name, durably: after a crash it has the one or the other."""
 
 
 class FileDisk:
@@ -54,6 +60,11 @@ class FileDisk:
 
     def read(self, name: str) -> bytes:
         return (self._root / name).read_bytes()
+
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        with open(self._root / name, "rb") as file:
+            file.seek(offset)
+            return file.read(size)
 
     def append(self, name: str, data: bytes) -> None:
         fd = self._open(name)
@@ -78,6 +89,11 @@ class FileDisk:
     async def replace(self, name: str, data: bytes) -> None:
         self._close(name)
         await asyncio.get_running_loop().run_in_executor(None, self._replace, name, data)
+
+    async def rename(self, name: str, new: str) -> None:
+        self._close(name)
+        self._close(new)
+        await asyncio.get_running_loop().run_in_executor(None, self._rename, name, new)
 
     def close(self) -> None:
         for name in list(self._files):
@@ -113,6 +129,10 @@ class FileDisk:
             file.flush()
             os.fsync(fd)
         beside.rename(self._root / name)
+        self._sync_directory()
+
+    def _rename(self, name: str, new: str) -> None:
+        (self._root / name).rename(self._root / new)
         self._sync_directory()
 
     def _sync_directory(self) -> None:

@@ -161,6 +161,7 @@ class SimDisk:
         self._files: dict[str, File] = {}
         self._removed: dict[str, File] = {}  # the directory still names them durably
         self._replacing: dict[str, bytes] = {}
+        self._renaming: dict[str, str] = {}
 
     def list(self) -> list[str]:
         return sorted(self._files)
@@ -171,6 +172,9 @@ class SimDisk:
         if name not in self._files:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", name)
         return bytes(self._files[name].data)
+
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        return self.read(name)[offset : offset + size]
 
     def append(self, name: str, data: bytes) -> None:
         file = self._open(name)
@@ -207,9 +211,19 @@ class SimDisk:
         self._replacing[name] = data
         await self._drive.work(lambda: self._replaced(name, data))
 
+    async def rename(self, name: str, new: str) -> None:
+        if name not in self._files:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", name)
+        self._renaming[name] = new
+        await self._drive.work(lambda: self._renamed(name, new))
+
     def crash(self) -> None:
         """Power is gone; what is found afterwards."""
         chance = self._drive.chance
+        for name, new in self._renaming.items():
+            if name in self._files and chance.random() < 0.5:
+                self._files[new] = self._files.pop(name)
+        self._renaming.clear()
         for name, data in self._replacing.items():
             if chance.random() < 0.5:
                 self._put(name, data)
@@ -244,6 +258,13 @@ class SimDisk:
     def _replaced(self, name: str, data: bytes) -> None:
         self._replacing.pop(name, None)
         self._put(name, data)
+        self._directory_synced()
+
+    def _renamed(self, name: str, new: str) -> None:
+        self._renaming.pop(name, None)
+        over = self._files.get(new)
+        self._drive.used_bytes -= len(over.data) if over is not None else 0
+        self._files[new] = self._files.pop(name)
         self._directory_synced()
 
     def _put(self, name: str, data: bytes) -> None:

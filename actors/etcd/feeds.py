@@ -48,6 +48,11 @@ class Feeds:
         self._feeds: dict[Feed, None] = {}
         self._pumped_at = 0  # the revision that every feed with credit has seen; 0: look at all again
 
+    def restore(self, store: Store) -> None:
+        """Another member's state has taken the store's place: cursors go on in it, or are lost."""
+        self._store = store
+        self._pumped_at = 0
+
     def open(self, request: WatchKeys, outlet: Outlet) -> None:
         """Raises Compacted."""
         store = self._store

@@ -1,42 +1,80 @@
-"""The write-ahead log on a disk: recovery at start, then one record and one sync for all jobs that wait.
+"""The log and the snapshot on a disk: recovery at start, then one record and one sync for all jobs that wait.
 
-Shell around `wal.py`. An OSError from a write means that nothing is known about what is durable, so it is not caught:
-the actor crashes, and recovery decides from what the medium really holds.
+Shell around `wal.py` and `snapshot.py`. An OSError from a write of the log means that nothing is known about what is
+durable, so it is not caught: the actor crashes, and recovery decides from what the medium really holds.
+
+Order is everything: a snapshot is durable under its name before a segment that it makes superfluous is removed, and
+what another member's snapshot makes void is said to be void, by a fresh segment, before anything is acknowledged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from actorkube.runtime.disk import Disk
-from actors.etcd.raft.types import AppendJob, HardState
-from actors.etcd.wal import Segment, encode_header, encode_jobs, is_segment, recover, segment_name
-from protocols.raft import Entry
+from actors.etcd.raft.types import NO_SNAPSHOT, START, AppendJob, HardState, Install, Mark, Snapshot
+from actors.etcd.snapshot import CorruptSnapshot, Loaded, decode_snapshot, is_snapshot, snapshot_name
+from actors.etcd.wal import (
+    CorruptWal,
+    Segment,
+    encode_batch,
+    encode_header,
+    encode_jobs,
+    is_segment,
+    recover,
+    segment_name,
+    sequence_of,
+)
+from protocols.raft import Entry, InstallSnapshot
 
 SEGMENT_BYTES_MAX = 16 << 20
+OWN_PART, INCOMING_PART = "snapshot.part", "incoming.part"
+
+
+class Opened(NamedTuple):
+    """`loaded` is what `snapshot` holds; `entries` follow it."""
+
+    state: HardState
+    snapshot: Snapshot
+    loaded: Loaded | None
+    entries: list[Entry]
 
 
 class Storage:
     def __init__(self, disk: Disk, member: str, segment_bytes_max: int = SEGMENT_BYTES_MAX) -> None:
+        self.log_bytes = 0  # written since the newest snapshot
         self._disk = disk
         self._member = member
         self._segment_bytes_max = segment_bytes_max
         self._sequence = 0
         self._size = 0
+        self._state = HardState()
+        self._last = START  # the entry that was written last
+        self._highest: dict[int, int] = {}  # segment -> the highest index in it
 
-    async def open(self) -> tuple[HardState, list[Entry]]:
+    async def open(self) -> Opened:
         """Read everything, cut off a torn tail, and make durable what was read. Raises CorruptWal."""
+        for part in (OWN_PART, INCOMING_PART):
+            self._disk.remove(part)
+        snapshot, loaded = self._newest_snapshot()
         names = [name for name in self._disk.list() if is_segment(name)]
-        found = recover([Segment(name, self._disk.read(name)) for name in names], self._member)
-        self._sequence = found.sequence
-        if found.tail:
+        segments = [Segment(name, self._disk.read(name)) for name in names]
+        self.log_bytes = sum(len(segment.data) for segment in segments)
+        found = recover(segments, self._member, snapshot.mark)
+        self._sequence, self._state, self._highest = found.sequence, found.state, found.last
+        self._last = Mark(found.entries[-1].index, found.entries[-1].term) if found.entries else snapshot.mark
+        if found.void:
+            await self._begin_segment(fresh=True)
+        elif found.tail:
             # Written anew even when it is whole: after a failed sync the system may have dropped the pages and called
             # them clean, so what reads back is not yet durable, and we are about to vouch for it.
             await self._disk.replace(segment_name(self._sequence), found.tail)
             self._size = len(found.tail)
         else:
             await self._begin_segment()
-        return found.state, found.entries
+        self._forget_before(snapshot.mark.index)
+        return Opened(found.state, snapshot, loaded, found.entries)
 
     async def write(self, jobs: Sequence[AppendJob]) -> None:
         """Returns when all that the jobs ask for is durable."""
@@ -47,12 +85,96 @@ class Storage:
             await self._begin_segment()
         name = segment_name(self._sequence)
         self._disk.append(name, record)
-        self._size += len(record)
+        self._wrote(record, jobs)
         await self._disk.sync(name)
 
-    async def _begin_segment(self) -> None:
+    def _wrote(self, record: bytes, jobs: Sequence[AppendJob]) -> None:
+        self._size += len(record)
+        self.log_bytes += len(record)
+        for job in jobs:
+            self._state = job.state or self._state
+            if job.entries:
+                last = job.entries[-1]
+                self._last = Mark(last.index, last.term)
+                self._highest[self._sequence] = max(self._highest[self._sequence], last.index)
+
+    # -- snapshots ------------------------------------------------------------------------------------------------
+
+    def begin_snapshot(self) -> None:
+        self._disk.remove(OWN_PART)
+
+    def add_to_snapshot(self, piece: bytes) -> None:
+        self._disk.append(OWN_PART, piece)
+
+    async def end_snapshot(self, mark: Mark) -> None:
+        """What was added since `begin_snapshot` is the snapshot of `mark`, durably. Older ones stay for now."""
+        await self._disk.sync(OWN_PART)
+        await self._disk.rename(OWN_PART, snapshot_name(mark.index))
+
+    def compact(self, mark: Mark) -> None:
+        """Remove what the durable snapshot of `mark` makes superfluous."""
+        self.log_bytes = 0
+        self._forget_before(mark.index)
+
+    def read_snapshot(self, mark: Mark, offset: int, size: int) -> bytes:
+        return self._disk.read_at(snapshot_name(mark.index), offset, size)
+
+    def receive(self, piece: InstallSnapshot) -> None:
+        """The next piece of another member's snapshot; the first one begins anew."""
+        if piece.offset == 0:
+            self._disk.remove(INCOMING_PART)
+        self._disk.append(INCOMING_PART, piece.data)
+
+    def load_received(self, mark: Mark) -> Loaded:
+        """What all the pieces add up to. Raises CorruptSnapshot."""
+        loaded = decode_snapshot(self._disk.read(INCOMING_PART))
+        if loaded.mark != mark:
+            raise CorruptSnapshot(f"it is a snapshot of {loaded.mark}, not of {mark}")
+        return loaded
+
+    async def install(self, install: Install) -> int:
+        """The received snapshot takes the place of all that is here, but for the entries that are kept; durably.
+        Returns its size in bytes."""
+        size = len(self._disk.read(INCOMING_PART))
+        await self._disk.sync(INCOMING_PART)
+        await self._disk.rename(INCOMING_PART, snapshot_name(install.mark.index))
+        self._last = install.mark
+        await self._begin_segment(fresh=True, kept=install.kept)
+        self.compact(install.mark)
+        return size
+
+    def _newest_snapshot(self) -> tuple[Snapshot, Loaded | None]:
+        names = [name for name in self._disk.list() if is_snapshot(name)]
+        if not names:
+            return NO_SNAPSHOT, None
+        data = self._disk.read(names[-1])
+        try:
+            loaded = decode_snapshot(data)
+        except CorruptSnapshot as error:
+            raise CorruptWal(f"{names[-1]}: {error}. Restore this member's directory from a copy") from error
+        return Snapshot(loaded.mark, len(data)), loaded
+
+    def _forget_before(self, index: int) -> None:
+        """Oldest first, so that what a crash leaves has no gap but at its beginning."""
+        for name in [name for name in self._disk.list() if is_snapshot(name)]:
+            if name < snapshot_name(index):
+                self._disk.remove(name)
+        for name in [name for name in self._disk.list() if is_segment(name)]:
+            sequence = sequence_of(name)
+            if sequence == self._sequence or self._highest.get(sequence, 0) > index:
+                return
+            self._disk.remove(name)
+            self._highest.pop(sequence, None)
+
+    # -- segments -------------------------------------------------------------------------------------------------
+
+    async def _begin_segment(self, *, fresh: bool = False, kept: tuple[Entry, ...] = ()) -> None:
         """Its header becomes durable before anything is appended: a segment is there whole, or not at all."""
-        self._sequence += 1
-        header = encode_header(self._member, self._sequence)
-        await self._disk.replace(segment_name(self._sequence), header)
-        self._size = len(header)
+        sequence = self._sequence + 1
+        content = encode_header(self._member, sequence, self._state, self._last, fresh=fresh)
+        if kept:
+            content += encode_batch(self._state, kept)
+            self._last = Mark(kept[-1].index, kept[-1].term)
+        await self._disk.replace(segment_name(sequence), content)
+        self._sequence, self._size = sequence, len(content)
+        self._highest[sequence] = self._last.index

@@ -1,34 +1,31 @@
-"""The write-ahead log's format: what makes a record, what may be broken in it, and what it adds up to. Pure.
+"""The write-ahead log's format: what may be broken in it, and what it adds up to. Pure.
 
-A log is a chain of segment files, `<sequence>.wal`. A segment is a run of records; a record is
+A log is a chain of segment files, `<sequence>.wal`. A segment is a run of records (records.py) whose payload is
+MessagePack: a SegmentHeader first, then Batches. One batch is what one sync made durable, so a crash can tear at most
+the last record of the last segment: that is cut off. A broken record with a sound one after it, or in an earlier
+segment, was durable once. Entries that this member vouched for are gone then, and starting without them could break
+promises made to the others: it is refused.
 
-    magic 3 | type 1 | length 4 | crc32 4 | payload       little endian; the CRC covers type, length and payload
-
-and its payload is MessagePack: a SegmentHeader first in each segment, then Batches. One batch is what one sync made
-durable, so a crash can tear at most the last record of the last segment: that is cut off. A broken record with a sound
-one after it, or in an earlier segment, was durable once. Entries that this member vouched for are gone then, and
-starting without them could break promises made to the others: it is refused.
+Segments whose entries a snapshot stands for are removed, oldest first; a crash may bring some of them back. So only the
+newest run of segments without a gap counts, and each header says what comes before it: unless that is in the
+snapshot, something is missing.
 """
 
 from __future__ import annotations
 
 import re
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from actors.etcd.raft.types import AppendJob, HardState
+from actors.etcd.raft.types import START, AppendJob, HardState, Mark
+from actors.etcd.records import Record, encode_record, records, sound_record_after
 from protocols.raft import Entry
 
-VERSION = 1
-MAGIC = b"\xc5AK"
+VERSION = 2  # 1 had headers without `state` and what follows it, and began with sequence 1 always
 HEADER, BATCH = 1, 2
 
-_prefix = struct.Struct("<3sBII")
-_checked = struct.Struct("<BI")
 _segment_name = re.compile(r"[0-9a-f]{8}\.wal")
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -38,9 +35,16 @@ class CorruptWal(Exception):
 
 
 class SegmentHeader(msgspec.Struct, frozen=True, array_like=True):
+    """`index` and `term` are of the entry that comes before. `fresh`: what earlier segments hold is void, a snapshot
+    up to that entry took its place."""
+
     version: int
     member: str
     sequence: int
+    state: HardState = HardState()
+    index: int = 0
+    term: int = 0
+    fresh: bool = False
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):
@@ -56,12 +60,17 @@ class Segment(NamedTuple):
 
 
 class Recovered(NamedTuple):
-    """`tail` is the last segment without what was torn off; `sequence` its number, 0 if there is none."""
+    """`entries` follow the snapshot. `tail` is the last segment without what was torn off; `sequence` its number, 0 if
+    there is none. `last` maps the segments that count to the highest index in each. `void`: the log does not lead up
+    to the snapshot, and must be begun afresh behind it.
+    """
 
     state: HardState
     entries: list[Entry]
     sequence: int
     tail: bytes
+    last: dict[int, int]
+    void: bool
 
 
 _header_decoder = msgspec.msgpack.Decoder(SegmentHeader)
@@ -79,8 +88,13 @@ def is_segment(name: str) -> bool:
     return _segment_name.fullmatch(name) is not None
 
 
-def encode_header(member: str, sequence: int) -> bytes:
-    return _record(HEADER, _encode(SegmentHeader(VERSION, member, sequence)))
+def sequence_of(name: str) -> int:
+    return int(name.partition(".")[0], 16)
+
+
+def encode_header(member: str, sequence: int, state: HardState, before: Mark, *, fresh: bool = False) -> bytes:
+    header = SegmentHeader(VERSION, member, sequence, state, before.index, before.term, fresh)
+    return encode_record(HEADER, _encode(header))
 
 
 def encode_jobs(jobs: Sequence[AppendJob]) -> bytes:
@@ -89,97 +103,122 @@ def encode_jobs(jobs: Sequence[AppendJob]) -> bytes:
     if state is None:
         return b""
     entries = jobs[0].entries if len(jobs) == 1 else tuple(entry for job in jobs for entry in job.entries)
-    return _record(BATCH, _encode(Batch(state, entries)))
+    return encode_batch(state, entries)
 
 
-def _record(kind: int, payload: bytes) -> bytes:
-    crc = zlib.crc32(payload, zlib.crc32(_checked.pack(kind, len(payload))))
-    return _prefix.pack(MAGIC, kind, len(payload), crc) + payload
+def encode_batch(state: HardState, entries: tuple[Entry, ...]) -> bytes:
+    return encode_record(BATCH, _encode(Batch(state, entries)))
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def recover(segments: Sequence[Segment], member: str) -> Recovered:
-    """Replay segments, oldest first. Raises CorruptWal."""
-    state, entries, sequence, tail = HardState(), list[Entry](), 0, b""
-    for segment in segments:
-        last = segment is segments[-1]
-        records, size = _read(segment, last=last)
+class Replay:
+    """What the records of a chain add up to, one after the other."""
+
+    def __init__(self) -> None:
+        self.state = HardState()
+        self.base = START
+        self.entries: list[Entry] = []
+
+    @property
+    def last_index(self) -> int:
+        return self.base.index + len(self.entries)
+
+    def begin(self, segment: Segment, header: SegmentHeader, *, first: bool) -> None:
+        if first and header.version == 1 and header.sequence > 1:
+            raise CorruptWal(f"{segment.name} is the first segment that is there: those before it are missing")
+        if first or header.fresh:
+            self.base, self.entries = Mark(header.index, header.term), []
+        elif header.version > 1 and header.index != self.last_index:
+            raise CorruptWal(f"{segment.name} follows entry {header.index}, not {self.last_index}: some are missing")
+        if header.version > 1:
+            self.state = header.state
+
+    def add(self, segment: Segment, batch: Batch) -> None:
+        for entry in batch.entries:
+            if not self.base.index < entry.index <= self.last_index + 1:
+                raise CorruptWal(
+                    f"{segment.name}: entry {entry.index} follows entry {self.last_index}: some are missing"
+                )
+            del self.entries[entry.index - self.base.index - 1 :]
+            self.entries.append(entry)
+        self.state = batch.state or self.state
+
+    def leads_to(self, mark: Mark) -> bool:
+        """Whether the entry at `mark` is in the log, or comes right before it."""
+        position = mark.index - self.base.index - 1
+        if position == -1:
+            return self.base.term == mark.term
+        return 0 <= position < len(self.entries) and self.entries[position].term == mark.term
+
+
+def recover(segments: Sequence[Segment], member: str, snapshot: Mark = START) -> Recovered:
+    """Replay the newest run of segments behind a snapshot. Raises CorruptWal."""
+    replay, sequence, tail = Replay(), 0, b""
+    last: dict[int, int] = {}
+    for segment in newest_run(segments):
+        read, size = _read(segment, last=segment is segments[-1])
         tail = segment.data[:size]
-        if not records:
+        if not read:
             break  # the last segment, torn before its header was whole: as if it had never been begun
-        sequence = _check_header(segment, records[0], member, sequence)
-        for batch in _batches(segment, records[1:]):
-            _replay(segment, batch, entries)
-            state = batch.state or state
-    return Recovered(state, entries, sequence, tail)
+        header = _header(segment, read[0], member)
+        replay.begin(segment, header, first=not sequence)
+        sequence = header.sequence
+        last[sequence] = replay.last_index
+        for batch in _batches(segment, read[1:]):
+            replay.add(segment, batch)
+            last[sequence] = max(last[sequence], replay.last_index)
+    if replay.base.index > snapshot.index:
+        raise CorruptWal(
+            f"the log begins behind entry {replay.base.index}, and the newest snapshot is of entry {snapshot.index}: "
+            "what is between them is missing. Restore this member's directory from a copy"
+        )
+    void = not replay.leads_to(snapshot)
+    entries = [] if void else replay.entries[snapshot.index - replay.base.index :]
+    return Recovered(replay.state, entries, sequence, tail, last, void)
 
 
-def _read(segment: Segment, *, last: bool) -> tuple[list[tuple[int, bytes]], int]:
+def newest_run(segments: Sequence[Segment]) -> Sequence[Segment]:
+    """The segments behind the last gap in their numbers."""
+    start = len(segments) - 1
+    while start > 0 and sequence_of(segments[start - 1].name) + 1 == sequence_of(segments[start].name):
+        start -= 1
+    return segments[max(0, start) :]
+
+
+def _read(segment: Segment, *, last: bool) -> tuple[list[Record], int]:
     """The records of a segment, and how many bytes they take. Raises CorruptWal unless the rest is a torn tail."""
-    records = []
-    offset = 0
-    while (record := _record_at(segment.data, offset)) is not None:
-        records.append(record)
-        offset += _prefix.size + len(record[1])
-    if offset < len(segment.data) and (not last or _sound_record_after(segment.data, offset)):
+    found, offset = records(segment.data)
+    if offset < len(segment.data) and (not last or sound_record_after(segment.data, offset)):
         raise CorruptWal(
             f"{segment.name}: the record at byte {offset} is damaged, and it is not the last one: entries that were "
             "acknowledged are lost. Restore this member's directory from a copy, or remove all of it and let the "
             "member join again as a new one"
         )
-    return records, offset
+    return found, offset
 
 
-def _record_at(data: bytes, offset: int) -> tuple[int, bytes] | None:
-    if len(data) - offset < _prefix.size:
-        return None
-    magic, kind, length, crc = _prefix.unpack_from(data, offset)
-    start = offset + _prefix.size
-    if magic != MAGIC or length > len(data) - start:
-        return None
-    payload = data[start : start + length]
-    if zlib.crc32(payload, zlib.crc32(_checked.pack(kind, length))) != crc:
-        return None
-    return kind, payload
-
-
-def _sound_record_after(data: bytes, offset: int) -> bool:
-    while (offset := data.find(MAGIC, offset + 1)) >= 0:
-        if _record_at(data, offset) is not None:
-            return True
-    return False
-
-
-def _check_header(segment: Segment, record: tuple[int, bytes], member: str, previous: int) -> int:
+def _header(segment: Segment, record: Record, member: str) -> SegmentHeader:
     kind, payload = record
     try:
         header = _header_decoder.decode(payload) if kind == HEADER else None
     except msgspec.MsgspecError:
         header = None
-    if header is None or header.version != VERSION:
+    if header is None or not 1 <= header.version <= VERSION:
         raise CorruptWal(f"{segment.name} is not a log of format {VERSION}: it was written by another version")
     if header.member != member:
         raise CorruptWal(f"{segment.name} belongs to the member {header.member}, not to {member}: wrong directory?")
-    if segment.name != segment_name(header.sequence) or header.sequence != previous + 1:
-        raise CorruptWal(f"{segment.name} follows segment {previous}: a segment between them is missing")
-    return header.sequence
+    if segment.name != segment_name(header.sequence):
+        raise CorruptWal(f"{segment.name} says that it is {segment_name(header.sequence)}: was it renamed?")
+    return header
 
 
-def _batches(segment: Segment, records: Sequence[tuple[int, bytes]]) -> Iterator[Batch]:
-    for position, (kind, payload) in enumerate(records):
+def _batches(segment: Segment, found: Sequence[Record]) -> Iterator[Batch]:
+    for position, (kind, payload) in enumerate(found):
         try:
             if kind != BATCH:
                 raise CorruptWal(f"{segment.name}: record {position + 1} has the unknown type {kind}")
             yield _batch_decoder.decode(payload)
         except msgspec.MsgspecError as error:
             raise CorruptWal(f"{segment.name}: record {position + 1} does not decode: {error}") from error
-
-
-def _replay(segment: Segment, batch: Batch, entries: list[Entry]) -> None:
-    for entry in batch.entries:
-        if not 1 <= entry.index <= len(entries) + 1:
-            raise CorruptWal(f"{segment.name}: entry {entry.index} follows entry {len(entries)}: some are missing")
-        del entries[entry.index - 1 :]
-        entries.append(entry)

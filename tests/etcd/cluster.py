@@ -32,7 +32,15 @@ from protocols.message import Request
 
 R = TypeVar("R")
 
-QUICK = EtcdConfig(heartbeat_s=0.03, election_s=(0.15, 0.3), housekeeping_s=0.05)
+QUICK = EtcdConfig(
+    heartbeat_s=0.03,
+    election_s=(0.15, 0.3),
+    housekeeping_s=0.05,
+    segment_bytes_max=2_000,
+    snapshot_log_bytes=3_000,
+    entries_kept=5,
+    piece_bytes_max=700,
+)
 MEMBERS = ("etcd-0", "etcd-1", "etcd-2")
 
 

@@ -32,12 +32,17 @@ WATCH = f"{ETCD}/mvcc/watch.py"
 SPAN = f"{ETCD}/mvcc/span.py"
 WAL = f"{ETCD}/wal.py"
 STORAGE = f"{ETCD}/storage.py"
+RECORDS = f"{ETCD}/records.py"
+SNAPSHOT = f"{ETCD}/snapshot.py"
+DUMP = f"{ETCD}/mvcc/dump.py"
+ARRIVAL = f"{ETCD}/raft/arrival.py"
 REQUESTS = f"{ETCD}/requests.py"
 FEEDS = f"{ETCD}/feeds.py"
 ACTOR = f"{ETCD}/actor.py"
 RAFT = ("test_raft_world", "test_raft_core")
 MVCC = ("test_mvcc", "test_store")
 LOG_FORMAT = ("test_wal",)
+SNAPSHOTS = ("test_snapshot",)
 REPLICA_SET = ("test_etcd_sim", "test_etcd_actor", "test_storage", "test_requests")
 
 
@@ -142,8 +147,8 @@ BUGS = [
     Bug(
         "raft: hint too far",
         LOG,
-        "index = bisect_right(self._entries, term, 0, end, key=_term_of)",
-        "index = end",
+        "self.base.index + bisect_right(self._entries, term, 0, end, key=_term_of)",
+        "self.base.index + end",
         RAFT,
     ),
     Bug("raft: quorum is half", QUORUM, "(len(indexes) - 1) // 2", "len(indexes) // 2", RAFT),
@@ -199,8 +204,8 @@ BUGS = [
     Bug(
         "mvcc: count at past revision is today's",
         STORE,
-        "return self._keys.count(span) + then - now",
-        "return self._keys.count(span)",
+        "return self.keyspace.count(span) + then - now",
+        "return self.keyspace.count(span)",
         MVCC,
     ),
     Bug(
@@ -271,7 +276,7 @@ BUGS = [
     ),
     Bug(
         "wal: no crc",
-        WAL,
+        RECORDS,
         "    if zlib.crc32(payload, zlib.crc32(_checked.pack(kind, length))) != crc:\n        return None\n",
         "",
         LOG_FORMAT,
@@ -286,25 +291,34 @@ BUGS = [
     Bug(
         "wal: torn middle accepted",
         WAL,
-        "(not last or _sound_record_after(segment.data, offset))",
+        "(not last or sound_record_after(segment.data, offset))",
         "not last",
         LOG_FORMAT,
     ),
     Bug(
         "wal: torn earlier accepted",
         WAL,
-        "(not last or _sound_record_after(segment.data, offset))",
-        "_sound_record_after(segment.data, offset)",
+        "(not last or sound_record_after(segment.data, offset))",
+        "sound_record_after(segment.data, offset)",
         LOG_FORMAT,
     ),
     Bug(
         "wal: replay keeps replaced",
         WAL,
-        "        del entries[entry.index - 1 :]\n        entries.append(entry)",
-        "        entries[entry.index - 1 : entry.index] = [entry]",
+        "            del self.entries[entry.index - self.base.index - 1 :]\n            self.entries.append(entry)",
+        "            place = entry.index - self.base.index - 1\n            self.entries[place : place + 1] = [entry]",
         LOG_FORMAT,
     ),
-    Bug("wal: gap", WAL, "or header.sequence != previous + 1", "", LOG_FORMAT),
+    Bug("wal: gap", WAL, "if replay.base.index > snapshot.index:", "if False:", LOG_FORMAT),
+    Bug("wal: what is void comes back", WAL, "if first or header.fresh:", "if first:", LOG_FORMAT),
+    Bug("wal: a log that does not lead to the snapshot", WAL, "not replay.leads_to(snapshot)", "False", LOG_FORMAT),
+    Bug(
+        "wal: state lost with its segments",
+        WAL,
+        "            self.state = header.state\n",
+        "            pass\n",
+        LOG_FORMAT,
+    ),
     Bug(
         "wal: only last job's entries",
         WAL,
@@ -316,8 +330,8 @@ BUGS = [
     Bug(
         "replica: persisted before written",
         ACTOR,
-        "            await self._storage.write(jobs)\n            for job in jobs:\n",
-        "            self.ctx.background(self._storage.write(jobs), 'late')\n            for job in jobs:\n",
+        "        await self._storage.write(jobs)\n        for job in jobs:\n",
+        "        self.ctx.background(self._storage.write(jobs), 'late')\n        for job in jobs:\n",
         REPLICA_SET,
     ),
     Bug(
@@ -352,8 +366,8 @@ BUGS = [
     Bug(
         "replica: jobs lost while writing",
         ACTOR,
-        "            jobs, self._jobs = self._jobs, []\n            await self._storage.write(jobs)",
-        "            jobs = self._jobs\n            await self._storage.write(jobs)\n            self._jobs = []",
+        "                    await self._persist(group)\n",
+        "                    await self._persist(group)\n                    self._jobs = []\n",
         REPLICA_SET,
     ),
     Bug(
@@ -394,8 +408,8 @@ BUGS = [
     Bug(
         "replica: segment not rolled over durable",
         STORAGE,
-        "        await self._disk.replace(segment_name(self._sequence), header)\n        self._size = len(header)",
-        "        self._disk.append(segment_name(self._sequence), header)\n        self._size = len(header)",
+        "        await self._disk.replace(segment_name(sequence), content)\n",
+        "        self._disk.append(segment_name(sequence), content)\n",
         REPLICA_SET,
     ),
     Bug(
@@ -419,6 +433,101 @@ BUGS = [
         "            self._internal.append(ExpireLeases(expired))\n",
         "            self._store.apply(ExpireLeases(expired))\n",
         REPLICA_SET,
+    ),
+    Bug(
+        "snapshot: of the wrong index",
+        ACTOR,
+        "Mark(log.applied, log.term_at(log.applied) or 0)",
+        "Mark(log.last_index, log.last_term)",
+        REPLICA_SET,
+    ),
+    Bug(
+        "snapshot: the past is compacted under it", KEYS, "        if self._holds:\n", "        if False:\n", SNAPSHOTS
+    ),
+    Bug(
+        "snapshot: shows what came later",
+        KEYS,
+        "return (*found, newest) if newest is not None and newest.mod_revision <= revision else tuple(found)",
+        "return (*found, newest) if newest is not None else tuple(found)",
+        SNAPSHOTS,
+    ),
+    Bug(
+        "snapshot: lease numbers begin anew",
+        DUMP,
+        "        store.leases.last_number = self.last_lease\n",
+        "",
+        SNAPSHOTS,
+    ),
+    Bug(
+        "snapshot: keys hang on no lease",
+        DUMP,
+        "                store.leases.move(versions[-1].key, 0, versions[-1].lease)\n",
+        "                pass\n",
+        SNAPSHOTS,
+    ),
+    Bug(
+        "snapshot: lacks records",
+        SNAPSHOT,
+        "if _count_decoder.decode(found[-1][1]) != len(found) - 1:",
+        "if False:",
+        SNAPSHOTS,
+    ),
+    Bug(
+        "snapshot: segments go before it is durable",
+        ACTOR,
+        "        try:\n            storage.begin_snapshot()\n",
+        "        storage.compact(mark)\n        try:\n            storage.begin_snapshot()\n",
+        REPLICA_SET,
+    ),
+    Bug(
+        "snapshot: entries of another history stay behind it",
+        LOG,
+        "        if self.term_at(base.index) != base.term:\n            return ()\n",
+        "",
+        RAFT,
+    ),
+    Bug(
+        "snapshot: what follows it is dropped",
+        LOG,
+        "        self._entries = list(self.following(base))\n",
+        "        self._entries = []\n",
+        RAFT,
+    ),
+    Bug(
+        "snapshot: appends while it is installed",
+        CORE,
+        "        if self._arrival.complete:\n            return  # a",
+        "        if False:\n            return  # a",
+        RAFT,
+    ),
+    Bug(
+        "snapshot: commits while it is installed",
+        CORE,
+        "        if not self._arrival.complete:\n            self.log.commit(index)\n",
+        "        self.log.commit(index)\n",
+        RAFT,
+    ),
+    Bug("snapshot: elected while it is installed", CORE, " or self._arrival.complete:\n", ":\n", RAFT),
+    Bug(
+        "snapshot: pieces of two are mixed",
+        ARRIVAL,
+        "        if identity != self._identity:\n",
+        "        if self._identity is None:\n",
+        RAFT,
+    ),
+    Bug(
+        "snapshot: a lost piece is not sent again",
+        PROGRESS,
+        "            if self.transfer is not None:\n                self.transfer.waiting = False\n",
+        "",
+        RAFT,
+    ),
+    Bug(
+        "snapshot: a follower that is behind is forgotten",
+        LEADERSHIP,
+        "if progress.next <= self._log.base.index and",
+        "if False and",
+        RAFT,
     ),
 ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from actorkube.testing import WORLDS, World, run_in
-from actors.etcd.actor import EtcdConfig
+from actors.etcd.actor import Etcd, EtcdConfig
 from protocols.errors import Answer, BadRequest
 from protocols.etcd import (
     Compact,
@@ -134,6 +134,70 @@ def test_a_replica_set_that_was_stopped_continues_where_it_was(kind: str, tmp_pa
         assert (found.revision, found.kvs[0].value, found.kvs[0].version) == (6, b"4", 5)
 
     run_in(kind, scenario, tmp_path)
+
+
+async def write_until_compacted(client: Client, world: World, members: tuple[str, ...]) -> None:
+    """Write until each of these members has a snapshot and has forgotten entries that it stands for."""
+    for number in range(2_000):
+        await client.ask(put(b"key %d" % (number % 20), b"%d" % number))
+        actors = [world.system(member).actor("etcd") for member in members]
+        if all(isinstance(actor, Etcd) and actor._raft.log.base.index > 10 for actor in actors):
+            return
+    raise AssertionError("no snapshot was written")
+
+
+def test_a_member_that_was_away_while_the_log_was_compacted_is_sent_a_snapshot(kind: str, tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        system = await boot(world)
+        client = Client(system)
+        leading = await leader(system, world)
+        away, stays = [member for member in MEMBERS if member != leading]
+        await client.ask(LeaseGrant(60, 7))
+        await client.ask(put(b"leased", lease=7))
+        world.crash(away)
+
+        await write_until_compacted(client, world, (leading, stays))
+        await world.restart(away)
+        await world.until(lambda: converged(system))
+
+        revision = await converged(system)
+        assert revision is not None
+        assert await events_of(system, away, revision) == await events_of(system, leading, revision)
+        actor = world.system(away).actor("etcd")
+        assert isinstance(actor, Etcd) and actor._raft.snapshot.mark.index > 10
+        actor._store.check()
+
+    run_in(kind, scenario, tmp_path)
+
+
+def test_the_log_on_disk_stays_short_and_a_start_from_a_snapshot_is_a_start_like_any_other(
+    kind: str, tmp_path: Path
+) -> None:
+    async def scenario(world: World) -> None:
+        system = await boot(world)
+        client = Client(system)
+        await write_until_compacted(client, world, MEMBERS)
+        revision = (await client.ask(put(b"last"))).revision
+        files = {member: actor_files(world, member) for member in MEMBERS}
+
+        for member in MEMBERS:
+            world.crash(member)
+        for member in MEMBERS:
+            await world.restart(member)
+
+        found = await client.ask(Range(b"last"))
+        assert (found.revision, found.kvs[0].mod_revision) == (revision, revision)
+        for names in files.values():
+            assert [name for name in names if name.endswith(".snap")], names
+            assert "00000001.wal" not in names and len(names) < 12, names
+        for member in MEMBERS:
+            assert await events_of(system, member, revision) == await events_of(system, MEMBERS[0], revision)
+
+    run_in(kind, scenario, tmp_path)
+
+
+def actor_files(world: World, member: str) -> list[str]:
+    return world.system(member).actor("etcd").ctx.disk.list()
 
 
 def test_who_does_not_lead_says_who_does_and_reads_only_what_it_has(kind: str, tmp_path: Path) -> None:

@@ -17,7 +17,13 @@ from protocols.etcd import Compare, LeaseGrant, LeaseKeepAlive, NotLeader, Op, R
 from tests.etcd.cluster import MEMBERS, Client, History, NoAnswer, boot, converged, events_of, leader
 
 KEYS = (b"a", b"b", b"c")
-CONFIG = EtcdConfig(revisions_kept=1_000_000, segment_bytes_max=4_000)
+CONFIG = EtcdConfig(
+    revisions_kept=1_000_000,
+    segment_bytes_max=4_000,
+    snapshot_log_bytes=6_000,
+    entries_kept=10,
+    piece_bytes_max=3_000,
+)
 
 
 def watch_invariants(world: World) -> None:

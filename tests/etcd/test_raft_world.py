@@ -44,7 +44,8 @@ def test_the_same_seed_gives_the_same_history() -> None:
 def test_the_worlds_do_reach_the_interesting_places() -> None:
     terms = commits = reads = installs = 0
     for seed in range(10):
-        world = World(seed, weather=Weather(lose=0.02, duplicate=0.1, crash=0.003, partition=0.003, compact=0.02, slow_disk=0.3))
+        weather = Weather(lose=0.02, duplicate=0.1, crash=0.003, partition=0.003, compact=0.02, slow_disk=0.3)
+        world = World(seed, weather=weather)
         for _ in range(2500):
             world.step()
         terms += len(world.leaders)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from actorkube.runtime import FileDisk
-from actors.etcd.raft.types import AppendJob, HardState
+from actors.etcd.raft.types import NO_SNAPSHOT, AppendJob, HardState
 from actors.etcd.storage import Storage
 from actors.etcd.wal import CorruptWal, segment_name
 from protocols.raft import Entry
@@ -38,12 +38,13 @@ def jobs(first: int, last: int) -> list[AppendJob]:
 
 
 async def reopened(path: Path) -> tuple[HardState, list[Entry]]:
-    return await Storage(FileDisk(path), "etcd-0").open()
+    opened = await Storage(FileDisk(path), "etcd-0").open()
+    return opened.state, opened.entries
 
 
 async def test_what_was_written_is_there_again(tmp_path: Path) -> None:
     storage = Storage(FileDisk(tmp_path), "etcd-0")
-    assert await storage.open() == (HardState(), [])
+    assert await storage.open() == (HardState(), NO_SNAPSHOT, None, [])
 
     await storage.write(jobs(1, 3))
 

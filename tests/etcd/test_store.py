@@ -130,7 +130,7 @@ def test_compaction_forgets_what_was_superseded() -> None:
 
     store.check()
 
-    assert len(store._keys._past) == 0
+    assert len(store.keyspace._past) == 0
 
 
 # -- leases -----------------------------------------------------------------------------------------------------------

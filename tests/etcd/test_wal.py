@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.etcd.raft.types import AppendJob, HardState
+from actors.etcd.raft.types import START, AppendJob, HardState, Mark
+from actors.etcd.records import encode_record
 from actors.etcd.wal import CorruptWal, Segment, encode_header, encode_jobs, recover, segment_name
 from protocols.raft import Entry
 
@@ -16,8 +18,16 @@ def job(*entries: Entry, term: int = 1, vote: str = "etcd-0") -> AppendJob:
     return AppendJob(HardState(term, vote, 0), entries, (), last.index, last.term)
 
 
-def segment(sequence: int, *records: bytes, member: str = "etcd-0") -> Segment:
-    return Segment(segment_name(sequence), encode_header(member, sequence) + b"".join(records))
+def segment(
+    sequence: int, *records: bytes, member: str = "etcd-0", before: int = 0, term: int = 1, fresh: bool = False
+) -> Segment:
+    mark = Mark(before, term) if before else START
+    header = encode_header(member, sequence, HardState(1, "etcd-0", 0), mark, fresh=fresh)
+    return Segment(segment_name(sequence), header + b"".join(records))
+
+
+def indexes(segments: list[Segment], snapshot: Mark = START) -> list[int]:
+    return [entry.index for entry in recover(segments, "etcd-0", snapshot).entries]
 
 
 def records(count: int, first: int = 1) -> list[bytes]:
@@ -25,11 +35,11 @@ def records(count: int, first: int = 1) -> list[bytes]:
 
 
 def test_nothing_is_an_empty_log() -> None:
-    assert recover([], "etcd-0") == (HardState(), [], 0, b"")
+    assert recover([], "etcd-0") == (HardState(), [], 0, b"", {}, False)
 
 
 def test_what_was_written_comes_back_across_segments() -> None:
-    found = recover([segment(1, *records(3)), segment(2, *records(2, first=4))], "etcd-0")
+    found = recover([segment(1, *records(3)), segment(2, *records(2, first=4), before=3)], "etcd-0")
 
     assert [entry.index for entry in found.entries] == [1, 2, 3, 4, 5]
     assert found.state == HardState(1, "etcd-0", 0)
@@ -104,14 +114,58 @@ def test_a_segment_that_was_torn_before_its_header_was_whole_was_never_begun() -
 @pytest.mark.parametrize(
     ("segments", "says"),
     [
-        ([segment(1, *records(2)), segment(3, *records(2, first=3))], "a segment between them is missing"),
-        ([segment(2, *records(2))], "follows segment 0"),
+        ([segment(1, *records(2)), segment(3, *records(2, first=3), before=2)], "what is between them is missing"),
+        ([segment(1, *records(2)), segment(2, *records(2, first=4), before=3)], "follows entry 3, not 2"),
+        ([segment(2, *records(2, first=3), before=2)], "what is between them is missing"),
+        ([segment(7, before=9, fresh=True)], "the log begins behind entry 9, and the newest snapshot is of entry 0"),
+        ([segment(1)._replace(name=segment_name(2))], "says that it is 00000001.wal"),
         ([segment(1, member="etcd-1")], "belongs to the member etcd-1, not to etcd-0"),
         ([segment(1, *records(2, first=2))], "entry 2 follows entry 0: some are missing"),
-        ([Segment(segment_name(1), records(1)[0])], "not a log of format 1"),
-        ([segment(1, encode_header("etcd-0", 1))], "unknown type"),
+        ([Segment(segment_name(1), records(1)[0])], "not a log of format 2"),
+        ([segment(1, segment(1).data)], "unknown type"),
     ],
 )
 def test_a_chain_that_does_not_fit_together_is_refused(segments: list[Segment], says: str) -> None:
     with pytest.raises(CorruptWal, match=says):
         recover(segments, "etcd-0")
+
+
+def test_a_snapshot_stands_for_the_entries_up_to_its_mark() -> None:
+    chain = [segment(1, *records(3)), segment(2, *records(2, first=4), before=3)]
+
+    assert indexes(chain, Mark(2, 1)) == [3, 4, 5]
+    assert indexes(chain[1:], Mark(3, 1)) == [4, 5]
+    assert indexes(chain[1:], Mark(5, 1)) == []
+
+
+def test_removed_segments_that_come_back_do_not_count() -> None:
+    chain = [segment(1, *records(3)), segment(3, *records(2, first=6), before=5)]
+
+    assert indexes(chain, Mark(6, 1)) == [7]
+
+
+@pytest.mark.parametrize("mark", [Mark(9, 1), Mark(2, 2)], ids=["behind the end", "of another term"])
+def test_a_log_that_does_not_lead_up_to_the_snapshot_is_void(mark: Mark) -> None:
+    found = recover([segment(1, *records(3))], "etcd-0", mark)
+
+    assert (found.void, found.entries) == (True, [])
+
+
+def test_a_fresh_segment_makes_void_what_was_before_it() -> None:
+    stale = segment(1, *records(9))
+    fresh = segment(2, *records(2, first=6), before=5, term=2, fresh=True)
+
+    assert indexes([stale, fresh], Mark(5, 2)) == [6, 7]
+
+
+def test_the_state_is_known_though_all_segments_with_batches_are_gone() -> None:
+    assert recover([segment(4, before=3)], "etcd-0", Mark(3, 1)).state == HardState(1, "etcd-0", 0)
+
+
+def test_a_log_of_format_1_is_still_read() -> None:
+    header = encode_record(1, msgspec.msgpack.encode((1, "etcd-0", 1)))
+    first, second = Segment(segment_name(1), header + b"".join(records(2))), segment(2, *records(1, first=3), before=2)
+
+    assert indexes([first, second]) == [1, 2, 3]
+    with pytest.raises(CorruptWal, match="those before it are missing"):
+        recover([Segment(segment_name(2), encode_record(1, msgspec.msgpack.encode((1, "etcd-0", 2))))], "etcd-0")

@@ -56,7 +56,7 @@ STORE = [
     ),
     Bug(
         "WAL accepts a torn or rotten record",
-        "actors/etcd/wal.py",
+        "actors/etcd/records.py",
         "if zlib.crc32(payload, zlib.crc32(_checked.pack(kind, length))) != crc:",
         "if False:",
         "tests/etcd/test_wal.py::test_a_flipped_bit_is_noticed_wherever_it_is",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from protocols.etcd import Event
 
 
@@ -23,6 +25,14 @@ class EventLog:
     def at(self, revision: int) -> tuple[Event, ...]:
         assert revision >= self.first, f"the events of revision {revision} are compacted, the oldest are {self.first}"
         return self._revisions[revision - self.first]
+
+    def all(self) -> tuple[tuple[Event, ...], ...]:
+        return tuple(self._revisions)
+
+    def load(self, last: int, revisions: Iterable[tuple[Event, ...]]) -> None:
+        """What `all` gave, when the newest revision was `last`."""
+        self._revisions = list(revisions)
+        self.first = last + 1 - len(self._revisions)
 
     def forget_before(self, revision: int) -> None:
         count = min(revision - self.first, len(self._revisions))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from sortedcontainers import SortedDict, SortedList
@@ -22,6 +23,8 @@ class Keyspace:
         self._live: Any = SortedDict()  # key -> newest version
         self._past: dict[bytes, list[KeyValue]] = {}  # key -> superseded versions and tombstones
         self._dead: Any = SortedList()  # keys that have a past, but are not live
+        self._holds = 0
+        self._to_forget: list[tuple[bytes, int]] = []  # while somebody holds the past
 
     # -- writing --------------------------------------------------------------------------------------------------
 
@@ -50,6 +53,9 @@ class Keyspace:
 
     def forget(self, key: bytes, revision: int) -> None:
         """Drop the versions of one key that no read at `revision` or later can see."""
+        if self._holds:
+            self._to_forget.append((key, revision))
+            return
         versions = self._past.get(key)
         if versions is None:
             return
@@ -63,6 +69,41 @@ class Keyspace:
             del self._past[key]
             if newest is None:
                 self._dead.remove(key)
+
+    # -- keeping the past -----------------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """From now on nothing is dropped, until `release`."""
+        self._holds += 1
+
+    def release(self) -> None:
+        self._holds -= 1
+        if not self._holds:
+            waiting, self._to_forget = self._to_forget, []
+            for key, revision in waiting:
+                self.forget(key, revision)
+
+    def versions(self, key: bytes, revision: int) -> tuple[KeyValue, ...]:
+        """All versions of a key up to a revision that are kept, oldest first."""
+        past = self._past.get(key, ())
+        newest: KeyValue | None = self._live.get(key)
+        found = past[: bisect_right(past, revision, key=_mod_revision)]
+        return (*found, newest) if newest is not None and newest.mod_revision <= revision else tuple(found)
+
+    def load(self, keys: Iterable[Sequence[KeyValue]]) -> None:
+        """Into an empty keyspace: each key's versions, oldest first."""
+        live, dead = {}, []
+        for versions in keys:
+            *past, newest = versions
+            if newest.version:
+                live[newest.key] = newest
+            else:
+                past.append(newest)
+                dead.append(newest.key)
+            if past:
+                self._past[newest.key] = past
+        self._live.update(live)
+        self._dead.update(dead)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -87,6 +128,10 @@ class Keyspace:
     def keys_ever(self, span: Span) -> Iterator[bytes]:
         """Live keys and those deleted since the last compaction, in order."""
         return heapq.merge(self.keys(span), self._dead.irange(span.low, span.high, (True, False)))
+
+    def some_keys_ever(self, start: bytes, count: int) -> list[bytes]:
+        """The next so many, from `start` on."""
+        return list(islice(self.keys_ever(Span(start, None)), count))
 
     def count(self, span: Span) -> int:
         end: int = len(self._live) if span.high is None else self._live.bisect_left(span.high)

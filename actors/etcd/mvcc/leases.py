@@ -22,8 +22,8 @@ class Lease:
 
 class Leases:
     def __init__(self) -> None:
+        self.last_number = 0  # the last that `free_number` chose
         self._leases: dict[int, Lease] = {}
-        self._last_number = 0
 
     def get(self, lease: int) -> Lease | None:
         return self._leases.get(lease)
@@ -33,10 +33,10 @@ class Leases:
 
     def free_number(self) -> int:
         """A number that no lease has, and none had that this function chose before."""
-        self._last_number += 1
-        while self._last_number in self._leases:
-            self._last_number += 1
-        return self._last_number
+        self.last_number += 1
+        while self.last_number in self._leases:
+            self.last_number += 1
+        return self.last_number
 
     def grant(self, lease: int, ttl_s: int) -> None:
         self._leases[lease] = Lease(lease, ttl_s)

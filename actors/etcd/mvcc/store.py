@@ -53,7 +53,7 @@ class Store:
         self.compacted = 0
         self.leases = Leases()
         self.events = EventLog(FIRST_REVISION)
-        self._keys = Keyspace()
+        self.keyspace = Keyspace()
         self._changes: list[Event] = []
 
     # -- writing --------------------------------------------------------------------------------------------------
@@ -85,19 +85,19 @@ class Store:
         return TxnResponse(succeeded, self.revision, responses)
 
     def _holds(self, txn: Txn) -> bool:
-        return not txn.compare or all(holds(compare, self._keys.get(compare.key)) for compare in txn.compare)
+        return not txn.compare or all(holds(compare, self.keyspace.get(compare.key)) for compare in txn.compare)
 
     def _run(self, op: Op) -> OpResponse:
         if op.kind == "put":
             return self._put(op.key, op.value, op.lease)
         span = Span.of(op.key, op.range_end)
         if op.kind == "delete":
-            deleted = tuple([self._delete(key) for key in list(self._keys.keys(span))])
+            deleted = tuple([self._delete(key) for key in list(self.keyspace.keys(span))])
             return OpResponse(deleted, len(deleted))
-        return OpResponse(self._read(span, op.limit), self._keys.count(span))
+        return OpResponse(self._read(span, op.limit), self.keyspace.count(span))
 
     def _put(self, key: bytes, value: bytes, lease: int) -> OpResponse:
-        new, previous = self._keys.put(key, value, lease, self.revision + 1)
+        new, previous = self.keyspace.put(key, value, lease, self.revision + 1)
         self._changes.append(Event("put", new, previous))
         if previous is None:
             if lease:
@@ -108,7 +108,7 @@ class Store:
         return OpResponse((previous,), 1)
 
     def _delete(self, key: bytes) -> KeyValue:
-        deleted = self._keys.delete(key, self.revision + 1)
+        deleted = self.keyspace.delete(key, self.revision + 1)
         assert deleted is not None, f"{key!r} was there a moment ago"
         tombstone, previous = deleted
         self._changes.append(Event("delete", tombstone, previous))
@@ -145,7 +145,7 @@ class Store:
             return self._too_old(revision)
         for seen in range(self.events.first, revision + 1):
             for event in self.events.at(seen):
-                self._keys.forget(event.kv.key, revision)
+                self.keyspace.forget(event.kv.key, revision)
         self.events.forget_before(revision)  # those at it stay: a watch may start where a read may
         self.compacted = revision
         return Done()
@@ -160,7 +160,7 @@ class Store:
             raise self._future(revision)
         if revision < self.compacted:
             raise self._too_old(revision)
-        count = self._keys.count(span) if revision == self.revision else self._count_at(span, revision)
+        count = self.keyspace.count(span) if revision == self.revision else self._count_at(span, revision)
         if request.count_only:
             return RangeResponse(self.revision, (), count)
         if revision == self.revision:
@@ -187,13 +187,13 @@ class Store:
                 _check_size(self._read(Span.of(op.key, op.range_end), 0))
 
     def _read(self, span: Span, limit: int) -> tuple[KeyValue, ...]:
-        get = self._keys.get
-        found = [kv for key in islice(self._keys.keys(span), limit or None) if (kv := get(key)) is not None]
+        get = self.keyspace.get
+        found = [kv for key in islice(self.keyspace.keys(span), limit or None) if (kv := get(key)) is not None]
         return tuple(found)
 
     def _read_at(self, span: Span, limit: int, revision: int) -> tuple[KeyValue, ...]:
-        get_at = self._keys.get_at
-        found = (kv for key in self._keys.keys_ever(span) if (kv := get_at(key, revision)) is not None)
+        get_at = self.keyspace.get_at
+        found = (kv for key in self.keyspace.keys_ever(span) if (kv := get_at(key, revision)) is not None)
         return tuple(islice(found, limit or None))
 
     def _count_at(self, span: Span, revision: int) -> int:
@@ -204,9 +204,9 @@ class Store:
             for event in self.events.at(later)
             if span.holds(event.kv.key)
         }
-        then = sum(self._keys.get_at(key, revision) is not None for key in changed)
-        now = sum(self._keys.get(key) is not None for key in changed)
-        return self._keys.count(span) + then - now
+        then = sum(self.keyspace.get_at(key, revision) is not None for key in changed)
+        now = sum(self.keyspace.get(key) is not None for key in changed)
+        return self.keyspace.count(span) + then - now
 
     def _future(self, revision: int) -> FutureRevision:
         return FutureRevision(f"revision {revision} does not exist yet, the newest is {self.revision}")
@@ -218,10 +218,10 @@ class Store:
         assert not self._changes
         assert self.events.last == self.revision, (self.events.last, self.revision)
         assert self.events.first <= max(self.compacted, FIRST_REVISION + 1), (self.events.first, self.compacted)
-        self._keys.check()
+        self.keyspace.check()
         for lease in self.leases.all():
             for key in lease.keys:
-                attached = self._keys.get(key)
+                attached = self.keyspace.get(key)
                 assert attached is not None and attached.lease == lease.lease, (lease.lease, key)
 
 

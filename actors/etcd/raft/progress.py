@@ -74,7 +74,9 @@ class Progress:
 
     def refused(self, index: int, hint: int) -> None:
         """The follower lacks what comes before `index + 1`; it may match at `hint`. Old refusals are ignored."""
-        if index <= self.match or self.transfer is not None:
+        if self.transfer is not None:
+            return
+        if index <= self.match:
             return
         if self.streaming:
             self._probe(self.match + 1)

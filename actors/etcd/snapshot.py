@@ -1,0 +1,94 @@
+"""A snapshot: the whole store as it was when one entry of the log had been applied, as a file. Pure.
+
+A file `<index>.snap` is a run of records (records.py): one SnapshotHeader, Keys with all versions that are kept of some
+keys, in order of the keys, Events with what some revisions changed, in order, and last an End that counts the records.
+It is written beside and renamed when it is durable, so one that is damaged was damaged by the medium: it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from actors.etcd.mvcc.dump import Dump, Image
+from actors.etcd.mvcc.store import Store
+from actors.etcd.raft.types import Mark
+from actors.etcd.records import encode_record, records
+from protocols.etcd import Event, KeyValue
+
+VERSION = 1
+HEADER, KEYS, EVENTS, END = 1, 2, 3, 4
+
+_snapshot_name = re.compile(r"[0-9a-f]{16}\.snap")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class CorruptSnapshot(Exception):
+    """It cannot be trusted. The message says what is wrong with it."""
+
+
+class SnapshotHeader(msgspec.Struct, frozen=True, array_like=True):
+    """`leases` are pairs of a lease's number and its time to live in seconds."""
+
+    version: int
+    index: int
+    term: int
+    revision: int
+    compacted: int
+    last_lease: int
+    leases: tuple[tuple[int, int], ...]
+
+
+class Loaded(NamedTuple):
+    mark: Mark
+    store: Store
+
+
+_header_decoder = msgspec.msgpack.Decoder(SnapshotHeader)
+_keys_decoder = msgspec.msgpack.Decoder(tuple[tuple[KeyValue, ...], ...])
+_events_decoder = msgspec.msgpack.Decoder(tuple[tuple[Event, ...], ...])
+_count_decoder = msgspec.msgpack.Decoder(int)
+
+
+def snapshot_name(index: int) -> str:
+    return f"{index:016x}.snap"
+
+
+def is_snapshot(name: str) -> bool:
+    return _snapshot_name.fullmatch(name) is not None
+
+
+def encode_snapshot(mark: Mark, dump: Dump) -> Iterator[bytes]:
+    """The file in pieces, so that others get their turn between two of them."""
+    header = SnapshotHeader(VERSION, mark.index, mark.term, dump.revision, dump.compacted, dump.last_lease, dump.leases)
+    yield encode_record(HEADER, _encode(header))
+    count = 1
+    for keys in dump.key_slices():
+        yield encode_record(KEYS, _encode(keys))
+        count += 1
+    for events in dump.event_slices():
+        yield encode_record(EVENTS, _encode(events))
+        count += 1
+    yield encode_record(END, _encode(count))
+
+
+def decode_snapshot(data: bytes) -> Loaded:
+    """Raises CorruptSnapshot."""
+    found, size = records(data)
+    if size < len(data) or len(found) < 2 or found[0][0] != HEADER or found[-1][0] != END:
+        raise CorruptSnapshot(f"the snapshot is damaged at byte {size} of {len(data)}")
+    try:
+        header = _header_decoder.decode(found[0][1])
+        if header.version != VERSION:
+            raise CorruptSnapshot(f"the snapshot has format {header.version}, this version reads format {VERSION}")
+        if _count_decoder.decode(found[-1][1]) != len(found) - 1:
+            raise CorruptSnapshot("the snapshot lacks records")
+        keys = [versions for kind, payload in found if kind == KEYS for versions in _keys_decoder.decode(payload)]
+        events = [event for kind, payload in found if kind == EVENTS for event in _events_decoder.decode(payload)]
+    except msgspec.MsgspecError as error:
+        raise CorruptSnapshot(f"the snapshot does not decode: {error}") from error
+    image = Image(header.revision, header.compacted, header.last_lease, header.leases, keys, events)
+    return Loaded(Mark(header.index, header.term), image.store())
