@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 
 from actors.etcd.raft.core import Raft
-from actors.etcd.raft.types import AppendJob, HardState, RaftConfig
-from protocols.raft import Appended, AppendEntries, Entry, RaftMessage, RequestVote, Voted
+from actors.etcd.raft.types import AppendJob, HardState, Install, Mark, RaftConfig, Snapshot
+from protocols.raft import Appended, AppendEntries, Entry, InstallSnapshot, RaftMessage, RequestVote, Voted
 
 
 class Talk:
@@ -19,7 +19,9 @@ class Talk:
         config = RaftConfig(member, tuple(voters))
         self.now = 0.0
         self.slow_disk = False
-        self.jobs: list[AppendJob] = []
+        self.jobs: list[AppendJob | Install] = []
+        self.chunks: list[tuple[str, int]] = []  # pieces of its snapshot that it wants sent: to whom, from which byte
+        self.received = b""
         self.applied: list[Entry] = []
         self.read_round = 0
         self.raft = Raft(config, HardState(term, vote, commit), log(*terms), Random(1), self.now)
@@ -41,7 +43,20 @@ class Talk:
 
     def write(self) -> list[tuple[str, RaftMessage]]:
         """The oldest job becomes durable."""
-        self.raft.persisted(self.jobs.pop(0), self.now)
+        self._persist(self.jobs.pop(0))
+        return self.listen()
+
+    def _persist(self, job: AppendJob | Install) -> None:
+        if isinstance(job, AppendJob):
+            self.raft.persisted(job, self.now)
+        else:
+            self.raft.installed(Snapshot(job.mark, len(self.received)))
+
+    def compact(self, index: int, kept: int = 0) -> list[tuple[str, RaftMessage]]:
+        """It has written a snapshot of six bytes up to `index`."""
+        term = self.raft.log.term_at(index)
+        assert term is not None
+        self.raft.compacted(Snapshot(Mark(index, term), 6), kept)
         return self.listen()
 
     def listen(self) -> list[tuple[str, RaftMessage]]:
@@ -52,12 +67,17 @@ class Talk:
             said += [(to, message) for to, message in ready.messages]
             self.applied += ready.committed
             self.read_round = max(self.read_round, ready.read_round)
-            if ready.append is None:
+            self.chunks += [(chunk.to, chunk.offset) for chunk in ready.chunks]
+            for piece in ready.received:
+                self.received = piece.data if piece.offset == 0 else self.received + piece.data
+            jobs = [job for job in (ready.append, ready.install) if job is not None]
+            if not jobs:
                 return said
             if self.slow_disk:
-                self.jobs.append(ready.append)
+                self.jobs += jobs
             else:
-                self.raft.persisted(ready.append, self.now)
+                for job in jobs:
+                    self._persist(job)
 
     def lead(self) -> list[tuple[str, RaftMessage]]:
         """Win an election with the vote of `b`. Returns what a leader says first."""
@@ -90,3 +110,8 @@ def accepted(term: int, index: int, source: str = "b") -> Appended:
 def vote(term: int, last: tuple[int, int], source: str = "b", *, pre: bool = False) -> RequestVote:
     """`last` is (index, term) of the candidate's last entry."""
     return RequestVote(term, source, *last, pre)
+
+
+def piece(term: int, index: int, last_term: int, offset: int, data: bytes, source: str = "b") -> InstallSnapshot:
+    """A part of a snapshot of six bytes."""
+    return InstallSnapshot(term, source, index, last_term, 6, offset, data)

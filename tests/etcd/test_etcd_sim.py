@@ -12,6 +12,7 @@ from actorkube.sim import World
 from actorkube.sim.disk import DiskConditions
 from actorkube.sim.nemesis import nemesis
 from actors.etcd.actor import Etcd, EtcdConfig
+from actors.etcd.storage import OWN_PART
 from protocols.errors import Answer, AskError, DeadlineExceeded
 from protocols.etcd import Compare, LeaseGrant, LeaseKeepAlive, NotLeader, Op, Range, Txn, WatchKeys
 from tests.etcd.cluster import MEMBERS, Client, History, NoAnswer, boot, converged, events_of, leader
@@ -197,3 +198,44 @@ def test_a_member_whose_disk_fails_starts_again_and_loses_nothing() -> None:
         assert len(history.answers) > 30
 
     World.run_sync(scenario, seed=2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_members_that_all_crash_while_they_write_snapshots_have_lost_nothing(seed: int) -> None:
+    async def scenario(world: World) -> None:
+        history = History()
+        system = await boot(world, CONFIG)
+        client = Client(system, history, "c")
+        for _ in range(6):
+            for member in MEMBERS:  # the last write of a snapshot takes long, and the crash comes while it does
+                world.hosts[member].drive.conditions = DiskConditions(sync_s=(0.001, 0.3))
+            chance = world.chance(f"crash {world.now}")
+            stop = asyncio.Event()
+            writing = asyncio.ensure_future(write_until(client, stop))
+            await world.until(lambda: any(begun(world, member) for member in MEMBERS), within_s=60.0)
+            await world.sleep(chance.random() * 0.3)
+            for member in MEMBERS:
+                world.crash(member)
+            await world.recover()
+            stop.set()
+            await writing
+
+        await world.until(lambda: converged(system), within_s=60.0)
+        revision = await converged(system)
+        assert revision is not None
+        for member in MEMBERS:
+            history.check(await events_of(system, member, revision))
+
+    World.run_sync(scenario, seed)
+
+
+async def write_until(client: Client, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        for key in KEYS:
+            await client.put(key)
+
+
+def begun(world: World, member: str) -> bool:
+    """Whether the member is writing a snapshot that is not durable yet."""
+    actor = living(world, member)
+    return actor is not None and OWN_PART in actor.ctx.disk.list()
