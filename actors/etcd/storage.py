@@ -64,15 +64,13 @@ class Storage:
         found = recover(segments, self._member, snapshot.mark)
         self._sequence, self._state, self._highest = found.sequence, found.state, found.last
         self._last = Mark(found.entries[-1].index, found.entries[-1].term) if found.entries else snapshot.mark
-        if found.void:
-            await self._begin_segment(fresh=True)
-        elif found.tail:
+        if found.tail:
             # Written anew even when it is whole: after a failed sync the system may have dropped the pages and called
             # them clean, so what reads back is not yet durable, and we are about to vouch for it.
             await self._disk.replace(segment_name(self._sequence), found.tail)
             self._size = len(found.tail)
-        else:
-            await self._begin_segment()
+        if found.void or not found.tail:
+            await self._begin_segment(fresh=found.void)
         self._forget_before(snapshot.mark.index)
         return Opened(found.state, snapshot, loaded, found.entries)
 

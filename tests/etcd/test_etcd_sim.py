@@ -220,6 +220,7 @@ def test_members_that_all_crash_while_they_write_snapshots_have_lost_nothing(see
             stop.set()
             await writing
 
+        await world.until(lambda: client.put(b"a"))  # so somebody leads, with all that was acknowledged applied
         await world.until(lambda: converged(system), within_s=60.0)
         revision = await converged(system)
         assert revision is not None
