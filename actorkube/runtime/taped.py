@@ -396,6 +396,9 @@ class TapedDisk:
     def read(self, name: str) -> bytes:
         return bytes(self._ctx.tape.value(lambda: self._inner.read(name)))
 
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        return bytes(self._ctx.tape.value(lambda: self._inner.read_at(name, offset, size)))
+
     def append(self, name: str, data: bytes) -> None:
         self._ctx.tape.put("append", name, bytes(data))
         self._ctx.tape.value(lambda: self._inner.append(name, data))
@@ -415,3 +418,7 @@ class TapedDisk:
     async def replace(self, name: str, data: bytes) -> None:
         number = self._ctx.decided("replace", name, bytes(data))
         await self._ctx.awaited(number, lambda: asyncio.ensure_future(self._inner.replace(name, data)))
+
+    async def rename(self, name: str, new: str) -> None:
+        number = self._ctx.decided("rename", name, new)
+        await self._ctx.awaited(number, lambda: asyncio.ensure_future(self._inner.rename(name, new)))

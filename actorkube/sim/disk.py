@@ -262,6 +262,8 @@ class SimDisk:
 
     def _renamed(self, name: str, new: str) -> None:
         self._renaming.pop(name, None)
+        if name not in self._files:
+            return  # removed meanwhile, by a later life of whoever asked
         over = self._files.get(new)
         self._drive.used_bytes -= len(over.data) if over is not None else 0
         self._files[new] = self._files.pop(name)
