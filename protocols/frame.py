@@ -22,7 +22,7 @@ import msgspec
 HEADER = struct.Struct("<IBBHIIII")
 HEADER_SIZE = HEADER.size
 FRAME_MAX = 8 * 1024 * 1024
-WIRE_VERSION = 2
+WIRE_VERSION = 3
 
 
 class Kind(enum.IntEnum):
@@ -43,8 +43,11 @@ class Kind(enum.IntEnum):
     REFUSED = 15  # last frame of a side that will not work with the other: a sentence that says why
     RENEW = 16  # whoever dialled is asked for a successor of this connection
     MOVED = 17  # last frame on this connection: what follows comes on its successor
+    WATCH = 18  # tell `sender`, by a DOWN with this `corr`, when `target` ends; `number` as in runtime/monitors.py
+    UNWATCH = 19  # watch `corr` is taken back
     SEND = 20  # as a tell, and the sender waits for ACCEPTED or ERROR
     ACCEPTED = 21  # send `corr` is in the mailbox
+    DOWN = 22  # what watch `corr` waited for has come; the body is the reason
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True):

@@ -7,6 +7,7 @@ from actorkube.runtime.actor import LATER, Actor, Context, Ref
 from actorkube.runtime.disk import Disk, DiskFull, FileDisk
 from actorkube.runtime.group import Child, Group
 from actorkube.runtime.mailbox import Loss, Mailbox
+from actorkube.runtime.monitors import Down, Exited
 from actorkube.runtime.stream import Outlet, Stream
 from actorkube.runtime.supervisor import Backoff, Supervision
 from actorkube.runtime.system import System
@@ -20,6 +21,8 @@ __all__ = [
     "Context",
     "Disk",
     "DiskFull",
+    "Down",
+    "Exited",
     "FileDisk",
     "Group",
     "Loss",

@@ -55,6 +55,7 @@ class Actor:
     concurrency: ClassVar[int] = 1
     cancellable: ClassVar[bool] = True  # a handler's task is cancelled when nobody waits for its answer any more
     begins_traces: ClassVar[bool] = True  # by what it does of its own accord; heartbeats explain nothing
+    traps_exits: ClassVar[bool] = False  # the end of a linked actor is a message (Exited), not a crash
     ctx: Context
 
     async def on_start(self) -> None:
@@ -249,6 +250,27 @@ class Context:
     async def kill(self, child: Ref) -> None:
         """Stop a child for good, and its children before it. Returns when it has ended, also if it had before."""
         await self._system.tree.kill_child(self._cell, child)
+
+    # -- the ends of others ---------------------------------------------------------------------------------------
+
+    def watch(self, ref: Ref) -> None:
+        """Be told, by one `Down`, when nobody is at that address any more, or when it cannot be reached.
+
+        It may be there or not, here or in another system. A restart by its supervisor is not an end.
+        """
+        self._system.monitors.watch(self._cell, ref)
+
+    def unwatch(self, ref: Ref) -> None:
+        """No Down comes any more, not even one that waits in the mailbox."""
+        self._system.monitors.unwatch(self._cell, ref)
+
+    def link(self, ref: Ref) -> None:
+        """Live and die together: a crash or restart of either, or the loss of the link between their systems, crashes
+        the other one; an actor that `traps_exits` gets an `Exited` instead. A planned stop just ends the link."""
+        self._system.monitors.link(self._cell, ref)
+
+    def unlink(self, ref: Ref) -> None:
+        self._system.monitors.unlink(self._cell, ref)
 
     # -- tasks ----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from actorkube.runtime.actor import LATER, Actor, Context, Ref
-from actorkube.runtime.envelope import WITHDRAWN, Envelope, Tick
+from actorkube.runtime.envelope import WITHDRAWN, Envelope, Signal, Tick
 from actorkube.runtime.group import SHUTDOWN_S
 from actorkube.runtime.mailbox import Box, Loss, Mailbox, open_box
 from actorkube.runtime.tracing import Span, cause
@@ -30,6 +30,7 @@ from protocols.message import Message, UnknownMessage
 from protocols.trace import TraceContext
 
 if TYPE_CHECKING:
+    from actorkube.runtime.monitors import Watch
     from actorkube.runtime.system import System
     from actorkube.runtime.timer import Timer
     from actorkube.runtime.tree import Branch
@@ -97,7 +98,7 @@ class Cell:
         self._context: contextvars.Context | None = None
         self._box = UNOPENED
         self._receive: Callable[[Message], object] | None = None  # when the actor has become another
-        self._signals: deque[Envelope] | None = None
+        self._signals: deque[Signal] | None = None
         self._work: Work | None = None
         self._concurrency = 1
         self._in_flight = 0
@@ -317,11 +318,14 @@ class Cell:
             self.crash(error)
         return False
 
-    def signal(self, message: Message, sender: Ref | None = None) -> None:
-        """A message of the system itself: handled before all that waits, and never dropped by the mailbox's bound."""
+    def signal(self, message: Message, watch: Watch | None = None) -> None:
+        """A message of the system itself: handled before all that waits, and never dropped by the mailbox's bound.
+
+        One that a watch has led to is handled if the watch lasts until then.
+        """
         if self._signals is None:
             self._signals = deque()
-        self._signals.append(Envelope(message, sender))
+        self._signals.append(Signal(message, watch))
         self.wake()
 
     def tick(self, tick: Tick) -> None:
@@ -356,7 +360,10 @@ class Cell:
         box = self._box
         while budget and self._in_flight < self._concurrency and self.state is State.RUNNING:
             if self._signals:
-                envelope = self._signals.popleft()
+                signal = self._signals.popleft()
+                if not signal.counts():
+                    continue
+                envelope: Envelope = signal
             elif box:
                 envelope = box.popleft()
             else:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from actorkube.runtime.asks import Asks
     from actorkube.runtime.cell import Cell
     from actorkube.runtime.link import Link
+    from actorkube.runtime.monitors import Watch
     from actorkube.runtime.timer import Timer
 
 T = TypeVar("T")
@@ -92,6 +93,20 @@ class Tick(Envelope):
         self.trace = None
         self.expires_at = 0.0  # whether it still counts is looked at when its turn comes
         self.timer = timer
+
+
+class Signal(Envelope):
+    """A message of the system itself to an actor."""
+
+    __slots__ = ("_watch",)
+
+    def __init__(self, message: Message, watch: Watch | None) -> None:
+        super().__init__(message)
+        self._watch = watch
+
+    def counts(self) -> bool:
+        """It is taken to be handled: whether the watch that led to it lasts."""
+        return self._watch is None or self._watch.read()
 
 
 class LocalAsk(Envelope):

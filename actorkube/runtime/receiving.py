@@ -51,6 +51,9 @@ class Receiver:
         handlers[Kind.NAME] = self._on_name
         handlers[Kind.SEND] = self._on_send
         handlers[Kind.ACCEPTED] = self._on_accepted
+        handlers[Kind.WATCH] = self._system.monitors.on_watch
+        handlers[Kind.UNWATCH] = self._system.monitors.on_unwatch
+        handlers[Kind.DOWN] = self._system.monitors.on_down
         for kind in (Kind.TELL, Kind.ASK, Kind.SEND, Kind.STREAM, Kind.ITEM, Kind.REPLY, Kind.ERROR):
             handlers[kind | TRACED] = partial(self._on_traced, kind)
         return handlers

@@ -24,6 +24,7 @@ from actorkube.runtime.envelope import Envelope, LocalAsk, LocalSend
 from actorkube.runtime.group import SHUTDOWN_S, Child, ChildLike, Restarting
 from actorkube.runtime.link import Link, Loopback, Transport
 from actorkube.runtime.log import Log, logger
+from actorkube.runtime.monitors import Monitors
 from actorkube.runtime.receiving import Receiver
 from actorkube.runtime.stream import Stream, dead_stream
 from actorkube.runtime.supervisor import Supervision
@@ -76,6 +77,7 @@ class System:
         self._disk = FileDisks(disk) if isinstance(disk, Path) else disk
         self._epoch = epoch
         self.tree = Tree(self)
+        self.monitors = Monitors(self)
         self._cells = self.tree.cells
         self._loopback = Loopback(self)
         self.streams: dict[int, Stream[Any]] = {}
@@ -184,6 +186,10 @@ class System:
             await cell.drain(drain_s)
         await self.tree.kill(cell)
 
+    def cell(self, number: int) -> Cell | None:
+        """Who is reached by that number."""
+        return self._cells.get(number) or self.built_in(number)
+
     def actor(self, name: str) -> Actor:
         """The instance behind a name: for tests and invariant checks that look at the state of the world."""
         return self._cells[actor_id(name)].actor
@@ -230,9 +236,7 @@ class System:
         kind, body = int(Kind.TELL), encode(message)
         if self.tracing:
             kind, body = self.tracer.framed(kind, body, sender)
-        if link is None or not link.send(
-            kind, message.type_id, ref.actor_id, self._introduce(link, sender), 0, 0, body
-        ):
+        if link is None or not link.send(kind, message.type_id, ref.actor_id, self.introduce(link, sender), 0, 0, body):
             self.unsent += 1
 
     def ask(
@@ -296,7 +300,7 @@ class System:
         pending = Pending(self.asks, self._next_corr(), future, link, expires_at, type(message), ref)
         self.asks.expect(pending)
         ttl_ms = max(0, int((expires_at - self.loop.time()) * 1000))
-        introduced = self._introduce(link, sender)
+        introduced = self.introduce(link, sender)
         if self.tracing:
             kind, body = self.tracer.framed(kind, body, sender)
         if not link.send(kind, message.type_id, ref.actor_id, introduced, pending.corr, ttl_ms, body):
@@ -315,7 +319,7 @@ class System:
         stream: Stream[R] = Stream(self, link, corr, window)
         self.streams[corr] = stream
         link.asks[corr] = None
-        introduced = self._introduce(link, sender)
+        introduced = self.introduce(link, sender)
         kind, body = int(Kind.STREAM), encode(request)
         if self.tracing:
             kind, body = self.tracer.framed(kind, body, sender)
@@ -326,7 +330,7 @@ class System:
     def forget_stream(self, corr: int) -> None:
         self.streams.pop(corr, None)
 
-    def _introduce(self, link: Link, sender: Cell | None) -> int:
+    def introduce(self, link: Link, sender: Cell | None) -> int:
         """Tell the peer the sender's name before its number is used on this link for the first time."""
         if sender is None:
             return 0
@@ -356,6 +360,7 @@ class System:
             call.cancel()
         for outlet in list(link.outlets.values()):
             outlet.close()
+        self.monitors.link_lost(link)
 
     def end_stream(self, corr: int, error: Answer | AskError | None) -> None:
         stream = self.streams.pop(corr, None)

@@ -18,6 +18,7 @@ from actorkube.runtime.actor import Ref
 from actorkube.runtime.cell import Cell, State
 from actorkube.runtime.group import Child, ChildLike, Spec, as_spec
 from actorkube.runtime.group_state import Effect, GiveUp, GroupState, Halt, Out, Ready, Start, Stopped, Wait
+from actorkube.runtime.monitors import CRASHED, RESTARTED
 from actorkube.runtime.supervisor import GaveUp, Supervision
 from protocols.address import Address
 
@@ -120,6 +121,7 @@ class Tree:
         self.apply(cell.branch, cell.branch.state.started(cell.name))
 
     def crashed(self, cell: Cell, error: BaseException) -> None:
+        self._system.monitors.life_over(cell, CRASHED)
         self._ended(cell.branch, cell.name, error)
 
     def finished(self, cell: Cell) -> None:
@@ -174,6 +176,7 @@ class Tree:
         self._resting.pop(node.ref.actor_id, None)
         self.cells[node.ref.actor_id] = node
         if node.lives:
+            self._system.monitors.life_over(node, RESTARTED)
             self._system.log.info("actor restarts", actor=str(node.ref.address), restarts=node.lives)
         node.begin()
 
@@ -284,6 +287,7 @@ class Tree:
         if self.cells.get(number) is node:
             del self.cells[number]
             node.retire()
+            self._system.monitors.gone(node)
         self._resting.pop(number, None)
 
     @property

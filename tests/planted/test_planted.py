@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.planted.bugs import BUGS, Bug
+from tests.planted.bugs import BUGS as MOST_BUGS
+from tests.planted.bugs import Bug
+from tests.planted.life_bugs import LIFE_BUGS
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("protocols", "actorkube", "actors", "bench", "tests", "examples")
@@ -20,6 +22,7 @@ FILES = ("pyproject.toml", "README.md", "ARCHITECTURE.md")
 TIMEOUT_S = 60  # a test that hangs has found nothing
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "tests.planted.no_shrinking")
 
+BUGS = [*MOST_BUGS, *LIFE_BUGS]
 each_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 
 
