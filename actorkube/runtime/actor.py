@@ -272,6 +272,33 @@ class Context:
     def unlink(self, ref: Ref) -> None:
         self._system.monitors.unlink(self._cell, ref)
 
+    # -- names across systems -------------------------------------------------------------------------------------
+
+    def register(self, name: str) -> bool:
+        """Take a name that one actor in all linked systems has at most. False: somebody else has it.
+
+        Two who take it while they cannot reach each other both have it, until they can: then one gets a `NameLost`.
+        """
+        return self._system.names.register(name, self.self_ref.address.actor)
+
+    def unregister(self, name: str) -> None:
+        self._system.leave(name, self.self_ref.address.actor, unique=True)
+
+    def lookup(self, name: str) -> Ref | None:
+        """Who has the name, as far as this system has heard."""
+        return self._system.lookup(name)
+
+    def join(self, group: str) -> None:
+        """Be a member of a group of that name, in all linked systems, until this actor leaves or ends."""
+        self._system.names.join(group, self.self_ref.address.actor)
+
+    def leave(self, group: str) -> None:
+        self._system.leave(group, self.self_ref.address.actor, unique=False)
+
+    def members(self, group: str) -> list[Ref]:
+        """Who has joined, as far as this system has heard; sorted by address."""
+        return self._system.members(group)
+
     # -- tasks ----------------------------------------------------------------------------------------------------
 
     def background(self, coro: Coroutine[Any, Any, object], name: str) -> asyncio.Task[object]:

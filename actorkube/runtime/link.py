@@ -92,6 +92,10 @@ class Transport(abc.ABC):
     def link(self, peer: str, lane: Lane) -> Link | None:
         """The link to a peer, dialled if need be. None: the peer is not known."""
 
+    def peers(self) -> Sequence[str]:
+        """Systems that a link can be made to, by their names."""
+        return ()
+
     def census(self) -> Census:
         """For those who look on."""
         return Census()

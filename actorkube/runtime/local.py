@@ -43,6 +43,9 @@ class LocalTransport(Transport):
             link = self._join(other, peer, lane)
         return link
 
+    def peers(self) -> list[str]:
+        return list(self._network.systems)
+
     async def stop(self) -> None:
         if self.system is None:
             return

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from actorkube.runtime.actor import Actor, Ref
 from actorkube.runtime.asks import Asks, Pending
@@ -41,10 +41,16 @@ from protocols.errors import (
 from protocols.frame import FRAME_MAX, Kind
 from protocols.message import Message, Request, Streaming, encode
 
+if TYPE_CHECKING:
+    from actorkube.runtime.names import Names
+    from actorkube.runtime.registry import Registry
+
 R = TypeVar("R")
 
 OBSERVER = "observer"
 OBSERVER_ID = actor_id(OBSERVER)
+NAMES = "names"
+NAMES_ID = actor_id(NAMES)
 
 
 class System:
@@ -78,6 +84,7 @@ class System:
         self._epoch = epoch
         self.tree = Tree(self)
         self.monitors = Monitors(self)
+        self.registry: Registry | None = None  # names across systems, where they are used
         self._cells = self.tree.cells
         self._loopback = Loopback(self)
         self.streams: dict[int, Stream[Any]] = {}
@@ -163,13 +170,18 @@ class System:
         return Cell(self, ref, factory, branch, shutdown_s)
 
     def built_in(self, number: int) -> Cell | None:
-        """The observer, which comes to life when it is first asked."""
-        if number != OBSERVER_ID:
+        """Actors that come to life when they are first asked for."""
+        if self.tree.is_stopping:
             return None
-        from actorkube.runtime.observer import Observer
+        if number == OBSERVER_ID:
+            from actorkube.runtime.observer import Observer
 
-        self.spawn(lambda: Observer(self), OBSERVER)
-        return self._cells[number]
+            self.spawn(lambda: Observer(self), OBSERVER)
+        elif number == NAMES_ID:
+            from actorkube.runtime.names import Names
+
+            self.spawn(lambda: Names(self), NAMES)
+        return self._cells.get(number)
 
     @property
     def cells(self) -> Collection[Cell]:
@@ -193,6 +205,29 @@ class System:
     def actor(self, name: str) -> Actor:
         """The instance behind a name: for tests and invariant checks that look at the state of the world."""
         return self._cells[actor_id(name)].actor
+
+    @property
+    def names(self) -> Names:
+        """The actor that keeps names across systems; they are used in this system from now on."""
+        cell = self.cell(NAMES_ID)
+        if cell is None:
+            raise RuntimeError(f"system {self.name} stops: there are no names any more")
+        names: Any = cell.actor
+        return names  # type: ignore[no-any-return]
+
+    def leave(self, name: str, actor: str, *, unique: bool) -> None:
+        """Also while the system stops: then there may be nothing to leave."""
+        if NAMES_ID in self._cells:
+            self.names.leave(name, actor, unique=unique)
+
+    def lookup(self, name: str) -> Ref | None:
+        """Who has registered the name, as far as this system has heard."""
+        address = self.names.registry.lookup(name)
+        return None if address is None else Ref(address)
+
+    def members(self, group: str) -> list[Ref]:
+        """Who has joined the group, as far as this system has heard; sorted by address."""
+        return [Ref(address) for address in self.names.registry.members(group)]
 
     def busy(self) -> list[str]:
         """Who has something to do now, or waits for an answer; one line each, for people (see `settled`)."""

@@ -81,6 +81,9 @@ class TcpTransport(Transport):
     def census(self) -> Census:
         return Census(list(self._all), self._openings, {reason.value: count for reason, count in self.refused.items()})
 
+    def peers(self) -> list[str]:
+        return list(self.book)
+
     async def stop(self) -> None:
         for server in self._servers:
             server.close()

@@ -55,6 +55,7 @@ class Tree:
         self._tops: dict[Branch, None] = {}
         self._work: deque[tuple[Branch, Effect]] = deque()
         self._is_working = False
+        self.is_stopping = False
         self._is_dead = False
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._chance: random.Random | None = None
@@ -102,13 +103,14 @@ class Tree:
 
     async def stop(self) -> None:
         """Last started, first stopped."""
+        self.is_stopping = True
         while self._tops:
             await self._end(next(reversed(self._tops)))
         self._is_dead = True
 
     async def abort(self) -> None:
         """As a killed process: nothing is restarted, no on_stop runs."""
-        self._is_dead = True
+        self.is_stopping = self._is_dead = True
         for task in list(self._tasks):
             task.cancel()
         for cell in list(self.cells.values()):

@@ -51,6 +51,9 @@ class SimTransport(Transport):
         self.network.dial(link)
         return link
 
+    def peers(self) -> list[str]:
+        return [name for name, listens in self.network.known.items() if listens]
+
     async def stop(self) -> None:
         """Planned: what was sent before still arrives, then the other ends learn that we are gone."""
         if self.network.transports.get(self.name) is self:

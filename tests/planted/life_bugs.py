@@ -35,4 +35,35 @@ MONITORS = [
     ),
 ]
 
-LIFE_BUGS = [*MONITORS]
+NAMES = [
+    Bug(
+        "names of a system that cannot be reached are kept",
+        "actorkube/runtime/names.py",
+        "            self.registry.drop(address.system)\n",
+        "            pass\n",
+        "tests/runtime/test_names.py::test_names_end_with_their_actor_and_with_its_system_and_outlive_a_restart",
+    ),
+    Bug(
+        "a name is kept by two after a partition",
+        "actorkube/runtime/registry.py",
+        "        return lost, self._change(removed=removed)\n",
+        "        return [], None\n",
+        "tests/runtime/test_names.py::test_of_two_who_took_a_name_in_a_partition_one_keeps_it_and_the_other_is_told",
+    ),
+    Bug(
+        "a change of names is taken though the one before it was lost",
+        "actorkube/runtime/registry.py",
+        "if replica is None or (replica.life, replica.version + 1) != (change.life, change.version):",
+        "if replica is None:",
+        "tests/runtime/test_names.py::test_a_change_that_does_not_follow_on_the_last_one_is_not_taken",
+    ),
+    Bug(
+        "a name belongs to whom a system has heard of last",
+        "actorkube/runtime/registry.py",
+        "return min(claims).address if claims else None",
+        "return list(claims)[-1].address if claims else None",
+        "tests/runtime/test_names.py::test_after_faults_all_systems_agree_and_the_one_holder_knows_it",
+    ),
+]
+
+LIFE_BUGS = [*MONITORS, *NAMES]

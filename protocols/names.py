@@ -1,0 +1,63 @@
+"""Names across systems: what each system tells the others about the names and groups that its actors are in.
+
+Each system is the only author of its own entries, and numbers its changes: `life` tells one run of a system from the
+next, `version` one state of its entries from the next.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from protocols.message import Lane, Message
+
+
+class NameEntry(msgspec.Struct, frozen=True, array_like=True):
+    """`actor` of the sending system has `name` to itself (`unique`), or is a member of the group of that name.
+
+    `stamp` is a Lamport time: of two that hold one name, the one with the lower (stamp, system, actor) keeps it.
+    """
+
+    name: str
+    actor: str
+    stamp: int
+    unique: bool
+
+
+class NamesState(Message):
+    """All entries of the sender."""
+
+    lane = Lane.CONTROL
+    life: int
+    version: int
+    entries: tuple[NameEntry, ...]
+
+
+class NamesChanged(Message):
+    """What led from the version before to this one."""
+
+    lane = Lane.CONTROL
+    life: int
+    version: int
+    added: tuple[NameEntry, ...]
+    removed: tuple[NameEntry, ...]
+
+
+class NamesDigest(Message):
+    """Where the sender is: whoever has another state of it asks for all."""
+
+    lane = Lane.CONTROL
+    life: int
+    version: int
+
+
+class NamesWanted(Message):
+    """Send all entries."""
+
+    lane = Lane.CONTROL
+
+
+class NameLost(Message):
+    """To an actor that held `name`: `holder`, in a system that could not be reached then, had it before."""
+
+    name: str
+    holder: str
