@@ -188,6 +188,7 @@ def test_after_faults_all_systems_agree_and_the_one_holder_knows_it(faults: list
         world.always("registries are sound", lambda: check_all(world))
         await play(world, faults)
         await world.recover()
+        await world.sleep(15)  # until those who were silent for too long have been given up, and met again
 
         await world.converges(lambda: agreed(world, "a/m", "b/m", "c/m"), within_s=60)
 
