@@ -41,6 +41,7 @@ class _Later:
 
 
 LATER: Final = _Later()
+"""What `receive` returns when the answer will come through a ReplyHandle or an Outlet."""
 
 
 class Actor:
