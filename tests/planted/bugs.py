@@ -814,7 +814,7 @@ OBSERVATION = [
         "actorkube/kube/client.py",
         "ctx.keep_answer_cause(answered)",
         "pass",
-        "tests/observe/test_why.py::test_a_pod_is_there_because_somebody_asked_for_a_deployment",
+        "tests/kube/test_causes.py::test_an_own_write_that_no_watch_tells_of_is_the_cause_of_the_next_pass",
     ),
     Bug(
         "anybody may look into the cluster",
