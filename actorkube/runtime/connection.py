@@ -7,14 +7,18 @@ and harms nobody else.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from actorkube.runtime.greeting import Greeting
+from actorkube.runtime.identity import Identity, meaning
 from actorkube.runtime.refusals import Reason, Refused
+from actorkube.runtime.tls import TlsStream
 from actorkube.runtime.wire import KINDS, Handler, Inbox, own_frame
 from protocols.frame import FRAME_MAX, Kind
 
@@ -31,15 +35,26 @@ _ucred = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 class Connection(asyncio.BufferedProtocol):
     """`link` is None on the side that was called, until the greeting has told whose connection this is."""
 
-    def __init__(self, owner: TcpTransport, link: TcpLink | None = None, *, successor: bool = False) -> None:
+    def __init__(
+        self,
+        owner: TcpTransport,
+        link: TcpLink | None = None,
+        *,
+        identity: Identity | None = None,
+        successor: bool = False,
+    ) -> None:
         self.link = link
         self.successor = successor
-        self.identity = owner.identity  # what this connection was made under
+        self.identity = identity  # what this connection was made under; None: without TLS
+        self.tls: TlsStream | None = None
+        self.valid_until = math.inf  # the peer's certificate, seconds since the epoch
+        self.serial = ""
         self.opened = False
         self.moved = False  # the peer goes on writing on the successor
         self.heard = False  # since the last time that the link has looked
         self.closed: asyncio.Future[None] = owner.system.loop.create_future()
         self.socket: asyncio.Transport | None = None
+        self.write: Callable[[bytes], None]
         self._owner = owner
         self._over = False  # refused or given up: nothing that still comes is looked at
         self._held = False
@@ -54,11 +69,6 @@ class Connection(asyncio.BufferedProtocol):
         self.inbox = Inbox(GREETING_FRAME_MAX, handlers)
 
     @property
-    def tls(self) -> ssl.SSLObject | None:
-        found: ssl.SSLObject | None = self.socket.get_extra_info("ssl_object") if self.socket is not None else None
-        return found
-
-    @property
     def unix(self) -> bool:
         raw = self.socket.get_extra_info("socket") if self.socket is not None else None
         return raw is not None and raw.family == socket.AF_UNIX
@@ -68,12 +78,12 @@ class Connection(asyncio.BufferedProtocol):
         if self._over:
             return
         self._owner.count(refusal, self.name)
-        if self.socket is not None:
-            self._write(own_frame(Kind.REFUSED, str(refusal).encode()[:SENTENCE_MAX]))
-            self.close()
+        if self.identity is None or (self.tls is not None and self.tls.ready):
+            self.write(own_frame(Kind.REFUSED, str(refusal).encode()[:SENTENCE_MAX]))
+        self.close()
 
     def close(self) -> None:
-        """Planned: what was written still goes out, for a while; nothing is read any more."""
+        """What was written still goes out, for a while; nothing is read any more."""
         self._over = True
         if self.socket is not None and not self.closed.done():
             self.socket.close()
@@ -93,7 +103,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def move(self) -> None:
         """The last thing that is written here."""
-        self._write(own_frame(Kind.MOVED))
+        self.write(own_frame(Kind.MOVED))
 
     @property
     def name(self) -> str:
@@ -111,24 +121,28 @@ class Connection(asyncio.BufferedProtocol):
         raw = transport.get_extra_info("socket")
         if raw is not None and raw.family != socket.AF_UNIX:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.write = self.socket.write
         self._greeting = self._owner.greeting(self)
+        self._arm(self._owner.settings.handshake_s, self._late)
         try:
             self._owner.connected(self)
             self._check_user(raw)
+            self._begin()
+        except OSError as error:
+            self._failed(error)
         except Refused as refusal:
             self.refuse(refusal)
-            return
-        self._arm(self._owner.settings.handshake_s, self._late)
-        self._write(own_frame(Kind.HELLO, self._greeting.hello()))
-        self._deliver()  # TLS may have handed over bytes already
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self.inbox.room()
+        return self.inbox.room() if self.tls is None else self.tls.room()
 
     def buffer_updated(self, nbytes: int) -> None:
         self.heard = True
+        if self.tls is not None:
+            self._decrypt(self.tls, nbytes)
+            return
         self.inbox.add(nbytes)
-        if not self._held and self.socket is not None:
+        if not self._held:
             self._deliver()
 
     def eof_received(self) -> bool:
@@ -137,8 +151,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self.socket is None or self.closed.done():
-            return  # TLS failed before there was a connection: whoever wanted one knows
+        if self.closed.done():
+            return
         self.closed.set_result(None)
         self._owner.disconnected(self, None if self._over else exc or ConnectionError("the other side hung up"))
         self._over = True
@@ -150,6 +164,58 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         if self.link is not None:
             self.link.resume(self)
+
+    # -- TLS ------------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        if self.identity is None:
+            self._greet()
+            return
+        called = self.link is None
+        context = self.identity.for_callers if called else self.identity.for_calls
+        self.tls = TlsStream(context, called=called)
+        if not called:
+            self.tls.greet()
+            self.write(self.tls.outgoing())
+
+    def _decrypt(self, tls: TlsStream, nbytes: int) -> None:
+        if self._over:
+            return
+        tls.received(nbytes)
+        try:
+            if not tls.ready and not self._shake_hands(tls):
+                return
+            while count := tls.read(self.inbox.room()):
+                self.inbox.add(count)
+                if not self._held:
+                    self._deliver()
+        except ssl.SSLError as error:
+            self._failed(error)
+
+    def _shake_hands(self, tls: TlsStream) -> bool:
+        """Whether TLS is up now."""
+        if not tls.greet():
+            self.write(tls.outgoing())
+            return False
+        shown = tls.certificate()
+        self.valid_until = ssl.cert_time_to_seconds(str(shown["notAfter"]))
+        self.serial = str(shown["serialNumber"])
+        plain = self.write
+        self.write = lambda data: plain(tls.write(data))
+        self._greet()
+        return True
+
+    def _failed(self, error: OSError) -> None:
+        """TLS does not come about, or breaks off; the alert tells the other side why."""
+        if not self._over:
+            reason = meaning(error) if isinstance(error, ssl.SSLError) else Reason.TLS
+            self._owner.count(Refused(reason, f"TLS failed: {error}"), self.name)
+            if self.tls is not None and self.socket is not None:
+                self.socket.write(self.tls.outgoing())
+            self.close()
+
+    def _greet(self) -> None:
+        self.write(own_frame(Kind.HELLO, self._greeting.hello()))
 
     # -- frames ---------------------------------------------------------------------------------------------------
 
@@ -169,7 +235,7 @@ class Connection(asyncio.BufferedProtocol):
         raise Refused(Reason.GARBAGE, "a frame before the handshake, or garbage")
 
     def _on_hello(self, _link: object, _1: int, _2: int, _3: int, _4: int, _5: int, body: bytes) -> None:
-        self._write(own_frame(Kind.PROOF, self._greeting.on_hello(body)))
+        self.write(own_frame(Kind.PROOF, self._greeting.on_hello(body)))
 
     def _on_proof(self, _link: object, _1: int, _2: int, _3: int, _4: int, _5: int, body: bytes) -> None:
         peer = self._greeting.on_proof(body)
@@ -218,10 +284,6 @@ class Connection(asyncio.BufferedProtocol):
         _, user, _ = _ucred.unpack(raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _ucred.size))
         if user != self._owner.user:
             raise Refused(Reason.USER, f"a process of user {user} is at the other end, not of {self._owner.user}")
-
-    def _write(self, data: bytes) -> None:
-        assert self.socket is not None
-        self.socket.write(data)
 
     def _arm(self, after_s: float, callback: object) -> None:
         if self._timer is not None:

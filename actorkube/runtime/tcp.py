@@ -18,6 +18,7 @@ from typing import Any
 
 from actorkube.runtime.connection import Connection, nonce
 from actorkube.runtime.greeting import Greeting, Self
+from actorkube.runtime.identity import Identity, meaning
 from actorkube.runtime.link import Census, Link, Transport
 from actorkube.runtime.refusals import Reason, Refused
 from actorkube.runtime.settings import Settings
@@ -30,7 +31,11 @@ Endpoint = tuple[str, int] | str  # as getsockname() says it: (host, port) over 
 
 
 class TcpTransport(Transport):
-    """`book` says where systems listen; `listen` are bound sockets (TCP or unix) that this system accepts on."""
+    """`book` says where systems listen; `listen` are bound sockets (TCP or unix) that this system accepts on.
+
+    With an `identity`, what goes over TCP is under mutual TLS, and the certificates take the place of the key. Unix
+    sockets are for processes of one user; they prove the key.
+    """
 
     def __init__(
         self,
@@ -38,11 +43,12 @@ class TcpTransport(Transport):
         key: bytes,
         book: Mapping[str, Endpoint] | None = None,
         listen: tuple[socket.socket, ...] = (),
+        identity: Identity | None = None,
         settings: Settings | None = None,
     ) -> None:
         self.book: dict[str, Endpoint] = dict(book or {})
         self.key = key
-        self.identity: object = None
+        self.identity = identity
         self.settings = settings or Settings()
         self.user = os.getuid()
         self.refused: Counter[Reason] = Counter()
@@ -54,6 +60,7 @@ class TcpTransport(Transport):
         self._all: dict[TcpLink, None] = {}
         self._connections: dict[Connection, None] = {}
         self._dials: dict[TcpLink, asyncio.Task[None]] = {}
+        self._watch_timer: asyncio.TimerHandle | None = None
         self._last_link = 0
         self._down: dict[tuple[str, Lane], tuple[float, float]] = {}  # not to be dialled before, last back-off
         self._random: random.Random
@@ -64,6 +71,7 @@ class TcpTransport(Transport):
         self._random = random.Random(f"{system.seed}/links")
         for listener in self._listen:
             self._servers.append(await self._serve(listener))
+        self._watch_later()
 
     def link(self, peer: str, lane: Lane) -> Link | None:
         link = self._links.get((peer, lane))
@@ -85,6 +93,8 @@ class TcpTransport(Transport):
         return list(self.book)
 
     async def stop(self) -> None:
+        if self._watch_timer is not None:
+            self._watch_timer.cancel()
         for server in self._servers:
             server.close()
         for dial in list(self._dials.values()):
@@ -111,23 +121,22 @@ class TcpTransport(Transport):
             dial.add_done_callback(lambda task: self._dials.pop(link, None))
 
     async def _dial(self, link: TcpLink, successor: bool) -> None:
-        endpoint = self.book[link.peer]
+        loop, endpoint = self.system.loop, self.book[link.peer]
+        identity = None if isinstance(endpoint, str) else self.identity
+        connection = Connection(self, link, identity=identity, successor=successor)
         try:
             async with asyncio.timeout(self.settings.handshake_s):
-                await self._connect(endpoint, Connection(self, link, successor=successor))
+                if isinstance(endpoint, str):
+                    await loop.create_unix_connection(lambda: connection, endpoint)
+                else:
+                    await loop.create_connection(lambda: connection, *endpoint)
         except (OSError, TimeoutError) as error:
             self._unreachable(link, f"cannot connect to {endpoint}: {error}")
-
-    async def _connect(self, endpoint: Endpoint, connection: Connection) -> None:
-        if isinstance(endpoint, str):
-            await self.system.loop.create_unix_connection(lambda: connection, endpoint)
-        else:
-            await self.system.loop.create_connection(lambda: connection, *endpoint)
 
     async def _serve(self, listener: socket.socket) -> asyncio.Server:
         loop = self.system.loop
         if listener.family != socket.AF_UNIX:
-            return await loop.create_server(lambda: Connection(self), sock=listener)
+            return await loop.create_server(lambda: Connection(self, identity=self.identity), sock=listener)
         # The path outlives us, as the listening socket does: whoever made it removes it.
         keep: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
         return await loop.create_unix_server(lambda: Connection(self), sock=listener, **keep)
@@ -143,14 +152,16 @@ class TcpTransport(Transport):
         link = connection.link
         who = Self(self.system.name, self.incarnation)
 
+        key = self.key if connection.identity is None else b""
+
         def acceptable(name: str) -> None:
-            self._check_place(connection, name)
+            self._check_name(connection, name)
 
         if link is None:
-            return Greeting(who, self.key, nonce(), acceptable=acceptable)
+            return Greeting(who, key, nonce(), acceptable=acceptable)
         return Greeting(
             who,
-            self.key,
+            key,
             nonce(),
             acceptable=acceptable,
             expected=link.peer,
@@ -162,14 +173,19 @@ class TcpTransport(Transport):
     def connected(self, connection: Connection) -> None:
         """Raises Refused when too many others are greeting already."""
         self._connections[connection] = None
-        greeting = sum(not other.opened and other.link is None for other in self._connections)
+        greeting = sum(other.link is None for other in self._connections)
         if connection.link is None and greeting > self.settings.greetings_max:
             raise Refused(Reason.CROWD, f"{self.settings.greetings_max} connections are greeting already")
 
-    def _check_place(self, connection: Connection, name: str) -> None:
-        """A system that the book finds on this host (by a path) is not believed from elsewhere."""
+    def _check_name(self, connection: Connection, name: str) -> None:
+        """Who is in our book on this host (by a path) is not believed from elsewhere, nor is a guest who is in it."""
         if not connection.unix and isinstance(self.book.get(name), str):
             raise Refused(Reason.PLACE, f"{name} lives on this host, and calls over the network")
+        if connection.identity is None or connection.tls is None:
+            return
+        is_guest = connection.identity.check(connection.tls.certificate(), name, dialled=connection.link is not None)
+        if is_guest and (name in self.book or name == self.system.name):
+            raise Refused(Reason.PLACE, f"{name} is one of the cluster's own, and calls as a guest")
 
     def found(self, connection: Connection, peer: Hello) -> TcpLink:
         """Whose connection it is, now that the peer is known. Raises Refused."""
@@ -203,7 +219,7 @@ class TcpTransport(Transport):
         if link is None:
             return
         if error is not None and not connection.opened:
-            self.count(Refused(Reason.UNREACHABLE, f"the greeting broke off: {error}"), link.peer)
+            self.count(Refused(meaning(error), f"the greeting broke off: {error}"), link.peer)
         link.disconnected(connection)
 
     def ended(self, link: TcpLink, *, was_open: bool) -> None:
@@ -219,3 +235,37 @@ class TcpTransport(Transport):
         before = self._down.get(key, (0.0, self.settings.backoff_first_s / 2))[1]
         wait = min(before * 2, self.settings.backoff_most_s)
         self._down[key] = (self.system.loop.time() + wait * self._random.uniform(0.5, 1.0), wait)
+
+    # -- certificates ---------------------------------------------------------------------------------------------
+
+    def renew(self, identity: Identity) -> None:
+        """Go over to other certificates, without losing a message.
+
+        Connections that are made from now on use them; every link goes over to such a connection within `renew_s`,
+        or ends, as does at once the link of a peer whose certificate is revoked. Raises OSError when they cannot be
+        read: then nothing changes.
+        """
+        if self.identity is None:
+            raise ValueError("links without certificates cannot go over to some")
+        identity.load()
+        self.identity = identity
+        for link in list(self._all):
+            if any(serial in identity.revoked for serial in link.serials):
+                link.fail(Refused(Reason.REVOKED, f"the certificate of {link.peer} is revoked"))
+            else:
+                link.renew()
+
+    def _watch_later(self) -> None:
+        if self.identity is not None:
+            self._watch_timer = self.system.loop.call_later(self.settings.ping_s, self._watch)
+
+    def _watch(self) -> None:
+        """Certificates are files: where they are replaced, links go over to the new ones."""
+        assert self.identity is not None
+        try:
+            fresh = self.identity.fresh()
+            if fresh is not None:
+                self.renew(fresh)
+        except OSError as error:  # half replaced: the next look will find the other half
+            self.system.log.warning("certificates cannot be read", error=str(error))
+        self._watch_later()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from actorkube.runtime.connection import Connection
@@ -37,7 +38,7 @@ class TcpLink(Link):
         self._loop = owner.system.loop
         self._outbox = Outbox(owner.settings.high_water, owner.settings.outbox_max)
         self._reading: deque[Connection] = deque()  # the first is read, the last is written
-        self._socket: asyncio.Transport | None = None  # of the last
+        self._write: Callable[[bytes], None] | None = None  # of the last
         self._flush_due = True  # a flush comes without being asked for: when the link opens
         self._paused = False
         self._waiting: list[asyncio.Future[None]] = []
@@ -76,22 +77,22 @@ class TcpLink(Link):
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        if self._paused or self._socket is None:
+        if self._paused or self._write is None:
             return  # stays due: whoever resumes flushes
         self._flush_due = False
         outbox = self._outbox
         size = outbox.size
         if outbox.size > BIG_BODY:
-            self._flush_much(self._socket)
+            self._flush_much(self._write)
         elif outbox.size:
-            self._socket.write(outbox.take())
+            self._write(outbox.take())
         self._bytes_sent += size - outbox.size
         if self._waiting:
             self._wake()
 
-    def _flush_much(self, socket: asyncio.Transport) -> None:
+    def _flush_much(self, write: Callable[[bytes], None]) -> None:
         while self._outbox.size and not self._paused:
-            socket.write(self._outbox.chunk())
+            write(self._outbox.chunk())
         self._flush_due = self._paused
 
     def _not_taken(self) -> bool:
@@ -121,9 +122,15 @@ class TcpLink(Link):
     # -- connections ----------------------------------------------------------------------------------------------
 
     @property
-    def identity(self) -> object:
-        """What the connection that is written on was made under."""
-        return self._reading[-1].identity
+    def serials(self) -> list[str]:
+        """Of the certificates that the peer has shown."""
+        return [connection.serial for connection in self._reading]
+
+    @property
+    def _outdated(self) -> bool:
+        """Whether we have newer certificates than those that the present connection was made with."""
+        identity = self._reading[-1].identity
+        return identity is not None and identity is not self._owner.identity
 
     def opened(self, connection: Connection, incarnation: int) -> None:
         """A connection of this link has greeted: its first, or a successor."""
@@ -134,10 +141,10 @@ class TcpLink(Link):
         else:
             self._tick_later()
         self._reading.append(connection)
-        self._socket, self._paused = connection.socket, False
+        self._write, self._paused = connection.write, False
         self.advance()
         self._flush()
-        if self.identity is not self._owner.identity:
+        if self._outdated:
             self.renew()
 
     def advance(self) -> None:
@@ -148,11 +155,13 @@ class TcpLink(Link):
             frames, size = self._received_before
             self._received_before = (frames + done.inbox.frames, size + done.inbox.bytes)
             self._reading[0].release()
-        if len(self._reading) == 1 and self.identity is self._owner.identity:
+        if len(self._reading) == 1 and not self._outdated:
             self._renew_until = None
 
     def renew(self) -> None:
-        """Go over to a connection made under the present identity, within `renew_s`; or end."""
+        """Go over to a connection made with the present certificates, within `renew_s`; or end."""
+        if not self._reading or self._reading[-1].identity is None:
+            return
         if self._renew_until is None:
             self._renew_until = self._loop.time() + self._owner.settings.renew_s
         if self.dialled:
@@ -186,8 +195,7 @@ class TcpLink(Link):
 
     def close(self) -> None:
         """Planned: what is queued is still written."""
-        if not self._paused and self._socket is not None:
-            self._flush()
+        self._flush()
         for connection in self._reading:
             connection.close()
 
@@ -211,17 +219,29 @@ class TcpLink(Link):
 
     def _tick(self) -> None:
         """Every `ping_s`: is the peer there, are its certificates good, has it come over to the new ones?"""
-        settings = self._owner.settings
+        refusal = self._silence() or self._certificates()
+        if refusal is not None:
+            self.fail(refusal)
+            return
+        if self._silent_s:
+            self.send(Kind.PING, 0, 0, 0, 0, 0, b"")
+        if self._outdated:
+            self.renew()
+        self._tick_later()
+
+    def _silence(self) -> Refused | None:
         heard = any(connection.heard for connection in self._reading)
         for connection in self._reading:
             connection.heard = False
-        self._silent_s = 0.0 if heard else self._silent_s + settings.ping_s
-        if self._silent_s > settings.silence_s:
-            self.fail(Refused(Reason.SILENCE, f"silent for {self._silent_s:.0f} s"))
-            return
+        self._silent_s = 0.0 if heard else self._silent_s + self._owner.settings.ping_s
+        if self._silent_s <= self._owner.settings.silence_s:
+            return None
+        return Refused(Reason.SILENCE, f"silent for {self._silent_s:.0f} s")
+
+    def _certificates(self) -> Refused | None:
         if self._renew_until is not None and self._loop.time() > self._renew_until:
-            self.fail(Refused(Reason.NOT_RENEWED, f"made no connection with new certificates in {settings.renew_s} s"))
-            return
-        if not heard:
-            self.send(Kind.PING, 0, 0, 0, 0, 0, b"")
-        self._tick_later()
+            renew_s = self._owner.settings.renew_s
+            return Refused(Reason.NOT_RENEWED, f"made no connection with new certificates within {renew_s} s")
+        if any(connection.valid_until <= self._owner.system.now for connection in self._reading):
+            return Refused(Reason.EXPIRED, f"the certificate of {self.peer} has expired")
+        return None

@@ -1,0 +1,153 @@
+"""Who a system is on links over TLS: a certificate that names it, `ak://<cluster>/<system>`, and whom it believes.
+
+Both sides show one (TLS 1.3). Who joins a cluster from outside has a certificate of a guest, `ak://joined.<cluster>/...`:
+the authority that signs those can sign no others, and OpenSSL checks that. So a guest can be anybody but one of the
+cluster's own systems.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from actorkube.runtime.certificates import CertificateAuthority, Issued, Wanted, private_directory
+from actorkube.runtime.refusals import Reason, Refused
+
+
+@dataclass(frozen=True, eq=False)
+class Identity:
+    """Files, read when they are needed first. `revoked`: serial numbers (hexadecimal) that are not believed."""
+
+    cluster: str
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+    revoked: frozenset[str] = frozenset()
+    _read: list[tuple[int, ...]] = dataclasses.field(default_factory=list, init=False, repr=False)  # stamps of files
+
+    @functools.cached_property
+    def for_calls(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False  # who it is stands in the URI (`check`)
+        return self._load(context)
+
+    @functools.cached_property
+    def for_callers(self) -> ssl.SSLContext:
+        context = self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        context.num_tickets = 0  # no session is resumed: each connection shows its certificates
+        return context
+
+    def fresh(self) -> Identity | None:
+        """The same files, when they have changed since they were read. Raises OSError while they do not fit."""
+        if not self._read or self._read[-1] == self._stamp():
+            return None
+        again = dataclasses.replace(self)
+        again.load()
+        return again
+
+    def load(self) -> None:
+        """Read the files now. Raises OSError (ssl.SSLError is one)."""
+        _ = self.for_calls, self.for_callers
+
+    def check(self, certificate: Mapping[str, Any], system: str, *, dialled: bool) -> bool:
+        """Whether a certificate, signed by the right authority, is that of a guest. Raises Refused: somebody else's."""
+        if str(certificate.get("serialNumber")) in self.revoked:
+            raise Refused(Reason.REVOKED, f"the certificate of {system} is revoked")
+        uris = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "URI"]
+        if uri(self.cluster, system) in uris:
+            return False
+        if not dialled and uri(guests_of(self.cluster), system) in uris:
+            return True
+        raise Refused(Reason.NAME, f"{system} shows the certificate of {', '.join(uris) or 'nobody'}")
+
+    def _load(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        self._read[:] = [self._stamp()]
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(self.ca_file)
+        context.load_cert_chain(self.cert_file, self.key_file)
+        return context
+
+    def _stamp(self) -> tuple[int, ...]:
+        return tuple(file.stat().st_mtime_ns for file in (self.ca_file, self.cert_file, self.key_file))
+
+
+class LinkAuthority:
+    """The authority of a cluster's links, in a directory of its own; apart from the one whose word counts at REST."""
+
+    def __init__(self, directory: Path, cluster: str, now: float) -> None:
+        self._directory = private_directory(directory)
+        self._cluster = cluster
+        self._root = CertificateAuthority.root(Issued.at(directory, "ca"), f"links of {cluster}", now)
+        self.ca_file = self._root.files.cert_file
+
+    def identity(self, system: str) -> Identity:
+        """One of the cluster's own systems; its certificate is made if there is none."""
+        files = Issued.at(self._directory, system)
+        if not files.exists:
+            self.renew(system)
+        return Identity(self._cluster, self.ca_file, files.cert_file, files.key_file)
+
+    def renew(self, system: str, valid_days: float = 3650.0) -> None:
+        """A new certificate in place of the old one: who has read the old one goes over to it."""
+        wanted = certificate_of(self._cluster, system, valid_days=valid_days)
+        self._root.issue(Issued.at(self._directory, system), wanted)
+
+    def guests(self) -> Issued:
+        """The authority for guests; made if there is none."""
+        files = Issued.at(self._directory, "guests")
+        if not files.exists:
+            host = guests_of(self._cluster)
+            self._root.delegate(files, f"guests of {self._cluster}", host)
+        return files
+
+
+def guest(directory: Path, cluster: str, system: str, *, ca_pem: bytes, signer: Issued, now: float) -> Identity:
+    """A guest's identity, made on the guest's own machine with what it was given; kept in the directory."""
+    ca_file = private_directory(directory) / "ca.crt"
+    ca_file.write_bytes(ca_pem)
+    files = Issued.at(directory, system)
+    wanted = certificate_of(guests_of(cluster), system, chain=signer.cert_pem)
+    CertificateAuthority(signer, now).issue(files, wanted)
+    return Identity(cluster, ca_file, files.cert_file, files.key_file)
+
+
+def certificate_of(host: str, system: str, *, valid_days: float = 3650.0, chain: bytes = b"") -> Wanted:
+    return Wanted(system, uris=(uri(host, system),), serves=True, calls=True, valid_days=valid_days, chain=chain)
+
+
+def uri(host: str, system: str) -> str:
+    return f"ak://{host}/{system}"
+
+
+def guests_of(cluster: str) -> str:
+    return f"joined.{cluster}"
+
+
+# What OpenSSL says, as a verdict on the other's certificate or as the other's verdict (an alert), and what it means.
+_MEANING = (
+    ("certificate has expired", Reason.EXPIRED),
+    ("certificate expired", Reason.EXPIRED),
+    ("not yet valid", Reason.EXPIRED),
+    ("permitted subtree violation", Reason.NAME),
+    ("unknown ca", Reason.UNKNOWN_CA),
+    ("issuer certificate", Reason.UNKNOWN_CA),
+    ("self-signed", Reason.UNKNOWN_CA),
+    ("certificate signature failure", Reason.UNKNOWN_CA),
+    ("alert decrypt error", Reason.UNKNOWN_CA),
+    ("did not return a certificate", Reason.NO_CERTIFICATE),
+    ("certificate required", Reason.NO_CERTIFICATE),
+)
+
+
+def meaning(error: Exception) -> Reason:
+    """The reason behind a connection that could not be made, or broke off before it was open."""
+    if not isinstance(error, ssl.SSLError):
+        return Reason.UNREACHABLE
+    text = str(error).lower().replace("_", " ")
+    return next((reason for said, reason in _MEANING if said in text), Reason.TLS)
