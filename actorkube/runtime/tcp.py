@@ -14,7 +14,7 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from actorkube.runtime.connection import Connection, nonce
 from actorkube.runtime.greeting import Greeting, Self
@@ -28,6 +28,14 @@ from protocols.frame import Hello
 from protocols.message import Lane
 
 Endpoint = tuple[str, int] | str  # as getsockname() says it: (host, port) over TCP, a path for a unix socket
+
+
+class Down(NamedTuple):
+    """A peer that could not be reached: when to try again (loop time), and what that pause was drawn from."""
+
+    until: float
+    pause_s: float
+    backoff_s: float
 
 
 class TcpTransport(Transport):
@@ -62,7 +70,7 @@ class TcpTransport(Transport):
         self._dials: dict[TcpLink, asyncio.Task[None]] = {}
         self._watch_timer: asyncio.TimerHandle | None = None
         self._last_link = 0
-        self._down: dict[tuple[str, Lane], tuple[float, float]] = {}  # not to be dialled before, last back-off
+        self._down: dict[tuple[str, Lane], Down] = {}
         self._random: random.Random
         self.system: System
 
@@ -77,7 +85,8 @@ class TcpTransport(Transport):
         link = self._links.get((peer, lane))
         if link is not None or peer not in self.book:
             return link
-        if self._down.get((peer, lane), (0.0, 0.0))[0] > self.system.loop.time():
+        down = self._down.get((peer, lane))
+        if down is not None and down.until > self.system.loop.time():
             return None
         self._last_link += 1
         link = TcpLink(self, peer, lane, self._last_link, dialled=True)
@@ -107,6 +116,11 @@ class TcpTransport(Transport):
         await asyncio.gather(*(connection.closed for connection in connections))
         for link in list(self._all):
             link.end()
+
+    @property
+    def waits(self) -> dict[str, float]:
+        """Peers that cannot be reached, and how long each is left alone after the last attempt, in seconds."""
+        return {peer: down.pause_s for (peer, _), down in self._down.items()}
 
     def count(self, refusal: Refused, peer: str) -> None:
         self.refused[refusal.reason] += 1
@@ -232,9 +246,10 @@ class TcpTransport(Transport):
         self.system.link_lost(link, sent=was_open)
 
     def _back_off(self, key: tuple[str, Lane]) -> None:
-        before = self._down.get(key, (0.0, self.settings.backoff_first_s / 2))[1]
-        wait = min(before * 2, self.settings.backoff_most_s)
-        self._down[key] = (self.system.loop.time() + wait * self._random.uniform(0.5, 1.0), wait)
+        down, settings = self._down.get(key), self.settings
+        backoff_s = settings.backoff_first_s if down is None else min(down.backoff_s * 2, settings.backoff_most_s)
+        pause_s = backoff_s * self._random.uniform(0.5, 1.0)
+        self._down[key] = Down(self.system.loop.time() + pause_s, pause_s, backoff_s)
 
     # -- certificates ---------------------------------------------------------------------------------------------
 
