@@ -109,6 +109,7 @@ async def test_who_waits_for_room_goes_on_when_the_link_ends() -> None:
 
         waiting = asyncio.ensure_future(link.room())
         await asyncio.sleep(0)
+        pair.systems.remove(there)
         await there.abort()
         await asyncio.wait_for(waiting, 20)
 
