@@ -23,15 +23,15 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 }
 
 
-class Count(Message):
+class LinkCount(Message):
     number: int
 
 
-class Numbered(Request[Count]):
+class LinkNumbered(Request[LinkCount]):
     number: int
 
 
-class Numbers(Streaming[Count]):
+class LinkNumbers(Streaming[LinkCount]):
     """0, 1, 2 ... without an end."""
 
 
@@ -44,12 +44,12 @@ class Server(Actor):
 
     def receive(self, message: Message) -> object:
         match message:
-            case Count(number):
+            case LinkCount(number):
                 self.told.append(number)
-            case Numbered(number):
+            case LinkNumbered(number):
                 self.asked.append(number)
-                return Count(number)
-            case Numbers():
+                return LinkCount(number)
+            case LinkNumbers():
                 return count_up()
         return None
 
@@ -57,7 +57,7 @@ class Server(Actor):
 async def count_up() -> Any:
     number = 0
     while True:
-        yield Count(number)
+        yield LinkCount(number)
         number += 1
 
 

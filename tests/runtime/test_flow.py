@@ -19,19 +19,19 @@ from actorkube.runtime.tcp_link import TcpLink
 from protocols.errors import NotSent, Unknown
 from protocols.frame import HEADER, HEADER_SIZE, WIRE_VERSION, Hello, Kind
 from protocols.message import Lane, Message, Request, table_digest
-from tests.runtime.links import Count, Numbered, Numbers, Pair, Remembers, refused, until
+from tests.runtime.links import LinkCount, LinkNumbered, LinkNumbers, Pair, Remembers, refused, until
 
 SMALL = Settings(high_water=64 * 1024, low_water=32 * 1024, outbox_max=512 * 1024)
 QUICK = Settings(ping_s=0.02, silence_s=0.1, handshake_s=0.05, greetings_max=2)
 MANY = 100_000
 
 
-class Chunk(Message):
+class FlowChunk(Message):
     number: int
     data: bytes
 
 
-class Fetch(Request[Chunk]):
+class FlowFetch(Request[FlowChunk]):
     size: int
 
 
@@ -40,9 +40,9 @@ class Store(Actor):
         self.numbers: list[int] = []
 
     def receive(self, message: Message) -> object:
-        if isinstance(message, Fetch):
-            return Chunk(0, b"x" * message.size)
-        assert isinstance(message, Chunk)
+        if isinstance(message, FlowFetch):
+            return FlowChunk(0, b"x" * message.size)
+        assert isinstance(message, FlowChunk)
         self.numbers.append(message.number)
         return None
 
@@ -57,23 +57,23 @@ async def test_a_peer_that_does_not_read_gets_no_new_work_until_it_reads_again()
         there.spawn(lambda: store, "store")
         here, server = await pair.client(None, settings=SMALL)
         far = here.ref("server/store")
-        await here.ask(server, Numbered(0))
+        await here.ask(server, LinkNumbered(0))
         only(there).pause_reading()
 
         sent = 0
         while not here.unsent and sent < MANY:
-            here.tell(far, Chunk(sent, b"x" * 8000))
+            here.tell(far, FlowChunk(sent, b"x" * 8000))
             sent += 1
             if sent % 8 == 0:
                 await asyncio.sleep(0)
         link = link_of(here)
         waiting = asyncio.ensure_future(link.room())
         with pytest.raises(NotSent):
-            await here.ask(server, Numbered(1))
+            await here.ask(server, LinkNumbered(1))
         stuck = not link.writable() and not waiting.done()
         only(there).resume_reading()
         await asyncio.wait_for(waiting, 20)
-        await here.ask(server, Numbered(2), timeout_s=20)
+        await here.ask(server, LinkNumbered(2), timeout_s=20)
 
         assert stuck and here.unsent == 1
         assert store.numbers == list(range(sent - 1))
@@ -84,10 +84,10 @@ async def test_a_peer_that_does_not_read_what_it_is_owed_is_given_up() -> None:
         there, _ = await pair.serve(None, settings=SMALL)
         there.spawn(Store, "store")
         here, server = await pair.client(None)
-        await here.ask(server, Numbered(0))
+        await here.ask(server, LinkNumbered(0))
         only(here).pause_reading()
 
-        asks = [here.ask(here.ref("server/store"), Fetch(256 * 1024), timeout_s=60) for _ in range(200)]
+        asks = [here.ask(here.ref("server/store"), FlowFetch(256 * 1024), timeout_s=60) for _ in range(200)]
         await until(lambda: refused(there) == {"unread": 1})
         only(here).resume_reading()
         outcomes = await asyncio.gather(*asks, return_exceptions=True)
@@ -99,11 +99,11 @@ async def test_who_waits_for_room_goes_on_when_the_link_ends() -> None:
     async with Pair() as pair:
         there, _ = await pair.serve(None)
         here, server = await pair.client(None, settings=SMALL)
-        await here.ask(server, Numbered(0))
+        await here.ask(server, LinkNumbered(0))
         only(there).pause_reading()
         link = link_of(here)
         for number in range(MANY):
-            here.tell(here.ref("server/store"), Chunk(number, b"x" * 8000))
+            here.tell(here.ref("server/store"), FlowChunk(number, b"x" * 8000))
             if not link.writable():
                 break
 
@@ -120,16 +120,16 @@ async def test_an_item_without_credit_ends_the_connection_with_a_reason() -> Non
     async with Pair() as pair:
         there, _ = await pair.serve(None)
         here, server = await pair.client(None)
-        async with here.stream(server, Numbers(), window=4) as numbers:
+        async with here.stream(server, LinkNumbers(), window=4) as numbers:
             first = await anext(numbers)
             link = link_of(there, "client")
             (corr,) = link.outlets
 
             for _ in range(8):
-                link.send(Kind.ITEM, Count.type_id, 0, 0, corr, 0, msgspec.msgpack.encode(Count(9)))
+                link.send(Kind.ITEM, LinkCount.type_id, 0, 0, corr, 0, msgspec.msgpack.encode(LinkCount(9)))
             await until(lambda: refused(here) == {"nonsense": 1})
 
-            assert first == Count(0)
+            assert first == LinkCount(0)
 
 
 # -- how long, how many -----------------------------------------------------------------------------------------------
@@ -170,14 +170,14 @@ async def test_a_peer_that_falls_silent_is_given_up_and_one_that_has_nothing_to_
     async with Pair() as pair:
         there, _ = await pair.serve(None)
         here, server = await pair.client(None, settings=Settings(ping_s=0.02, silence_s=0.5))
-        await here.ask(server, Numbered(0))
+        await here.ask(server, LinkNumbered(0))
         link, loop = link_of(here), asyncio.get_running_loop()
 
         begin = loop.time()
         await until(lambda: loop.time() > begin + 1.0)
         kept = not link.ended
         only(there).pause_reading()
-        asked = here.ask(server, Numbered(1), timeout_s=60)
+        asked = here.ask(server, LinkNumbered(1), timeout_s=60)
         with pytest.raises(Unknown):
             await asked
 
@@ -194,7 +194,7 @@ async def test_waits_between_dials_are_drawn_from_the_seed(tmp_path: Path) -> No
         for _ in range(5):
             await until(lambda: transport.link("server", Lane.BULK) is not None)
             with contextlib.suppress(NotSent):
-                await system.ask(system.ref("server/server"), Numbered(0))
+                await system.ask(system.ref("server/server"), LinkNumbered(0))
             drawn.append(transport.waits["server"])
         await system.stop()
         return drawn
@@ -251,7 +251,7 @@ async def test_a_process_of_another_user_is_refused_on_a_unix_socket(tmp_path: P
     await here.start()
 
     with pytest.raises(NotSent):
-        await here.ask(here.ref("server/server"), Numbered(0))
+        await here.ask(here.ref("server/server"), LinkNumbered(0))
     await until(lambda: refused(here) == {"by_peer": 1})
 
     assert refused(there) == {"user": 1}

@@ -17,7 +17,18 @@ from actorkube.runtime.tcp import TcpTransport
 from actorkube.runtime.tcp_link import TcpLink
 from protocols.errors import NotSent, Unknown
 from protocols.message import Lane
-from tests.runtime.links import LOOPS, Count, Numbered, Numbers, Pair, Remembers, authority, refused, run, until
+from tests.runtime.links import (
+    LOOPS,
+    LinkCount,
+    LinkNumbered,
+    LinkNumbers,
+    Pair,
+    Remembers,
+    authority,
+    refused,
+    run,
+    until,
+)
 
 both_loops = pytest.mark.parametrize("loop", LOOPS)
 QUICK = Settings(ping_s=0.02, silence_s=30.0, renew_s=0.5, handshake_s=2.0)
@@ -31,9 +42,9 @@ def test_systems_with_certificates_of_one_authority_talk_over_tls_1_3(loop: str,
             await pair.serve(ca.identity("server"))
             here, server = await pair.client(ca.identity("client"))
 
-            answer = await here.ask(server, Numbered(7))
+            answer = await here.ask(server, LinkNumbered(7))
 
-            assert answer == Count(7)
+            assert answer == LinkCount(7)
             assert version_of(here) == "TLSv1.3"
 
     run(loop, scenario())
@@ -50,7 +61,7 @@ def test_a_certificate_of_another_authority_is_refused_and_both_sides_know_why(l
             here, server = await pair.client(trusting)
 
             with pytest.raises(NotSent):
-                await here.ask(server, Numbered(1))
+                await here.ask(server, LinkNumbered(1))
 
             assert refused(there) == {"unknown_ca": 1}
             assert refused(here) == {"unknown_ca": 1}
@@ -68,7 +79,7 @@ def test_a_client_does_not_believe_a_server_of_another_authority(loop: str, tmp_
             here, server = await pair.client(theirs)
 
             with pytest.raises(NotSent):
-                await here.ask(server, Numbered(1))
+                await here.ask(server, LinkNumbered(1))
 
             assert refused(here) == {"unknown_ca": 1}
             await until(lambda: refused(there) == {"unknown_ca": 1})
@@ -87,7 +98,7 @@ def test_an_expired_certificate_is_refused_and_both_sides_know_why(loop: str, tm
             here, server = await pair.client(client)
 
             with pytest.raises(NotSent):
-                await here.ask(server, Numbered(1))
+                await here.ask(server, LinkNumbered(1))
 
             assert (refused(there), refused(here)) == ({"expired": 1}, {"expired": 1})
 
@@ -103,7 +114,7 @@ def test_a_system_that_shows_the_certificate_of_another_is_refused_with_a_senten
             here, server = await pair.client(ca.identity("somebody"), name="etcd-0", log=log)
 
             with pytest.raises(NotSent):
-                await here.ask(server, Numbered(1))
+                await here.ask(server, LinkNumbered(1))
 
             assert (refused(there), refused(here)) == ({"name": 1}, {"by_peer": 1})
             assert "etcd-0 shows the certificate of ak://c/somebody" in log.lines[0]["reason"]
@@ -120,7 +131,7 @@ def test_a_server_that_shows_the_certificate_of_another_is_not_believed(loop: st
             here, server = await pair.client(ca.identity("client"))
 
             with pytest.raises(NotSent):
-                await here.ask(server, Numbered(1))
+                await here.ask(server, LinkNumbered(1))
 
             assert refused(here)["name"] == 1
 
@@ -180,7 +191,7 @@ def test_a_guest_is_believed_by_a_name_of_its_own(loop: str, tmp_path: Path) -> 
             await pair.serve(authority(tmp_path / "ca").identity("server"))
             here, server = await pair.client(guest_identity(tmp_path, "client"))
 
-            assert await here.ask(server, Numbered(1)) == Count(1)
+            assert await here.ask(server, LinkNumbered(1)) == LinkCount(1)
 
     run(loop, scenario())
 
@@ -194,7 +205,7 @@ def test_a_guest_cannot_be_one_of_the_clusters_own(loop: str, endpoint: object, 
             here, server = await pair.client(guest_identity(tmp_path, "etcd-0"), name="etcd-0")
 
             with pytest.raises(NotSent):
-                await here.ask(server, Numbered(1))
+                await here.ask(server, LinkNumbered(1))
 
             assert refused(there) == {"place": 1}
 
@@ -215,7 +226,7 @@ def test_the_guests_authority_cannot_sign_for_the_cluster(loop: str, tmp_path: P
             here, server = await pair.client(Identity("c", ca.ca_file, forged.cert_file, forged.key_file))
 
             with pytest.raises(NotSent):
-                await here.ask(server, Numbered(1))
+                await here.ask(server, LinkNumbered(1))
 
             assert refused(there) == {"name": 1}
 
@@ -239,19 +250,19 @@ def test_certificates_change_while_messages_flow_and_none_is_lost_or_doubled_or_
             async def talk() -> None:
                 nonlocal sent
                 while not done:
-                    here.tell(server, Count(sent))
-                    assert await here.ask(server, Numbered(sent), timeout_s=20) == Count(sent)
+                    here.tell(server, LinkCount(sent))
+                    assert await here.ask(server, LinkNumbered(sent), timeout_s=20) == LinkCount(sent)
                     sent += 1
 
             async def listen() -> None:
-                async with here.stream(server, Numbers(), window=8) as numbers:
+                async with here.stream(server, LinkNumbers(), window=8) as numbers:
                     async for number in numbers:
                         read.append(number.number)
                         if done:
                             return
 
             tasks = [asyncio.ensure_future(talk()), asyncio.ensure_future(listen())]
-            await here.ask(server, Numbered(-1))
+            await here.ask(server, LinkNumbered(-1))
             serials = set()
             for change in range(8):
                 ca.renew("server" if change % 2 else "client")
@@ -281,13 +292,13 @@ def test_much_that_waits_to_be_written_goes_over_to_the_new_connection_in_order(
         async with Pair() as pair:
             _, actor = await pair.serve(ca.identity("server"))
             here, server = await pair.client(ca.identity("client"))
-            await here.ask(server, Numbered(0))
+            await here.ask(server, LinkNumbered(0))
 
             for number in range(900):
                 if number in (300, 600):
                     ca.renew("client")
                     transport_of(here).renew(ca.identity("client"))
-                here.tell(server, Count(number))
+                here.tell(server, LinkCount(number))
                 if number % 30 == 0:
                     await asyncio.sleep(0)
             await until(lambda: len(actor.told) == 900)
@@ -304,13 +315,13 @@ def test_certificates_that_are_replaced_on_disk_are_gone_over_to(loop: str, tmp_
         async with Pair() as pair:
             there, _ = await pair.serve(ca.identity("server"), settings=QUICK)
             here, server = await pair.client(ca.identity("client"), settings=QUICK)
-            await here.ask(server, Numbered(0))
+            await here.ask(server, LinkNumbered(0))
             (old,) = serials_of(here)
 
             ca.renew("server")
             await until(lambda: len(serials_of(here)) == 1 and serials_of(here) != [old])
 
-            assert await here.ask(server, Numbered(1)) == Count(1)
+            assert await here.ask(server, LinkNumbered(1)) == LinkCount(1)
             assert (refused(here), refused(there)) == ({}, {})
 
     run(loop, scenario())
@@ -323,13 +334,13 @@ def test_a_peer_whose_certificate_is_revoked_is_cut_off_at_once(loop: str, tmp_p
         async with Pair() as pair:
             there, _ = await pair.serve(ca.identity("server"))
             here, server = await pair.client(ca.identity("client"))
-            await here.ask(server, Numbered(0))
+            await here.ask(server, LinkNumbered(0))
             (serial,) = serials_of(there)
 
             transport_of(there).renew(dataclasses.replace(ca.identity("server"), revoked=frozenset([serial])))
             await until(lambda: not transport_of(here)._all)
             with pytest.raises(NotSent):
-                await here.ask(server, Numbered(1))
+                await here.ask(server, LinkNumbered(1))
 
             assert refused(there) == {"revoked": 2}
 
@@ -343,12 +354,12 @@ def test_a_peer_that_has_no_place_under_the_new_authority_is_let_go_of_in_time(l
         async with Pair() as pair:
             there, _ = await pair.serve(old.identity("server"), settings=QUICK)
             here, server = await pair.client(old.identity("client"), settings=QUICK)
-            await here.ask(server, Numbered(0))
+            await here.ask(server, LinkNumbered(0))
 
             transport_of(there).renew(new.identity("server"))
             await until(lambda: "not_renewed" in refused(there))
             with pytest.raises((NotSent, Unknown)):
-                await here.ask(server, Numbered(1))
+                await here.ask(server, LinkNumbered(1))
 
             assert refused(there)["unknown_ca"] >= 1
 
@@ -363,7 +374,7 @@ def test_a_link_does_not_outlive_the_certificate_of_its_peer(loop: str, tmp_path
         async with Pair() as pair:
             there, _ = await pair.serve(ca.identity("server"), settings=QUICK, epoch=in_20_years)
             here, server = await pair.client(ca.identity("client"))
-            await here.ask(server, Numbered(0))
+            await here.ask(server, LinkNumbered(0))
 
             await until(lambda: refused(there) == {"expired": 1})
 
