@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from actorkube.cli.composition import Credentials
 from actorkube.runtime import Ref, System
 from actorkube.runtime.host import Host
+from actorkube.runtime.identity import LinkAuthority
 from protocols.errors import AskError
 from protocols.message import Request
 
@@ -60,6 +61,7 @@ class ClusterSpec:
     node_monitor_grace_s: float = 50.0
     eviction_timeout_s: float = 300.0
     guests: Mapping[str, None] = field(default_factory=dict)
+    cluster: str = ""  # the name in the certificates of links, where some go over the network
 
     @property
     def etcd_members(self) -> dict[str, str]:
@@ -363,5 +365,15 @@ def rest_config(spec: ClusterSpec) -> RestConfig | None:
     host, port = spec.api_address
     ca = authority(spec)
     server = ca.server([str(next(ipaddress.ip_network(spec.service_cidr).hosts()))])
+    if spec.cluster:
+        make_link_certificates(spec)
     ca.admin()  # here, where certificates are made anyway: the command line then only reads it (see `credentials`)
     return RestConfig(host, port, spec.api_listener, ca.ca_file, server.cert_file, server.key_file)
+
+
+def make_link_certificates(spec: ClusterSpec) -> None:
+    """For those who join from outside: the API server's certificate on links, and the authority that guests get."""
+    assert spec.data is not None
+    links = LinkAuthority(spec.data / "pki" / "links", spec.cluster, time.time())
+    links.identity("apiserver")
+    links.guests()

@@ -19,12 +19,18 @@ from actorkube.cli.checklist import Checklist
 from actorkube.cli.composition import Composition, composition
 from actorkube.cli.data import SOCKET, DataDirectory, write_private
 from actorkube.cli.errors import CliError
+from actorkube.cli.join import Join
 from actorkube.cli.kubeconfig import DEFAULT, write_kubeconfig
+from actorkube.cli.sockets import Sockets
+from actorkube.runtime.certificates import Issued
 from actorkube.runtime.host import Host, run_process
 from actorkube.runtime.processes import Child, ProcessSupervisor, Reporter
 from actorkube.runtime.system import System
 from protocols.message import table_digest
 
+API_SERVER = "apiserver"  # the one system that others call from outside
+LINKS = "pki/links"  # below the data directory: certificates of links
+GUESTS = "guests"
 READY_TIMEOUT_S = 60.0
 COMMON_MODULES = ("uvloop", "setproctitle", "actorkube.runtime.tcp")  # what every process needs
 
@@ -65,9 +71,11 @@ class Cluster:
             api_listener=api,
             node_monitor_grace_s=options.node_monitor_grace_period,
             eviction_timeout_s=options.pod_eviction_timeout,
+            cluster=data.cluster_name(),
         )
         self._hosts = self._root.cluster_hosts(self._spec)
-        self._listeners = {host.name: listen_anywhere() for host in self._hosts if host.listens}
+        self._listeners: dict[str, socket.socket] = {}
+        self._outside: socket.socket
         self._key = data.cluster_key()
         self._pids: dict[str, int] = {}
         self._announced = False
@@ -78,6 +86,9 @@ class Cluster:
     def in_many_processes(self) -> int:
         supervisor = ProcessSupervisor(self._on_event)
         supervisor.listen_to_signals()
+        sockets = Sockets(self._data.path)
+        self._listeners = {host.name: sockets.listen(host.name) for host in self._hosts if host.listens}
+        self._outside = listen_anywhere()  # for those who join (`actorkube run`): the API server's, under TLS
         try:
             import_all(COMMON_MODULES)
             table_digest()
@@ -87,7 +98,6 @@ class Cluster:
                 run = self._machine(name, hosts) if machine else self._process(name, hosts)
                 supervisor.start(Child(name, run, restart=not machine))
                 supervisor.poll()
-            self._write_join()
             stopped = supervisor.run(lambda: self._checklist.complete, READY_TIMEOUT_S)
             if not stopped and not self._checklist.complete:
                 raise CliError(
@@ -96,12 +106,14 @@ class Cluster:
                 )
             if not stopped:
                 self._write_kubeconfig()
+                self._write_join()
                 self._announce()
                 supervisor.run()
         finally:
             self._announced = False
             self._checklist.line("stopping")
             supervisor.stop()
+            sockets.close()
         return 0
 
     def _process(self, name: str, hosts: Sequence[Host]) -> Callable[[Reporter], None]:
@@ -126,14 +138,27 @@ class Cluster:
         return run
 
     def _system(self, host: Host) -> System:
+        from actorkube.runtime.identity import Identity
         from actorkube.runtime.tcp import TcpTransport
 
         book = {name: listener.getsockname() for name, listener in self._listeners.items() if name != host.name}
         own = self._listeners.get(host.name)
-        transport = TcpTransport(key=self._key, book=book, listen=(own.dup(),) if own else ())
+        listen = [own.dup()] if own is not None else []
+        identity = None
+        if host.name == API_SERVER:
+            listen.append(self._outside.dup())
+            identity = Identity(self._spec.cluster, *self._link_files())
+        here = frozenset(host.name for host in self._hosts)
+        transport = TcpTransport(key=self._key, book=book, listen=tuple(listen), identity=identity, here=here)
         system = System(host.name, transport, disk=self._data.path / host.name, metrics=True)
         system.follow(self._options.trace)
         return system
+
+    def _link_files(self) -> tuple[Path, Path, Path]:
+        """The API server has made them by the time it is ready; they are read when somebody calls from outside."""
+        pki = self._data.path / LINKS
+        own = Issued.at(pki, API_SERVER)
+        return pki / "ca.crt", own.cert_file, own.key_file
 
     # -- one process ----------------------------------------------------------------------------------------------
 
@@ -187,10 +212,12 @@ class Cluster:
         write_kubeconfig(self._kubeconfig, server=self._server, data=self._data.path, **credentials._asdict())
 
     def _write_join(self) -> None:
-        """What a component needs that joins from outside (`actorkube run`)."""
-        host, port = self._listeners["apiserver"].getsockname()
-        join = {"apiserver": [host, port], "key": self._key.hex(), "octet": self._spec.octet}
-        write_private(self._data.path / "join.json", json.dumps(join).encode())
+        ca_file, _, _ = self._link_files()
+        signer = Issued.at(self._data.path / LINKS, GUESTS)
+        pems = [file.read_text() for file in (ca_file, signer.cert_file, signer.key_file)]
+        Join(self._outside.getsockname(), self._spec.octet, self._spec.cluster, *pems).write(
+            self._data.path / "join.json"
+        )
 
     def _write_pids(self) -> None:
         write_private(self._data.path / "processes.json", json.dumps(self._pids).encode())

@@ -50,6 +50,7 @@ class Composition(Protocol):
         api_listener: socket.socket | None,
         node_monitor_grace_s: float,
         eviction_timeout_s: float,
+        cluster: str = ...,
     ) -> Any: ...
 
 

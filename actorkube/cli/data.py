@@ -1,12 +1,13 @@
 """The data directory: a cluster's state, locked while it runs, stamped with the version of its format.
 
-VERSION  lock  network  pki/  cluster.key  join.json  processes.json  kubeconfig  logs/  <system>/<actor>/...
+VERSION  lock  network  pki/  cluster.key  join.json  processes.json  kubeconfig  logs/  sockets/  <system>/<actor>/...
 and, where time is virtual, control.sock and clock
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import secrets
 import shutil
@@ -46,6 +47,10 @@ class DataDirectory:
         if not path.exists():
             write_private(path, secrets.token_hex(32).encode())
         return bytes.fromhex(path.read_text())
+
+    def cluster_name(self) -> str:
+        """A name that no other cluster has, for its certificates: follows from the key, and does not give it away."""
+        return f"actorkube-{hashlib.sha256(self.cluster_key()).hexdigest()[:12]}"
 
     def _take_lock(self) -> int:
         fd = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)

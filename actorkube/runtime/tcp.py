@@ -13,7 +13,7 @@ import random
 import socket
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from actorkube.runtime.connection import Connection, nonce
@@ -42,7 +42,8 @@ class TcpTransport(Transport):
     """`book` says where systems listen; `listen` are bound sockets (TCP or unix) that this system accepts on.
 
     With an `identity`, what goes over TCP is under mutual TLS, and the certificates take the place of the key. Unix
-    sockets are for processes of one user; they prove the key.
+    sockets are for processes of one user; they prove the key. Systems named in `here` (and those that the book finds by
+    a path) live on this host: nobody who calls over the network is believed to be one of them.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class TcpTransport(Transport):
         book: Mapping[str, Endpoint] | None = None,
         listen: tuple[socket.socket, ...] = (),
         identity: Identity | None = None,
+        here: Collection[str] = (),
         settings: Settings | None = None,
     ) -> None:
         self.book: dict[str, Endpoint] = dict(book or {})
         self.key = key
+        self._here = frozenset(here)
         self.identity = identity
         self.settings = settings or Settings()
         self.user = os.getuid()
@@ -192,8 +195,8 @@ class TcpTransport(Transport):
             raise Refused(Reason.CROWD, f"{self.settings.greetings_max} connections are greeting already")
 
     def _check_name(self, connection: Connection, name: str) -> None:
-        """Who is in our book on this host (by a path) is not believed from elsewhere, nor is a guest who is in it."""
-        if not connection.unix and isinstance(self.book.get(name), str):
+        """Who lives on this host is not believed from elsewhere, nor is a guest who is in our book."""
+        if not connection.unix and (name in self._here or isinstance(self.book.get(name), str)):
             raise Refused(Reason.PLACE, f"{name} lives on this host, and calls over the network")
         if connection.identity is None or connection.tls is None:
             return

@@ -1,0 +1,44 @@
+"""Unix sockets of one run: where systems of this machine listen for each other, in a directory of their user alone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+PATH_MAX = 107  # unix(7): sun_path has 108 bytes, one of them ends it
+NAME_MAX = 40
+
+
+class Sockets:
+    """Bound before the processes are forked; the files are removed by `close`, the sockets end with their processes.
+
+    They lie in the data directory, or below /tmp where its path is too long for a socket's address.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self._directory = data.absolute() / "sockets"
+        if len(os.fsencode(self._directory)) + 1 + NAME_MAX > PATH_MAX:
+            self._directory = Path(tempfile.mkdtemp(prefix="actorkube-", dir="/tmp"))
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        self._directory.chmod(0o700)
+        self._files: list[Path] = []
+
+    def listen(self, system: str) -> socket.socket:
+        name = f"{system}.sock"
+        if len(os.fsencode(name)) > NAME_MAX:
+            name = hashlib.sha256(name.encode()).hexdigest()[:NAME_MAX]
+        path = self._directory / name
+        path.unlink(missing_ok=True)  # left by a run that was killed: the data directory is locked, so it is over
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen(256)
+        self._files.append(path)
+        return listener
+
+    def close(self) -> None:
+        for path in self._files:
+            path.unlink(missing_ok=True)
+        self._directory.rmdir()
