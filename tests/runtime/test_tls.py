@@ -309,6 +309,38 @@ def test_much_that_waits_to_be_written_goes_over_to_the_new_connection_in_order(
 
 
 @both_loops
+def test_what_is_still_under_way_on_the_old_connection_is_read_before_what_the_new_one_brings(
+    loop: str, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        ca = authority(tmp_path)
+        async with Pair() as pair:
+            there, actor = await pair.serve(ca.identity("server"))
+            here, server = await pair.client(ca.identity("client"))
+            await here.ask(server, LinkNumbered(0))
+            (old,) = transport_of(there)._connections
+            assert old.socket is not None
+
+            old.socket.pause_reading()
+            for number in range(10):
+                here.tell(server, LinkCount(number))
+            ca.renew("client")
+            transport_of(here).renew(ca.identity("client"))
+            await until(lambda: len(serials_of(there)) == 2)
+            for number in range(10, 20):
+                here.tell(server, LinkCount(number))
+            for _ in range(100):
+                await asyncio.sleep(0)
+            early = list(actor.told)
+            old.socket.resume_reading()
+            await until(lambda: len(actor.told) == 20)
+
+            assert early == [] and actor.told == list(range(20))
+
+    run(loop, scenario())
+
+
+@both_loops
 def test_certificates_that_are_replaced_on_disk_are_gone_over_to(loop: str, tmp_path: Path) -> None:
     async def scenario() -> None:
         ca = authority(tmp_path)
