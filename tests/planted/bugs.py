@@ -547,6 +547,94 @@ LIFE = [
     ),
 ]
 
+MAILBOXES = [
+    Bug(
+        "work goes on for an asker that has left",
+        "actorkube/runtime/asks.py",
+        "            self.link.asks.pop(self.corr, None)\n            self._take_back()",
+        "            self.link.asks.pop(self.corr, None)",
+        "tests/runtime/test_promises.py::test_an_asker_that_leaves_cancels_the_work_down_to_its_end",
+    ),
+    Bug(
+        "work goes on for a host that is dead",
+        "actorkube/runtime/system.py",
+        "            call.cancel()\n",
+        "            call.discard()\n",
+        "tests/runtime/test_promises.py::test_a_host_that_dies_leaves_no_work_behind",
+    ),
+    Bug(
+        "an actor is interrupted that must not be",
+        "actorkube/runtime/cell.py",
+        "if self.actor.cancellable:",
+        "if True:",
+        "tests/runtime/test_promises.py::test_an_actor_may_finish_what_it_has_begun_and_its_late_answer_is_counted",
+    ),
+    Bug(
+        "a message does not take the place of the older one with its key",
+        "actorkube/runtime/mailbox.py",
+        "            older, place.newest = place.newest, envelope\n",
+        "            older = envelope\n",
+        "tests/runtime/test_promises.py::test_a_message_takes_the_place_of_the_one_that_waits_with_its_key",
+    ),
+    Bug(
+        "a mailbox drops a timer's tick",
+        "actorkube/runtime/mailbox.py",
+        "if not oldest.is_free and oldest.expires_at != WITHDRAWN:",
+        "if oldest.expires_at != WITHDRAWN:",
+        "tests/runtime/test_mailbox.py::test_holds_and_loses_what_an_obvious_one_does",
+    ),
+    Bug(
+        "who waits for room does not hear of it",
+        "actorkube/runtime/cell.py",
+        "        if box.lobby:\n            box.fill()\n",
+        "",
+        "tests/runtime/test_promises.py::test_a_send_returns_when_its_message_is_in_the_mailbox_and_waits_for_room",
+    ),
+    Bug(
+        "a send returns before its message is in the mailbox",
+        "actorkube/runtime/cell.py",
+        "        if self._admit(envelope):\n            envelope.accepted()\n",
+        "        envelope.accepted()\n        if self._admit(envelope):\n",
+        "tests/runtime/test_promises.py::test_a_send_returns_when_its_message_is_in_the_mailbox_and_waits_for_room",
+    ),
+    Bug(
+        "signals wait in line",
+        "actorkube/runtime/cell.py",
+        "            if self._signals:\n",
+        "            if self._signals and not box:\n",
+        "tests/runtime/test_promises.py::test_signals_come_first_and_need_no_room",
+    ),
+    Bug(
+        "a timer that was restarted ticks once too often",
+        "actorkube/runtime/timer.py",
+        "            self._cell.cancel(self._waiting)\n",
+        "",
+        "tests/runtime/test_promises.py::test_a_timer_that_is_cancelled_or_restarted_ticks_no_more_before_its_new_time",
+    ),
+    Bug(
+        "what a tick asks for has no time",
+        "actorkube/runtime/cell.py",
+        "            envelope.expires_at = math.inf\n",
+        "",
+        "tests/runtime/test_promises.py::test_a_tick_has_no_deadline_and_time_stands_still_while_it_is_handled",
+    ),
+    Bug(
+        "an actor that is drained takes new messages",
+        "actorkube/runtime/cell.py",
+        "        self.box.close()\n",
+        "",
+        "tests/runtime/test_promises.py::test_an_actor_that_is_drained_handles_what_waits_and_takes_nothing_new",
+    ),
+    Bug(
+        "an answer that is owed is forgotten with its actor",
+        "actorkube/runtime/work.py",
+        "            reply.fail(begun)\n",
+        "            pass\n",
+        "tests/runtime/test_promises.py::test_streams_and_answers_that_are_owed_end_with_their_actor",
+    ),
+]
+
+
 HOSTILE_PEERS = [
     Bug(
         "anybody answers what somebody else was asked",
@@ -578,7 +666,7 @@ HOSTILE_PEERS = [
     ),
     Bug(
         "a message that opens no stream crashes its actor as one",
-        "actorkube/runtime/system.py",
+        "actorkube/runtime/receiving.py",
         "if not opens_stream(type_id):",
         "if False:",
         "tests/fuzz/test_hostile_peer.py::test_a_request_that_does_not_decode_is_refused_and_its_actor_goes_on",
@@ -851,4 +939,5 @@ BUGS = [
     *HOSTILE_PEERS,
     *SIMULATION,
     *OBSERVATION,
+    *MAILBOXES,
 ]
