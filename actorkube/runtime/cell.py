@@ -325,7 +325,10 @@ class Cell:
         """
         if self._signals is None:
             self._signals = deque()
-        self._signals.append(Signal(message, watch))
+        signal = Signal(message, watch)
+        if self.system.tracing:
+            signal.trace = self.system.tracer.outgoing(None)
+        self._signals.append(signal)
         self.wake()
 
     def tick(self, tick: Tick) -> None:

@@ -863,6 +863,13 @@ OBSERVATION = [
         "tests/runtime/test_tracing.py::test_a_cause_crosses_every_way_in_which_one_message_leads_to_another",
     ),
     Bug(
+        "who hears of a crash does not know why it happened",
+        "actorkube/runtime/cell.py",
+        "signal.trace = self.system.tracer.outgoing(None)",
+        "signal.trace = self.system.tracer.root()",
+        "tests/runtime/test_tracing.py::test_who_hears_of_a_crash_acts_because_of_the_message_that_caused_it",
+    ),
+    Bug(
         "a task does not know what it acts for",
         "actorkube/runtime/work.py",
         "context.run(cause.set, cell.system.tracer.following(cell))",

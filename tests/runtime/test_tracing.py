@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorkube.runtime import LATER, Actor, Outlet, System
+from actorkube.runtime import LATER, Actor, Outlet, System, Timer
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
+from actorkube.runtime.monitors import Exited
 from actorkube.runtime.tracing import Span
 from actorkube.testing import WORLDS, World, run_in
 from protocols.errors import NotFound
@@ -63,7 +64,9 @@ class SeenThat(Message):
 
 
 class Front(Actor):
-    """Leads to a PassOn at the back, by the way it is told."""
+    """Leads to a message at the back, by the way it is told."""
+
+    _clock: Timer
 
     def receive(self, message: Message) -> object:
         back = self.ctx.ref("b/back")
@@ -73,14 +76,19 @@ class Front(Actor):
             case LeadOn("tell"):
                 self.ctx.tell(back, HintAt())
             case LeadOn("timer"):
-                self.ctx.after(0.001, TickOn())
+                self._clock = self.ctx.after(0.001, TickOn())
             case LeadOn("call_soon"):
                 self.ctx.call_soon(lambda: self.ctx.tell(back, HintAt()))
             case LeadOn("background"):
                 self.ctx.background(self._pass(), "pass")
+            case LeadOn("send"):
+                return self.ctx.send(back, HintAt())
+            case LeadOn("every"):
+                self._clock = self.ctx.every(0.001, TickOn())
             case LeadOn("refuse"):
                 raise NotFound("no")
             case TickOn():
+                self._clock.cancel()
                 self.ctx.tell(back, HintAt())
         return None
 
@@ -163,6 +171,8 @@ def in_two_hosts(scenario: Callable[[World, System, System], Awaitable[None]], k
         ("timer", ["b/back HintAt", "a/front TickOn", "a/front LeadOn"]),
         ("call_soon", ["b/back HintAt", "a/front LeadOn"]),
         ("background", ["b/back PassOn", "a/front LeadOn"]),
+        ("send", ["b/back HintAt", "a/front LeadOn"]),
+        ("every", ["b/back HintAt", "a/front TickOn", "a/front LeadOn"]),
     ],
 )
 def test_a_cause_crosses_every_way_in_which_one_message_leads_to_another(
@@ -321,6 +331,35 @@ async def test_the_ring_of_spans_is_bounded(one_system: System) -> None:
         await one_system.ask(back, PassOn())
 
     assert len(one_system.tracer.spans) == one_system.tracer.spans.maxlen
+
+
+async def test_who_hears_of_a_crash_acts_because_of_the_message_that_caused_it(one_system: System) -> None:
+    class Breaker(Actor):
+        def receive(self, message: Message) -> object:
+            raise RuntimeError("broken")
+
+    class Heir(Actor):
+        traps_exits = True
+
+        async def on_start(self) -> None:
+            self.ctx.link(self.ctx.ref("a/breaker"))
+
+        def receive(self, message: Message) -> object:
+            if isinstance(message, Exited):
+                self.ctx.tell(self.ctx.ref("a/back"), HintAt())
+            return None
+
+    one_system.follow()
+    one_system.spawn(Back, "back")
+    breaker = one_system.spawn(Breaker, "breaker")
+    heir = one_system.spawn(Heir, "heir")
+    await one_system.ask(heir, PassOn())
+    one_system.tell(breaker, LeadOn("break"))
+
+    while not one_system.actor("back").passes:  # type: ignore[attr-defined]
+        await one_system.ask(heir, PassOn())
+
+    assert way_to("HintAt", one_system) == ["a/back HintAt", "a/heir Exited", "a/breaker LeadOn"]
 
 
 async def test_work_with_a_name_is_a_span_between_its_cause_and_what_it_does(one_system: System) -> None:
