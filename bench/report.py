@@ -2,6 +2,7 @@
 
     python -m bench.report                 all sections (some 20 minutes)
     python -m bench.report messages sim    these sections; the others stay as they were measured
+    python -m bench.report messages --rounds 3 --seconds 0.2
 
 A section stands between two comments, so that it can be measured alone.
 """
@@ -61,9 +62,9 @@ TARGETS = {
 }
 
 
-def measure(section: str, quick: bool) -> str:
+def measure(section: str, options: list[str]) -> str:
     before = machine.load()
-    body = messages(quick) if section == "messages" else printed(section)
+    body = messages(options) if section == "messages" else printed(section)
     packages = PACKAGES if section == "messages" else ("uvloop", "msgspec", "aiohttp")
     software = ", ".join(filter(None, [machine.versions(*packages), section == "messages" and machine.erlang()]))
     when = f"Measured on {machine.today()}: {machine.machine()}; {software}. {machine.business(before)}"
@@ -75,11 +76,10 @@ def printed(section: str) -> str:
     return f"`python -m bench.{section}` printed:\n\n```\n{run.stdout.strip()}\n```\n"
 
 
-def messages(quick: bool) -> str:
+def messages(options: list[str]) -> str:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "answers.json")
-        options = ["--json", str(file), *(["--quick"] if quick else [])]
-        subprocess.run([sys.executable, "-m", "bench.messages", *options], check=True)
+        subprocess.run([sys.executable, "-m", "bench.messages", "--json", str(file), *options], check=True)
         found = json.loads(file.read_text())
     return "\n".join([*table(found["answers"]), "", *targets(found["answers"]), *missing(found["notes"])]) + "\n"
 
@@ -135,12 +135,11 @@ def replace(page: str, section: str, text: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", default=list(SECTIONS), help=", ".join(SECTIONS))
-    parser.add_argument("--quick", action="store_true", help="one short round of messages: does it run?")
     parser.add_argument("--page", type=Path, default=PAGE)
-    options = parser.parse_args()
+    options, of_messages = parser.parse_known_args()  # what is not known here is an option of bench.messages
     for section in options.sections:
         page = options.page.read_text() if options.page.exists() else ""
-        options.page.write_text(replace(page, section, measure(section, options.quick)))
+        options.page.write_text(replace(page, section, measure(section, of_messages)))
 
 
 if __name__ == "__main__":
