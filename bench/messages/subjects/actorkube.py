@@ -124,6 +124,8 @@ class ActorKube(Subject):
         for system in self.systems.values():
             await system.start()
         spawn_all(local)
+        for system in self.systems.values():
+            await system.ask(system.ref("far/mirror"), Flush())  # connected before anything is measured
 
     async def stop(self) -> None:
         for system in self.systems.values():
