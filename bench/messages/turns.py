@@ -17,7 +17,7 @@ from bench.messages.questions import Question
 
 OURS = "actorkube"
 SUBJECTS = (OURS, "raw", "queue", "streams", "erlang", "xoscar", "pykka", "thespian", "ray")
-ROUNDS_FRESH_MAX = 2
+ROUNDS_FRESH_MAX = 1
 START_TIMEOUT_S = 60.0
 ANSWER_TIMEOUT_S = 60.0
 

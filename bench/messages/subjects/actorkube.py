@@ -9,12 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from actorkube.runtime import Actor, Mailbox, Ref, System
 from actorkube.runtime.host import GC_THRESHOLDS
+from actorkube.runtime.identity import LinkAuthority
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
 from actorkube.runtime.tcp import TcpTransport
@@ -119,7 +121,8 @@ class ActorKube(Subject):
         self.systems = {"local": local}
         for where, address in self.far.addresses.items():
             endpoint = address if isinstance(address, str) else tuple(address)
-            transport = TcpTransport(key=b"bench", book={"far": endpoint})
+            identity = authority(self.directory.name).identity(where) if where == "tls" else None
+            transport = TcpTransport(key=b"bench", book={"far": endpoint}, identity=identity)
             self.systems[where] = System(where, transport, log=Quiet())
         for system in self.systems.values():
             await system.start()
@@ -196,17 +199,26 @@ class ActorKube(Subject):
         return made - 100
 
 
+def authority(directory: str) -> LinkAuthority:
+    return LinkAuthority(Path(directory), "bench", time.time())
+
+
 async def far(directory: str) -> None:
     gc.set_threshold(*GC_THRESHOLDS)
     tcp = socket.create_server(("127.0.0.1", 0))
     unix = socket.socket(socket.AF_UNIX)
     unix.bind(f"{directory}/far")
     unix.listen(128)
-    system = System("far", TcpTransport(key=b"bench", listen=(tcp, unix)), log=Quiet())
-    await system.start()
-    spawn_all(system)
-    await be_far({"tcp": tcp.getsockname(), "unix": unix.getsockname()})
-    await system.stop()
+    tls = socket.create_server(("127.0.0.1", 0))
+    plain = TcpTransport(key=b"bench", listen=(tcp, unix))
+    mutual = TcpTransport(key=b"bench", listen=(tls,), identity=authority(directory).identity("far"))
+    systems = [System("far", transport, log=Quiet()) for transport in (plain, mutual)]
+    for system in systems:
+        await system.start()
+        spawn_all(system)
+    await be_far({"tcp": tcp.getsockname(), "unix": unix.getsockname(), "tls": tls.getsockname()})
+    for system in systems:
+        await system.stop()
 
 
 if __name__ == "__main__":
