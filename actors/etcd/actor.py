@@ -246,7 +246,8 @@ class Etcd(Actor):
 
     def _propose(self) -> None:
         if not self._raft.leading_term:
-            self._requests.fail_new(self._not_leader())
+            if self._requests.are_new:
+                self._requests.fail_new(self._not_leader())
             return
         if self._internal:
             self._raft.propose(encode_commands(self._internal))

@@ -47,6 +47,10 @@ class Requests:
     def add_read(self, read: WaitingRead) -> None:
         self._new_reads.append(read)
 
+    @property
+    def are_new(self) -> bool:
+        return bool(self._new_writes or self._new_reads)
+
     # -- writes ---------------------------------------------------------------------------------------------------
 
     def take_writes(self) -> list[list[Write]]:

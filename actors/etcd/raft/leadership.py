@@ -115,10 +115,12 @@ class Leadership:
 
     def read_round(self) -> int:
         """The newest round whose reads may be answered now (dissertation, 6.4)."""
+        if not self._rounds:
+            return 0
         confirmed = majority_index([self._round, *(progress.round for progress in self.peers.values())])
         while len(self._rounds) > 1 and self._answerable(self._rounds[1], confirmed):
             self._rounds.popleft()
-        return self._rounds[0].number if self._rounds and self._answerable(self._rounds[0], confirmed) else 0
+        return self._rounds[0].number if self._answerable(self._rounds[0], confirmed) else 0
 
     def _answerable(self, read: ReadRound, confirmed: int) -> bool:
         return read.number <= confirmed and read.read_index <= self._log.applied

@@ -115,6 +115,8 @@ class Log:
             self.persisted = index
 
     def take_unsaved(self) -> tuple[Entry, ...]:
+        if self.saved == self.last_index:
+            return ()
         entries = tuple(self._entries[self.saved - self.base.index :])
         self.saved = self.last_index
         return entries
