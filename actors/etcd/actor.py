@@ -182,7 +182,8 @@ class Etcd(Actor):
 
     def _from_peer(self, message: RaftMessage) -> None:
         self._raft.step(message, self.ctx.now)
-        self._wake()
+        if not (isinstance(message, LeaderConfirmed) and self._raft.at_rest):
+            self._wake()
 
     def _raft_due(self) -> None:
         self._timer = None

@@ -193,6 +193,11 @@ class Raft:
         return self.log.applied < self.log.committed and not self._arrival.complete
 
     @property
+    def at_rest(self) -> bool:
+        """Whether a leader whose heartbeat was answered has nothing to do for it: no read, no entry waited for that."""
+        return self.leadership is not None and self.leadership.at_rest and not self._now_out
+
+    @property
     def leading_term(self) -> int:
         """The term this member leads, 0 while it does not."""
         return 0 if self.leadership is None else self.term

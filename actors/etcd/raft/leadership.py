@@ -39,6 +39,7 @@ class Leadership:
         self._config = config
         self._log = log
         self._rounds: deque[ReadRound] = deque()
+        self._answered = 0  # the newest round whose reads may have been answered
         self._round = 0
         self._read_waits = False
         self._beats = False
@@ -120,7 +121,10 @@ class Leadership:
         confirmed = majority_index([self._round, *(progress.round for progress in self.peers.values())])
         while len(self._rounds) > 1 and self._answerable(self._rounds[1], confirmed):
             self._rounds.popleft()
-        return self._rounds[0].number if self._answerable(self._rounds[0], confirmed) else 0
+        if not self._answerable(self._rounds[0], confirmed):
+            return 0
+        self._answered = self._rounds[0].number
+        return self._answered
 
     def _answerable(self, read: ReadRound, confirmed: int) -> bool:
         return read.number <= confirmed and read.read_index <= self._log.applied
@@ -130,6 +134,13 @@ class Leadership:
         self._beats = True
         self._round += 1
         self._rounds.append(ReadRound(self._round, max(self._log.committed, self.first_index)))
+
+    @property
+    def at_rest(self) -> bool:
+        if self._beats or (self._rounds and self._rounds[-1].number > self._answered):
+            return False
+        last = self._log.last_index
+        return not any([progress.may_send(last) for progress in self.peers.values()])
 
     # -- sending --------------------------------------------------------------------------------------------------
 
