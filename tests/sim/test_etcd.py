@@ -247,3 +247,20 @@ def test_a_replica_whose_log_has_rotted_refuses_to_start_and_says_what_to_do(see
     assert "disk of etcd-0 rots: etcd/" in lines
     assert "is damaged, and it is not the last one" in lines
     assert "Restore this member's directory from a copy" in lines
+
+
+def test_reads_and_writes_at_any_moment_wait_for_no_heartbeat() -> None:
+    async def scenario(world: World) -> None:
+        await boot_replicas(world)
+        user = await world.boot("user")
+        await world.until(lambda: agree(world, user))
+        leading = user.ref(f"{leader(world)}/etcd")
+        chance = world.chance("moments")
+        for number in range(60):
+            await world.sleep(chance.random())
+            began = world.loop.now
+            request = Range(b"a") if number % 3 else Txn((), (Op("put", b"a", b"%d" % number),))
+            await user.ask(leading, request)
+            assert world.loop.now - began < 0.02, f"number {number} took {world.loop.now - began} s"
+
+    World.run_sync(scenario)

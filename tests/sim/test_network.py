@@ -569,3 +569,21 @@ def test_delays_are_distributed_as_they_say(delay: Delay, least: float, median: 
 
     assert least <= drawn[0] <= drawn[-1] <= most
     assert drawn[5000] == pytest.approx(median, rel=0.05)
+
+
+def test_a_rule_without_a_number_of_times_holds_until_all_is_healed() -> None:
+    async def scenario(world: World) -> None:
+        monitor, user = await monitored(world)
+        seen: list[bool] = []
+        world.when("SimBeat", lambda packet: seen.append(world.is_partitioned), times=0)
+        tell(user, *range(1, 10))
+        world.partition({"elsewhere"}, {"nowhere"})
+        tell(user, 10)
+        world.heal()
+        tell(user, 11)
+        await world.sleep(1)
+
+        assert seen == [*[False] * 9, True]
+        assert monitor.heard == {"user": list(range(12))}
+
+    World.run_sync(scenario)

@@ -140,7 +140,7 @@ class Leadership:
         if self._beats or (self._rounds and self._rounds[-1].number > self._answered):
             return False
         last = self._log.last_index
-        return not any([progress.may_send(last) for progress in self.peers.values()])
+        return not any(progress.may_send(last) for progress in self.peers.values())
 
     # -- sending --------------------------------------------------------------------------------------------------
 
