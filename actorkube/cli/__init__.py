@@ -19,6 +19,7 @@ first steps:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, or 1 with one line on standard error that says what to do, or 2 for a wrong command line."""
     options = parser().parse_args(arguments)
+    options.is_program = arguments is None
     try:
         code: int = options.command(options)
     except CliError as error:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import random
 import re
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +27,7 @@ examples:
   actorkube sim --scenario store --seed 4711 --trace f       one seed, here, with its trace in a file
   actorkube sim --replay f                                   run it again; stop where it is not the same
   actorkube sim --diff f g                                   where two traces part
+  actorkube sim --play a.tape --actor bank:Account           play a tape to one actor, alone
 """
 
 
@@ -41,12 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--scenario", metavar="NAME", help="a short name (--list), or package.module:function")
     what.add_argument("--replay", metavar="FILE", type=Path, help="run what was recorded again, and compare")
     what.add_argument("--diff", metavar="FILE", type=Path, nargs=2, help="show where two recordings part")
+    what.add_argument("--play", metavar="TAPE", type=Path, help="play what was taped of one actor to a new one, alone")
     what.add_argument("--list", action="store_true", help="scenarios that have a short name")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--seed", type=int, metavar="N", help="one seed, in this process")
     which.add_argument(
         "--seeds", type=seeds, metavar="A..B", help="A..B, A.. (until stopped) or new (from a new one; default 1..100)"
     )
+    add("--actor", metavar="NAME", help="with --play: package.module:factory, a function or class that makes the actor")
     add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a CPU)")
     add("--keep-going", action="store_true", help="do not stop at the first seed that fails")
     add("--twice", action="store_true", help="run each seed twice, with other hashes of strings, and compare")
@@ -69,8 +70,12 @@ def command(options: argparse.Namespace) -> int:
         if options.diff:
             return diff(*options.diff)
         if options.replay:
+            fix_hashes(options)
             return replay(options.replay)
+        if options.play:
+            return play(options.play, options.actor or "")
         if options.seed is not None:
+            fix_hashes(options)
             return one(trial_of(options))
         return sweep(options)
     except UnknownScenario as error:
@@ -81,8 +86,17 @@ def command(options: argparse.Namespace) -> int:
         raise CliError("a process of the sweep died", "look for lack of memory, or try --jobs 1") from error
 
 
+def fix_hashes(options: argparse.Namespace) -> None:
+    """Strings hash as they do in a sweep: for that this program begins anew, unless it is called by another."""
+    if options.is_program and os.environ.get("PYTHONHASHSEED") != "0":
+        sys.stdout.flush()
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, "PYTHONHASHSEED": "0"})
+
+
 def seeds(text: str) -> Iterator[int] | range:
     if text == "new":
+        import random
+
         return itertools.count(random.SystemRandom().randrange(SEEDS_MAX))
     found = re.fullmatch(r"(\d{1,18})(\.\.(\d{1,18})?)?", text)
     if found is None or (found[3] and int(found[3]) < int(found[1])):
@@ -154,11 +168,25 @@ def replay(path: Path) -> int:
     return one(Trial(header.scenario, int(header.seed), given.pop("policy"), given, replay=path))
 
 
+def play(tape: Path, actor: str) -> int:
+    from actorkube.sim.scenarios import look_up
+    from actorkube.sim.solo import TapeDiverged, replay_actor
+
+    factory = look_up(actor)
+    if not callable(factory):
+        raise CliError(
+            f"{actor!r} makes no actor", "name the function or class that does: --actor package.module:factory"
+        )
+    try:
+        print(f"{replay_actor(tape, factory)} entries played, each as it was recorded")
+    except TapeDiverged as difference:
+        print(difference)
+        return 1
+    return 0
+
+
 def one(trial: Trial) -> int:
-    """One seed in this process, where a debugger can follow it; strings hash as they do in a sweep."""
-    if os.environ.get("PYTHONHASHSEED") != "0":
-        sys.stdout.flush()
-        os.execve(sys.executable, sys.orig_argv, {**os.environ, "PYTHONHASHSEED": "0"})
+    """One seed in this process, where a debugger can follow it."""
     from actorkube.sim.trial import attempt
 
     outcome = attempt(trial)
@@ -205,6 +233,8 @@ def sweep(options: argparse.Namespace) -> int:
 
 
 def show_failure(options: argparse.Namespace, trial: Trial, outcome: Outcome) -> None:
+    import shlex
+
     print(outcome.error.rstrip())
     again = ["python", "-m", "actorkube", "sim", "--scenario", options.scenario, "--seed", str(outcome.seed)]
     if trial.policy != "shuffle":

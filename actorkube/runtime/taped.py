@@ -13,6 +13,7 @@ import asyncio
 import contextvars
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Hashable
+from functools import partial
 from pathlib import Path
 from types import AsyncGeneratorType, CoroutineType
 from typing import Any, TypeVar
@@ -49,26 +50,28 @@ def taped(factory: Callable[[], Actor], path: Path) -> Callable[[], Actor]:
 
 
 def with_tape(actor: Actor, open_tape: Callable[[Context], Tape], incarnation: int) -> Actor:
-    """Put a tape between the actor and its system, from `on_start` on."""
-    started, received, stopped = actor.on_start, actor.receive, actor.on_stop
+    """Put a tape between the actor and its system, from `on_start` on. It becomes an instance of a subclass of its own:
+    systems look at the class to see whether there is an `on_start` to wait for."""
+    plain = type(actor)
 
-    async def on_start() -> None:
-        tape = open_tape(actor.ctx)
-        actor.ctx = TapedContext(actor.ctx, incarnation, tape)
+    async def on_start(self: Actor) -> None:
+        tape = open_tape(self.ctx)
+        self.ctx = TapedContext(self.ctx, incarnation, tape)
         tape.put("start")
-        await Steps(tape, 0, started())
+        await Steps(tape, 0, plain.on_start(self))
 
-    def receive(message: Message) -> object:
-        assert isinstance(actor.ctx, TapedContext)
-        return actor.ctx.receive(message, received)
+    def receive(self: Actor, message: Message) -> object:
+        assert isinstance(self.ctx, TapedContext)
+        return self.ctx.receive(message, partial(plain.receive, self))
 
-    async def on_stop() -> None:
-        assert isinstance(actor.ctx, TapedContext)
-        actor.ctx.tape.put("stop")
-        await stopped()
-        actor.ctx.tape.close()
+    async def on_stop(self: Actor) -> None:
+        assert isinstance(self.ctx, TapedContext)
+        self.ctx.tape.put("stop")
+        await plain.on_stop(self)
+        self.ctx.tape.close()
 
-    actor.on_start, actor.receive, actor.on_stop = on_start, receive, on_stop  # type: ignore[method-assign]
+    methods = {"__slots__": (), "on_start": on_start, "receive": receive, "on_stop": on_stop}
+    actor.__class__ = type(plain.__name__, (plain,), methods)
     return actor
 
 

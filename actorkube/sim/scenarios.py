@@ -38,10 +38,19 @@ class Scenario:
 
 def find(name: str) -> Scenario:
     """Raises UnknownScenario."""
-    module_name, colon, attribute = installed().get(name, name).partition(":")
+    found = look_up(installed().get(name, name))
+    if isinstance(found, Scenario):
+        return found
+    if not inspect.iscoroutinefunction(found):
+        raise UnknownScenario(f"{name} is no scenario, nor a coroutine function that is given a world")
+    return Scenario(found)
+
+
+def look_up(place: str) -> Any:
+    """What stands at `package.module:name`. Raises UnknownScenario."""
+    module_name, colon, attribute = place.partition(":")
     if not (module_name and colon and attribute):
-        known = ", ".join(sorted(installed()))
-        raise UnknownScenario(f"a scenario is called package.module:function{f', or {known}' if known else ''}")
+        raise UnknownScenario(f"{place!r} is neither a short name nor of the form package.module:name")
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -50,11 +59,9 @@ def find(name: str) -> Scenario:
         raise UnknownScenario(f"there is no module {module_name}") from error
     for part in attribute.split("."):
         found = getattr(found, part, None)
-    if isinstance(found, Scenario):
-        return found
-    if not inspect.iscoroutinefunction(found):
-        raise UnknownScenario(f"{module_name} has no coroutine function {attribute}")
-    return Scenario(found)
+        if found is None:
+            raise UnknownScenario(f"{module_name} has no {attribute}")
+    return found
 
 
 def installed() -> dict[str, str]:

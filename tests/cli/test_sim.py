@@ -13,6 +13,9 @@ import pytest
 
 from actorkube.cli import main
 from actorkube.cli.sim import seeds
+from actorkube.runtime.taped import taped
+from actorkube.sim import World
+from tests.sim.messages import Counter, SimAdd
 
 ROOT = Path(__file__).parents[2]
 SWEPT = "tests.sim.swept"
@@ -111,13 +114,16 @@ def test_a_sweep_fails_when_a_probe_that_it_must_reach_was_not_reached() -> None
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--scenario", "nonsense"], "a scenario is called package.module:function"),
+        (["--scenario", "nonsense"], "neither a short name nor of the form package.module:name"),
         (["--scenario", "tests.sim.nowhere:good"], "there is no module tests.sim.nowhere"),
-        (["--scenario", f"{SWEPT}:nobody"], "has no coroutine function nobody"),
-        (["--scenario", f"{SWEPT}:boot"], "has no coroutine function boot"),
+        (["--scenario", f"{SWEPT}:nobody"], "has no nobody"),
+        (["--scenario", f"{SWEPT}:boot"], "is no scenario"),
         (["--scenario", f"{SWEPT}:good", "--set", "amount"], "is not KEY=VALUE"),
         (["--replay", "/nowhere/at/all"], "No such file"),
         (["--diff", __file__, __file__], "is not a recording"),
+        (["--play", __file__, "--actor", "tests.sim.messages:Counter"], "is not a tape"),
+        (["--play", __file__, "--actor", "tests.sim.messages:nothing"], "has no nothing"),
+        (["--play", __file__], "neither a short name"),
     ],
 )
 def test_a_mistake_is_answered_in_one_line(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,3 +168,23 @@ def test_what_is_no_range_of_seeds_is_refused(text: str, capsys: pytest.CaptureF
     with pytest.raises(SystemExit):
         main(["sim", "--scenario", "store", "--seeds", text])
     assert "is not a range of seeds" in capsys.readouterr().err
+
+
+def test_a_tape_is_played_to_one_actor_alone_and_what_differs_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def scenario(world: World) -> None:
+        await world.boot("server", lambda system: void(system.spawn(taped(Counter, tmp_path / "tape"), "counter")))
+        user = await world.boot("user")
+        await user.ask(user.ref("server/counter"), SimAdd(1))
+
+    World.run_sync(scenario)
+
+    assert main(["sim", "--play", str(tmp_path / "tape"), "--actor", "tests.sim.messages:Counter"]) == 0
+    assert re.fullmatch(r"\d+ entries played, each as it was recorded\n", capsys.readouterr().out)
+    assert main(["sim", "--play", str(tmp_path / "tape"), "--actor", "tests.sim.messages:Monitor"]) == 1
+    assert "SimCount" in capsys.readouterr().out
+
+
+def void(_: object) -> None:
+    return
