@@ -199,7 +199,7 @@ class Network:
 
     def _resend(self, link: SimLink, sequence: int, frame: Frame, attempts: int) -> None:
         far = link.far
-        if link.cut or far is None or far.is_closed:
+        if link.cut or link.gone or far is None or far.is_closed:
             return
         if link.way.blocks:
             self.obstructed(link, sequence, frame, "cut off", attempts)

@@ -71,7 +71,7 @@ class SimTransport(Transport):
                 self.network.lose(link, "dead")
             else:
                 self.network.reset(link)
-            link.cut = True
+            link.gone = True
 
     def accept(self, dialling: SimLink) -> None:
         if dialling.is_closed or self.network.transports.get(self.name) is not self:
@@ -144,6 +144,7 @@ class SimLink(Link):
         self.in_flight_bytes = 0  # under way or waiting
         self.cut = False  # a packet of ours was lost: nothing more gets through
         self.doomed = False  # will be told so
+        self.gone = False  # its host is dead: nothing is sent again
         self._network = transport.network
         self._loop = transport.network.loop
         self._system = transport.system

@@ -587,3 +587,32 @@ def test_a_rule_without_a_number_of_times_holds_until_all_is_healed() -> None:
         assert monitor.heard == {"user": list(range(12))}
 
     World.run_sync(scenario)
+
+
+def test_a_dead_host_whose_last_word_is_cut_off_is_given_up_all_the_same() -> None:
+    async def scenario(world: World) -> None:
+        user = await counting(world)
+        await user.ask(counter_ref(user), SimAdd(1))
+        world.partition({"server"}, {"user"}, both_ways=False)
+        world.hosts["server"].crash(silent=False)
+
+        with pytest.raises(Unknown, match="ended"):
+            await user.ask(counter_ref(user), SimAdd(1), timeout_s=60)
+
+        assert world.loop.now < 5
+
+    World.run_sync(scenario)
+
+
+def test_what_a_host_sent_before_it_died_is_not_sent_again() -> None:
+    async def scenario(world: World) -> None:
+        monitor, user = await monitored(world)
+        world.set_link("user", "monitor", Conditions(loss=1.0, lost="retransmitted"))
+        tell(user, 1)
+        world.hosts["user"].crash(silent=False)
+        world.set_link("user", "monitor", None)
+        await world.sleep(20)
+
+        assert monitor.heard == {"user": [0]}
+
+    World.run_sync(scenario)
