@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -131,3 +132,12 @@ def _pool(jobs: int, hash_seed: str) -> ProcessPoolExecutor:
 
 def _in_process() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who started us decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Whoever started this process may be killed; then nobody is left to end it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
