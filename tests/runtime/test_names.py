@@ -180,7 +180,7 @@ def test_of_two_who_took_a_name_in_a_partition_one_keeps_it_and_the_other_is_tol
     SimWorld.run_sync(scenario, 7)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(schedules(HOSTS, for_s=15, disks=False, faults_max=6), st.integers(0, 1000))
 def test_after_faults_all_systems_agree_and_the_one_holder_knows_it(faults: list[Fault], seed: int) -> None:
     async def scenario(world: SimWorld) -> None:
