@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import socket
 import tempfile
 from pathlib import Path
@@ -22,9 +23,8 @@ class Sockets:
         self._directory = data.absolute() / "sockets"
         if len(os.fsencode(self._directory)) + 1 + NAME_MAX > PATH_MAX:
             self._directory = Path(tempfile.mkdtemp(prefix="actorkube-", dir="/tmp"))
-        self._directory.mkdir(mode=0o700, exist_ok=True)
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory.chmod(0o700)
-        self._files: list[Path] = []
 
     def listen(self, system: str) -> socket.socket:
         name = f"{system}.sock"
@@ -35,10 +35,7 @@ class Sockets:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
         listener.listen(256)
-        self._files.append(path)
         return listener
 
     def close(self) -> None:
-        for path in self._files:
-            path.unlink(missing_ok=True)
-        self._directory.rmdir()
+        shutil.rmtree(self._directory, ignore_errors=True)

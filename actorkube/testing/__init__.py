@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from actorkube.testing.cluster import Cluster
     from actorkube.testing.live import LiveCluster
     from actorkube.testing.options import Options
-    from actorkube.testing.real import LocalWorld, TcpWorld
+    from actorkube.testing.real import LocalWorld, TcpWorld, TlsWorld, UnixWorld
     from actorkube.testing.simulated import SimulatedCluster
-    from actorkube.testing.world import WORLDS, World, make_world, run_in
+    from actorkube.testing.world import LINK_WORLDS, WORLDS, World, make_world, run_in
 
 _HOMES = {
     "SimWorld": ("actorkube.sim", "World"),
@@ -36,7 +36,10 @@ _HOMES = {
     "Options": ("actorkube.testing.options", "Options"),
     "LocalWorld": ("actorkube.testing.real", "LocalWorld"),
     "TcpWorld": ("actorkube.testing.real", "TcpWorld"),
+    "TlsWorld": ("actorkube.testing.real", "TlsWorld"),
+    "UnixWorld": ("actorkube.testing.real", "UnixWorld"),
     "SimulatedCluster": ("actorkube.testing.simulated", "SimulatedCluster"),
+    "LINK_WORLDS": ("actorkube.testing.world", "LINK_WORLDS"),
     "WORLDS": ("actorkube.testing.world", "WORLDS"),
     "World": ("actorkube.testing.world", "World"),
     "make_world": ("actorkube.testing.world", "make_world"),
@@ -44,6 +47,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "LINK_WORLDS",
     "WORLDS",
     "Cluster",
     "LiveCluster",
@@ -52,6 +56,8 @@ __all__ = [
     "SimWorld",
     "SimulatedCluster",
     "TcpWorld",
+    "TlsWorld",
+    "UnixWorld",
     "World",
     "make_world",
     "run_in",

@@ -6,17 +6,20 @@ import abc
 import asyncio
 import inspect
 import socket
+import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from actorkube.cli.sockets import Sockets
 from actorkube.runtime.host import Host
+from actorkube.runtime.identity import Identity, LinkAuthority
 from actorkube.runtime.link import Transport
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
 from actorkube.runtime.system import System
-from actorkube.runtime.tcp import TcpTransport
+from actorkube.runtime.tcp import Endpoint, TcpTransport
 from actorkube.sim.errors import NotConverged
 
 T = TypeVar("T")
@@ -168,12 +171,19 @@ class TcpWorld(RealWorld):
     def __init__(self, path: Path, seed: int = 0) -> None:
         super().__init__(path, seed)
         self._listeners: dict[str, socket.socket] = {}
-        self._book: dict[str, tuple[str, int]] = {}
+        self._book: dict[str, Endpoint] = {}
         self._transports: dict[str, TcpTransport] = {}
+
+    def bind(self, name: str) -> socket.socket:
+        return socket.create_server(("127.0.0.1", 0))
+
+    def identity(self, name: str) -> Identity | None:
+        """The certificates that a host shows; None: no TLS."""
+        return None
 
     def listen(self, name: str, listens: bool) -> None:
         if listens and name not in self._listeners:
-            listener = self._listeners[name] = socket.create_server(("127.0.0.1", 0))
+            listener = self._listeners[name] = self.bind(name)
             self._book[name] = listener.getsockname()
             for transport in self._transports.values():
                 transport.book[name] = self._book[name]
@@ -182,12 +192,46 @@ class TcpWorld(RealWorld):
         listener = self._listeners.get(name)
         listen = (listener.dup(),) if listener is not None else ()
         others = {other: address for other, address in self._book.items() if other != name}
-        transport = self._transports[name] = TcpTransport(key=b"testing", book=others, listen=listen)
+        transport = TcpTransport(key=b"testing", book=others, listen=listen, identity=self.identity(name))
+        self._transports[name] = transport
         return transport
 
     def close(self) -> None:
         for listener in self._listeners.values():
             listener.close()
+
+
+class UnixWorld(TcpWorld):
+    """As over TCP, but on unix sockets."""
+
+    def __init__(self, path: Path, seed: int = 0) -> None:
+        super().__init__(path, seed)
+        self._sockets = Sockets(path)
+
+    def bind(self, name: str) -> socket.socket:
+        return self._sockets.listen(name)
+
+    def close(self) -> None:
+        super().close()
+        self._sockets.close()
+
+
+class TlsWorld(TcpWorld):
+    """As over TCP, under mutual TLS; each host has a certificate of its own."""
+
+    def __init__(self, path: Path, seed: int = 0) -> None:
+        super().__init__(path, seed)
+        self._authority = LinkAuthority(path / "pki", "testing", time.time())
+
+    def identity(self, name: str) -> Identity:
+        return self._authority.identity(name)
+
+    def renew(self) -> None:
+        """New certificates for all hosts: every link goes over to a new connection, and no message is lost."""
+        for name, transport in self._transports.items():
+            self._authority.renew(name)
+            if self.is_up(name):
+                transport.renew(self.identity(name))
 
 
 async def _outcome(check: Callable[[], object]) -> object:

@@ -10,12 +10,13 @@ from typing import Any, Protocol, TypeVar
 from actorkube.runtime.host import Host
 from actorkube.runtime.system import System
 from actorkube.sim import World as SimWorld
-from actorkube.testing.real import LocalWorld, TcpWorld
+from actorkube.testing.real import LocalWorld, TcpWorld, TlsWorld, UnixWorld
 
 T = TypeVar("T")
 Boot = Callable[[System], Awaitable[Any] | None]
 
 WORLDS = ("local", "tcp", "sim")
+LINK_WORLDS = ("tcp", "unix", "tls")  # the world of real sockets, over each kind of link
 
 
 class World(Protocol):
@@ -79,6 +80,10 @@ def make_world(kind: str, path: Path, seed: int = 0) -> World:
             return LocalWorld(path, seed)
         case "tcp":
             return TcpWorld(path, seed)
+        case "unix":
+            return UnixWorld(path, seed)
+        case "tls":
+            return TlsWorld(path, seed)
         case "sim":
             return SimWorld(seed)
-    raise ValueError(f"a world is one of {', '.join(WORLDS)}, not {kind!r}")
+    raise ValueError(f"a world is one of {', '.join(dict.fromkeys(WORLDS + LINK_WORLDS))}, not {kind!r}")

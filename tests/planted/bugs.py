@@ -941,6 +941,100 @@ OBSERVATION = [
     ),
 ]
 
+LINKS = [
+    Bug(
+        "a successor is read before the connection that it follows",
+        "actorkube/runtime/tcp_link.py",
+        "            connection.hold()\n",
+        "",
+        "tests/runtime/test_tls.py::test_what_is_still_under_way_on_the_old_connection_is_read_before_what_the_new_one_brings",
+    ),
+    Bug(
+        "an old connection is closed before the peer has left it",
+        "actorkube/runtime/tcp_link.py",
+        "while len(self._reading) > 1 and self._reading[0].moved:",
+        "while len(self._reading) > 1:",
+        "tests/runtime/test_tls.py::test_certificates_change_while_messages_flow_and_none_is_lost_or_doubled_or_overtaken",
+    ),
+    Bug(
+        "any certificate of the cluster will do for any system",
+        "actorkube/runtime/identity.py",
+        "if uri(self.cluster, system) in uris:",
+        "if uris:",
+        "tests/runtime/test_tls.py::test_a_system_that_shows_the_certificate_of_another_is_refused_with_a_sentence",
+    ),
+    Bug(
+        "guests may sign for the cluster",
+        "actorkube/runtime/certificates.py",
+        "self._authority(name, key).add_extension(x509.NameConstraints(permitted, None), True)",
+        "self._authority(name, key)",
+        "tests/runtime/test_tls.py::test_the_guests_authority_cannot_sign_for_the_cluster",
+    ),
+    Bug(
+        "a guest may be one of the cluster",
+        "actorkube/runtime/tcp.py",
+        "if is_guest and (name in self.book or name == self.system.name):",
+        "if False:",
+        "tests/runtime/test_tls.py::test_a_guest_cannot_be_one_of_the_clusters_own",
+    ),
+    Bug(
+        "who lives on this host is believed over the network",
+        "actorkube/runtime/tcp.py",
+        "isinstance(self.book.get(name), str)",
+        "False",
+        "tests/runtime/test_flow.py::test_who_is_refused_is_told_what_differs",
+    ),
+    Bug(
+        "a revoked certificate is good until the link ends",
+        "actorkube/runtime/tcp.py",
+        "if any(serial in identity.revoked for serial in link.serials):",
+        "if False:",
+        "tests/runtime/test_tls.py::test_a_peer_whose_certificate_is_revoked_is_cut_off_at_once",
+    ),
+    Bug(
+        "a link outlives the certificate that it was made with",
+        "actorkube/runtime/tcp_link.py",
+        "connection.valid_until <= self._owner.system.now",
+        "False",
+        "tests/runtime/test_tls.py::test_a_link_does_not_outlive_the_certificate_of_its_peer",
+    ),
+    Bug(
+        "links stay on certificates that nobody believes any more",
+        "actorkube/runtime/tcp_link.py",
+        "if self._renew_until is not None and self._loop.time() > self._renew_until:",
+        "if False:",
+        "tests/runtime/test_tls.py::test_a_peer_that_has_no_place_under_the_new_authority_is_let_go_of_in_time",
+    ),
+    Bug(
+        "any user may call on a unix socket",
+        "actorkube/runtime/connection.py",
+        "if user != self._owner.user:",
+        "if False:",
+        "tests/runtime/test_flow.py::test_a_process_of_another_user_is_refused_on_a_unix_socket",
+    ),
+    Bug(
+        "any number of strangers may knock",
+        "actorkube/runtime/tcp.py",
+        "greeting > self.settings.greetings_max",
+        "False",
+        "tests/runtime/test_flow.py::test_only_so_many_may_greet_at_once",
+    ),
+    Bug(
+        "a full link takes work until memory ends",
+        "actorkube/runtime/wire.py",
+        "(self.size > self._most or kind in _new_work)",
+        "False",
+        "tests/runtime/test_flow.py::test_a_peer_that_does_not_read_gets_no_new_work_until_it_reads_again",
+    ),
+    Bug(
+        "who waits for room waits for ever when the link ends",
+        "actorkube/runtime/tcp_link.py",
+        "if self.ended or self._outbox.size <=",
+        "if self._outbox.size <=",
+        "tests/runtime/test_flow.py::test_who_waits_for_room_goes_on_when_the_link_ends",
+    ),
+]
+
 BUGS = [
     *STORE,
     *API_SERVER,
@@ -949,6 +1043,7 @@ BUGS = [
     *NODE,
     *RUNTIME,
     *LIFE,
+    *LINKS,
     *CLOCK,
     *HOSTILE_PEERS,
     *SIMULATION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from actorkube.runtime import Actor, System
 from actorkube.runtime.host import Host
 from actorkube.sim.errors import NotConverged
-from actorkube.testing import WORLDS, World, make_world, run_in
+from actorkube.testing import LINK_WORLDS, WORLDS, TlsWorld, World, make_world, run_in
 from protocols.errors import AskError
 from protocols.message import Done, Message, Request
 
@@ -53,7 +54,7 @@ async def lines(user: System) -> tuple[bytes, ...] | None:
         return None
 
 
-@pytest.mark.parametrize("kind", WORLDS)
+@pytest.mark.parametrize("kind", dict.fromkeys([*WORLDS, *LINK_WORLDS]))
 def test_what_is_saved_survives_a_crash_and_a_stop(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         await world.boot("server", boot)
@@ -131,3 +132,19 @@ def test_a_world_says_whether_it_can_be_partitioned(kind: str, tmp_path: Path) -
 def test_there_is_no_fourth_world(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="local, tcp, sim"):
         make_world("carrier pigeon", tmp_path)
+
+
+def test_certificates_of_all_hosts_change_in_the_middle_of_a_scenario(tmp_path: Path) -> None:
+    saved = [b"%d" % number for number in range(30)]
+
+    async def scenario(world: TlsWorld) -> tuple[bytes, ...] | None:
+        await world.boot("server", boot)
+        user = await world.boot("user", listens=False)
+        for number, line in enumerate(saved):
+            if number % 10 == 5:
+                world.renew()
+            await user.ask(user.ref("server/notebook"), SaveLine(line), timeout_s=20)
+        return await lines(user)
+
+    with contextlib.closing(TlsWorld(tmp_path)) as world:
+        assert world.run(scenario) == tuple(saved)
