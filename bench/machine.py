@@ -59,5 +59,5 @@ def business(load_before: float) -> str:
         return f"The machine did nothing else (load average {load_before:.1f} before the start)."
     return (
         f"**The machine was busy with other work (load average {load_before:.1f} before the start): "
-        "the ratios count, the rates are lower than they could be.**"
+        "the rates are lower than they could be, and the ratios scatter.**"
     )
