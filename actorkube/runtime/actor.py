@@ -73,6 +73,17 @@ class Actor:
         """
         return ""
 
+    async def on_handover(self) -> Message | None:
+        """Another instance takes this one's place (`System.replace`): what must it know? None: it starts afresh.
+
+        Runs when what was begun has been handled, in place of `on_stop`.
+        """
+        return None
+
+    async def on_takeover(self, state: Message) -> None:
+        """In place of `on_start`: go on with what the instance before has handed over. By default, starts as ever."""
+        await self.on_start()
+
     async def on_stop(self) -> None:
         """Runs at a planned stop, not after a crash."""
 
@@ -251,6 +262,10 @@ class Context:
     async def kill(self, child: Ref) -> None:
         """Stop a child for good, and its children before it. Returns when it has ended, also if it had before."""
         await self._system.tree.kill_child(self._cell, child)
+
+    def stop(self) -> None:
+        """End by one's own will, at the end of this loop turn: `on_stop` runs, and a permanent child is restarted."""
+        self._system.loop.call_soon(self._system.tree.finished, self._cell, context=self._system.context)
 
     # -- the ends of others ---------------------------------------------------------------------------------------
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import math
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,15 +15,19 @@ import msgspec
 from actorkube.runtime.actor import Ref
 from actorkube.runtime.envelope import LocalAsk, settle
 from actorkube.runtime.link import Link
+from actorkube.runtime.waits import NOTED_MAX, Waits
+from protocols.address import Address
 from protocols.errors import Answer, AskError, DeadlineExceeded, Unknown
 from protocols.frame import Kind
 from protocols.message import Message, UnknownMessage, decode
+
+EXPLAINED_MAX = 16  # of the asks that run out of time in one moment
 
 
 class Pending:
     """An ask or a send over a link that waits for its outcome. Its future calls it when it is cancelled."""
 
-    __slots__ = ("_asks", "corr", "expires_at", "future", "link", "ref", "request")
+    __slots__ = ("_asks", "corr", "expires_at", "future", "link", "ref", "request", "sender")
 
     def __init__(
         self,
@@ -31,6 +38,7 @@ class Pending:
         expires_at: float,
         request: type[Message],
         ref: Ref,
+        sender: Ref | None = None,
     ) -> None:
         self._asks = asks
         self.corr = corr
@@ -39,6 +47,7 @@ class Pending:
         self.expires_at = expires_at
         self.request = request
         self.ref = ref
+        self.sender = sender
         link.asks[corr] = None
         future.add_done_callback(self)
 
@@ -50,8 +59,8 @@ class Pending:
 
     fail = settle
 
-    def expire(self) -> None:
-        self.settle(DeadlineExceeded(f"{self.what}: no answer in time"))
+    def expire(self, why: str = "") -> None:
+        self.settle(DeadlineExceeded(f"{self.what}: no answer in time{why}"))
         self._take_back()
 
     def __call__(self, future: asyncio.Future[Any]) -> None:
@@ -64,21 +73,36 @@ class Pending:
         self.link.send(Kind.CANCEL, 0, self.ref.actor_id, 0, self.corr, 0, b"")
 
     @property
+    def address(self) -> Address:
+        return self.ref.address
+
+    @property
+    def request_name(self) -> str:
+        return self.request.__name__
+
+    @property
     def what(self) -> str:
         return f"{self.request.__name__} to {self.ref.address}"
 
 
-class Asks:
-    """The table of one system, by correlation id."""
+Ask = Pending | LocalAsk
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: contextvars.Context) -> None:
-        self.pending: dict[int, Pending | LocalAsk] = {}
+
+class Asks:
+    """The table of one system, by correlation id. `waits` is who waits for whom just now."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, context: contextvars.Context, waits: Callable[[], Waits]
+    ) -> None:
+        self.pending: dict[int, Ask] = {}
+        self.circles: deque[tuple[float, str]] = deque(maxlen=NOTED_MAX)  # found lately, and when
+        self._waits = waits
         self._loop = loop
         self._context = context
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
 
-    def expect(self, ask: Pending | LocalAsk) -> None:
+    def expect(self, ask: Ask) -> None:
         self.pending[ask.corr] = ask
         if ask.expires_at < self._timer_at:
             self._arm(ask.expires_at)
@@ -120,7 +144,9 @@ class Asks:
 
     def _expire(self) -> None:
         now = self._loop.time()
-        for ask in list(self.pending.values()):
-            if ask.expires_at <= now:
-                ask.expire()
+        late = [ask for ask in self.pending.values() if ask.expires_at <= now]
+        waits = self._waits()
+        reasons = [waits.why(ask) for ask in late[:EXPLAINED_MAX]]  # all of them, before the first one ends
+        for ask, why in itertools.zip_longest(late, reasons, fillvalue=""):
+            ask.expire(why)  # type: ignore[union-attr]
         self._arm(min((ask.expires_at for ask in self.pending.values()), default=math.inf))

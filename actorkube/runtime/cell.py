@@ -180,18 +180,18 @@ class Cell:
         """Make an instance, run on_start, then open the mailbox. Does not raise: a failure is a crash."""
         self.state = State.STARTING
         self.error = None
-        self.lives += 1
         try:
-            self._new_actor()
+            self.new_instance()
         except Exception as error:
             self.crash(error)
             return
         if getattr(self.actor.on_start, "__func__", None) is Actor.on_start:
-            self._run_on()
+            self.open()
         else:
             self.work.background(self._start(), "on_start")
 
-    def _new_actor(self) -> None:
+    def new_instance(self) -> None:
+        self.lives += 1
         self.actor = self.factory()
         self.actor.ctx = Context(self, self.restarts)
         self._receive = None
@@ -201,9 +201,9 @@ class Cell:
 
     async def _start(self) -> None:
         await self.actor.on_start()
-        self._run_on()
+        self.open()
 
-    def _run_on(self) -> None:
+    def open(self) -> None:
         if self.state is State.STARTING:
             self.state = State.RUNNING
             if self._box or self._signals:
@@ -249,9 +249,7 @@ class Cell:
     async def halt(self) -> None:
         """End at once; the mailbox is kept for the next instance."""
         self.state = State.STOPPED
-        self._end_work_stopped()
-        if self._work is not None:
-            await self._work.ended(self.shutdown_s)
+        await self.end_instance()
 
     def retire(self) -> None:
         """There will be no next instance, as far as anybody knows: whoever waits is told."""
@@ -280,6 +278,12 @@ class Cell:
         """Something has ended: perhaps who drains waited for it."""
         if self._idle is not None and not self._idle.done() and self._is_idle():
             self._idle.set_result(None)
+
+    async def end_instance(self) -> None:
+        """For another one to take its place: what it does besides handling messages ends."""
+        self._end_work_stopped()
+        if self._work is not None:
+            await self._work.ended(self.shutdown_s)
 
     def _end_work_stopped(self) -> None:
         self._end_work(Terminated(f"{self.ref.address} stopped"), Unknown(f"{self.ref.address} stopped"))
@@ -319,10 +323,7 @@ class Cell:
         return False
 
     def signal(self, message: Message, watch: Watch | None = None) -> None:
-        """A message of the system itself: handled before all that waits, and never dropped by the mailbox's bound.
-
-        One that a watch has led to is handled if the watch lasts until then.
-        """
+        """A message of the system: never dropped, handled before all that waits, if its watch lasts until then."""
         if self._signals is None:
             self._signals = deque()
         signal = Signal(message, watch)

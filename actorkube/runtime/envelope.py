@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from actorkube.runtime.stream import Outlet
 from actorkube.runtime.tracing import NOT_FOLLOWED, Span, cause, with_cause
+from protocols.address import Address
 from protocols.errors import Answer, AskError, BadRequest, DeadlineExceeded, InternalError, Overloaded, encode_error
 from protocols.frame import FRAME_MAX, Kind
 from protocols.message import Done, Message, decode, encode
@@ -163,13 +164,13 @@ class LocalAsk(Envelope):
         """Left to the asker's timer, so that of nested asks the outermost ends first, and knows why."""
         self.take()
 
-    def expire(self) -> None:
+    def expire(self, why: str = "") -> None:
         """Its time is over."""
-        self.fail(self.out_of_time())
+        self.fail(self.out_of_time(why))
         self._cell.cancel(self)
 
-    def out_of_time(self) -> AskError:
-        return DeadlineExceeded(f"{self.what}: no answer in time")
+    def out_of_time(self, why: str = "") -> AskError:
+        return DeadlineExceeded(f"{self.what}: no answer in time{why}")
 
     def __call__(self, future: asyncio.Future[Any]) -> None:
         """The asker has cancelled its future."""
@@ -179,6 +180,14 @@ class LocalAsk(Envelope):
     @property
     def is_wanted(self) -> bool:
         return self.corr in self._asks.pending
+
+    @property
+    def address(self) -> Address:
+        return self._cell.ref.address
+
+    @property
+    def request_name(self) -> str:
+        return type(self.message).__name__
 
     @property
     def what(self) -> str:
@@ -198,7 +207,7 @@ class LocalSend(LocalAsk):
     def answer(self, reply: Message | None) -> None:
         return
 
-    def out_of_time(self) -> AskError:
+    def out_of_time(self, why: str = "") -> AskError:
         return Overloaded(f"{self.what}: no room in time")
 
 

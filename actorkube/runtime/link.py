@@ -96,6 +96,10 @@ class Transport(abc.ABC):
         """Systems that a link can be made to, by their names."""
         return ()
 
+    def near(self, peer: str) -> System | None:
+        """A system that is in the same process: for those who look on."""
+        return None
+
     def census(self) -> Census:
         """For those who look on."""
         return Census()

@@ -46,6 +46,10 @@ class LocalTransport(Transport):
     def peers(self) -> list[str]:
         return list(self._network.systems)
 
+    def near(self, peer: str) -> System | None:
+        other = self._network.systems.get(peer)
+        return other.system if other is not None else None
+
     async def stop(self) -> None:
         if self.system is None:
             return

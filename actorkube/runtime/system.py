@@ -30,6 +30,7 @@ from actorkube.runtime.stream import Stream, dead_stream
 from actorkube.runtime.supervisor import Supervision
 from actorkube.runtime.tracing import Tracer, cause
 from actorkube.runtime.tree import Branch, Tree
+from actorkube.runtime.waits import Waits
 from protocols.address import Address, actor_id
 from protocols.errors import (
     Answer,
@@ -106,7 +107,7 @@ class System:
                 self.tracer.clock = time.time  # the loop's stands still in a turn: spans are short
         self.started_at = self.loop.time()
         self.failed = self.loop.create_future()
-        self.asks = Asks(self.loop, self.context)
+        self.asks = Asks(self.loop, self.context, lambda: Waits(self))
         await self.transport.start(self)
 
     async def stop(self, drain_s: float = 0.0) -> None:
@@ -197,6 +198,18 @@ class System:
         if drain_s > 0:
             await cell.drain(drain_s)
         await self.tree.kill(cell)
+
+    async def replace(self, name: str, factory: Callable[[], Actor]) -> None:
+        """Let a new instance go on in the place of a running actor (handover.py); later restarts use the factory too.
+
+        Returns when it has started. Address, mailbox, monitors, links, names and children stay; its streams and tasks
+        end, and its timers, which the new instance sets anew. Raises KeyError when there is no such actor.
+        """
+        await self.tree.replace(self._cells[actor_id(name)], factory)
+
+    async def restart(self, name: str) -> None:
+        """As `replace`, by the factory that it has."""
+        await self.replace(name, self._cells[actor_id(name)].factory)
 
     def cell(self, number: int) -> Cell | None:
         """Who is reached by that number."""
@@ -332,7 +345,8 @@ class System:
         if len(body) > FRAME_MAX:
             future.set_exception(NotSent(f"{what}: {len(body)} bytes are more than a frame may have"))
             return
-        pending = Pending(self.asks, self._next_corr(), future, link, expires_at, type(message), ref)
+        who = sender.ref if sender is not None else None
+        pending = Pending(self.asks, self._next_corr(), future, link, expires_at, type(message), ref, who)
         self.asks.expect(pending)
         ttl_ms = max(0, int((expires_at - self.loop.time()) * 1000))
         introduced = self.introduce(link, sender)

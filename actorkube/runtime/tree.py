@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-from actorkube.runtime.actor import Ref
+from actorkube.runtime.actor import Actor, Ref
 from actorkube.runtime.cell import Cell, State
 from actorkube.runtime.group import Child, ChildLike, Spec, as_spec
 from actorkube.runtime.group_state import Effect, GiveUp, GroupState, Halt, Out, Ready, Start, Stopped, Wait
@@ -58,6 +58,7 @@ class Tree:
         self.is_stopping = False
         self._is_dead = False
         self._tasks: dict[asyncio.Task[None], None] = {}
+        self._handovers: dict[Cell, asyncio.Task[None]] = {}
         self._chance: random.Random | None = None
 
     # -- orders ---------------------------------------------------------------------------------------------------
@@ -85,6 +86,20 @@ class Tree:
             cell.gone = self._system.loop.create_future()
             self.apply(cell.branch, cell.branch.state.remove(cell.name))
         await asyncio.shield(cell.gone)
+
+    async def replace(self, cell: Cell, factory: Callable[[], Actor]) -> None:
+        """One hand-over of an actor after the other, whatever becomes of who asks for it."""
+        from actorkube.runtime.handover import hand_over
+
+        while (current := self._handovers.get(cell)) is not None:
+            await asyncio.wait([current])
+        task = self._handovers[cell] = self._live(hand_over(cell, factory))
+        task.add_done_callback(lambda _: self._handovers.pop(cell, None))
+        await asyncio.shield(task)
+
+    async def end_children(self, cell: Cell) -> None:
+        while cell.branches:
+            await self._end(next(reversed(cell.branches)))
 
     async def kill_child(self, parent: Cell, child: Ref) -> None:
         """Raises ValueError when it is not below the parent."""
@@ -191,8 +206,7 @@ class Tree:
             self._live(self._halt_cell(branch, node))
 
     async def _halt_cell(self, branch: Branch, cell: Cell) -> None:
-        while cell.branches:
-            await self._end(next(reversed(cell.branches)))
+        await self.end_children(cell)
         await cell.stop()
         self.apply(branch, branch.state.halted(cell.name))
 
@@ -298,7 +312,8 @@ class Tree:
             self._chance = random.Random(f"{self._system.seed}/supervision")
         return self._chance
 
-    def _live(self, coro: Coroutine[Any, Any, None]) -> None:
+    def _live(self, coro: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._system.loop.create_task(coro, context=self._system.context.copy())
         self._tasks[task] = None
         task.add_done_callback(lambda t: self._tasks.pop(t, None))
+        return task

@@ -108,6 +108,10 @@ class Work:
             reply.fail(begun)
         self.outlets.clear()
 
+    def handling(self) -> list[asyncio.Task[object]]:
+        """Tasks that handle a message."""
+        return [task for task, (envelope, _) in self.tasks.items() if envelope is not None]
+
     async def ended(self, within_s: float) -> None:
         """Returns when no task runs any more, or when the time is over: then whoever looks at the log is told."""
         tasks = [task for task in self.tasks if task is not asyncio.current_task()]

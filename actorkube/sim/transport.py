@@ -54,6 +54,10 @@ class SimTransport(Transport):
     def peers(self) -> list[str]:
         return [name for name, listens in self.network.known.items() if listens]
 
+    def near(self, peer: str) -> System | None:
+        other = self.network.transports.get(peer)
+        return other.system if other is not None else None
+
     async def stop(self) -> None:
         """Planned: what was sent before still arrives, then the other ends learn that we are gone."""
         if self.network.transports.get(self.name) is self:

@@ -535,13 +535,11 @@ LIFE = [
     Bug(
         "a parent ends before its children",
         "actorkube/runtime/tree.py",
-        """        while cell.branches:
-            await self._end(next(reversed(cell.branches)))
+        """        await self.end_children(cell)
         await cell.stop()
 """,
         """        await cell.stop()
-        while cell.branches:
-            await self._end(next(reversed(cell.branches)))
+        await self.end_children(cell)
 """,
         "tests/runtime/test_tree.py::test_children_end_before_their_parent_which_makes_them_anew",
     ),

@@ -66,4 +66,35 @@ NAMES = [
     ),
 ]
 
-LIFE_BUGS = [*MONITORS, *NAMES]
+HANDOVER = [
+    Bug(
+        "a hand-over cuts off what is being handled",
+        "actorkube/runtime/handover.py",
+        "        if handling:\n",
+        "        if False:\n",
+        "tests/runtime/test_handover.py::test_what_is_being_handled_is_finished_before_the_state_is_handed_over",
+    ),
+    Bug(
+        "an actor that was stopped comes back by a hand-over",
+        "actorkube/runtime/handover.py",
+        "return self._cell.state is State.STARTING and self._cell.lives == self._lives",
+        "return True",
+        "tests/runtime/test_handover.py::test_an_actor_that_is_stopped_while_it_is_handed_over_stays_stopped",
+    ),
+    Bug(
+        "a hand-over that fails leaves its actor suspended",
+        "actorkube/runtime/handover.py",
+        "exc_info=error)\n                await self._start_afresh()\n",
+        "exc_info=error)\n",
+        "tests/runtime/test_handover.py::test_where_the_new_one_cannot_take_over_it_starts_afresh_as_after_a_crash",
+    ),
+    Bug(
+        "actors that could handle more are said to wait for each other",
+        "actorkube/runtime/waits.py",
+        " and cell.running >= cell.actor.concurrency",
+        "",
+        "tests/runtime/test_waits.py::test_who_is_slow_or_has_room_for_more_is_in_no_circle",
+    ),
+]
+
+LIFE_BUGS = [*MONITORS, *NAMES, *HANDOVER]

@@ -105,7 +105,7 @@ class Shell:
         return running[which % len(running)]
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(strategies, restarts, steps, st.lists(st.booleans(), max_size=20))
 def test_a_group_does_what_otp_does(strategy: str, kinds: list[str], steps: list[Step], failing: list[bool]) -> None:
     otp = OtpSupervisor(strategy, 3, 10.0, list(zip(NAMES, kinds, strict=False)))
@@ -161,7 +161,7 @@ def play(otp: OtpSupervisor, shell: Shell, what: str, name: str, outcomes: Itera
         assert shell.running() == otp.running()
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(strategies, restarts, steps)
 def test_whenever_crashes_come_nothing_runs_beside_what_it_must_be_restarted_with(
     strategy: str, kinds: list[str], steps: list[Step]

@@ -356,7 +356,7 @@ FAULTS = st.lists(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(FAULTS, st.integers(0, 1000))
 def test_under_faults_each_watch_ends_once_and_never_while_all_is_well(faults: list[Fault], seed: int) -> None:
     async def scenario(world: SimWorld) -> None:

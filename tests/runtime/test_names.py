@@ -230,6 +230,7 @@ def test_a_registry_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch) -> N
         registry.add("z", "p", unique=True)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from("abc"), st.integers(1, 4)), max_size=12))
 def test_who_has_a_name_does_not_depend_on_the_order_in_which_claims_are_heard(
     claims: list[tuple[str, str, int]],

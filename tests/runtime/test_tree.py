@@ -26,6 +26,10 @@ class Alive(Request[Done]):
     pass
 
 
+class Retire(Message):
+    pass
+
+
 class GrowChild(Request[Done]):
     name: str
 
@@ -60,6 +64,8 @@ class Plant(Actor):
                 self.grow(name)
             case KillChild(name):
                 return self.ctx.kill(self.ctx.ref(f"{self.ctx.self_ref.address}/{name}"))
+            case Retire():
+                self.ctx.stop()
             case Fell():
                 self.log.append(f"!{self.name}")
                 raise Planted(self.name)
@@ -208,6 +214,26 @@ def test_a_temporary_child_is_not_restarted_and_whoever_asks_it_is_told(kind: st
         await crash(world, log, system, "a")
 
         assert log == ["+a", "+b", "!b", "!a", "+a"]
+
+    run_in(kind, scenario, tmp_path)
+
+
+@pytest.mark.parametrize("kind", WORLDS)
+def test_an_actor_may_end_by_its_own_will_and_a_permanent_one_comes_back(kind: str, tmp_path: Path) -> None:
+    log: list[str] = []
+
+    async def scenario(world: World) -> None:
+        system = await world.boot("s")
+        system.spawn_group([child(log, "a"), child(log, "b", restart="transient")], Supervision(backoff=QUICK))
+        await world.until(lambda: "+b" in log)
+
+        system.tell(system.ref("s/b"), Retire())
+        await world.until(lambda: log[-1] == "-b")
+        with pytest.raises(Terminated):
+            await system.ask(system.ref("s/b"), Alive(), timeout_s=30)
+        system.tell(system.ref("s/a"), Retire())
+
+        await world.until(lambda: log[3:] == ["-a", "+a"])
 
     run_in(kind, scenario, tmp_path)
 
