@@ -2,14 +2,15 @@
 
     python -m bench.testing [--rounds 20]
 
-Anchor, in the same run: `os.fork` of this process, with nothing done in the copy. Medians, in milliseconds; what is
-imported once for all tests stands apart.
+Anchor, in the same run: `os.fork` of this process, with nothing done in the copy. Means, in milliseconds, of the clock and
+of the processor (copies and child processes included), which says more where others use the machine too.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -17,8 +18,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-IMPORTS = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
+IMPORTS = (
+    "import pytest, time; t, c = time.perf_counter(), time.process_time(); {}; "
+    "print(time.perf_counter() - t, time.process_time() - c)"
+)
 EXAMPLE = Path(__file__).parent.parent / "examples" / "web.yaml"
 TESTS = """
 import pytest
@@ -28,30 +33,44 @@ def test_it(cluster, number):
     cluster.create({{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "one"}}}})
 """
 
+CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}}
 ENDS = """
-import statistics, time
+import resource, statistics, time
 ENDED = []
 
 def pytest_runtest_logfinish():
-    ENDED.append(time.perf_counter())
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    ENDED.append((time.perf_counter(), sum(one.ru_utime + one.ru_stime for one in used)))
 
 def pytest_unconfigure():
-    print("median", statistics.median(later - sooner for sooner, later in zip(ENDED, ENDED[1:])) * 1000)
+    steps = [(later[0] - sooner[0], later[1] - sooner[1]) for sooner, later in zip(ENDED, ENDED[1:])]
+    print("mean", *(1000 * statistics.mean(column) for column in zip(*steps)))
 """
 
 
-def milliseconds(work: Callable[[], object], rounds: int) -> float:
+class Cost(NamedTuple):
+    wall_ms: float
+    cpu_ms: float
+
+
+def cpu_s() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def cost(work: Callable[[], object], rounds: int) -> Cost:
     took = []
     for _ in range(rounds):
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), cpu_s()
         work()
-        took.append(time.perf_counter() - began)
-    return statistics.median(took) * 1000
+        took.append((time.perf_counter() - began, cpu_s() - cpu_began))
+    return Cost(*(1000 * statistics.mean(column) for column in zip(*took, strict=True)))
 
 
-def import_ms(statement: str, rounds: int = 3) -> float:
+def import_cost(statement: str, rounds: int = 3) -> Cost:
     command = [sys.executable, "-c", IMPORTS.format(statement)]
-    return statistics.median(float(subprocess.check_output(command, text=True)) for _ in range(rounds)) * 1000
+    took = [subprocess.check_output(command, text=True).split() for _ in range(rounds)]
+    return Cost(*(1000 * statistics.median(map(float, column)) for column in zip(*took, strict=True)))
 
 
 def bare_fork() -> None:
@@ -61,7 +80,7 @@ def bare_fork() -> None:
     os.waitpid(pid, 0)
 
 
-def pytest_ms(fork: bool, count: int = 25) -> float:
+def pytest_cost(fork: bool, count: int = 25) -> Cost:
     """From the end of one test to the end of the next, in a run of pytest."""
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "test_it.py").write_text(TESTS.format(count=count))
@@ -70,7 +89,8 @@ def pytest_ms(fork: bool, count: int = 25) -> float:
         command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *flags, directory]
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
         done = subprocess.run(command, cwd=directory, env=environment, check=True, capture_output=True, text=True)
-    return float(done.stdout.rpartition("median ")[2].split()[0])
+    wall_ms, cpu_ms = done.stdout.rpartition("mean ")[2].split()[:2]
+    return Cost(float(wall_ms), float(cpu_ms))
 
 
 def main() -> None:
@@ -83,35 +103,33 @@ def main() -> None:
 
     warm = WarmClusters()
     cluster = warm.get(Options())  # what is done at first use is done, as before the first test
-    fork_ms = milliseconds(bare_fork, rounds)
+    fork = cost(bare_fork, rounds * 10)
 
     def scenario() -> None:
         cluster.apply(EXAMPLE)
         cluster.settled()
         cluster.kill("node-1")
-        cluster.eventually(lambda: cluster.list("pods"))
         cluster.settled()
 
+    def copied(work: Callable[[], object]) -> Callable[[], object]:
+        return lambda: cluster.on_a_copy(lambda: work() and None)
+
     report = [
-        (
-            "importing the plugin, unused, beside pytest",
-            import_ms("import pytest; t = time.perf_counter(); import actorkube.testing.plugin"),
-        ),
-        ("fork of this process, nothing done in it", fork_ms),
-        ("fresh boot: 3 nodes, 3 store replicas", milliseconds(lambda: Cluster().close(), rounds)),
-        (
-            "copy, and one object created in it",
-            milliseconds(lambda: cluster.on_a_copy(lambda: cluster.apply(EXAMPLE)), rounds),
-        ),
-        ("one get", milliseconds(lambda: cluster.get("node/node-1"), rounds * 10)),
-        ("copy; deploy 3 pods, settle, kill a node, settle", milliseconds(lambda: cluster.on_a_copy(scenario), rounds)),
-        ("one more test in pytest, copied", pytest_ms(True)),
-        ("one more test in pytest, booted", pytest_ms(False)),
-        ("real cluster in a thread, to ready and gone", milliseconds(lambda: LiveCluster().stop(), 5)),
-        ("real cluster of processes, to ready and gone", milliseconds(lambda: LiveCluster(processes="many").stop(), 3)),
+        ("importing the plugin, unused, beside pytest", import_cost("import actorkube.testing.plugin")),
+        ("fork of this process, nothing done in it", fork),
+        ("fresh boot: 3 nodes, 3 store replicas", cost(lambda: Cluster().close(), rounds)),
+        ("copy, and one object created in it", cost(copied(lambda: cluster.create(CONFIG_MAP)), rounds)),
+        ("one get", cost(lambda: cluster.get("node/node-1"), rounds * 10)),
+        ("copy; deploy 3 pods, settle, kill a node, settle", cost(copied(scenario), rounds)),
+        ("one more test in pytest, copied", pytest_cost(True)),
+        ("one more test in pytest, booted", pytest_cost(False)),
+        ("real cluster in a thread, to ready and gone", cost(lambda: LiveCluster().stop(), 5)),
+        ("real cluster of processes, to ready and gone", cost(lambda: LiveCluster(processes="many").stop(), 3)),
     ]
-    for what, took_ms in report:
-        print(f"{what:<50} {took_ms:8.1f} ms   {took_ms / fork_ms:6.1f} x a bare fork")
+    for what, found in report:
+        print(
+            f"{what:<50} {found.wall_ms:8.1f} ms  {found.cpu_ms:8.1f} ms CPU {found.cpu_ms / fork.cpu_ms:7.1f} x a fork"
+        )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FDS = Path("/proc/self/fd")
+TASKS = Path("/proc/self/task")
 NAMED = ("socket:", "pipe:", "/")  # what has a name worth telling; event loops' own descriptors go with their sockets
 IGNORED = ("/dev/", "/proc/", "/sys/")
 
@@ -26,12 +27,10 @@ class Resources:
 
 
 def resources() -> Resources:
-    import psutil
-
     pooled = concurrent.futures.thread._threads_queues  # they wait for work, and end with the process
     return Resources(
         frozenset(thread for thread in threading.enumerate() if thread not in pooled),
-        frozenset(child.pid for child in psutil.Process().children()),
+        frozenset(_children()),
         frozenset(_open_files()),
     )
 
@@ -59,6 +58,18 @@ def pending(loop: asyncio.AbstractEventLoop) -> list[str]:
     """Tasks of the test's own that a simulated loop still holds: those that belong to no host."""
     tasks = [task for task in asyncio.all_tasks(loop) if getattr(task, "domain", None) is None]
     return sorted(f"task {getattr(task.get_coro(), '__qualname__', task.get_name())} still waits" for task in tasks)
+
+
+def _children() -> list[int]:
+    try:
+        lists = [path.read_text() for path in TASKS.glob("*/children")]
+    except OSError:
+        lists = []
+    if lists:
+        return [int(pid) for pids in lists for pid in pids.split()]
+    import psutil  # where the kernel keeps no list: a look at every process of the machine
+
+    return [child.pid for child in psutil.Process().children()]
 
 
 def _open_files() -> list[tuple[int, str]]:

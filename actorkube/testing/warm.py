@@ -7,6 +7,7 @@ so one small cluster does all of it once, before the first copy is made, and is 
 from __future__ import annotations
 
 from actorkube.testing.cluster import Cluster
+from actorkube.testing.leaks import leaked, resources
 from actorkube.testing.options import Options
 
 KEPT_MAX = 8
@@ -46,6 +47,7 @@ class WarmClusters:
 
 
 def rehearse() -> None:
+    leaked(resources())
     cluster = Cluster(nodes=1, etcd=1)
     try:
         cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}})
