@@ -2,8 +2,8 @@
 
     python -m bench.testing [--rounds 20]
 
-Anchor, in the same run: `os.fork` of this process, with nothing done in the copy. Means, in milliseconds, of the clock and
-of the processor (copies and child processes included), which says more where others use the machine too.
+Anchor, in the same run: `os.fork` of this process, with nothing done in the copy. Means, in milliseconds, of the clock
+and of the processor (copies and child processes included), which says more where others use the machine too.
 """
 
 from __future__ import annotations

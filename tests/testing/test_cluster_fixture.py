@@ -13,7 +13,7 @@ from actorkube.runtime import Actor
 from actorkube.sim.errors import NotConverged
 from actorkube.testing import Cluster, SimulatedCluster
 from protocols.errors import AlreadyExists, AskError, Invalid, NotFound, StatusError
-from protocols.message import Message, Request
+from protocols.message import Done, Message, Request
 from protocols.objects import Object
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "web.yaml"
@@ -170,6 +170,25 @@ def test_an_actor_of_ones_own_lives_in_the_cluster_and_can_be_killed(cluster: Cl
     answer = cluster.eventually(lambda: cluster.ask("counter/counter", Count()))  # whoever asks first may meet the dead
     assert answer == Counted(1)
     assert cluster.actor("counter/counter").number == 1  # type: ignore[attr-defined]
+
+
+class Dawdle(Request[Done]):
+    pass
+
+
+class Dawdler(Actor):
+    def receive(self, message: Message) -> object:
+        return self.ctx.sleep(30)
+
+
+def test_a_cluster_with_an_actor_at_work_has_not_settled(cluster: Cluster) -> None:
+    cluster.spawn("dawdler", Dawdler)
+
+    cluster.tell("dawdler/dawdler", Dawdle())
+
+    with pytest.raises(NotConverged, match="dawdler/dawdler: 1 requests are being handled"):
+        cluster.settled(within="20s")
+    cluster.settled(within="20s")
 
 
 async def test_a_coroutine_of_a_real_loop_uses_it_as_any_object(cluster: Cluster) -> None:
