@@ -250,7 +250,7 @@ class SimulatedCluster:
         self.world.partition(inside, outside, both_ways=both_ways)
 
     def skew(self, name: str, by: str | float) -> None:
-        """How far the clock of the host is ahead of the others' ("-5m": behind), from its next start on."""
+        """Set the clock so far ahead of the others' ("-5m": behind); it jumps forward, or stands still until then."""
         for host in self.hosts(name):
             self.world.skew(host, _signed(by))
 

@@ -1030,6 +1030,9 @@ LINKS = [
         "if self.ended or self._outbox.size <=",
         "if self._outbox.size <=",
         "tests/runtime/test_flow.py::test_who_waits_for_room_goes_on_when_the_link_ends",
+    ),
+]
+
 TESTING = [
     Bug(
         "a history needs no order that gives its results",
@@ -1079,13 +1082,6 @@ TESTING = [
         "_warn_again(text, category, filename, lineno)\n    if",
         "pass\n    if",
         "tests/testing/test_forked.py::test_whatever_comes_of_a_test_is_reported_as_if_it_had_run_here",
-    ),
-    Bug(
-        "a copy that hangs outlives its test",
-        "actorkube/testing/fork.py",
-        "os.kill(pid, signal.SIGKILL)\n        os.waitpid(pid, 0)",
-        "return",
-        "tests/testing/test_forked.py::test_a_test_that_hangs_is_ended_with_its_copy",
     ),
     Bug(
         "sockets that are left are not looked for",

@@ -172,6 +172,21 @@ def test_an_actor_of_ones_own_lives_in_the_cluster_and_can_be_killed(cluster: Cl
     assert cluster.actor("counter/counter").number == 1  # type: ignore[attr-defined]
 
 
+class TimeThere(Actor):
+    def receive(self, message: Message) -> Counted:
+        return Counted(int(self.ctx.now))
+
+
+@pytest.mark.actorkube(nodes=1, etcd=1)
+def test_a_skewed_clock_is_what_its_actors_see(cluster: Cluster) -> None:
+    cluster.spawn("watch", TimeThere)
+
+    cluster.skew("watch", "5m")
+
+    ahead = cluster.ask("watch/watch", Count()).number - cluster.clock.now
+    assert 298 <= ahead <= 301
+
+
 class Dawdle(Request[Done]):
     pass
 
