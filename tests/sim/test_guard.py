@@ -70,9 +70,11 @@ def test_other_threads_go_on_in_the_real_world_also_when_they_simulate_too() -> 
 
     def beside() -> None:
         inside.wait(60)
-        World.run_sync(short, seed=2)
-        seen.append(time.time())  # no simulation runs in this thread any more
-        over.set()
+        try:
+            World.run_sync(short, seed=2)
+            seen.append(time.time())  # no simulation runs in this thread any more
+        finally:
+            over.set()
 
     thread = threading.Thread(target=beside)
     thread.start()
