@@ -93,10 +93,10 @@ SETTLED = (Status.UP, Status.OUT)
 class Member:
     __slots__ = ("fate", "name", "restart", "status", "ticket")
 
-    def __init__(self, name: str, restart: Restarting) -> None:
+    def __init__(self, name: str, restart: Restarting, status: Status) -> None:
         self.name = name
         self.restart = restart
-        self.status = Status.NEW
+        self.status = status
         self.fate: Fate | None = None
         self.ticket = 0  # of the back-off it waits for
 
@@ -107,6 +107,8 @@ class Member:
 
 
 class GroupState:
+    """`started`: all children have been told to start before."""
+
     __slots__ = ("_is_ready", "_stopping", "_supervisor", "_tickets", "given_up", "members")
 
     def __init__(
@@ -114,12 +116,14 @@ class GroupState:
         supervision: Supervision,
         children: Sequence[tuple[str, Restarting]],
         chance: random.Random | None = None,
+        *,
+        started: bool = False,
     ) -> None:
-        self.members = {name: Member(name, restart) for name, restart in children}
+        self.members = {name: Member(name, restart, Status.UP if started else Status.NEW) for name, restart in children}
         self.given_up = False
         self._supervisor = Supervisor(supervision, list(self.members), chance)
         self._stopping = False
-        self._is_ready = False
+        self._is_ready = started
         self._tickets = 0
 
     # -- orders ---------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from actorkube.runtime.actor import Actor, Ref
 from actorkube.runtime.cell import Cell, State
-from actorkube.runtime.group import Child, ChildLike, Spec, as_spec
+from actorkube.runtime.group import DEFAULT, Child, ChildLike, Restarting, Spec, as_spec
 from actorkube.runtime.group_state import Effect, GiveUp, GroupState, Halt, Out, Ready, Start, Stopped, Wait
 from actorkube.runtime.monitors import CRASHED, RESTARTED
 from actorkube.runtime.supervisor import GaveUp, Supervision
@@ -26,10 +26,16 @@ if TYPE_CHECKING:
     from actorkube.runtime.system import System
 
 
-class Branch:
-    """One group: what it consists of, and its machine, which is a new one at each start of the whole group."""
+NO_NODES: dict[str, Cell | Branch] = {}
 
-    __slots__ = ("done", "error", "nodes", "parent", "path", "specs", "state", "supervision")
+
+class Branch:
+    """One group: what it consists of, and its machine, which is a new one at each start of the whole group.
+
+    An actor that was spawned alone, as most are, has no machine before something happens to it (`Tree.machine`).
+    """
+
+    __slots__ = ("alone", "done", "error", "nodes", "parent", "path", "specs", "state", "supervision")
 
     def __init__(
         self, parent: Cell | Branch | None, path: str, specs: Sequence[Spec], supervision: Supervision
@@ -38,8 +44,9 @@ class Branch:
         self.path = path  # names of its children begin with it and a slash, if it is not empty
         self.specs = specs
         self.supervision = supervision
-        self.nodes: dict[str, Cell | Branch] = {}
-        self.state: GroupState
+        self.alone: Cell | None = None  # who is all of it, while it has no machine
+        self.nodes: dict[str, Cell | Branch] = NO_NODES
+        self.state: GroupState | None = None
         self.done: asyncio.Future[None] | None = None  # resolved when all that a stop must halt is halted
         self.error: BaseException | None = None  # the last crash
 
@@ -70,21 +77,26 @@ class Tree:
         """
         if self._is_dead or (parent is not None and parent.state is State.STOPPED):
             raise RuntimeError(f"{parent.ref.address if parent else self._system.name} has ended: it has no children")
-        specs = [as_spec(child) for child in children]
+        specs = tuple([as_spec(child) for child in children])
         path = parent.ref.address.actor if parent is not None else ""
-        branch = Branch(parent, path, specs, supervision or Supervision())
+        branch = Branch(parent, path, specs, supervision or DEFAULT)
+        siblings = self._tops if parent is None else parent.branches
+        if len(specs) == 1 and isinstance(specs[0], Child):
+            cell = self._make_alone(branch, specs[0])
+            siblings[branch] = None
+            cell.begin()
+            return [cell.ref]
         self._check_names(branch, specs, {})
         self._fill(branch)
-        siblings = self._tops if parent is None else parent.branches
         siblings[branch] = None
-        self.apply(branch, branch.state.start())
+        self.apply(branch, self.machine(branch).start())
         return [node.ref for node in branch.nodes.values() if isinstance(node, Cell)]
 
     async def kill(self, cell: Cell) -> None:
         """Stop one actor for good; its children end before it does."""
         if cell.gone is None:
             cell.gone = self._system.loop.create_future()
-            self.apply(cell.branch, cell.branch.state.remove(cell.name))
+            self.apply(cell.branch, self.machine(cell.branch).remove(cell.name))
         await asyncio.shield(cell.gone)
 
     async def replace(self, cell: Cell, factory: Callable[[], Actor]) -> None:
@@ -135,7 +147,8 @@ class Tree:
     # -- what cells report ----------------------------------------------------------------------------------------
 
     def started(self, cell: Cell) -> None:
-        self.apply(cell.branch, cell.branch.state.started(cell.name))
+        if cell.branch.state is not None:
+            self.apply(cell.branch, cell.branch.state.started(cell.name))
 
     def crashed(self, cell: Cell, error: BaseException) -> None:
         self._system.monitors.life_over(cell, CRASHED)
@@ -149,7 +162,7 @@ class Tree:
         if error is not None:
             branch.error = error
         now = self._system.loop.time()
-        self.apply(branch, branch.state.ended(name, now, crashed=error is not None))
+        self.apply(branch, self.machine(branch).ended(name, now, crashed=error is not None))
 
     # -- effects --------------------------------------------------------------------------------------------------
 
@@ -173,12 +186,12 @@ class Tree:
                 self._halt(branch, branch.nodes[name])
             case Wait(ticket, delay_s):
                 loop, context = self._system.loop, self._system.context
-                loop.call_later(delay_s, self._due, branch, branch.state, ticket, context=context)
+                loop.call_later(delay_s, self._due, branch, self.machine(branch), ticket, context=context)
             case Out(name):
                 self._out(branch, name)
             case Ready():
                 if isinstance(branch.parent, Branch):
-                    self.apply(branch.parent, branch.parent.state.started(branch.path))
+                    self.apply(branch.parent, self.machine(branch.parent).started(branch.path))
             case GiveUp(child, restarts):
                 self._give_up(branch, f"{self._system.name}/{child} crashed {restarts + 1} times")
             case Stopped():
@@ -188,7 +201,7 @@ class Tree:
     def _start(self, node: Cell | Branch) -> None:
         if isinstance(node, Branch):
             self._fill(node)
-            self.apply(node, node.state.start())
+            self.apply(node, self.machine(node).start())
             return
         self._resting.pop(node.ref.actor_id, None)
         self.cells[node.ref.actor_id] = node
@@ -201,18 +214,18 @@ class Tree:
         if isinstance(node, Branch):
             self._live(self._halt_branch(branch, node))
         elif not node.branches and node.halt_now():
-            self.apply(branch, branch.state.halted(node.name))
+            self.apply(branch, self.machine(branch).halted(node.name))
         else:
             self._live(self._halt_cell(branch, node))
 
     async def _halt_cell(self, branch: Branch, cell: Cell) -> None:
         await self.end_children(cell)
         await cell.stop()
-        self.apply(branch, branch.state.halted(cell.name))
+        self.apply(branch, self.machine(branch).halted(cell.name))
 
     async def _halt_branch(self, parent: Branch, branch: Branch) -> None:
         await self._stop(branch)
-        self.apply(parent, parent.state.halted(branch.path))
+        self.apply(parent, self.machine(parent).halted(branch.path))
 
     def _due(self, branch: Branch, state: GroupState, ticket: int) -> None:
         if branch.state is state:
@@ -221,7 +234,7 @@ class Tree:
     def _out(self, branch: Branch, name: str) -> None:
         node = branch.nodes[name]
         self._retire(node)
-        if name in branch.state.members:
+        if name in self.machine(branch).members:
             if isinstance(node, Cell):
                 self._resting[node.ref.actor_id] = node
             return
@@ -242,15 +255,31 @@ class Tree:
             self._system.fail(reason)
             self._live(self._end(branch))
 
+    def machine(self, branch: Branch) -> GroupState:
+        """Made now for an actor that was spawned alone: it has been told to start, and nothing happened since."""
+        if branch.state is None:
+            assert branch.alone is not None
+            branch.nodes = {branch.alone.name: branch.alone}
+            branch.state = GroupState(branch.supervision, _kinds(branch), self.chance, started=True)
+        return branch.state
+
     # -- branches -------------------------------------------------------------------------------------------------
+
+    def _make_alone(self, branch: Branch, child: Child) -> Cell:
+        name = branch.name_of(child)
+        cell = self._system.make_cell(name, child.factory, branch, child.shutdown_s)
+        number = cell.ref.actor_id
+        if number in self.cells or number in self._resting:
+            raise taken(cell.ref.address)
+        branch.alone = self.cells[number] = cell
+        return cell
 
     def _check_names(self, branch: Branch, specs: Sequence[Spec], seen: dict[int, str]) -> None:
         for spec in specs:
             name = branch.name_of(spec)
             number = Ref(Address(self._system.name, name)).actor_id
             if number in self.cells or number in self._resting or number in seen:
-                address = f"{self._system.name}/{name}"
-                raise ValueError(f"{address} exists already, or {name!r} shares its number with another actor")
+                raise taken(Address(self._system.name, name))
             seen[number] = name
             if not isinstance(spec, Child):
                 inner = [as_spec(child) for child in spec.children]
@@ -259,10 +288,10 @@ class Tree:
     def _fill(self, branch: Branch) -> None:
         """Make the machine, and what is missing of the nodes: actors that were there keep their mailboxes."""
         branch.done = None
-        names = [(branch.name_of(spec), spec) for spec in branch.specs]
-        branch.state = GroupState(branch.supervision, [(name, spec.restart) for name, spec in names], self.chance)
+        branch.state = GroupState(branch.supervision, _kinds(branch), self.chance)
         nodes, branch.nodes = branch.nodes, {}
-        for name, spec in names:
+        for spec in branch.specs:
+            name = branch.name_of(spec)
             branch.nodes[name] = nodes.get(name) or self._make(branch, name, spec)
 
     def _make(self, parent: Branch, name: str, spec: Spec) -> Cell | Branch:
@@ -278,7 +307,7 @@ class Tree:
         """Halt all that is in it."""
         if branch.done is None:
             branch.done = self._system.loop.create_future()
-            self.apply(branch, branch.state.stop())
+            self.apply(branch, self.machine(branch).stop())
         await asyncio.shield(branch.done)
 
     async def _end(self, branch: Branch) -> None:
@@ -317,3 +346,11 @@ class Tree:
         self._tasks[task] = None
         task.add_done_callback(lambda t: self._tasks.pop(t, None))
         return task
+
+
+def taken(address: Address) -> ValueError:
+    return ValueError(f"{address} exists already, or {address.actor!r} shares its number with another actor")
+
+
+def _kinds(branch: Branch) -> list[tuple[str, Restarting]]:
+    return [(branch.name_of(spec), spec.restart) for spec in branch.specs]
