@@ -54,7 +54,7 @@ async def kubectl(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     async with rest(tmp_path) as client:
         authority = Authority(tmp_path / "pki", NOW)
         admin = authority.admin()
-        text = kubeconfig(client.base, authority.ca_pem, admin.cert_pem, admin.key_pem)
+        text = kubeconfig(client.base, tmp_path, authority.ca_pem, admin.cert_pem, admin.key_pem)
         (tmp_path / "config").write_text(text)
         yield Kubectl(request.param, tmp_path, client)
 
