@@ -337,13 +337,14 @@ class System:
     ) -> None:
         """Over a link: the future is resolved by what comes back."""
         link = self.transport.link(ref.address.system, message.lane)
-        what = f"{type(message).__name__} to {ref.address}"
         if link is None:
-            future.set_exception(NotSent(f"{what}: system {ref.address.system} is not known or not reachable"))
+            why = f"system {ref.address.system} is not known or not reachable"
+            future.set_exception(NotSent(f"{type(message).__name__} to {ref.address}: {why}"))
             return
         body = encode(message)
         if len(body) > FRAME_MAX:
-            future.set_exception(NotSent(f"{what}: {len(body)} bytes are more than a frame may have"))
+            why = f"{len(body)} bytes are more than a frame may have"
+            future.set_exception(NotSent(f"{type(message).__name__} to {ref.address}: {why}"))
             return
         who = sender.ref if sender is not None else None
         pending = Pending(self.asks, self._next_corr(), future, link, expires_at, type(message), ref, who)
@@ -353,7 +354,7 @@ class System:
         if self.tracing:
             kind, body = self.tracer.framed(kind, body, sender)
         if not link.send(kind, message.type_id, ref.actor_id, introduced, pending.corr, ttl_ms, body):
-            pending.settle(NotSent(f"{what}: the link is down or full"))
+            pending.settle(NotSent(f"{pending.what}: the link is down or full"))
 
     def _next_corr(self) -> int:
         self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF

@@ -143,6 +143,7 @@ class Tree:
         for cell in list(self.cells.values()):
             await cell.halt()
         self.cells.clear()
+        self._tops.clear()
 
     # -- what cells report ----------------------------------------------------------------------------------------
 

@@ -249,3 +249,15 @@ async def test_a_killed_system_tells_whoever_waits_and_runs_no_on_stop(system: S
     with pytest.raises(Unknown):
         await waiting
     assert not stopped
+
+
+async def test_a_system_that_was_killed_has_nothing_left_to_stop() -> None:
+    other = System("other", LocalNetwork().transport(), seed=1, log=Quiet())
+    await other.start()
+    other.spawn(Worker, "worker")
+    await other.abort()
+
+    async with asyncio.timeout(10):
+        await other.stop()
+
+    assert not other.cells
