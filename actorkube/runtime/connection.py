@@ -272,6 +272,8 @@ class Connection(asyncio.BufferedProtocol):
         link.advance()
 
     def _on_refused(self, _link: object, _1: int, _2: int, _3: int, _4: int, _5: int, body: bytes) -> None:
+        if self._over:
+            return  # said often, it counts once
         sentence = body[:SENTENCE_MAX].decode(errors="replace")
         self._owner.count(Refused(Reason.BY_PEER, f"refused by the other side: {sentence}"), self.name)
         self.close()

@@ -246,3 +246,14 @@ async def test_a_flood_of_streams_is_refused_beyond_a_bound(stage: Stage) -> Non
     assert len(hostile.back.outlets) <= OUTLETS_MAX + Mailbox().capacity
     assert held < 40 * MIB
     await stage.check()
+
+
+async def test_a_refusal_that_is_said_again_and_again_counts_once(stage: Stage) -> None:
+    hostile, refused = await stage.hostile(), stage.refused
+
+    for _ in range(1_000):
+        hostile.link.send(Kind.REFUSED, 0, 0, 0, 0, 0, b"no")
+
+    assert await hostile.is_cut_off()
+    assert stage.refused == refused + 1
+    await stage.check()
