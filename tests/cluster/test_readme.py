@@ -63,7 +63,7 @@ def test_every_subcommand_and_option_that_the_readme_names_exists() -> None:
         name: subprocess.run(
             [sys.executable, "-m", "actorkube", name, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout
-        for name in ("cluster", "run")
+        for name in ("cluster", "run", "sim", "time", "top", "trace")
     }
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--replicas"}
 

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 TESTED = sorted(path for path in EXAMPLES.glob("*/test_*.py"))
+OPERATORS = [path for path in TESTED if path.parent.name in ("actor", "client", "kopf_operator")]
 LINES_MAX = 9
 PLUGINS = ("-p", "actorkube.testing.plugin", "-p", "no:actorkube", "-p", "no:cacheprovider", "-p", "no:randomly")
 
@@ -31,12 +32,12 @@ def test_an_example_passes_its_test_as_a_user_runs_it(path: Path, tmp_path: Path
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 passed" in done.stdout
+    assert " passed" in done.stdout
     assert "skipped" not in done.stdout
 
 
-@pytest.mark.parametrize("path", TESTED, ids=lambda path: path.parent.name)
-def test_an_example_is_tested_in_under_ten_lines(path: Path) -> None:
+@pytest.mark.parametrize("path", OPERATORS, ids=lambda path: path.parent.name)
+def test_an_operator_is_tested_in_under_ten_lines(path: Path) -> None:
     tests = [
         node
         for node in ast.parse(path.read_text()).body
@@ -48,4 +49,4 @@ def test_an_example_is_tested_in_under_ten_lines(path: Path) -> None:
 
 
 def test_there_is_one_for_each_way_to_write_an_operator() -> None:
-    assert {path.parent.name for path in TESTED} >= {"actor", "client", "kopf_operator"}
+    assert len(OPERATORS) == 3

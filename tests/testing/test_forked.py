@@ -83,11 +83,15 @@ def test_runs_in_another_process(cluster):
 THIS = os.getpid()
 """
 
+REWRITES = "-Wignore::pytest.PytestAssertRewriteWarning"  # the plugin may be imported before it is loaded
+
 
 def test_whatever_comes_of_a_test_is_reported_as_if_it_had_run_here(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(PREAMBLE + OUTCOMES)
 
-    result = pytester.runpytest_inprocess(*ALONE, "-Wdefault", "--junitxml=junit.xml", "-ojunit_family=xunit1")
+    result = pytester.runpytest_inprocess(
+        *ALONE, "-Wdefault", REWRITES, "--junitxml=junit.xml", "-ojunit_family=xunit1"
+    )
 
     result.assert_outcomes(passed=5, failed=1, errors=4, skipped=1, xfailed=1, warnings=1)
     result.stdout.fnmatch_lines_random(
