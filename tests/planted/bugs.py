@@ -455,7 +455,7 @@ RUNTIME = [
         "actorkube/runtime/stream.py",
         "        self.credit -= 1\n",
         "",
-        "tests/test_bench.py::test_the_writer_of_a_stream_is_never_more_than_the_window_ahead_of_its_reader",
+        "tests/runtime/test_streams.py::test_a_producer_is_never_more_than_the_window_ahead_of_its_reader",
     ),
     Bug(
         "mailbox grows without bound",
@@ -516,7 +516,7 @@ LIFE = [
             return
 """,
         "",
-        "tests/runtime/test_group_state.py::test_a_group_does_what_otp_does",
+        "tests/runtime/test_group_state.py::test_whenever_crashes_come_nothing_runs_beside_what_it_must_be_restarted_with",
     ),
     Bug(
         "a group counts the crash of a child that is on its way out",

@@ -29,6 +29,7 @@ class TicksUntilItBreaks(Streaming[Tick]):
 
 class Clock(Actor):
     births = 0
+    made = 0
 
     def __init__(self) -> None:
         Clock.births += 1
@@ -47,6 +48,7 @@ class Clock(Actor):
 
     async def ticks(self, most: int):  # type: ignore[no-untyped-def]
         for number in range(most):
+            Clock.made = number + 1
             yield Tick(number)
 
 
@@ -60,6 +62,22 @@ async def test_an_actor_may_stream_from_its_own_system(kind: str) -> None:
     got = [tick.number async for tick in system.stream(clock, Ticks(20), window=3)]
 
     assert got == list(range(20))
+    await system.stop()
+
+
+async def test_a_producer_is_never_more_than_the_window_ahead_of_its_reader() -> None:
+    system = System("own", LocalNetwork().transport(), seed=1, log=Quiet())
+    await system.start()
+    clock = system.spawn(Clock, "clock")
+    stream = system.stream(clock, Ticks(100), window=4)
+
+    await anext(stream)
+    for _ in range(50):  # turns in which nobody reads
+        await asyncio.sleep(0)
+    made = Clock.made
+
+    assert made <= 1 + 4 + 1  # what was read, what was granted, and one that waits for credit
+    stream.close()
     await system.stop()
 
 
