@@ -11,7 +11,7 @@ import pytest
 from actorkube.runtime import Actor, System
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
-from protocols.errors import DeadlineExceeded, Unknown
+from protocols.errors import Unknown
 from protocols.message import Done, Message, Request, Streaming
 
 
