@@ -1,8 +1,52 @@
-"""Bugs of how actors live and die, to plant one at a time (bugs.py): monitors, names, hand-over."""
+"""Bugs of how actors live and die, to plant one at a time (bugs.py): supervision, monitors, names, hand-over."""
 
 from __future__ import annotations
 
-from tests.planted.bugs import Bug
+from tests.planted.bug import Bug
+
+LIFE = [
+    Bug(
+        "a group restarts a child beside one that it should be restarted with",
+        "actorkube/runtime/group_state.py",
+        """        if self._in_order and any(member.fate is not None for member in self.members.values()):
+            return
+""",
+        "",
+        "tests/runtime/test_group_state.py::test_whenever_crashes_come_nothing_runs_beside_what_it_must_be_restarted_with",
+    ),
+    Bug(
+        "a group counts the crash of a child that is on its way out",
+        "actorkube/runtime/group_state.py",
+        "if member.fate is not None or self._stopping or self.given_up:",
+        "if self._stopping or self.given_up:",
+        "tests/runtime/test_group_state.py::test_a_group_does_what_otp_does",
+    ),
+    Bug(
+        "a temporary child comes back with its siblings",
+        "actorkube/runtime/group_state.py",
+        'Fate.GONE if member.restart == "temporary" else Fate.RESTART',
+        "Fate.RESTART",
+        "tests/runtime/test_group_state.py::test_a_transient_child_that_has_ended_comes_back_with_its_siblings_and_a_temporary_one_does_not",
+    ),
+    Bug(
+        "a parent ends before its children",
+        "actorkube/runtime/tree.py",
+        """        await self.end_children(cell)
+        await cell.stop()
+""",
+        """        await cell.stop()
+        await self.end_children(cell)
+""",
+        "tests/runtime/test_tree.py::test_children_end_before_their_parent_which_makes_them_anew",
+    ),
+    Bug(
+        "children whose restarts are given up stay dead without a word",
+        "actorkube/runtime/tree.py",
+        "            branch.parent.crash(error)\n",
+        "            return\n",
+        "tests/runtime/test_tree.py::test_a_child_that_crashes_too_often_is_a_crash_of_its_parent",
+    ),
+]
 
 MONITORS = [
     Bug(
@@ -96,5 +140,3 @@ HANDOVER = [
         "tests/runtime/test_waits.py::test_who_is_slow_or_has_room_for_more_is_in_no_circle",
     ),
 ]
-
-LIFE_BUGS = [*MONITORS, *NAMES, *HANDOVER]

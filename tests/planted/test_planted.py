@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.planted.bugs import BUGS as MOST_BUGS
-from tests.planted.bugs import Bug
-from tests.planted.life_bugs import LIFE_BUGS
+from tests.planted.bug import Bug
+from tests.planted.bugs import BUGS
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("protocols", "actorkube", "actors", "bench", "tests", "examples")
@@ -23,7 +22,6 @@ TIMEOUT_S = 100  # a test that hangs has found nothing
 ALL_TIMEOUT_S = 900
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "tests.planted.no_shrinking")
 
-BUGS = [*MOST_BUGS, *LIFE_BUGS]
 each_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 
 

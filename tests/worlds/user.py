@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from actorkube.runtime import System
+from actorkube.testing.operations import deployment, note
 from protocols.api import Create, Delete, Get, List, Patch, Stored
 from protocols.errors import AlreadyExists, Answer, AskError, NotFound, StatusError
 from protocols.message import Request
@@ -42,8 +43,7 @@ class User:
 
     async def note(self, name: str) -> None:
         """Write a configmap; once this returns, it must never be lost."""
-        body: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}}
-        await self._create("configmaps", body)
+        await self._create("configmaps", note(name))
         self.acknowledged[name] = None
 
     async def names(self, resource: str) -> set[str]:
@@ -77,22 +77,6 @@ class User:
             except (Answer, AskError):
                 pass
             await asyncio.sleep(PATIENCE_S)
-
-
-def deployment(name: str, replicas: int, version: str) -> Object:
-    template = {
-        "metadata": {"labels": {"app": name}, "annotations": {"version": version}},
-        "spec": {
-            "terminationGracePeriodSeconds": 2,
-            "containers": [{"name": "main", "image": "sim", "command": ["serve"], "ports": [{"containerPort": 80}]}],
-        },
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template},
-    }
 
 
 def service(name: str) -> Object:
