@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench.messages.questions import QUESTIONS, Question
 from bench.messages.turns import Answer, take_turns
 from bench.report import replace, table, targets
 
 
+@pytest.mark.slow
 def test_all_questions_are_answered_by_actorkube_and_those_without_a_framework() -> None:
     names = ("actorkube", "raw", "queue", "streams")
     questions = [question._replace(words=question.words.replace("100000", "100")) for question in QUESTIONS]
@@ -66,6 +69,7 @@ def test_the_table_says_how_many_times_faster_and_what_is_still_to_be_reached() 
     assert left[-1] == "| ask, TCP, depth 1, 100 B (/s) | 60,000 | 40,000 | 0.67 of it |"
 
 
+@pytest.mark.slow
 def test_the_command_line_prints_a_line_for_each_answer(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench.messages", "--quick", "--only", "depth 1, 100", "--with", "actorkube,queue"]
 

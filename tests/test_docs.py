@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import actorkube.runtime
 
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 def test_the_site_is_built_strictly_and_holds_what_users_import(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
 

@@ -83,6 +83,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     shell.end()
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_guide_do_what_it_says(shell: Shell) -> None:
     begin = time.monotonic()
 

@@ -70,6 +70,7 @@ def test_a_sweep_goes_on_after_failures_when_told_and_keeps_their_recordings_onl
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["seed-3.trace", "seed-6.trace"]
 
 
+@pytest.mark.slow
 def test_a_recorded_seed_is_replayed_and_compared(tmp_path: Path) -> None:
     one, same, other = tmp_path / "one", tmp_path / "same", tmp_path / "other"
     for seed, path in ((4, one), (4, same), (5, other)):
@@ -85,6 +86,7 @@ def test_a_recorded_seed_is_replayed_and_compared(tmp_path: Path) -> None:
     assert re.search(r"^entry \d+:\n.*^- .*\n^\+ ", different.stdout, re.M | re.S)
 
 
+@pytest.mark.slow
 def test_running_twice_finds_what_depends_on_the_hashes_of_strings(tmp_path: Path) -> None:
     steady = sim("--scenario", f"{SWEPT}:good", "--seeds", "1..3", "--jobs", "1", "--twice")
     unsteady = sim("--scenario", f"{SWEPT}:unsteady", "--seeds", "1", "--jobs", "1", "--twice", "--record", tmp_path)
@@ -102,6 +104,7 @@ def test_strings_hash_the_same_in_every_process_of_a_sweep_whatever_the_environm
     assert re.findall("trace [0-9a-f]+", done.stdout) == re.findall("trace [0-9a-f]+", again.stdout)
 
 
+@pytest.mark.slow
 def test_a_sweep_fails_when_a_probe_that_it_must_reach_was_not_reached() -> None:
     asked = sim("--scenario", f"{SWEPT}:good", "--seeds", "1..2", "--jobs", "1", "--must-reach", "seed divisible by 3")
     declared = sim("--scenario", f"{SWEPT}:strict", "--seeds", "1..2", "--jobs", "1")

@@ -518,7 +518,7 @@ BUGS = [
     Bug(
         "snapshot: a lost piece is not sent again",
         PROGRESS,
-        "            if self.transfer is not None:\n                self.transfer.waiting = False\n",
+        "            if self.transfer is not None:\n                self.transfer.send_again()\n",
         "",
         RAFT,
     ),

@@ -57,14 +57,27 @@ def test_7_a_piece_that_got_lost_is_sent_again_from_where_the_follower_is() -> N
     assert a.chunks == [("c", 0), ("c", 3), ("c", 3)]
 
 
-def test_7_a_follower_that_had_to_begin_again_says_so() -> None:
+def test_7_a_follower_that_had_to_begin_again_says_so_when_it_is_asked_again() -> None:
     a = compacted_leader()
     a.say(Appended(2, "c", 5, False, 2, 1))
     a.say(SnapshotReceived(2, "c", 5, 3))
 
+    a.wait(0.35)
+    a.say(LeaderConfirmed(2, "c", 0))
     a.say(SnapshotReceived(2, "c", 5, 0))
 
-    assert a.chunks == [("c", 0), ("c", 3), ("c", 0)]
+    assert a.chunks == [("c", 0), ("c", 3), ("c", 3), ("c", 0)]
+
+
+def test_7_answers_that_are_doubled_or_late_send_nothing() -> None:
+    a = compacted_leader()
+    a.say(Appended(2, "c", 5, False, 2, 1))
+    a.say(SnapshotReceived(2, "c", 5, 3))
+
+    a.say(SnapshotReceived(2, "c", 5, 3))
+    a.say(SnapshotReceived(2, "c", 5, 0))
+
+    assert a.chunks == [("c", 0), ("c", 3)]
 
 
 def test_7_a_newer_snapshot_is_sent_from_its_beginning() -> None:
@@ -86,6 +99,20 @@ def test_7_answers_from_before_do_not_disturb_a_transfer() -> None:
     a.say(SnapshotReceived(2, "c", 4, 3))
 
     assert a.chunks == [("c", 0)]
+
+
+def test_7_a_follower_that_turns_out_to_have_enough_goes_on_with_entries() -> None:
+    a = Talk(1, 1, 1, 1, 1, term=1, commit=5)
+    a.lead()
+    a.say(accepted(2, 6))
+    a.compact(6, kept=2)
+    a.say(Appended(2, "c", 5, False, 2, 1))
+
+    said = a.say(accepted(2, 4, "c"))
+
+    assert a.chunks == [("c", 0)]
+    appends = [message for to, message in said if to == "c"]
+    assert [[e.index for e in m.entries] for m in appends] == [[5, 6]]  # type: ignore[union-attr]
 
 
 def test_7_only_what_is_applied_and_durable_is_forgotten_and_some_entries_are_kept() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.etcd.raft_world import Weather, World
@@ -21,6 +21,7 @@ weathers = st.builds(
 
 @settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])  # a seed does not shrink
 @given(seed=st.integers(0, 2**32), size=st.sampled_from([1, 2, 3, 3, 5]), weather=weathers)
+@example(1133, 3, Weather(0.3, 0.2, 0.003, 0.0, 0.03, 0.0, 0.1))  # a leader that never stopped sending one entry
 def test_keeps_its_promises_in_any_weather_and_works_again_after_it(seed: int, size: int, weather: Weather) -> None:
     world = World(seed, size, weather)
 

@@ -42,6 +42,7 @@ def test_any_bytes_are_borne(target: str, data: bytes) -> None:
     TARGETS[target](data)
 
 
+@pytest.mark.slow
 @each_target
 def test_a_fuzzer_that_follows_the_code_finds_nothing(target: str, tmp_path: Path) -> None:
     if importlib.util.find_spec("atheris") is None:

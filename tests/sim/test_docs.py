@@ -15,6 +15,7 @@ BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXIT_CODE = re.compile(r"# exit code (\d)")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)  # a dozen interpreters are started, one after the other
 def test_every_file_and_command_of_the_page_does_what_the_page_says(tmp_path: Path) -> None:
     page = (ROOT / "docs/simulation.md").read_text()

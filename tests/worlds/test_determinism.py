@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 from actorkube.sim import Swarm, World, nemesis
 from actors.cluster import cluster_hosts
@@ -36,6 +38,7 @@ def trace(seed: int, hash_seed: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_cluster_under_faults_leaves_the_same_trace_in_any_process_and_another_under_another_seed() -> None:
     traces = [trace(11, hash_seed) for hash_seed in ("0", "4242")]
 

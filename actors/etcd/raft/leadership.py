@@ -74,7 +74,7 @@ class Leadership:
         if not message.accepted:
             hint, _ = self._log.hint(message.hint_index, message.hint_term)
             progress.refused(message.index, hint)
-        elif progress.accepted(message.index):
+        elif progress.accepted(message.index, self._log.base.index):
             self.advance()
 
     def confirmed(self, message: LeaderConfirmed, now: float) -> None:
@@ -186,3 +186,4 @@ class Leadership:
         assert self.uncommitted_bytes >= 0
         for progress in self.peers.values():
             progress.check(self._log.last_index)
+            assert progress.transfer is None or progress.next <= self._log.base.index

@@ -12,13 +12,26 @@ from collections import deque
 
 
 class Transfer:
-    """The snapshot on its way to one follower, which has told that it has the first `offset` bytes."""
+    """The snapshot on its way to one follower, which has told that it has the first `offset` bytes.
+
+    One piece is out at a time, also where messages are doubled: an answer that tells nothing new sends nothing. That
+    the follower has less than it had is only believed after a piece was sent again, or old answers would look so.
+    """
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.offset = 0
         self.waiting = False  # the piece is out
+        self._again = False
         self._offset_at_beat = -1
+
+    def received(self, offset: int) -> None:
+        if offset > self.offset or (self._again and offset < self.offset):
+            self.offset = offset
+            self.waiting = self._again = False
+
+    def send_again(self) -> None:
+        self.waiting, self._again = False, True
 
     def beat(self) -> bool:
         """Whether nothing came of it since the heartbeat before."""
@@ -59,10 +72,10 @@ class Progress:
             self.next = last_index + 1
             self._inflight.append(last_index)
 
-    def accepted(self, index: int) -> bool:
-        """Whether that was news."""
+    def accepted(self, index: int, base: int) -> bool:
+        """Whether that was news. Who has the entry at the log's base needs no snapshot (any more)."""
         news = index > self.match
-        if self.transfer is not None and index >= self.transfer.index:
+        if self.transfer is not None and index >= base:
             self.transfer = None
         self.match = max(self.match, index)
         self.next = max(self.next, index + 1)
@@ -94,8 +107,7 @@ class Progress:
     def received(self, index: int, offset: int) -> None:
         """The follower says how much of the snapshot it has; less than before, if it had to begin again."""
         if self.transfer is not None and self.transfer.index == index:
-            self.transfer.offset = offset
-            self.transfer.waiting = False
+            self.transfer.received(offset)
 
     def beat(self, last_index: int) -> None:
         """A heartbeat leaves. Without progress since the one before, what is under way may be lost."""
@@ -112,7 +124,7 @@ class Progress:
             self.waiting = False
             self.knock = self.streaming
             if self.transfer is not None:
-                self.transfer.waiting = False
+                self.transfer.send_again()
 
     def check(self, last_index: int) -> None:
         assert self.match < self.next <= last_index + 1, (self.match, self.next, last_index)
