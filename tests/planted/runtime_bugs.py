@@ -155,13 +155,6 @@ MAILBOXES = [
         "",
         "tests/runtime/test_promises.py::test_an_actor_that_is_drained_handles_what_waits_and_takes_nothing_new",
     ),
-    Bug(
-        "an answer that is owed is forgotten with its actor",
-        "actorkube/runtime/work.py",
-        "            reply.fail(begun)\n",
-        "            pass\n",
-        "tests/runtime/test_promises.py::test_streams_and_answers_that_are_owed_end_with_their_actor",
-    ),
 ]
 
 HOSTILE_PEERS = [
