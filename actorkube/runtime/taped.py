@@ -28,7 +28,6 @@ from protocols.errors import Answer, AskError
 from protocols.message import Message, Request, Streaming, encode
 
 R = TypeVar("R")
-OpenTape = Callable[[Context, int], Tape]
 
 
 def taped(factory: Callable[[], Actor], path: Path) -> Callable[[], Actor]:
