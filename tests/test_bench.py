@@ -59,14 +59,15 @@ def test_the_table_says_how_many_times_faster_and_what_is_still_to_be_reached() 
     answer.values = {
         "actorkube": [40_000.0, 30_000.0, 50_000.0],
         "raw": [50_000.0, 60_000.0, 50_000.0],
+        "erlang": [80_000.0, 60_000.0, 100_000.0],
         "queue": [None],
     }
 
     rows = list(table([answer.as_dict()]))
     left = list(targets([answer.as_dict()]))
 
-    assert rows[-1] == "| ask, TCP, depth 1, 100 B (/s) | 40,000 | 50,000 (0.80) |"
-    assert left[-1] == "| ask, TCP, depth 1, 100 B (/s) | 60,000 | 40,000 | 0.67 of it |"
+    assert rows[-1] == "| ask, TCP, depth 1, 100 B (/s) | 40,000 | 50,000 (0.80) | 80,000 (0.50) |"
+    assert left[-1] == "| ask, TCP, depth 1, 100 B (/s) | 60,000 | 40,000 | Erlang/OTP | 0.85 | 0.50 |"
 
 
 @pytest.mark.slow
