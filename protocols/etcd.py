@@ -7,7 +7,7 @@ changed something; they only grow.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -15,28 +15,107 @@ from protocols.errors import Answer
 from protocols.message import Done, Message, Request, Streaming
 
 
-class NotLeader(Answer):
+class EtcdAnswer(Answer):
+    """A refusal that etcd knows, too: the code and the text with which it says it over gRPC."""
+
+    grpc_code: ClassVar[str] = "INVALID_ARGUMENT"
+    etcd_text: ClassVar[str] = ""
+
+
+class NotLeader(EtcdAnswer):
     """Details: `leader`, the address of the leader as far as known ("" while there is none). It did not happen."""
 
+    grpc_code, etcd_text = "FAILED_PRECONDITION", "etcdserver: not leader"
 
-class Compacted(Answer):
+
+class Compacted(EtcdAnswer):
     """The revision asked for is compacted. Details: `compact_revision`, the oldest that still is kept."""
 
+    grpc_code, etcd_text = "OUT_OF_RANGE", "etcdserver: mvcc: required revision has been compacted"
 
-class FutureRevision(Answer):
+
+class FutureRevision(EtcdAnswer):
     """The revision asked for does not exist yet."""
 
+    grpc_code, etcd_text = "OUT_OF_RANGE", "etcdserver: mvcc: required revision is a future revision"
 
-class LeaseNotFound(Answer):
+
+class LeaseNotFound(EtcdAnswer):
     """There is no such lease (any more)."""
 
+    grpc_code, etcd_text = "NOT_FOUND", "etcdserver: requested lease not found"
 
-class LeaseExists(Answer):
+
+class LeaseExists(EtcdAnswer):
     """There is a lease of that number already."""
 
+    grpc_code, etcd_text = "FAILED_PRECONDITION", "etcdserver: lease already exists"
 
-class TooLarge(Answer):
-    """The request exceeds the size bound of one transaction (1.5 MiB, as etcd)."""
+
+class LeaseTooLong(EtcdAnswer):
+    """A lease may be granted for 9,000,000,000 s at most."""
+
+    grpc_code, etcd_text = "OUT_OF_RANGE", "etcdserver: too large lease TTL"
+
+
+class TooLarge(EtcdAnswer):
+    """The request exceeds the size bound of one transaction (1.5 MiB, as etcd), or its answer that of an answer."""
+
+    etcd_text = "etcdserver: request is too large"
+
+
+class EmptyKey(EtcdAnswer):
+    """A key has at least one byte."""
+
+    etcd_text = "etcdserver: key is not provided"
+
+
+class KeyNotFound(EtcdAnswer):
+    """A put that keeps the value or the lease that is there, and nothing is there."""
+
+    etcd_text = "etcdserver: key not found"
+
+
+class ValueProvided(EtcdAnswer):
+    """A put is to keep the value that is there, and brings one."""
+
+    etcd_text = "etcdserver: value is provided"
+
+
+class LeaseProvided(EtcdAnswer):
+    """A put is to keep the lease that is there, and brings one."""
+
+    etcd_text = "etcdserver: lease is provided"
+
+
+class TooManyOps(EtcdAnswer):
+    """A transaction has more comparisons or operations than are allowed (128, as etcd), or is nested too deeply."""
+
+    etcd_text = "etcdserver: too many operations in txn request"
+
+
+class DuplicateKey(EtcdAnswer):
+    """A transaction would write a key twice."""
+
+    etcd_text = "etcdserver: duplicate key given in txn request"
+
+
+class InvalidCompare(EtcdAnswer):
+    """A comparison of a value takes bytes, every other a number."""
+
+    etcd_text = "etcdserver: invalid comparison in txn request"
+
+
+class NoSpace(EtcdAnswer):
+    """The quota is used up, or a disk is full: only deletions and compactions are taken until the alarm is disarmed."""
+
+    grpc_code, etcd_text = "RESOURCE_EXHAUSTED", "etcdserver: mvcc: database space exceeded"
+
+
+class CorruptCluster(EtcdAnswer):
+    """The replicas were seen to differ: nothing is written until a person has looked and disarmed the alarm."""
+
+    grpc_code, etcd_text = "DATA_LOSS", "etcdserver: corrupt cluster"
 
 
 class KeyValue(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -49,7 +128,7 @@ class KeyValue(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class RangeResponse(Message):
-    """`count` is the number of keys in the range, whatever `limit` was."""
+    """`count` is the number of keys in the range, whatever `limit` and the bounds were."""
 
     revision: int
     kvs: tuple[KeyValue, ...]
@@ -60,7 +139,8 @@ class RangeResponse(Message):
 class Range(Request[RangeResponse]):
     """Keys in [key, range_end); range_end b"" means the one key, b"\\0" all keys from `key` on.
 
-    revision 0 reads the newest; serializable reads this replica's own state without asking the leader.
+    revision 0 reads the newest; serializable reads this replica's own state without asking the leader. A bound of 0
+    is none. Bounds sieve, then it is sorted, then `limit` cuts off (0: nothing).
     """
 
     key: bytes
@@ -70,33 +150,57 @@ class Range(Request[RangeResponse]):
     serializable: bool = False
     keys_only: bool = False
     count_only: bool = False
+    sort_by: Literal["key", "version", "create", "mod", "value"] = "key"
+    descending: bool = False
+    min_mod_revision: int = 0
+    max_mod_revision: int = 0
+    min_create_revision: int = 0
+    max_create_revision: int = 0
 
 
 class Compare(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """True when the key's `target` relates to `value` by `op`; an absent key has version and revisions 0."""
+    """True when the key's `target` relates to `value` by `op`; with a range_end, when that is so for each key there.
+
+    An absent key has version, revisions and lease 0; a comparison of its value is never true. So is that of a range
+    without keys.
+    """
 
     key: bytes
     target: Literal["version", "create", "mod", "value", "lease"]
     op: Literal["=", "!=", ">", "<"]
     value: int | bytes
+    range_end: bytes = b""
 
 
 class Op(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One operation of a transaction: put (value, lease), delete (key or range), range (read)."""
+    """One operation of a transaction: put (value, lease), delete (key or range), range (read), txn (nested).
 
-    kind: Literal["put", "delete", "range"]
-    key: bytes
+    `prev_kv`: a put or delete answers with what was there. `ignore_value`, `ignore_lease`: a put keeps the value or
+    lease that is there (KeyNotFound if nothing is). A range is said by key, range_end and limit, or in full by
+    `range`; its `serializable` means nothing here. `txn` is the nested transaction.
+    """
+
+    kind: Literal["put", "delete", "range", "txn"]
+    key: bytes = b""
     value: bytes = b""
     range_end: bytes = b""
     lease: int = 0
     limit: int = 0
+    prev_kv: bool = False
+    ignore_value: bool = False
+    ignore_lease: bool = False
+    range: Range | None = None
+    txn: Txn | None = None
 
 
 class OpResponse(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """put: the previous pair, if any, in kvs; delete: the deleted pairs; range: the pairs read."""
+    """put: the previous pair in kvs, if there was one and it was asked for; delete: the same, and how many were
+    deleted; range: the pairs read, how many keys are there, whether `limit` left some out; txn: its answer."""
 
     kvs: tuple[KeyValue, ...] = ()
     count: int = 0
+    more: bool = False
+    txn: TxnResponse | None = None
 
 
 class TxnResponse(Message):
@@ -108,7 +212,10 @@ class TxnResponse(Message):
 
 
 class Txn(Request[TxnResponse]):
-    """Atomic: if all compares hold, `success` runs, else `failure`. Put and delete are transactions of one op."""
+    """Atomic: if all compares hold, `success` runs, else `failure`. Put and delete are transactions of one op.
+
+    Comparisons, those of nested transactions too, look at what was there before; operations see those before them.
+    """
 
     compare: tuple[Compare, ...]
     success: tuple[Op, ...]
@@ -124,22 +231,33 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class WatchResponse(Message):
-    """All events of one or more whole revisions, in order; no events: a progress notification."""
+    """All events of one or more whole revisions, in order; no events: a progress notification.
+
+    Everything up to `revision` has been handed over. `fragment`: the next item goes on within the same revision, of
+    which this one is a part (a revision that is too large for one item is cut).
+    """
 
     revision: int
     events: tuple[Event, ...] = ()
+    fragment: bool = False
 
 
 class WatchKeys(Streaming[WatchResponse]):
     """Events of keys in [key, range_end) from `start_revision` on (0: from now). Ends with `Compacted` if too old.
 
-    The first item is a WatchResponse without events: the watch is established at that revision.
+    The first item is a WatchResponse without events: the watch is established at that revision. `progress_notify`
+    asks for such items from time to time while other keys change, `no_put` and `no_delete` leave events out;
+    `fragment` wants large revisions cut into items of about 1 MiB (else of 6 MiB).
     """
 
     key: bytes
     range_end: bytes = b""
     start_revision: int = 0
     prev_kv: bool = False
+    progress_notify: bool = True
+    no_put: bool = False
+    no_delete: bool = False
+    fragment: bool = False
 
 
 class LeaseGranted(Message):
@@ -164,19 +282,56 @@ class LeaseRevoke(Request[Done]):
     lease: int
 
 
+class LeaseTimeLeft(Message):
+    """`left_s` is rounded up, and -1 where there is no such lease (any more); `ttl_s` is what was granted."""
+
+    lease: int
+    left_s: int
+    ttl_s: int
+    keys: tuple[bytes, ...] = ()
+
+
+class LeaseTimeToLive(Request[LeaseTimeLeft]):
+    """How long the lease lives if nobody keeps it alive; with `keys`, what hangs on it."""
+
+    lease: int
+    keys: bool = False
+
+
+class LeaseNumbers(Message):
+    leases: tuple[int, ...]
+
+
+class LeaseList(Request[LeaseNumbers]):
+    """All leases there are."""
+
+
 class Compact(Request[Done]):
-    """Forget what was superseded before `revision`."""
+    """Forget what was superseded before `revision`; `physical`: answer when that is done, not when it is decided."""
 
     revision: int
+    physical: bool = False
 
 
 class StatusResponse(Message):
+    """`db_bytes` is what log and snapshot take on disk, `in_use_bytes` what keys and values take, as the quota counts.
+
+    `errors` are sentences about what is wrong; `learner`: it has no vote.
+    """
+
     member: str
     leader: str
     term: int
     revision: int
     commit_index: int
     applied_index: int
+    version: str = ""
+    db_bytes: int = 0
+    in_use_bytes: int = 0
+    last_index: int = 0
+    errors: tuple[str, ...] = ()
+    learner: bool = False
+    compact_revision: int = 0
 
 
 class Status(Request[StatusResponse]):
