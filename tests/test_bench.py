@@ -77,3 +77,12 @@ def test_the_command_line_prints_a_line_for_each_answer(tmp_path: Path) -> None:
     run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
 
     assert "x queue" in run.stdout
+
+
+@pytest.mark.slow
+def test_the_store_answers_a_question_without_another_to_compare_it_with() -> None:
+    command = [sys.executable, "-m", "bench.etcd", "--quick", "--alone", "--only", "put 256 B, 10 clients"]
+
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+
+    assert "put 256 B, 10 clients" in run.stdout and "/s" in run.stdout
