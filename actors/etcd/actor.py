@@ -19,8 +19,8 @@ from actors.etcd.mvcc.leases import LeaseClock
 from actors.etcd.mvcc.store import Store
 from actors.etcd.mvcc.txn import read_only, validate
 from actors.etcd.raft.core import Raft
-from actors.etcd.raft.types import AppendJob, Chunk, Dropped, Install, Mark, RaftConfig, Snapshot
-from actors.etcd.requests import Read, Requests, WaitingRead, Write, fail_writes
+from actors.etcd.raft.types import AppendJob, Chunk, Dropped, Install, Mark, Outgoing, RaftConfig, Snapshot
+from actors.etcd.requests import Read, Requests, WaitingRead, Write, answer_writes, fail_writes
 from actors.etcd.snapshot import CorruptSnapshot, encode_snapshot
 from actors.etcd.storage import SEGMENT_BYTES_MAX, Storage
 from protocols.errors import Answer, BadRequest, Overloaded
@@ -55,9 +55,15 @@ from protocols.raft import (
     Voted,
 )
 
+TELL_COMMIT_S = 0.002
+
 
 class RaftDue(Message):
     """A timer's tick: Raft wanted to be told the time about now."""
+
+
+class TellCommit(Message):
+    """A timer's tick: followers have not been told how far the log is committed."""
 
 
 class KeepHouse(Message):
@@ -104,6 +110,8 @@ class Etcd(Actor):
         self._dumping = False
         self._turn_is_due = False
         self._leading_term = 0
+        self._put_off: dict[str, CommitAdvanced] = {}  # by the member that it is for
+        self._put_off_timer: Timer | None = None
         self._timer: Timer | None = None
         self._timer_at = 0.0
 
@@ -158,6 +166,8 @@ class Etcd(Actor):
                 return self._status()
             case RaftDue():
                 self._raft_due()
+            case TellCommit():
+                self._tell_commit()
             case KeepHouse():
                 self._keep_house()
             case _:
@@ -226,8 +236,7 @@ class Etcd(Actor):
         self._notice_leadership()
         self._propose()
         ready = self._raft.ready()
-        for to, message in ready.messages:
-            self.ctx.tell(self._refs[to], message)
+        self._send(ready.messages)
         for piece in ready.received:
             self._storage.receive(piece)
         for job in (ready.append, ready.install):
@@ -242,7 +251,7 @@ class Etcd(Actor):
             self._answer(read)
         self._feeds.pump()
         self._arm_timer()
-        if self._raft.behind:
+        if self._raft.behind or self._requests.may_go(self.ctx.now):
             self._wake()
 
     def _propose(self) -> None:
@@ -253,25 +262,48 @@ class Etcd(Actor):
         if self._internal:
             self._raft.propose(encode_commands(self._internal))
             self._internal = []
-        for writes in self._requests.take_writes():
+        now = self.ctx.now
+        for writes in self._requests.take_writes(now) if self._requests.writes_may_go(now) else ():
             index = self._raft.propose(encode_commands([write.command for write in writes]))
             if isinstance(index, Dropped):
                 fail_writes(writes, Overloaded(f"the write was not taken: {index.value}"))
             else:
                 self._requests.proposed(index, writes)
-        if self._requests.reads_wait:
+        if self._requests.reads_may_go(now):
             number = self._raft.request_read()
             assert not isinstance(number, Dropped)
-            self._requests.asked_round(number)
+            self._requests.asked_round(number, now)
+
+    def _send(self, messages: list[Outgoing]) -> None:
+        """How far the log is committed is said by the next append, or a little later if none comes: under load, the
+        followers are woken half as often."""
+        for to, message in messages:
+            if isinstance(message, CommitAdvanced):
+                self._put_off[to] = message
+                continue
+            self.ctx.tell(self._refs[to], message)
+            if isinstance(message, AppendEntries):
+                self._put_off.pop(to, None)
+        if self._put_off and self._put_off_timer is None:
+            self._put_off_timer = self.ctx.after(TELL_COMMIT_S, TellCommit())
+
+    def _tell_commit(self) -> None:
+        self._put_off_timer = None
+        for to, message in self._put_off.items():
+            self.ctx.tell(self._refs[to], message)
+        self._put_off.clear()
 
     def _apply(self, entry: Entry) -> None:
         results = []
-        for command in decode_commands(entry.data):
+        writes = self._requests.take_proposed(entry.index)
+        commands = decode_commands(entry.data) if writes is None else [write.command for write in writes]
+        for command in commands:
             result = self._store.apply(command)
             results.append(result)
             if self._leading_term and not isinstance(command, Txn):
                 self._mind_leases(command, result)
-        self._requests.applied(entry.index, results)
+        if writes is not None:
+            answer_writes(writes, results)
 
     def _mind_leases(self, command: Command, result: Message | Answer) -> None:
         """The leader's clock follows what happens to leases."""

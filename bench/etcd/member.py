@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import sys
@@ -10,12 +11,14 @@ from pathlib import Path
 import uvloop
 
 from actorkube.runtime import System
+from actorkube.runtime.host import GC_THRESHOLDS
 from actorkube.runtime.log import Quiet
 from actorkube.runtime.tcp import TcpTransport
 from actors.etcd.actor import Etcd
 
 
 async def main(member: str, book: dict[str, tuple[str, int]], path: Path) -> None:
+    gc.set_threshold(*GC_THRESHOLDS)
     listener = socket.create_server(tuple(book[member]))
     others = {name: (host, port) for name, (host, port) in book.items() if name != member}
     transport = TcpTransport(key=b"bench", book=others, listen=(listener,))

@@ -35,3 +35,18 @@ async def test_a_renamed_file_takes_the_place_of_the_one_of_that_name(tmp_path: 
 async def test_a_file_that_is_not_there_is_not_renamed(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         await FileDisk(tmp_path).rename("part", "final")
+
+
+async def test_a_disk_that_is_usually_quick_is_synced_without_a_thread(tmp_path: Path) -> None:
+    disk = FileDisk(tmp_path)
+    disk.append("log", b"one")
+    disk._usual_s = 0.0
+
+    with pytest.raises(StopIteration):
+        disk.sync("log").send(None)  # it ended without waiting for anything
+
+    disk.append("log", b"two")
+    disk._usual_s = 1.0
+    await disk.sync("log")
+    assert disk.read("log") == b"onetwo"
+    disk.close()
