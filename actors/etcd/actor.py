@@ -7,21 +7,19 @@ that writes the log, and while it waits for the disk, the next batch gathers.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from actorkube.runtime import LATER, Actor, Mailbox, Timer
 from actors.etcd.commands import Command, ExpireLeases, decode_commands, encode_commands
+from actors.etcd.disk_work import DiskWork
 from actors.etcd.feeds import Feeds
-from actors.etcd.mvcc.dump import Dump
 from actors.etcd.mvcc.leases import LeaseClock
 from actors.etcd.mvcc.store import Store
 from actors.etcd.mvcc.txn import read_only, validate
 from actors.etcd.raft.core import Raft
-from actors.etcd.raft.types import AppendJob, Chunk, Dropped, Install, Mark, Outgoing, RaftConfig, Snapshot
+from actors.etcd.raft.types import Dropped, Outgoing, RaftConfig
 from actors.etcd.requests import Read, Requests, WaitingRead, Write, answer_writes, fail_writes
-from actors.etcd.snapshot import CorruptSnapshot, encode_snapshot
 from actors.etcd.storage import SEGMENT_BYTES_MAX, Storage
 from protocols.errors import Answer, BadRequest, Overloaded
 from protocols.etcd import (
@@ -104,10 +102,7 @@ class Etcd(Actor):
         self._requests = Requests()
         self._lease_clock = LeaseClock()
         self._feeds = Feeds(self._store, self._wake)
-        self._jobs: list[AppendJob | Install] = []
-        self._jobs_wait = asyncio.Event()
         self._internal: list[Command] = []
-        self._dumping = False
         self._turn_is_due = False
         self._leading_term = 0
         self._put_off: dict[str, CommitAdvanced] = {}  # by the member that it is for
@@ -117,19 +112,20 @@ class Etcd(Actor):
 
     async def on_start(self) -> None:
         ctx, config = self.ctx, self._config
-        self._storage = Storage(ctx.disk, self._member, config.segment_bytes_max)
-        state, snapshot, loaded, entries = await self._storage.open()
+        storage = Storage(ctx.disk, self._member, config.segment_bytes_max)
+        state, snapshot, loaded, entries = await storage.open()
         if loaded is not None:
             self._replace_store(loaded.store)
         raft = RaftConfig(
             self._member, tuple(self._addresses), config.heartbeat_s, config.election_s, config.first_election_s
         )
         self._raft = Raft(raft, state, entries, ctx.random, ctx.now, snapshot)
+        self._disk = DiskWork(ctx, storage, self._raft, self._replace_store, self._wake)
         self._refs = {member: ctx.ref(address) for member, address in self._addresses.items()}
         ctx.log.info(
             "log recovered", term=state.term, snapshot=snapshot.mark.index, entries=len(entries), commit=state.commit
         )
-        ctx.background(self._write_log(), "write log")
+        ctx.background(self._disk.write_log(), "write log")
         ctx.every(config.housekeeping_s, KeepHouse())
         self._wake()
 
@@ -208,9 +204,7 @@ class Etcd(Actor):
 
     def _keep_house(self) -> None:
         self._feeds.tell_progress()
-        if self._snapshot_is_due():
-            self._dumping = True
-            self.ctx.background(self._write_snapshot(), "write snapshot")
+        self._disk.snapshot_if_due(self._store, self._config.snapshot_log_bytes, self._config.entries_kept)
         if not self._leading_term:
             return
         if expired := self._lease_clock.take_expired(self.ctx.now):
@@ -237,14 +231,10 @@ class Etcd(Actor):
         self._propose()
         ready = self._raft.ready()
         self._send(ready.messages)
-        for piece in ready.received:
-            self._storage.receive(piece)
-        for job in (ready.append, ready.install):
-            if job is not None:
-                self._jobs.append(job)
-                self._jobs_wait.set()
+        self._disk.take(ready)
         for chunk in ready.chunks:
-            self._send_piece(chunk)
+            piece = self._disk.piece(chunk, self._member, self._config.piece_bytes_max)
+            self.ctx.tell(self._refs[chunk.to], piece)
         for entry in ready.committed:
             self._apply(entry)
         for read in self._requests.take_reads(ready.read_round):
@@ -359,93 +349,6 @@ class Etcd(Actor):
         self._timer_at = due
         self._timer = self.ctx.after(max(0.0, due - self.ctx.now), RaftDue())
 
-    # -- the disk -------------------------------------------------------------------------------------------------
-
-    async def _write_log(self) -> None:
-        """Group commit: everything that was asked for while the disk was busy goes into one record and one sync."""
-        while True:
-            await self._jobs_wait.wait()
-            self._jobs_wait.clear()
-            jobs, self._jobs = self._jobs, []
-            for group in groups(jobs):
-                if isinstance(group, Install):
-                    await self._install(group)
-                else:
-                    await self._persist(group)
-            self._wake()
-
-    async def _persist(self, jobs: list[AppendJob]) -> None:
-        await self._storage.write(jobs)
-        for job in jobs:
-            self._raft.persisted(job, self.ctx.now)
-
-    # -- snapshots ------------------------------------------------------------------------------------------------
-
-    def _snapshot_is_due(self) -> bool:
-        """Not while one is on its way to a member: it would have to begin again. But the log must not grow for ever."""
-        raft, grown = self._raft, self._storage.log_bytes
-        least = max(self._config.snapshot_log_bytes, raft.snapshot.size)
-        if self._dumping or grown < least or raft.log.applied <= raft.snapshot.mark.index:
-            return False
-        return raft.leadership is None or not raft.leadership.transfers or grown > 4 * least
-
-    async def _write_snapshot(self) -> None:
-        """In slices: between two of them, everything else goes on."""
-        log, storage = self._raft.log, self._storage
-        mark = Mark(log.applied, log.term_at(log.applied) or 0)
-        dump, size = Dump(self._store), 0
-        try:
-            storage.begin_snapshot()
-            for piece in encode_snapshot(mark, dump):
-                storage.add_to_snapshot(piece)
-                size += len(piece)
-                await self.ctx.sleep(0)
-            await storage.end_snapshot(mark)
-        except OSError as error:  # nothing depends on it: the log is still whole
-            self.ctx.log.warning("snapshot failed", index=mark.index, error=repr(error))
-            return
-        finally:
-            dump.close()
-            self._dumping = False
-        if mark.index > self._raft.snapshot.mark.index:
-            self._raft.compacted(Snapshot(mark, size), self._config.entries_kept)
-            storage.compact(mark)
-            self.ctx.log.info("snapshot written", index=mark.index, bytes=size)
-
-    def _send_piece(self, chunk: Chunk) -> None:
-        mark, size = chunk.snapshot
-        data = self._storage.read_snapshot(mark, chunk.offset, self._config.piece_bytes_max)
-        piece = InstallSnapshot(chunk.term, self._member, mark.index, mark.term, size, chunk.offset, data)
-        self.ctx.tell(self._refs[chunk.to], piece)
-
-    async def _install(self, install: Install) -> None:
-        """Another member's snapshot is all here: it takes the place of the state, once it is durable."""
-        try:
-            loaded = self._storage.load_received(install.mark)
-        except CorruptSnapshot as error:
-            self.ctx.log.error("received snapshot is broken", index=install.mark.index, error=str(error))
-            self._raft.spoiled()
-            return
-        size = await self._storage.install(install)
-        self._replace_store(loaded.store)
-        self._raft.installed(Snapshot(install.mark, size))
-        self.ctx.log.info("snapshot installed", index=install.mark.index, bytes=size)
-
     def _replace_store(self, store: Store) -> None:
         self._store = store
         self._feeds.restore(store)
-
-
-def groups(jobs: list[AppendJob | Install]) -> Iterator[list[AppendJob] | Install]:
-    """Appends that may share a record and a sync, and what stands between them, in order."""
-    appends: list[AppendJob] = []
-    for job in jobs:
-        if isinstance(job, Install):
-            if appends:
-                yield appends
-            yield job
-            appends = []
-        else:
-            appends.append(job)
-    if appends:
-        yield appends

@@ -39,6 +39,7 @@ ARRIVAL = f"{ETCD}/raft/arrival.py"
 REQUESTS = f"{ETCD}/requests.py"
 FEEDS = f"{ETCD}/feeds.py"
 ACTOR = f"{ETCD}/actor.py"
+DISK_WORK = f"{ETCD}/disk_work.py"
 RAFT = ("test_raft_core", "test_raft_snapshots", "test_raft_world")
 MVCC = ("test_mvcc", "test_store")
 LOG_FORMAT = ("test_wal",)
@@ -329,9 +330,9 @@ BUGS = [
     Bug("replica: no sync", STORAGE, "        await self._disk.sync(name)\n", "", REPLICA_SET),
     Bug(
         "replica: persisted before written",
-        ACTOR,
+        DISK_WORK,
         "        await self._storage.write(jobs)\n        for job in jobs:\n",
-        "        self.ctx.background(self._storage.write(jobs), 'late')\n        for job in jobs:\n",
+        "        self._ctx.background(self._storage.write(jobs), 'late')\n        for job in jobs:\n",
         REPLICA_SET,
     ),
     Bug(
@@ -365,7 +366,7 @@ BUGS = [
     ),
     Bug(
         "replica: jobs lost while writing",
-        ACTOR,
+        DISK_WORK,
         "                    await self._persist(group)\n",
         "                    await self._persist(group)\n                    self._jobs = []\n",
         REPLICA_SET,
@@ -436,7 +437,7 @@ BUGS = [
     ),
     Bug(
         "snapshot: of the wrong index",
-        ACTOR,
+        DISK_WORK,
         "Mark(log.applied, log.term_at(log.applied) or 0)",
         "Mark(log.last_index, log.last_term)",
         REPLICA_SET,
@@ -474,7 +475,7 @@ BUGS = [
     ),
     Bug(
         "snapshot: segments go before it is durable",
-        ACTOR,
+        DISK_WORK,
         "        try:\n            storage.begin_snapshot()\n",
         "        storage.compact(mark)\n        try:\n            storage.begin_snapshot()\n",
         REPLICA_SET,

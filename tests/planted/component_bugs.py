@@ -84,7 +84,7 @@ STORE = [
     ),
     Bug(
         "a member removes its log before the snapshot is durable",
-        "actors/etcd/actor.py",
+        "actors/etcd/disk_work.py",
         "        try:\n            storage.begin_snapshot()\n",
         "        storage.compact(mark)\n        try:\n            storage.begin_snapshot()\n",
         "tests/etcd/test_etcd_sim.py::test_members_that_all_crash_while_they_write_snapshots_have_lost_nothing",

@@ -1,0 +1,137 @@
+"""What a replica does with its disk beside its turns: it writes the log, and snapshots, its own and a leader's.
+
+Jobs are carried out in order. Everything that was asked for while the disk was busy goes into one record and one sync;
+a snapshot is written in slices, between which everything else goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from actorkube.runtime.actor import Context
+from actors.etcd.mvcc.dump import Dump
+from actors.etcd.mvcc.store import Store
+from actors.etcd.raft.core import Raft
+from actors.etcd.raft.types import AppendJob, Chunk, Install, Mark, Ready, Snapshot
+from actors.etcd.snapshot import CorruptSnapshot, encode_snapshot
+from actors.etcd.storage import Storage
+from protocols.raft import InstallSnapshot
+
+
+class DiskWork:
+    """`replace` is told the store of a snapshot that took the place of all that was; `wake` asks for a turn."""
+
+    def __init__(
+        self, ctx: Context, storage: Storage, raft: Raft, replace: Callable[[Store], None], wake: Callable[[], None]
+    ) -> None:
+        self._ctx = ctx
+        self._storage = storage
+        self._raft = raft
+        self._replace = replace
+        self._wake = wake
+        self._jobs: list[AppendJob | Install] = []
+        self._jobs_wait = asyncio.Event()
+        self._dumping = False
+
+    def take(self, ready: Ready) -> None:
+        """What the core wants from the disk."""
+        for piece in ready.received:
+            self._storage.receive(piece)
+        for job in (ready.append, ready.install):
+            if job is not None:
+                self._jobs.append(job)
+                self._jobs_wait.set()
+
+    # -- the log --------------------------------------------------------------------------------------------------
+
+    async def write_log(self) -> None:
+        """Group commit, for ever."""
+        while True:
+            await self._jobs_wait.wait()
+            self._jobs_wait.clear()
+            jobs, self._jobs = self._jobs, []
+            for group in groups(jobs):
+                if isinstance(group, Install):
+                    await self._install(group)
+                else:
+                    await self._persist(group)
+            self._wake()
+
+    async def _persist(self, jobs: list[AppendJob]) -> None:
+        await self._storage.write(jobs)
+        for job in jobs:
+            self._raft.persisted(job, self._ctx.now)
+
+    # -- snapshots ------------------------------------------------------------------------------------------------
+
+    def snapshot_if_due(self, store: Store, log_bytes: int, entries_kept: int) -> None:
+        """When the log has grown by `log_bytes`, and by as much as the last snapshot has."""
+        if self._snapshot_is_due(log_bytes):
+            self._dumping = True
+            self._ctx.background(self._write_snapshot(store, entries_kept), "write snapshot")
+
+    def _snapshot_is_due(self, log_bytes: int) -> bool:
+        """Not while one is on its way to a member: it would have to begin again. But the log must not grow for ever."""
+        raft, grown = self._raft, self._storage.log_bytes
+        least = max(log_bytes, raft.snapshot.size)
+        if self._dumping or grown < least or raft.log.applied <= raft.snapshot.mark.index:
+            return False
+        return raft.leadership is None or not raft.leadership.transfers or grown > 4 * least
+
+    async def _write_snapshot(self, store: Store, entries_kept: int) -> None:
+        """In slices: between two of them, everything else goes on."""
+        log, storage = self._raft.log, self._storage
+        mark = Mark(log.applied, log.term_at(log.applied) or 0)
+        dump, size = Dump(store), 0
+        try:
+            storage.begin_snapshot()
+            for piece in encode_snapshot(mark, dump):
+                storage.add_to_snapshot(piece)
+                size += len(piece)
+                await self._ctx.sleep(0)
+            await storage.end_snapshot(mark)
+        except OSError as error:  # nothing depends on it: the log is still whole
+            self._ctx.log.warning("snapshot failed", index=mark.index, error=repr(error))
+            return
+        finally:
+            dump.close()
+            self._dumping = False
+        if mark.index > self._raft.snapshot.mark.index:
+            self._raft.compacted(Snapshot(mark, size), entries_kept)
+            storage.compact(mark)
+            self._ctx.log.info("snapshot written", index=mark.index, bytes=size)
+
+    def piece(self, chunk: Chunk, member: str, bytes_max: int) -> InstallSnapshot:
+        """The part of this member's snapshot that somebody wants."""
+        mark, size = chunk.snapshot
+        data = self._storage.read_snapshot(mark, chunk.offset, bytes_max)
+        return InstallSnapshot(chunk.term, member, mark.index, mark.term, size, chunk.offset, data)
+
+    async def _install(self, install: Install) -> None:
+        """Another member's snapshot is all here: it takes the place of the state, once it is durable."""
+        try:
+            loaded = self._storage.load_received(install.mark)
+        except CorruptSnapshot as error:
+            self._ctx.log.error("received snapshot is broken", index=install.mark.index, error=str(error))
+            self._raft.spoiled()
+            return
+        size = await self._storage.install(install)
+        self._replace(loaded.store)
+        self._raft.installed(Snapshot(install.mark, size))
+        self._ctx.log.info("snapshot installed", index=install.mark.index, bytes=size)
+
+
+def groups(jobs: list[AppendJob | Install]) -> Iterator[list[AppendJob] | Install]:
+    """Appends that may share a record and a sync, and what stands between them, in order."""
+    appends: list[AppendJob] = []
+    for job in jobs:
+        if isinstance(job, Install):
+            if appends:
+                yield appends
+            yield job
+            appends = []
+        else:
+            appends.append(job)
+    if appends:
+        yield appends
