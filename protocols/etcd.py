@@ -247,7 +247,7 @@ class WatchKeys(Streaming[WatchResponse]):
 
     The first item is a WatchResponse without events: the watch is established at that revision. `progress_notify`
     asks for such items from time to time while other keys change, `no_put` and `no_delete` leave events out;
-    `fragment` wants large revisions cut into items of about 1 MiB (else of 6 MiB).
+    `fragment` wants large revisions cut into items of about 1 MiB (else of 4 MiB).
     """
 
     key: bytes

@@ -11,33 +11,39 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from actorkube.runtime import LATER, Actor, Mailbox, Timer
-from actors.etcd.commands import Command, ExpireLeases, decode_commands, encode_commands
+from actors.etcd.commands import CheckpointLeases, Command, ExpireLeases, decode_commands, encode_commands
 from actors.etcd.disk_work import DiskWork
 from actors.etcd.feeds import Feeds
 from actors.etcd.mvcc.leases import LeaseClock
-from actors.etcd.mvcc.store import Store
+from actors.etcd.mvcc.store import Store, takes_room
 from actors.etcd.mvcc.txn import read_only, validate
 from actors.etcd.raft.core import Raft
 from actors.etcd.raft.types import Dropped, Outgoing, RaftConfig
-from actors.etcd.requests import Read, Requests, WaitingRead, Write, answer_writes, fail_writes
+from actors.etcd.requests import Read, Requests, WaitingRead, Write, fail_writes
 from actors.etcd.storage import SEGMENT_BYTES_MAX, Storage
+from actors.etcd.upkeep import Compactor
 from protocols.errors import Answer, BadRequest, Overloaded
 from protocols.etcd import (
     Compact,
     LeaseGrant,
     LeaseGranted,
     LeaseKeepAlive,
+    LeaseList,
     LeaseNotFound,
+    LeaseNumbers,
     LeaseRevoke,
+    LeaseTimeLeft,
+    LeaseTimeToLive,
+    LeaseTooLong,
+    NoSpace,
     NotLeader,
     Range,
-    RangeResponse,
     Status,
     StatusResponse,
     Txn,
-    TxnResponse,
     WatchKeys,
 )
+from protocols.etcd_maintenance import Alarm, Alarms, DisarmAlarm, ListAlarms, RaiseAlarm
 from protocols.message import Message
 from protocols.raft import (
     Appended,
@@ -70,7 +76,9 @@ class KeepHouse(Message):
 
 @dataclass(frozen=True, slots=True)
 class EtcdConfig:
-    """`revisions_kept`: how much history the leader leaves when it compacts, which it does at twice as much.
+    """`revisions_kept`, `history_kept_s`: see Compactor. `quota_bytes` bounds what all versions that are kept take in
+    memory (0: nothing does): beyond it, only what makes room is written, and an alarm says so. Leases that live longer
+    than `lease_checkpoint_s` have what they have left written down that often.
 
     A snapshot is written when the log has grown by `snapshot_log_bytes` and by as much as the last snapshot has, so
     that it costs no more than the log itself. `entries_kept` stay in memory behind it: a member that was away for a
@@ -82,10 +90,18 @@ class EtcdConfig:
     first_election_s: tuple[float, float] = (0.005, 0.040)
     housekeeping_s: float = 0.5
     revisions_kept: int = 5_000
+    history_kept_s: float = 0.0
+    quota_bytes: int = 2 << 30
+    lease_checkpoint_s: float = 300.0
     segment_bytes_max: int = SEGMENT_BYTES_MAX
     snapshot_log_bytes: int = 16 << 20
     entries_kept: int = 5_000
     piece_bytes_max: int = 1 << 20
+
+
+LEASE_TTL_S_MAX = 9_000_000_000  # as etcd
+CHECKPOINTS_MAX = 1_000  # in one command
+SCRUB_KEYS_MAX = 1_000  # of a compaction, in one turn: a few milliseconds
 
 
 class Etcd(Actor):
@@ -101,6 +117,8 @@ class Etcd(Actor):
         self._store = Store()
         self._requests = Requests()
         self._lease_clock = LeaseClock()
+        self._compactor = Compactor(self._config.revisions_kept, self._config.history_kept_s)
+        self._checkpoint_at = 0.0
         self._feeds = Feeds(self._store, self._wake)
         self._internal: list[Command] = []
         self._turn_is_due = False
@@ -133,7 +151,7 @@ class Etcd(Actor):
         match message:
             case Txn():
                 validate(message)
-                self._store.check_deletions(message)
+                self._store.check_answer(message)
                 return self._read(message) if read_only(message) else self._write(message)
             case Range():
                 return self._store.range(message) if message.serializable else self._read(message)
@@ -152,11 +170,13 @@ class Etcd(Actor):
             case WatchKeys():
                 self._feeds.open(message, self.ctx.outlet())
                 return LATER
-            case LeaseKeepAlive():
+            case LeaseKeepAlive() | LeaseTimeToLive() | LeaseList() | ListAlarms():
                 return self._read(message)
             case LeaseGrant(ttl_s=ttl_s) if ttl_s < 1:
                 raise BadRequest(f"a lease lives at least 1 s, not {ttl_s}")
-            case LeaseGrant() | LeaseRevoke() | Compact():
+            case LeaseGrant(ttl_s=ttl_s) if ttl_s > LEASE_TTL_S_MAX:
+                raise LeaseTooLong(f"a lease lives {LEASE_TTL_S_MAX} s at most, not {ttl_s}")
+            case LeaseGrant() | LeaseRevoke() | Compact() | RaiseAlarm() | DisarmAlarm():
                 return self._write(message)
             case Status():
                 return self._status()
@@ -175,9 +195,18 @@ class Etcd(Actor):
     def _write(self, command: Command) -> object:
         if not self._raft.leading_term:
             raise self._not_leader()
+        if self._config.quota_bytes and self._store.keyspace.bytes > self._config.quota_bytes and takes_room(command):
+            raise self._no_space()
         self._requests.add_write(Write(command, self.ctx.reply_handle()))
         self._wake()
         return LATER
+
+    def _no_space(self) -> NoSpace:
+        alarm = Alarm(self._member, "NOSPACE")
+        if alarm not in self._store.alarms and RaiseAlarm(alarm) not in self._internal:
+            self._internal.append(RaiseAlarm(alarm))
+            self._wake()
+        return NoSpace(f"the quota of {self._config.quota_bytes} bytes is used up: delete, compact, disarm the alarm")
 
     def _read(self, request: Read) -> object:
         if not self._raft.leading_term:
@@ -208,11 +237,21 @@ class Etcd(Actor):
         if not self._leading_term:
             return
         if expired := self._lease_clock.take_expired(self.ctx.now):
-            self._internal.append(ExpireLeases(expired))
-        oldest = self._store.revision - self._config.revisions_kept
-        if oldest > max(self._store.compacted, 0) + self._config.revisions_kept:
+            self._internal.append(ExpireLeases(expired, self._leading_term))
+        oldest = self._compactor.due(self._store.revision, self._store.compacted, self.ctx.now)
+        if oldest is not None:
             self._internal.append(Compact(oldest))
+        if self.ctx.now >= self._checkpoint_at:
+            self._checkpoint_leases()
         self._wake()
+
+    def _checkpoint_leases(self) -> None:
+        every_s = self._config.lease_checkpoint_s
+        self._checkpoint_at = self.ctx.now + every_s
+        left_s = self._lease_clock.take_checkpoints(self._store.leases, every_s, self.ctx.now)
+        for start in range(0, len(left_s), CHECKPOINTS_MAX):
+            pairs = tuple(left_s[start : start + CHECKPOINTS_MAX])
+            self._internal.append(CheckpointLeases(pairs, self._leading_term))
 
     def _not_leader(self) -> NotLeader:
         leader = self._addresses.get(self._raft.leader, "") if self._raft.leader != self._member else ""
@@ -240,6 +279,7 @@ class Etcd(Actor):
         for read in self._requests.take_reads(ready.read_round):
             self._answer(read)
         self._feeds.pump()
+        self._scrub()
         self._arm_timer()
         if self._raft.behind or self._requests.may_go(self.ctx.now):
             self._wake()
@@ -249,8 +289,7 @@ class Etcd(Actor):
             if self._requests.are_new:
                 self._requests.fail_new(self._not_leader())
             return
-        if self._internal:
-            self._raft.propose(encode_commands(self._internal))
+        if self._internal and not isinstance(self._raft.propose(encode_commands(self._internal)), Dropped):
             self._internal = []
         now = self.ctx.now
         for writes in self._requests.take_writes(now) if self._requests.writes_may_go(now) else ():
@@ -288,12 +327,22 @@ class Etcd(Actor):
         writes = self._requests.take_proposed(entry.index)
         commands = decode_commands(entry.data) if writes is None else [write.command for write in writes]
         for command in commands:
-            result = self._store.apply(command)
+            if isinstance(command, Compact):
+                self._feeds.pump()  # who is in step loses nothing by it
+            result = self._store.apply(command, entry.term)
             results.append(result)
             if self._leading_term and not isinstance(command, Txn):
                 self._mind_leases(command, result)
         if writes is not None:
-            answer_writes(writes, results)
+            self._requests.answer(writes, results)
+
+    def _scrub(self) -> None:
+        if not self._store.is_scrubbed:
+            self._store.scrub(SCRUB_KEYS_MAX)
+            if not self._store.keyspace.is_held:
+                self._wake()
+        if self._store.is_scrubbed:
+            self._requests.scrubbed()
 
     def _mind_leases(self, command: Command, result: Message | Answer) -> None:
         """The leader's clock follows what happens to leases."""
@@ -307,14 +356,20 @@ class Etcd(Actor):
             case ExpireLeases(leases=numbers):
                 for number in numbers:
                     self._lease_clock.forget(number)
+            case CheckpointLeases(left_s=left_s):
+                self._lease_clock.checkpointed(left_s)
 
     def _answer(self, read: WaitingRead) -> None:
         try:
-            read.reply.send(self._read_now(read))
+            answer = self._read_now(read)
         except Answer as refusal:
             read.reply.fail(refusal)
+            return
+        if answer is not None:
+            read.reply.send(answer)
 
-    def _read_now(self, read: WaitingRead) -> RangeResponse | TxnResponse | LeaseGranted:
+    def _read_now(self, read: WaitingRead) -> Message | None:
+        """The answer; None if it comes with a log entry."""
         match read.request:
             case Range():
                 return self._store.range(read.request)
@@ -324,7 +379,25 @@ class Etcd(Actor):
                 lease = self._store.leases.get(number)
                 if lease is None or not self._lease_clock.renew(lease, read.asked_at):
                     raise LeaseNotFound(f"lease {number} not found")
+                if self._lease_clock.must_be_logged(lease):
+                    self._requests.add_write(Write(read.request, read.reply))
+                    self._wake()
+                    return None
                 return LeaseGranted(number, lease.ttl_s)
+            case LeaseTimeToLive():
+                return self._time_to_live(read.request)
+            case LeaseList():
+                return LeaseNumbers(tuple(sorted([lease.lease for lease in self._store.leases.all()])))
+            case ListAlarms():
+                return Alarms(tuple(self._store.alarms))
+
+    def _time_to_live(self, request: LeaseTimeToLive) -> LeaseTimeLeft:
+        lease = self._store.leases.get(request.lease)
+        left_s = self._lease_clock.left_s(request.lease, self.ctx.now)
+        if lease is None or left_s is None:
+            return LeaseTimeLeft(request.lease, -1, 0)
+        keys = tuple(sorted(lease.keys)) if request.keys else ()
+        return LeaseTimeLeft(request.lease, left_s, lease.ttl_s, keys)
 
     def _notice_leadership(self) -> None:
         term = self._raft.leading_term
@@ -335,6 +408,8 @@ class Etcd(Actor):
         self._leading_term = term
         if term:
             self._lease_clock.start(self._store.leases.all(), self.ctx.now)
+            self._compactor.start()
+            self._checkpoint_at = self.ctx.now + self._config.lease_checkpoint_s
             self.ctx.log.info("leads", term=term)
         else:
             self._lease_clock.stop()

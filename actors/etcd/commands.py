@@ -11,19 +11,50 @@ from typing import TypeAlias
 
 import msgspec
 
-from protocols.etcd import Compact, LeaseGrant, LeaseRevoke, Txn
+from protocols.etcd import Compact, LeaseGrant, LeaseKeepAlive, LeaseRevoke, Txn
+from protocols.etcd_maintenance import DisarmAlarm, RaiseAlarm
 from protocols.message import Message
 
 
 class ExpireLeases(Message):
-    """The leader saw these leases run out. Its clock decides; every replica carries it out, as a log entry."""
+    """The leader of `term` saw these leases run out. Its clock decides; every replica carries it out, as a log entry,
+    if it is one of that term (0: of any)."""
 
     leases: tuple[int, ...]
+    term: int = 0
 
 
-Command: TypeAlias = Txn | LeaseGrant | LeaseRevoke | Compact | ExpireLeases
+class CheckpointLeases(Message):
+    """Pairs of a lease and the seconds that it has left, by the clock of the leader of `term`: where the next leader
+    begins."""
 
-_numbers: dict[type[Command], int] = {Txn: 1, LeaseGrant: 2, LeaseRevoke: 3, Compact: 4, ExpireLeases: 5}
+    left_s: tuple[tuple[int, int], ...]
+    term: int = 0
+
+
+Command: TypeAlias = (
+    Txn
+    | LeaseGrant
+    | LeaseRevoke
+    | Compact
+    | ExpireLeases
+    | LeaseKeepAlive
+    | CheckpointLeases
+    | RaiseAlarm
+    | DisarmAlarm
+)
+
+_numbers: dict[type[Command], int] = {
+    Txn: 1,
+    LeaseGrant: 2,
+    LeaseRevoke: 3,
+    Compact: 4,
+    ExpireLeases: 5,
+    LeaseKeepAlive: 6,
+    CheckpointLeases: 7,
+    RaiseAlarm: 8,
+    DisarmAlarm: 9,
+}
 _decoders: dict[int, msgspec.msgpack.Decoder[Command]] = {
     number: msgspec.msgpack.Decoder(kind) for kind, number in _numbers.items()
 }

@@ -19,9 +19,11 @@ from actorkube.runtime.reply import ReplyHandle
 from actors.etcd.commands import Command
 from actors.etcd.mvcc.store import Result
 from protocols.errors import Answer, AskError, Unknown
-from protocols.etcd import LeaseKeepAlive, NotLeader, Range, Txn
+from protocols.etcd import Compact, LeaseKeepAlive, LeaseList, LeaseTimeToLive, NotLeader, Range, Txn
+from protocols.etcd_maintenance import ListAlarms
+from protocols.message import Done
 
-Read: TypeAlias = Range | Txn | LeaseKeepAlive
+Read: TypeAlias = Range | Txn | LeaseKeepAlive | LeaseTimeToLive | LeaseList | ListAlarms
 
 ENTRY_COMMANDS_MAX = 512
 ENTRY_BYTES_MAX = 1 << 20
@@ -47,6 +49,7 @@ class Requests:
         self._proposed_at = 0.0  # the last of them
         self._rounds: deque[tuple[int, list[WaitingRead]]] = deque()
         self._asked_at = 0.0  # the last of them
+        self._compactions: list[Write] = []  # decided, and to be answered when all is dropped
 
     def add_write(self, write: Write) -> None:
         self._new_writes.append(write)
@@ -90,6 +93,21 @@ class Requests:
             return None
         return self._proposed.popleft()[1]
 
+    def answer(self, writes: Sequence[Write], results: Sequence[Result]) -> None:
+        for write, result in zip(writes, results, strict=True):
+            if isinstance(result, Answer):
+                write.reply.fail(result)
+            elif isinstance(write.command, Compact) and write.command.physical:
+                self._compactions.append(write)
+            else:
+                write.reply.send(result)
+
+    def scrubbed(self) -> None:
+        """What compactions made superfluous is dropped."""
+        waiting, self._compactions = self._compactions, []
+        for write in waiting:
+            write.reply.send(Done())
+
     # -- reads ----------------------------------------------------------------------------------------------------
 
     def reads_may_go(self, now: float) -> bool:
@@ -127,25 +145,18 @@ class Requests:
         self._new_writes, self._new_reads = [], []
 
 
-def answer_writes(writes: Sequence[Write], results: Sequence[Result]) -> None:
-    for write, result in zip(writes, results, strict=True):
-        if isinstance(result, Answer):
-            write.reply.fail(result)
-        else:
-            write.reply.send(result)
-
-
 def fail_writes(writes: Sequence[Write], error: Answer | AskError) -> None:
     for write in writes:
         write.reply.fail(error)
 
 
 def _size_bytes(command: Command) -> int:
-    if not isinstance(command, Txn):
-        return 0
+    return _values_bytes(command) if isinstance(command, Txn) else 0
+
+
+def _values_bytes(txn: Txn) -> int:
     size = 0
-    for op in command.success:
-        size += len(op.value)
-    for op in command.failure:
-        size += len(op.value)
+    for ops in (txn.success, txn.failure):
+        for op in ops:
+            size += len(op.value) if op.txn is None else _values_bytes(op.txn)
     return size

@@ -18,8 +18,9 @@ from actors.etcd.mvcc.store import Store
 from actors.etcd.raft.types import Mark
 from actors.etcd.records import encode_record, records
 from protocols.etcd import Event, KeyValue
+from protocols.etcd_maintenance import Alarm
 
-VERSION = 1
+VERSION = 2  # 1 had no alarms, no checkpoints of leases, and no cluster
 HEADER, KEYS, EVENTS, END = 1, 2, 3, 4
 
 _snapshot_name = re.compile(r"[0-9a-f]{16}\.snap")
@@ -31,7 +32,7 @@ class CorruptSnapshot(Exception):
 
 
 class SnapshotHeader(msgspec.Struct, frozen=True, array_like=True):
-    """`leases` are pairs of a lease's number and its time to live in seconds."""
+    """`leases` are each a lease's number, its time to live, and what its last checkpoint left it, in seconds."""
 
     version: int
     index: int
@@ -39,7 +40,9 @@ class SnapshotHeader(msgspec.Struct, frozen=True, array_like=True):
     revision: int
     compacted: int
     last_lease: int
-    leases: tuple[tuple[int, int], ...]
+    leases: tuple[tuple[int, ...], ...]
+    alarms: tuple[Alarm, ...] = ()
+    cluster: int = 0
 
 
 class Loaded(NamedTuple):
@@ -63,8 +66,7 @@ def is_snapshot(name: str) -> bool:
 
 def encode_snapshot(mark: Mark, dump: Dump) -> Iterator[bytes]:
     """The file in pieces, so that others get their turn between two of them."""
-    header = SnapshotHeader(VERSION, mark.index, mark.term, dump.revision, dump.compacted, dump.last_lease, dump.leases)
-    yield encode_record(HEADER, _encode(header))
+    yield encode_record(HEADER, _encode(_header(mark, dump)))
     count = 1
     for keys in dump.key_slices():
         yield encode_record(KEYS, _encode(keys))
@@ -75,6 +77,11 @@ def encode_snapshot(mark: Mark, dump: Dump) -> Iterator[bytes]:
     yield encode_record(END, _encode(count))
 
 
+def _header(mark: Mark, dump: Dump) -> SnapshotHeader:
+    moment = (dump.revision, dump.compacted, dump.last_lease, dump.leases, dump.alarms, dump.cluster)
+    return SnapshotHeader(VERSION, mark.index, mark.term, *moment)
+
+
 def decode_snapshot(data: bytes) -> Loaded:
     """Raises CorruptSnapshot."""
     found, size = records(data)
@@ -82,13 +89,14 @@ def decode_snapshot(data: bytes) -> Loaded:
         raise CorruptSnapshot(f"the snapshot is damaged at byte {size} of {len(data)}")
     try:
         header = _header_decoder.decode(found[0][1])
-        if header.version != VERSION:
-            raise CorruptSnapshot(f"the snapshot has format {header.version}, this version reads format {VERSION}")
+        if not 1 <= header.version <= VERSION:
+            raise CorruptSnapshot(f"the snapshot has format {header.version}, this version reads 1 to {VERSION}")
         if _count_decoder.decode(found[-1][1]) != len(found) - 1:
             raise CorruptSnapshot("the snapshot lacks records")
         keys = [versions for kind, payload in found if kind == KEYS for versions in _keys_decoder.decode(payload)]
         events = [event for kind, payload in found if kind == EVENTS for event in _events_decoder.decode(payload)]
     except msgspec.MsgspecError as error:
         raise CorruptSnapshot(f"the snapshot does not decode: {error}") from error
-    image = Image(header.revision, header.compacted, header.last_lease, header.leases, keys, events)
+    moment = (header.revision, header.compacted, header.last_lease, header.leases)
+    image = Image(*moment, keys, events, header.alarms, header.cluster)
     return Loaded(Mark(header.index, header.term), image.store())

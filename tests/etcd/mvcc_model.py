@@ -11,6 +11,7 @@ from protocols.etcd import (
     Event,
     KeyValue,
     LeaseGrant,
+    LeaseKeepAlive,
     LeaseRevoke,
     Op,
     OpResponse,
@@ -49,15 +50,13 @@ class Model:
     def _run(self, command: Command, state: State, events: list[Event]) -> object:
         match command:
             case Txn():
-                succeeded = all(compare_holds(compare, state.get(compare.key)) for compare in command.compare)
-                ops = command.success if succeeded else command.failure
-                if any(op.lease and op.lease not in self.leases for op in ops):
-                    return "LeaseNotFound"
-                return TxnResponse(succeeded, 0, tuple(self._op(op, state, events) for op in ops))
+                return self._txn(command, state, events)
             case LeaseGrant():
                 return self._grant(command)
             case LeaseRevoke():
                 return self._revoke(command.lease, state, events)
+            case LeaseKeepAlive():
+                return command.lease if command.lease in self.leases else "LeaseNotFound"
             case ExpireLeases():
                 for lease in command.leases:
                     self.apply(LeaseRevoke(lease))
@@ -69,22 +68,49 @@ class Model:
                     return "Compacted"
                 self.compacted = command.revision
                 return "Done"
+        raise AssertionError(f"the model knows no {command}")
 
-    def _op(self, op: Op, state: State, events: list[Event]) -> OpResponse:
-        keys = [key for key in sorted(state) if within(key, op.key, op.range_end)]
-        found = tuple(state[key] for key in keys)
+    def _txn(self, txn: Txn, state: State, events: list[Event]) -> object:
+        before = dict(state)
+        refusals = [refusal for op in taken_ops(txn, before) if (refusal := self._refusal(op, before))]
+        return refusals[0] if refusals else self._carry_out(txn, before, state, events)
+
+    def _refusal(self, op: Op, before: State) -> str:
+        if op.lease and op.lease not in self.leases:
+            return "LeaseNotFound"
+        if (op.ignore_value or op.ignore_lease) and op.key not in before:
+            return "KeyNotFound"
+        if op.range is not None and op.range.revision > self.revision:
+            return "FutureRevision"
+        if op.range is not None and 0 < op.range.revision < self.compacted:
+            return "Compacted"
+        return ""
+
+    def _carry_out(self, txn: Txn, before: State, state: State, events: list[Event]) -> TxnResponse:
+        succeeded = txn_succeeds(txn, before)
+        ops = txn.success if succeeded else txn.failure
+        responses = tuple(self._op(op, before, state, events) for op in ops)
+        return TxnResponse(succeeded, self.revision + (1 if events else 0), responses)
+
+    def _op(self, op: Op, before: State, state: State, events: list[Event]) -> OpResponse:
+        if op.txn is not None:
+            return OpResponse(txn=self._carry_out(op.txn, before, state, events))
         if op.kind == "range":
-            return OpResponse(found[: op.limit or None], len(found))
+            request = op.range or Range(op.key, op.range_end, op.limit)
+            return OpResponse(*find(request, self.states[request.revision] if request.revision else state))
         if op.kind == "delete":
-            for key in keys:
-                self._delete(key, state, events)
-            return OpResponse(found, len(found))
+            found = tuple(state[key] for key in sorted(state) if within(key, op.key, op.range_end))
+            for kv in found:
+                self._delete(kv.key, state, events)
+            return OpResponse(found if op.prev_kv else (), len(found))
         old = state.get(op.key)
         revision = self.revision + 1
         created, version = (old.create_revision, old.version + 1) if old else (revision, 1)
-        state[op.key] = KeyValue(op.key, op.value, created, revision, version, op.lease)
+        value = old.value if old and op.ignore_value else op.value
+        lease = old.lease if old and op.ignore_lease else op.lease
+        state[op.key] = KeyValue(op.key, value, created, revision, version, lease)
         events.append(Event("put", state[op.key], old))
-        return OpResponse((old,), 1) if old else OpResponse()
+        return OpResponse((old,), 1) if old and op.prev_kv else OpResponse()
 
     def _delete(self, key: bytes, state: State, events: list[Event]) -> None:
         events.append(Event("delete", KeyValue(key, b"", 0, self.revision + 1, 0), state.pop(key)))
@@ -112,13 +138,7 @@ class Model:
             return "FutureRevision"
         if revision < self.compacted:
             return "Compacted"
-        state = self.states[revision]
-        found = [state[key] for key in sorted(state) if within(key, request.key, request.range_end)]
-        shown = [] if request.count_only else found[: request.limit or None]
-        if request.keys_only:
-            shown = [KeyValue(k.key, b"", k.create_revision, k.mod_revision, k.version, k.lease) for k in shown]
-        more = not request.count_only and len(found) > len(shown)
-        return RangeResponse(self.revision, tuple(shown), len(found), more)
+        return RangeResponse(self.revision, *find(request, self.states[revision]))
 
     def events_from(self, revision: int, key: bytes, range_end: bytes) -> list[Event]:
         return [
@@ -135,8 +155,49 @@ def within(candidate: bytes, key: bytes, range_end: bytes) -> bool:
     return candidate >= key and (range_end == b"\0" or candidate < range_end)
 
 
-def compare_holds(compare: Compare, kv: KeyValue | None) -> bool:
-    kv = kv or KeyValue(compare.key, b"", 0, 0, 0, 0)
+def find(request: Range, state: State) -> tuple[tuple[KeyValue, ...], int, bool]:
+    keys = [key for key in sorted(state) if within(key, request.key, request.range_end)]
+    if request.count_only:
+        return (), len(keys), False
+    kvs = [state[key] for key in keys]
+    if request.min_mod_revision:
+        kvs = [kv for kv in kvs if kv.mod_revision >= request.min_mod_revision]
+    if request.max_mod_revision:
+        kvs = [kv for kv in kvs if kv.mod_revision <= request.max_mod_revision]
+    if request.min_create_revision:
+        kvs = [kv for kv in kvs if kv.create_revision >= request.min_create_revision]
+    if request.max_create_revision:
+        kvs = [kv for kv in kvs if kv.create_revision <= request.max_create_revision]
+    fields = {"key": "key", "version": "version", "create": "create_revision", "mod": "mod_revision", "value": "value"}
+    kvs.sort(key=lambda kv: getattr(kv, fields[request.sort_by]), reverse=request.descending)
+    more = 0 < request.limit < len(kvs)
+    if more:
+        kvs = kvs[: request.limit]
+    if request.keys_only:
+        kvs = [KeyValue(kv.key, b"", kv.create_revision, kv.mod_revision, kv.version, kv.lease) for kv in kvs]
+    return tuple(kvs), len(keys), more
+
+
+def txn_succeeds(txn: Txn, before: State) -> bool:
+    return all(compare_holds(compare, before) for compare in txn.compare)
+
+
+def taken_ops(txn: Txn, before: State) -> list[Op]:
+    """The operations that will be carried out, in order, those of nested transactions in their place."""
+    ops: list[Op] = []
+    for op in txn.success if txn_succeeds(txn, before) else txn.failure:
+        ops += taken_ops(op.txn, before) if op.txn is not None else [op]
+    return ops
+
+
+def compare_holds(compare: Compare, state: State) -> bool:
+    found = [state[key] for key in state if within(key, compare.key, compare.range_end)]
+    if not found and compare.target == "value":
+        return False
+    return all(relates(compare, kv) for kv in found or [KeyValue(compare.key, b"", 0, 0, 0, 0)])
+
+
+def relates(compare: Compare, kv: KeyValue) -> bool:
     actual: object = {
         "version": kv.version,
         "create": kv.create_revision,

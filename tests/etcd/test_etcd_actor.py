@@ -13,6 +13,7 @@ from protocols.errors import Answer, BadRequest
 from protocols.etcd import (
     Compact,
     Compacted,
+    EmptyKey,
     FutureRevision,
     LeaseExists,
     LeaseGrant,
@@ -352,7 +353,7 @@ def test_requests_that_make_no_sense_are_refused_one_by_one(kind: str, tmp_path:
             (LeaseGrant(60, 5), LeaseExists),
             (LeaseGrant(0), BadRequest),
             (LeaseRevoke(6), LeaseNotFound),
-            (put(b""), BadRequest),
+            (put(b""), EmptyKey),
             (Compact(99), FutureRevision),
         ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actorkube.runtime.reply import ReplyHandle
-from actors.etcd.requests import ENTRY_COMMANDS_MAX, GATHER_S, Requests, WaitingRead, Write, answer_writes
+from actors.etcd.requests import ENTRY_COMMANDS_MAX, GATHER_S, Requests, WaitingRead, Write
 from protocols.errors import Answer, AskError, Unknown
 from protocols.etcd import LeaseNotFound, NotLeader, Op, Range, Txn
 from protocols.message import Done, Message
@@ -39,7 +39,7 @@ def test_each_write_of_an_entry_gets_its_own_result() -> None:
     requests.proposed(7, portion)
 
     assert requests.take_proposed(6) is None
-    answer_writes(requests.take_proposed(7) or [], [Done(), LeaseNotFound("no")])
+    requests.answer(requests.take_proposed(7) or [], [Done(), LeaseNotFound("no")])
 
     assert (one.answers, other.answers) == ([Done()], [LeaseNotFound])
 

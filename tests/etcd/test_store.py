@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import pytest
 
+from actors.etcd.commands import CheckpointLeases, Command, ExpireLeases
 from actors.etcd.mvcc.leases import LeaseClock, Leases
-from actors.etcd.mvcc.span import Span
 from actors.etcd.mvcc.store import Store
 from actors.etcd.mvcc.txn import SIZE_BYTES_MAX, validate
 from actors.etcd.mvcc.watch import EVENTS_MAX, Watcher
-from protocols.errors import Answer, BadRequest
+from actors.etcd.upkeep import Compactor
+from protocols.errors import Answer
 from protocols.etcd import (
     Compact,
     Compacted,
     Compare,
+    CorruptCluster,
+    DuplicateKey,
+    EmptyKey,
     FutureRevision,
+    InvalidCompare,
     LeaseGrant,
+    LeaseKeepAlive,
     LeaseNotFound,
+    LeaseProvided,
     LeaseRevoke,
+    NoSpace,
     Op,
     Range,
     TooLarge,
+    TooManyOps,
     Txn,
     TxnResponse,
+    ValueProvided,
+    WatchKeys,
     WatchResponse,
 )
+from protocols.etcd_maintenance import Alarm, Alarms, DisarmAlarm, RaiseAlarm
 
 
 def put(key: bytes, value: bytes = b"v", lease: int = 0) -> Txn:
@@ -35,7 +47,7 @@ def delete(key: bytes, range_end: bytes = b"") -> Txn:
     return Txn((), (Op("delete", key, range_end=range_end),))
 
 
-def store_with(*commands: Txn | LeaseGrant | LeaseRevoke | Compact) -> Store:
+def store_with(*commands: Command) -> Store:
     store = Store()
     for command in commands:
         result = store.apply(command)
@@ -117,7 +129,7 @@ def test_reads_before_the_compaction_and_after_the_newest_revision_are_refused()
 
 def test_compaction_keeps_the_event_at_its_own_revision() -> None:
     store = store_with(put(b"a"), delete(b"a"), put(b"b"), Compact(3))
-    watcher = Watcher(Span.of(b"a", b"\0"), 3, store.events, prev_kv=False)
+    watcher = Watcher(WatchKeys(b"a", b"\0", 3), store.events)
 
     response = watcher.take(store.events)
 
@@ -128,6 +140,7 @@ def test_compaction_keeps_the_event_at_its_own_revision() -> None:
 def test_compaction_forgets_what_was_superseded() -> None:
     store = store_with(*(put(b"a") for _ in range(100)), put(b"b"), delete(b"b"), Compact(103))
 
+    store.scrub(1_000)
     store.check()
 
     assert len(store.keyspace._past) == 0
@@ -202,7 +215,7 @@ def leases_of(*numbers: int) -> Leases:
 
 def test_a_watch_hands_over_whole_revisions_in_portions() -> None:
     store = store_with(*(put(b"a") for _ in range(EVENTS_MAX + 10)))
-    watcher = Watcher(Span.of(b"a", b""), 1, store.events, prev_kv=False)
+    watcher = Watcher(WatchKeys(b"a", b"", 1), store.events)
 
     first, second, third = (watcher.take(store.events) for _ in range(3))
 
@@ -213,7 +226,7 @@ def test_a_watch_hands_over_whole_revisions_in_portions() -> None:
 
 def test_progress_is_told_once_and_only_when_nothing_is_outstanding() -> None:
     store = store_with(put(b"b"))
-    watcher = Watcher(Span.of(b"a", b""), 1, store.events, prev_kv=False)
+    watcher = Watcher(WatchKeys(b"a", b"", 1), store.events)
     watcher.established(store.events)
 
     behind = watcher.progress(store.events)
@@ -226,8 +239,8 @@ def test_progress_is_told_once_and_only_when_nothing_is_outstanding() -> None:
 
 def test_a_watcher_that_compaction_overtook_knows_it() -> None:
     store = store_with(put(b"a"), put(b"a"), put(b"a"))
-    behind = Watcher(Span.of(b"a", b""), 2, store.events, prev_kv=False)
-    just = Watcher(Span.of(b"a", b""), 3, store.events, prev_kv=False)
+    behind = Watcher(WatchKeys(b"a", b"", 2), store.events)
+    just = Watcher(WatchKeys(b"a", b"", 3), store.events)
 
     store.apply(Compact(3))
 
@@ -237,7 +250,7 @@ def test_a_watcher_that_compaction_overtook_knows_it() -> None:
 
 def test_a_watch_from_a_revision_to_come_sees_nothing_older() -> None:
     store = store_with(put(b"a"))
-    watcher = Watcher(Span.of(b"a", b""), 4, store.events, prev_kv=False)
+    watcher = Watcher(WatchKeys(b"a", b"", 4), store.events)
 
     established = watcher.established(store.events)
     store.apply(put(b"a"))
@@ -259,28 +272,142 @@ def test_what_does_not_fit_one_answer_is_asked_for_in_pages() -> None:
     with pytest.raises(TooLarge, match="ask for fewer"):
         store.range(Range(b"k", b"l"))
     with pytest.raises(TooLarge):
-        store.check_deletions(delete(b"k", b"l"))
+        store.check_answer(Txn((), (Op("delete", b"k", range_end=b"l", prev_kv=True),)))
+    with pytest.raises(TooLarge):
+        store.check_answer(Txn((), (Op("put", b"a"), Op("range", b"k", range_end=b"l"))))
 
     assert len(store.range(Range(b"k", b"l", limit=5)).kvs) == 5
     assert store.range(Range(b"k", b"l", keys_only=True)).count == 8
-    store.check_deletions(delete(b"k", b"k5"))
+    store.check_answer(delete(b"k", b"l"))
 
 
 # -- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def nested(outer: Op, inner: Op) -> Txn:
+    return Txn((), (outer, Op("txn", txn=Txn((), (inner,)))))
+
+
+def deep(levels: int) -> Txn:
+    return Txn((), (Op("txn", txn=deep(levels - 1)),) if levels > 1 else ())
 
 
 @pytest.mark.parametrize(
     ("txn", "refusal"),
     [
         (put(b"a", b"x" * SIZE_BYTES_MAX), TooLarge),
-        (put(b""), BadRequest),
-        (Txn((), (Op("put", b"a"), Op("put", b"a"))), BadRequest),
-        (Txn((), (Op("delete", b"a", range_end=b"c"), Op("put", b"b"))), BadRequest),
-        (Txn((), tuple(Op("put", b"%d" % n) for n in range(129))), BadRequest),
-        (Txn((Compare(b"a", "value", "=", 1),), ()), BadRequest),
-        (Txn((Compare(b"a", "mod", "=", b"1"),), ()), BadRequest),
+        (put(b""), EmptyKey),
+        (Txn((Compare(b"", "mod", "=", 1),), ()), EmptyKey),
+        (Txn((), (Op("range", range=Range(b"")),)), EmptyKey),
+        (Txn((), (Op("put", b"a"), Op("put", b"a"))), DuplicateKey),
+        (Txn((), (Op("delete", b"a", range_end=b"c"), Op("put", b"b"))), DuplicateKey),
+        (nested(Op("put", b"a"), Op("put", b"a")), DuplicateKey),
+        (nested(Op("put", b"b"), Op("delete", b"a", range_end=b"c")), DuplicateKey),
+        (Txn((), tuple(Op("put", b"%d" % n) for n in range(129))), TooManyOps),
+        (Txn((Compare(b"a", "mod", "=", 1),) * 129, ()), TooManyOps),
+        (deep(9), TooManyOps),
+        (Txn((Compare(b"a", "value", "=", 1),), ()), InvalidCompare),
+        (Txn((Compare(b"a", "mod", "=", b"1"),), ()), InvalidCompare),
+        (Txn((), (Op("put", b"a", b"x", ignore_value=True),)), ValueProvided),
+        (Txn((), (Op("put", b"a", lease=1, ignore_lease=True),)), LeaseProvided),
     ],
 )
 def test_a_transaction_that_makes_no_sense_is_refused(txn: Txn, refusal: type[Answer]) -> None:
     with pytest.raises(refusal):
         validate(txn)
+
+
+# -- alarms -----------------------------------------------------------------------------------------------------------
+
+
+def test_without_room_only_what_makes_room_is_taken_until_the_alarm_is_disarmed() -> None:
+    store = store_with(put(b"a"), RaiseAlarm(Alarm("etcd-1", "NOSPACE")))
+
+    refused = [
+        store.apply(command) for command in (put(b"b"), LeaseGrant(10), nested(Op("delete", b"a"), Op("put", b"c")))
+    ]
+    taken = [store.apply(command) for command in (delete(b"a"), Compact(store.revision), DisarmAlarm(), put(b"b"))]
+
+    assert all(isinstance(result, NoSpace) for result in refused)
+    assert not any(isinstance(result, Answer) for result in taken)
+
+
+def test_a_store_that_was_seen_to_be_corrupt_takes_nothing_until_that_alarm_is_disarmed() -> None:
+    store = store_with(put(b"a"), LeaseGrant(10, 3), RaiseAlarm(Alarm("etcd-1", "CORRUPT")))
+
+    refused = [store.apply(command) for command in (put(b"b"), delete(b"a"), LeaseRevoke(3), Compact(2))]
+    others = store.apply(DisarmAlarm("etcd-2"))
+    ended = store.apply(DisarmAlarm("etcd-1", "CORRUPT"))
+
+    assert all(isinstance(result, CorruptCluster) for result in refused)
+    assert (others, ended) == (Alarms(()), Alarms((Alarm("etcd-1", "CORRUPT"),)))
+    assert isinstance(store.apply(put(b"b")), TxnResponse)
+
+
+# -- leases over leader changes ---------------------------------------------------------------------------------------
+
+
+def test_a_leader_of_the_past_revokes_no_lease() -> None:
+    store = store_with(LeaseGrant(10, 3), put(b"a", lease=3))
+
+    store.apply(ExpireLeases((3,), term=4), term=5)
+    still_there = store.leases.get(3) is not None
+    store.apply(ExpireLeases((3,), term=5), term=5)
+
+    assert still_there and store.leases.get(3) is None
+
+
+def test_a_new_leader_begins_where_the_last_checkpoint_was() -> None:
+    store, old, new = store_with(LeaseGrant(600, 3)), LeaseClock(), LeaseClock()
+    old.start(store.leases.all(), now=0.0)
+    store.apply(CheckpointLeases(tuple(old.take_checkpoints(store.leases, 300.0, now=250.4)), term=1), term=1)
+
+    new.start(store.leases.all(), now=1_000.0)
+
+    assert new.take_expired(1_349.9) == ()
+    assert new.take_expired(1_350.0) == (3,)
+
+
+def test_a_keep_alive_of_a_lease_with_a_checkpoint_goes_through_the_log_and_undoes_it() -> None:
+    store, clock = store_with(LeaseGrant(600, 3)), LeaseClock()
+    clock.start(store.leases.all(), now=0.0)
+    lease = store.leases.get(3)
+    assert lease is not None
+
+    before = clock.must_be_logged(lease)
+    pairs = tuple(clock.take_checkpoints(store.leases, 300.0, now=100.0))
+    proposed = clock.must_be_logged(lease)
+    store.apply(CheckpointLeases(pairs))
+    clock.checkpointed(pairs)
+    applied = clock.must_be_logged(lease)
+    store.apply(LeaseKeepAlive(3))
+
+    assert (before, proposed, applied, clock.must_be_logged(lease)) == (False, True, True, False)
+    assert lease.left_s == 0
+
+
+def test_short_leases_have_no_checkpoints() -> None:
+    store, clock = store_with(LeaseGrant(300, 3)), LeaseClock()
+    clock.start(store.leases.all(), now=0.0)
+
+    assert clock.take_checkpoints(store.leases, 300.0, now=100.0) == []
+
+
+# -- compaction by itself ---------------------------------------------------------------------------------------------
+
+
+def test_history_is_compacted_to_so_many_revisions_when_it_is_twice_as_long() -> None:
+    compactor = Compactor(100, 0.0)
+
+    assert compactor.due(200, 0, now=0.0) is None
+    assert compactor.due(201, 0, now=0.0) == 101
+    assert compactor.due(301, 101, now=0.0) is None
+
+
+def test_history_is_compacted_by_age() -> None:
+    compactor = Compactor(0, 60.0)
+
+    due = [compactor.due(10 + second, 0, now=float(second)) for second in range(70)]
+
+    assert due[:60] == [None] * 60
+    assert due[60] == 10 and due[63] == 13

@@ -99,8 +99,8 @@ STORE = [
     Bug(
         "a snapshot shows what was written while it was taken",
         "actors/etcd/mvcc/keys.py",
-        "newest is not None and newest.mod_revision <= revision else tuple(found)",
-        "newest is not None else tuple(found)",
+        "if newest is not None and newest.mod_revision <= last:",
+        "if newest is not None:",
         "tests/etcd/test_snapshot.py::test_a_snapshot_shows_one_moment_while_the_store_goes_on",
     ),
 ]

@@ -6,11 +6,13 @@ forgotten: while a dump is open, the store keeps what it would have compacted aw
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from actors.etcd.mvcc.span import EVERYTHING
 from actors.etcd.mvcc.store import Store
 from protocols.etcd import Event, KeyValue
+from protocols.etcd_maintenance import Alarm
 
 SLICE_MAX = 256  # keys or revisions
 SLICE_BYTES_MAX = 1 << 20
@@ -24,7 +26,9 @@ class Dump:
         self.revision = store.revision
         self.compacted = store.compacted
         self.last_lease = store.leases.last_number
-        self.leases = tuple(sorted((lease.lease, lease.ttl_s) for lease in store.leases.all()))
+        self.cluster = store.cluster
+        self.leases = tuple(sorted((lease.lease, lease.ttl_s, lease.left_s) for lease in store.leases.all()))
+        self.alarms = tuple(store.alarms)
         self._events = store.events.all()
         store.keyspace.hold()
 
@@ -39,7 +43,7 @@ class Dump:
             size = 0
             for key in keys:
                 after = key + b"\0"
-                versions = keyspace.versions(key, self.revision)
+                versions = keyspace.versions(key, self.compacted, self.revision)
                 size += sum([len(version.key) + len(version.value) for version in versions])
                 if versions:
                     found.append(versions)
@@ -54,24 +58,41 @@ class Dump:
 
 
 class Image(NamedTuple):
-    """All that makes a store."""
+    """All that makes a store. A lease is its number, its time to live, and what its last checkpoint left it."""
 
     revision: int
     compacted: int
     last_lease: int
-    leases: Sequence[tuple[int, int]]
-    keys: Sequence[Sequence[KeyValue]]
-    events: Sequence[tuple[Event, ...]]
+    leases: Sequence[tuple[int, ...]]
+    keys: Iterable[Sequence[KeyValue]]
+    events: Iterable[tuple[Event, ...]]
+    alarms: Sequence[Alarm] = ()
+    cluster: int = 0
 
     def store(self) -> Store:
         store = Store()
-        store.revision, store.compacted = self.revision, self.compacted
-        store.events.load(self.revision, self.events)
-        for number, ttl_s in self.leases:
-            store.leases.grant(number, ttl_s)
+        store.revision, store.compacted, store.cluster = self.revision, self.compacted, self.cluster
+        store.alarms = dict.fromkeys(self.alarms)
+        for lease in self.leases:
+            store.leases.grant(*lease)
         store.leases.last_number = self.last_lease
         store.keyspace.load(self.keys)
-        for versions in self.keys:
-            if versions[-1].lease:
-                store.leases.move(versions[-1].key, 0, versions[-1].lease)
+        for kv in store.keyspace.pairs(EVERYTHING):
+            if kv.lease:
+                store.leases.move(kv.key, 0, kv.lease)
+        store.events.load(self.revision, (_shared(events, store) for events in self.events))
         return store
+
+
+def _shared(events: Sequence[Event], store: Store) -> tuple[Event, ...]:
+    """The same events, made of the pairs that the keyspace holds: memory for each is needed once."""
+    get_at = store.keyspace.get_at
+    return tuple(
+        [
+            Event(
+                event.type, get_at(kv.key, kv.mod_revision) or kv, get_at(kv.key, kv.mod_revision - 1) or event.prev_kv
+            )
+            for event in events
+            for kv in (event.kv,)
+        ]
+    )

@@ -34,8 +34,9 @@ class EventLog:
         self._revisions = list(revisions)
         self.first = last + 1 - len(self._revisions)
 
-    def forget_before(self, revision: int) -> None:
-        count = min(revision - self.first, len(self._revisions))
-        if count > 0:
-            del self._revisions[:count]
-            self.first += count
+    def take_before(self, revision: int) -> list[tuple[Event, ...]]:
+        """Forget older revisions; returns what they changed."""
+        count = max(0, min(revision - self.first, len(self._revisions)))
+        taken, self._revisions[:count] = self._revisions[:count], []
+        self.first += count
+        return taken

@@ -17,14 +17,18 @@ from sortedcontainers import SortedDict, SortedList
 from actors.etcd.mvcc.span import Span
 from protocols.etcd import KeyValue
 
+VERSION_BYTES = 200  # what a version takes in memory beside its key and value; a rough figure, the same everywhere
+
 
 class Keyspace:
+    """`bytes` is what all versions that are kept take, about: what a quota is about."""
+
     def __init__(self) -> None:
+        self.bytes = 0
         self._live: Any = SortedDict()  # key -> newest version
         self._past: dict[bytes, list[KeyValue]] = {}  # key -> superseded versions and tombstones
         self._dead: Any = SortedList()  # keys that have a past, but are not live
         self._holds = 0
-        self._to_forget: list[tuple[bytes, int]] = []  # while somebody holds the past
 
     # -- writing --------------------------------------------------------------------------------------------------
 
@@ -39,6 +43,7 @@ class Keyspace:
             if key in self._past:
                 self._dead.remove(key)
         self._live[key] = new
+        self.bytes += len(key) + len(value) + VERSION_BYTES
         return new, previous
 
     def delete(self, key: bytes, revision: int) -> tuple[KeyValue, KeyValue] | None:
@@ -49,22 +54,19 @@ class Keyspace:
         tombstone = KeyValue(key, b"", 0, revision, 0)
         self._past.setdefault(key, []).extend((previous, tombstone))
         self._dead.add(key)
+        self.bytes += len(key) + VERSION_BYTES
         return tombstone, previous
 
     def forget(self, key: bytes, revision: int) -> None:
         """Drop the versions of one key that no read at `revision` or later can see."""
-        if self._holds:
-            self._to_forget.append((key, revision))
-            return
         versions = self._past.get(key)
         if versions is None:
             return
         newest: KeyValue | None = self._live.get(key)
-        seen = bisect_right(versions, revision, key=_mod_revision)
         superseded = newest is not None and newest.mod_revision <= revision
-        if not superseded and seen and versions[seen - 1].version:
-            seen -= 1  # this one is what a read at `revision` finds
-        del versions[:seen]
+        unseen = bisect_right(versions, revision, key=_mod_revision) if superseded else _unseen(versions, revision)
+        self.bytes -= sum([len(kv.key) + len(kv.value) + VERSION_BYTES for kv in versions[:unseen]])
+        del versions[:unseen]
         if not versions:
             del self._past[key]
             if newest is None:
@@ -73,22 +75,24 @@ class Keyspace:
     # -- keeping the past -----------------------------------------------------------------------------------------
 
     def hold(self) -> None:
-        """From now on nothing is dropped, until `release`."""
+        """From now on nothing may be forgotten, until `release`."""
         self._holds += 1
 
     def release(self) -> None:
         self._holds -= 1
-        if not self._holds:
-            waiting, self._to_forget = self._to_forget, []
-            for key, revision in waiting:
-                self.forget(key, revision)
 
-    def versions(self, key: bytes, revision: int) -> tuple[KeyValue, ...]:
-        """All versions of a key up to a revision that are kept, oldest first."""
+    @property
+    def is_held(self) -> bool:
+        return self._holds > 0
+
+    def versions(self, key: bytes, first: int, last: int) -> tuple[KeyValue, ...]:
+        """All versions of a key that reads at the revisions from `first` to `last` can see, oldest first."""
         past = self._past.get(key, ())
         newest: KeyValue | None = self._live.get(key)
-        found = past[: bisect_right(past, revision, key=_mod_revision)]
-        return (*found, newest) if newest is not None and newest.mod_revision <= revision else tuple(found)
+        found = past[: bisect_right(past, last, key=_mod_revision)]
+        if newest is not None and newest.mod_revision <= last:
+            found = [*found, newest]
+        return tuple(found[_unseen(found, first) :])
 
     def load(self, keys: Iterable[Sequence[KeyValue]]) -> None:
         """Into an empty keyspace: each key's versions, oldest first."""
@@ -102,6 +106,7 @@ class Keyspace:
                 dead.append(newest.key)
             if past:
                 self._past[newest.key] = past
+            self.bytes += sum([len(kv.key) + len(kv.value) + VERSION_BYTES for kv in versions])
         self._live.update(live)
         self._dead.update(dead)
 
@@ -121,13 +126,17 @@ class Keyspace:
             return None
         return versions[seen - 1]
 
-    def keys(self, span: Span) -> Iterator[bytes]:
-        found: Iterator[bytes] = self._live.irange(span.low, span.high, (True, False))
+    def keys(self, span: Span, *, reverse: bool = False) -> Iterator[bytes]:
+        found: Iterator[bytes] = self._live.irange(span.low, span.high, (True, False), reverse)
         return found
 
-    def keys_ever(self, span: Span) -> Iterator[bytes]:
+    def pairs(self, span: Span, *, reverse: bool = False) -> Iterator[KeyValue]:
+        return map(self._live.__getitem__, self.keys(span, reverse=reverse))
+
+    def keys_ever(self, span: Span, *, reverse: bool = False) -> Iterator[bytes]:
         """Live keys and those deleted since the last compaction, in order."""
-        return heapq.merge(self.keys(span), self._dead.irange(span.low, span.high, (True, False)))
+        dead = self._dead.irange(span.low, span.high, (True, False), reverse)
+        return heapq.merge(self.keys(span, reverse=reverse), dead, reverse=reverse)
 
     def some_keys_ever(self, start: bytes, count: int) -> list[bytes]:
         """The next so many, from `start` on."""
@@ -141,10 +150,18 @@ class Keyspace:
     def check(self) -> None:
         dead = [key for key in sorted(self._past) if key not in self._live]
         assert dead == list(self._dead), (dead, list(self._dead))
+        kept = [kv for versions in self._past.values() for kv in versions] + list(self._live.values())
+        assert self.bytes == sum(len(kv.key) + len(kv.value) + VERSION_BYTES for kv in kept)
         for key, versions in self._past.items():
             revisions = [version.mod_revision for version in versions]
             assert revisions and revisions == sorted(revisions), (key, revisions)
             assert (key in self._live) or versions[-1].version == 0, key
+
+
+def _unseen(versions: Sequence[KeyValue], revision: int) -> int:
+    """How many of these, the oldest, no read at `revision` or later can see, if no newer one is seen before them."""
+    seen = bisect_right(versions, revision, key=_mod_revision)
+    return seen - 1 if seen and versions[seen - 1].version else seen
 
 
 def _mod_revision(version: KeyValue) -> int:

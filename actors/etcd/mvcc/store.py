@@ -1,65 +1,55 @@
 """The store: what the log's commands mean. Deterministic: no clock, no chance, nothing that only this replica knows.
 
-Revisions count the commands that changed a key; an empty store is at revision 1, as etcd's. All that one command
-changes has one revision.
-
-History is kept from `compacted` on: for reads at that revision or later, and for watches from it or later.
+All that one command changes has one revision. A compaction takes effect at once and is the same on every replica; what
+it made superfluous is dropped in slices afterwards (`scrub`), each replica at its own pace, and shows in no answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import islice
+from collections import deque
 from typing import TypeAlias
 
-from actors.etcd.commands import Command, ExpireLeases
-from actors.etcd.mvcc.events import EventLog
-from actors.etcd.mvcc.keys import Keyspace
-from actors.etcd.mvcc.leases import Leases
+from actors.etcd.commands import CheckpointLeases, Command, ExpireLeases
 from actors.etcd.mvcc.span import Span
-from actors.etcd.mvcc.txn import holds
+from actors.etcd.mvcc.state import State, as_range, compacted_answer
+from actors.etcd.mvcc.txn import holds, leaves, path, taken
 from protocols.errors import Answer
 from protocols.etcd import (
     Compact,
-    Compacted,
+    CorruptCluster,
     Event,
-    FutureRevision,
+    KeyNotFound,
     KeyValue,
     LeaseExists,
     LeaseGrant,
     LeaseGranted,
+    LeaseKeepAlive,
     LeaseNotFound,
     LeaseRevoke,
+    NoSpace,
     Op,
     OpResponse,
-    Range,
-    RangeResponse,
-    TooLarge,
     Txn,
     TxnResponse,
 )
+from protocols.etcd_maintenance import Alarms, DisarmAlarm, RaiseAlarm
 from protocols.message import Done
 
-Result: TypeAlias = TxnResponse | LeaseGranted | Done | Answer
+Result: TypeAlias = TxnResponse | LeaseGranted | Alarms | Done | Answer
 
-FIRST_REVISION = 1
-ANSWER_BYTES_MAX = 6 << 20  # keys and values in one answer or one event: what is larger does not fit a frame
 _NOTHING = OpResponse()
 
 
-class Store:
+class Store(State):
     def __init__(self) -> None:
-        self.revision = FIRST_REVISION
-        self.compacted = 0
-        self.leases = Leases()
-        self.events = EventLog(FIRST_REVISION)
-        self.keyspace = Keyspace()
-        self._changes: list[Event] = []
+        super().__init__()
+        self._to_scrub: deque[tuple[Event, ...]] = deque()
 
-    # -- writing --------------------------------------------------------------------------------------------------
-
-    def apply(self, command: Command) -> Result:
-        """Carry out one command of the log. Refusals are results too, and the same on every replica."""
+    def apply(self, command: Command, term: int = 0) -> Result:
+        """Carry out one command of the log, of an entry of that term. Refusals are results too, and the same on every
+        replica."""
+        if self.alarms and (refusal := self._refusal(command)) is not None:
+            return refusal
         match command:
             case Txn():
                 return self._txn(command)
@@ -67,36 +57,75 @@ class Store:
                 return self._grant(command)
             case LeaseRevoke():
                 return self._revoke(command.lease)
+            case LeaseKeepAlive():
+                return self._keep_alive(command.lease)
             case Compact():
                 return self._compact(command.revision)
             case ExpireLeases():
-                for lease in command.leases:
-                    self._revoke(lease)
+                if command.term in (0, term):  # else a leader of the past decided it: others have kept them alive since
+                    for lease in command.leases:
+                        self._revoke(lease)
                 return Done()
+            case CheckpointLeases():
+                if command.term in (0, term):
+                    self.leases.checkpoint(command.left_s)
+                return Done()
+            case RaiseAlarm():
+                self.alarms[command.alarm] = None
+                return Alarms((command.alarm,))
+            case DisarmAlarm():
+                return self._disarm(command)
+
+    # -- transactions ---------------------------------------------------------------------------------------------
 
     def _txn(self, txn: Txn) -> Result:
-        succeeded = self._holds(txn)
+        branches: dict[int, bool] = {}
+        succeeded = not txn.compare or all(holds(compare, self.keyspace) for compare in txn.compare)
         ops = txn.success if succeeded else txn.failure
         for op in ops:
-            if op.lease and self.leases.get(op.lease) is None:
-                return LeaseNotFound(f"lease {op.lease} not found")
-        responses = tuple([self._run(op) for op in ops])
+            if op.kind != "put" or op.lease or op.ignore_value or op.ignore_lease:
+                if op.txn is not None and not branches:
+                    branches = path(txn, self.keyspace)
+                if (refusal := self._op_refusal(op, branches)) is not None:
+                    return refusal
+        responses = tuple([self._run(op, branches) for op in ops])
         self._seal()
         return TxnResponse(succeeded, self.revision, responses)
 
-    def _holds(self, txn: Txn) -> bool:
-        return not txn.compare or all(holds(compare, self.keyspace.get(compare.key)) for compare in txn.compare)
+    def _op_refusal(self, op: Op, branches: dict[int, bool]) -> Answer | None:
+        """Looked at before anything is done: a refused transaction has done nothing."""
+        if op.txn is not None:
+            refusals = (self._op_refusal(inner, branches) for inner in taken(op.txn, branches))
+            return next((refusal for refusal in refusals if refusal is not None), None)
+        if op.lease and self.leases.get(op.lease) is None:
+            return LeaseNotFound(f"lease {op.lease} not found")
+        if (op.ignore_value or op.ignore_lease) and self.keyspace.get(op.key) is None:
+            return KeyNotFound("key not found")
+        if op.range is not None and op.range.revision:
+            try:
+                self.check_revision(op.range.revision)
+            except Answer as refusal:
+                return refusal
+        return None
 
-    def _run(self, op: Op) -> OpResponse:
+    def _run(self, op: Op, branches: dict[int, bool]) -> OpResponse:
         if op.kind == "put":
-            return self._put(op.key, op.value, op.lease)
-        span = Span.of(op.key, op.range_end)
+            return self._put(op)
         if op.kind == "delete":
-            deleted = tuple([self._delete(key) for key in list(self.keyspace.keys(span))])
-            return OpResponse(deleted, len(deleted))
-        return OpResponse(self._read(span, op.limit), self.keyspace.count(span))
+            deleted = tuple([self._delete(key) for key in list(self.keyspace.keys(Span.of(op.key, op.range_end)))])
+            return OpResponse(deleted if op.prev_kv else (), len(deleted))
+        if op.txn is not None:
+            responses = tuple([self._run(inner, branches) for inner in taken(op.txn, branches)])
+            return OpResponse(txn=TxnResponse(branches[id(op.txn)], self.revision + bool(self._changes), responses))
+        return OpResponse(*self.find(as_range(op)))
 
-    def _put(self, key: bytes, value: bytes, lease: int) -> OpResponse:
+    def _put(self, op: Op) -> OpResponse:
+        key, value, lease = op.key, op.value, op.lease
+        if op.ignore_value or op.ignore_lease:
+            kept = self.keyspace.get(key)
+            assert kept is not None, "deleted by the same transaction: refused before it entered the log"
+            value = kept.value if op.ignore_value else value
+            lease = kept.lease if op.ignore_lease else lease
         new, previous = self.keyspace.put(key, value, lease, self.revision + 1)
         self._changes.append(Event("put", new, previous))
         if previous is None:
@@ -105,7 +134,7 @@ class Store:
             return _NOTHING
         if previous.lease != lease:
             self.leases.move(key, previous.lease, lease)
-        return OpResponse((previous,), 1)
+        return OpResponse((previous,), 1) if op.prev_kv else _NOTHING
 
     def _delete(self, key: bytes) -> KeyValue:
         deleted = self.keyspace.delete(key, self.revision + 1)
@@ -122,12 +151,22 @@ class Store:
             self.events.append(tuple(self._changes))
             self._changes.clear()
 
+    # -- leases ---------------------------------------------------------------------------------------------------
+
     def _grant(self, grant: LeaseGrant) -> Result:
         lease = grant.lease or self.leases.free_number()
         if self.leases.get(lease) is not None:
             return LeaseExists(f"lease {lease} exists already")
         self.leases.grant(lease, grant.ttl_s)
         return LeaseGranted(lease, grant.ttl_s)
+
+    def _keep_alive(self, number: int) -> Result:
+        """Only of a lease with a checkpoint: what the next leader knows of it must become the whole time again."""
+        lease = self.leases.get(number)
+        if lease is None:
+            return LeaseNotFound(f"lease {number} not found")
+        lease.left_s = 0
+        return LeaseGranted(number, lease.ttl_s)
 
     def _revoke(self, lease: int) -> Result:
         keys = self.leases.revoke(lease)
@@ -138,105 +177,60 @@ class Store:
         self._seal()
         return Done()
 
+    # -- alarms ---------------------------------------------------------------------------------------------------
+
+    def _refusal(self, command: Command) -> Answer | None:
+        if isinstance(command, RaiseAlarm | DisarmAlarm):
+            return None
+        kinds = {alarm.kind for alarm in self.alarms}
+        if "CORRUPT" in kinds:
+            return CorruptCluster("replicas were seen to differ: nothing is written until the alarm is disarmed")
+        if "NOSPACE" in kinds and takes_room(command):
+            return NoSpace("database space exceeded: delete, compact, then disarm the alarm")
+        return None
+
+    def _disarm(self, command: DisarmAlarm) -> Alarms:
+        ended = [
+            alarm for alarm in self.alarms if command.member in ("", alarm.member) and command.kind in ("", alarm.kind)
+        ]
+        for alarm in ended:
+            del self.alarms[alarm]
+        return Alarms(tuple(ended))
+
+    # -- compaction -----------------------------------------------------------------------------------------------
+
     def _compact(self, revision: int) -> Result:
         if revision > self.revision:
-            return self._future(revision)
+            return self.future(revision)
         if revision <= self.compacted:
-            return self._too_old(revision)
-        for seen in range(self.events.first, revision + 1):
-            for event in self.events.at(seen):
-                self.keyspace.forget(event.kv.key, revision)
-        self.events.forget_before(revision)  # those at it stay: a watch may start where a read may
-        self.compacted = revision
+            return compacted_answer(revision, self.compacted)
+        self._to_scrub.extend(self.events.take_before(revision))
+        self._to_scrub.append(self.events.at(revision) if revision >= self.events.first else ())
+        self.compacted = revision  # the events at it stay: a watch may start where a read may
         return Done()
 
-    # -- reading --------------------------------------------------------------------------------------------------
+    @property
+    def is_scrubbed(self) -> bool:
+        return not self._to_scrub
 
-    def range(self, request: Range) -> RangeResponse:
-        """Raises Compacted, FutureRevision, or TooLarge when a limit is needed."""
-        span = Span.of(request.key, request.range_end)
-        revision = request.revision or self.revision
-        if revision > self.revision:
-            raise self._future(revision)
-        if revision < self.compacted:
-            raise self._too_old(revision)
-        count = self.keyspace.count(span) if revision == self.revision else self._count_at(span, revision)
-        if request.count_only:
-            return RangeResponse(self.revision, (), count)
-        if revision == self.revision:
-            kvs = self._read(span, request.limit)
-        else:
-            kvs = self._read_at(span, request.limit, revision)
-        if request.keys_only:
-            kvs = tuple([_without_value(kv) for kv in kvs])
-        _check_size(kvs)
-        return RangeResponse(self.revision, kvs, count, count > len(kvs))
-
-    def read(self, txn: Txn) -> TxnResponse:
-        """A transaction that writes nothing; it need not go through the log."""
-        succeeded = self._holds(txn)
-        responses = tuple([self._run(op) for op in (txn.success if succeeded else txn.failure)])
-        assert not self._changes
-        _check_size([kv for response in responses for kv in response.kvs])
-        return TxnResponse(succeeded, self.revision, responses)
-
-    def check_deletions(self, txn: Txn) -> None:
-        """Raises TooLarge when the pairs that a range deletion would remove now do not fit an answer, or an event."""
-        for op in (*txn.success, *txn.failure):
-            if op.kind == "delete" and op.range_end:
-                _check_size(self._read(Span.of(op.key, op.range_end), 0))
-
-    def _read(self, span: Span, limit: int) -> tuple[KeyValue, ...]:
-        get = self.keyspace.get
-        found = [kv for key in islice(self.keyspace.keys(span), limit or None) if (kv := get(key)) is not None]
-        return tuple(found)
-
-    def _read_at(self, span: Span, limit: int, revision: int) -> tuple[KeyValue, ...]:
-        get_at = self.keyspace.get_at
-        found = (kv for key in self.keyspace.keys_ever(span) if (kv := get_at(key, revision)) is not None)
-        return tuple(islice(found, limit or None))
-
-    def _count_at(self, span: Span, revision: int) -> int:
-        """Today's count, corrected by what has changed since: pages of a long list cost no walk over the keys."""
-        changed = {
-            event.kv.key: None
-            for later in range(max(revision + 1, self.events.first), self.revision + 1)
-            for event in self.events.at(later)
-            if span.holds(event.kv.key)
-        }
-        then = sum(self.keyspace.get_at(key, revision) is not None for key in changed)
-        now = sum(self.keyspace.get(key) is not None for key in changed)
-        return self.keyspace.count(span) + then - now
-
-    def _future(self, revision: int) -> FutureRevision:
-        return FutureRevision(f"revision {revision} does not exist yet, the newest is {self.revision}")
-
-    def _too_old(self, revision: int) -> Compacted:
-        return compacted_answer(revision, self.compacted)
+    def scrub(self, keys_max: int) -> None:
+        """Drop versions of about so many keys that no read can see any more; while a dump is open, of none."""
+        while self._to_scrub and keys_max > 0 and not self.keyspace.is_held:
+            events = self._to_scrub.popleft()
+            keys_max -= max(1, len(events))
+            for event in events:
+                self.keyspace.forget(event.kv.key, self.compacted)
 
     def check(self) -> None:
         assert not self._changes
-        assert self.events.last == self.revision, (self.events.last, self.revision)
-        assert self.events.first <= max(self.compacted, FIRST_REVISION + 1), (self.events.first, self.compacted)
-        self.keyspace.check()
-        for lease in self.leases.all():
-            for key in lease.keys:
-                attached = self.keyspace.get(key)
-                assert attached is not None and attached.lease == lease.lease, (lease.lease, key)
+        super().check()
 
 
-def compacted_answer(revision: int, compacted: int) -> Compacted:
-    return Compacted(
-        f"revision {revision} has been compacted, the oldest that is kept is {compacted}",
-        {"compact_revision": compacted},
-    )
-
-
-def _check_size(kvs: Sequence[KeyValue]) -> None:
-    size = sum([len(kv.key) + len(kv.value) for kv in kvs])
-    if size > ANSWER_BYTES_MAX:
-        raise TooLarge(f"{len(kvs)} keys with {size} bytes do not fit one answer: ask for fewer at a time")
-
-
-def _without_value(kv: KeyValue) -> KeyValue:
-    return KeyValue(kv.key, b"", kv.create_revision, kv.mod_revision, kv.version, kv.lease)
+def takes_room(command: Command) -> bool:
+    """Whether it can make the store larger."""
+    match command:
+        case Txn():
+            return any(op.kind == "put" for op in leaves((*command.success, *command.failure)))
+        case LeaseGrant():
+            return True
+    return False
