@@ -355,6 +355,7 @@ BUGS = [
         "            if True:\n",
         MVCC,
     ),
+    Bug("mvcc: who watches a prefix is found twice", INTEREST, "if length > len(key):", "if False:", MVCC),
     Bug(
         "mvcc: a leader of the past revokes leases",
         STORE,

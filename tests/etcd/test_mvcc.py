@@ -193,6 +193,7 @@ spans = st.builds(
 )
 
 
+@settings(max_examples=300, deadline=None)
 @given(st.lists(spans, max_size=12), st.data())
 def test_whoever_watches_a_key_is_found_and_nobody_else(watched: list[Span], data: st.DataObject) -> None:
     interest: Interest[int] = Interest()

@@ -46,6 +46,8 @@ class Interest(Generic[T]):
         """Each once; nobody may come or go meanwhile."""
         yield from self._keys.get(key, ())
         for length in self._lengths:
+            if length > len(key):
+                continue
             yield from self._prefixes.get(key[:length], ())
         for span, group in self._ranges.items():
             if span.holds(key):
