@@ -49,7 +49,7 @@ class NoAnswer(Exception):
 
 
 class Answered(NamedTuple):
-    """Something a client was told, and when. `kind` is write, refused (a compare failed) or read."""
+    """Something a client was told, and when. `kind` is write, delete, refused (a compare failed) or read."""
 
     began: float
     ended: float
@@ -67,7 +67,7 @@ class History:
     def check(self, events: list[Event]) -> None:
         """`events` are all that the store says ever happened, in order."""
         written = {event.kv.mod_revision: event for event in events}
-        values = [event.kv.value for event in events]
+        values = [event.kv.value for event in events if event.type == "put"]
         assert len(set(values)) == len(values), "a write happened twice"
         acknowledged = {a.value for a in self.answers if a.kind == "write"}
         strangers = set(values) - acknowledged - set(self.maybe)
@@ -76,6 +76,8 @@ class History:
             if answer.kind == "write":
                 event = written.get(answer.revision)
                 assert event is not None and event.kv.value == answer.value, f"acknowledged, but lost: {answer}"
+            elif answer.kind == "delete":
+                assert event_is_deletion(written.get(answer.revision), answer.key), f"acknowledged, but lost: {answer}"
             else:
                 assert answer.value == value_at(events, answer.key, answer.revision), f"never was so: {answer}"
         self._check_real_time()
@@ -89,7 +91,11 @@ class History:
                 newest = max(newest, told[position][1])
                 position += 1
             assert answer.revision >= newest, f"{answer} came after revision {newest} was told"
-            assert answer.kind != "write" or answer.revision > newest, f"{answer} is not new"
+            assert answer.kind not in ("write", "delete") or answer.revision > newest, f"{answer} is not new"
+
+
+def event_is_deletion(event: Event | None, key: bytes) -> bool:
+    return event is not None and event.type == "delete" and event.kv.key == key
 
 
 def value_at(events: list[Event], key: bytes, revision: int) -> bytes | None:
@@ -143,6 +149,15 @@ class Client:
             return False
         self._remember(began, key, value, response)
         return response.succeeded
+
+    async def delete(self, key: bytes) -> None:
+        began = self.system.now
+        try:
+            response = await self.ask(Txn((), (Op("delete", key),)))
+        except (NoAnswer, TimeoutError):
+            return
+        kind = "delete" if response.responses[0].count else "read"
+        self.history.answers.append(Answered(began, self.system.now, kind, response.revision, key, None))
 
     def _remember(self, began: float, key: bytes, value: bytes, response: TxnResponse) -> None:
         now = self.system.now
@@ -201,9 +216,9 @@ async def leader(client: System, world: World) -> str:
     return found
 
 
-async def events_of(client: System, member: str, revision: int) -> list[Event]:
+async def events_of(client: System, member: str, revision: int, start: int = 1) -> list[Event]:
     """All events up to `revision`, as one member tells them."""
-    return [event async for event in watch(client, member, 1, revision)]
+    return [event async for event in watch(client, member, start, revision)]
 
 
 async def watch(client: System, member: str, start: int, end: int, key: bytes = b"\0") -> AsyncIterator[Event]:
