@@ -91,11 +91,12 @@ class Actor:
 class Ref:
     """A name for an actor, here or elsewhere. Cheap, comparable, valid before and after the actor lives."""
 
-    __slots__ = ("actor_id", "address")
+    __slots__ = ("actor_id", "address", "cell")
 
     def __init__(self, address: Address) -> None:
         self.address = address
         self.actor_id = actor_id(address.actor)
+        self.cell: Cell | None = None  # who was reached by it last, in whatever system: valid while at home there
 
     def __repr__(self) -> str:
         return f"<{self.address}>"

@@ -94,7 +94,7 @@ class Asks:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, context: contextvars.Context, waits: Callable[[], Waits]
     ) -> None:
-        self.pending: dict[int, Ask] = {}
+        self.pending: dict[int | LocalAsk, Ask] = {}  # by correlation id; a local ask by itself
         self.circles: deque[tuple[float, str]] = deque(maxlen=NOTED_MAX)  # found lately, and when
         self._waits = waits
         self._loop = loop
@@ -102,8 +102,14 @@ class Asks:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
 
-    def expect(self, ask: Ask) -> None:
+    def expect(self, ask: Pending) -> None:
         self.pending[ask.corr] = ask
+        if ask.expires_at < self._timer_at:
+            self._arm(ask.expires_at)
+
+    def expect_here(self, ask: LocalAsk) -> None:
+        ask.future.add_done_callback(ask)
+        self.pending[ask] = ask
         if ask.expires_at < self._timer_at:
             self._arm(ask.expires_at)
 

@@ -10,6 +10,8 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
+import msgspec
+
 from actorkube.runtime.stream import Outlet
 from actorkube.runtime.tracing import NOT_FOLLOWED, Span, cause, with_cause
 from protocols.address import Address
@@ -31,24 +33,32 @@ T = TypeVar("T")
 WITHDRAWN: Final = -math.inf  # `expires_at` of a message that is no longer to be handled
 
 
-class Envelope:
-    """A message told within this system; the base of the others. Nobody learns what becomes of it."""
+class Envelope(msgspec.Struct, eq=False):
+    """A message told within this system; the base of the others. Nobody learns what becomes of it.
 
-    __slots__ = ("message", "sender", "trace")
+    Envelopes are structs because one is made for each message: that takes half the time that a plain class takes.
+    """
 
     message: Message | None  # None: not decoded yet
+    sender: Ref | None
     trace: Span | TraceContext | None  # its cause, when it is followed
-    expires_at: float = math.inf  # loop time from which nobody waits any more
+    expires_at: float  # loop time from which nobody waits any more
     expects: ClassVar[bool] = False  # somebody waits for an answer, or for the end
     is_free: ClassVar[bool] = False  # takes no room in a mailbox, and is never dropped by its bound
     can_wait: ClassVar[bool] = False  # may wait for room in a full mailbox
-    taken: bool = False  # the handler answers later, by itself
-    task: asyncio.Task[object] | None = None  # of the coroutine that handles it
 
-    def __init__(self, message: Message | None, sender: Ref | None = None) -> None:
-        self.message = message
-        self.sender = sender
-        self.trace = None
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {type(self.message).__name__} from {self.sender}>"
+
+    @property
+    def taken(self) -> bool:
+        """The handler answers later, by itself."""
+        return False
+
+    @property
+    def task(self) -> asyncio.Task[object] | None:
+        """Of the coroutine that handles it."""
+        return None
 
     @property
     def is_wanted(self) -> bool:
@@ -83,61 +93,35 @@ class Envelope:
 
 
 class Tick(Envelope):
-    """A timer's message. There is at most one of each timer, so the mailbox's bound need not count it."""
+    """A timer's message. There is at most one of each timer, so the mailbox's bound need not count it.
 
-    __slots__ = ("expires_at", "timer")
-    is_free = True
+    It is made with the time 0: whether it still counts is looked at when its turn comes.
+    """
 
-    def __init__(self, message: Message, timer: Timer) -> None:
-        self.message = message
-        self.sender = None
-        self.trace = None
-        self.expires_at = 0.0  # whether it still counts is looked at when its turn comes
-        self.timer = timer
+    timer: Timer
+    is_free: ClassVar[bool] = True
 
 
 class Signal(Envelope):
     """A message of the system itself to an actor."""
 
-    __slots__ = ("_watch",)
-
-    def __init__(self, message: Message, watch: Watch | None) -> None:
-        super().__init__(message)
-        self._watch = watch
+    watch: Watch | None
 
     def counts(self) -> bool:
         """It is taken to be handled: whether the watch that led to it lasts."""
-        return self._watch is None or self._watch.read()
+        return self.watch is None or self.watch.read()
 
 
 class LocalAsk(Envelope):
     """A request of this system: it is also the entry in the asker's table. Its future calls it when it is cancelled."""
 
-    __slots__ = ("_asks", "_cell", "corr", "expires_at", "future", "taken", "task")
-    expects = True
-    can_wait = True
-
-    def __init__(
-        self,
-        message: Message,
-        sender: Ref | None,
-        expires_at: float,
-        cell: Cell,
-        asks: Asks,
-        corr: int,
-        future: asyncio.Future[Any],
-    ) -> None:
-        self.message = message
-        self.sender = sender
-        self.trace = None
-        self.expires_at = expires_at
-        self._cell = cell
-        self.corr = corr
-        self.future = future
-        self.taken = False
-        self.task = None
-        self._asks = asks
-        future.add_done_callback(self)
+    cell: Cell
+    asks: Asks
+    future: asyncio.Future[Any]
+    taken: bool = False
+    task: asyncio.Task[object] | None = None
+    expects: ClassVar[bool] = True
+    can_wait: ClassVar[bool] = True
 
     def take(self) -> None:
         self.taken = True
@@ -149,15 +133,18 @@ class LocalAsk(Envelope):
         self.task = task
 
     def answer(self, reply: Message | None) -> None:
-        if self._asks.pending.pop(self.corr, None) is None:
-            self._cell.system.unawaited += 1
+        if self.asks.pending.pop(self, None) is None:
+            self.cell.system.unawaited += 1
         else:
             if self.trace is not None:
-                self._cell.system.tracer.answered(self, cause.get())
-            settle(self, self.future, reply if reply is not None else Done())
+                self.cell.system.tracer.answered(self, cause.get())
+            future = self.future
+            future.remove_done_callback(self)
+            if not future.done():
+                future.set_result(reply if reply is not None else Done())
 
     def fail(self, error: Answer | AskError) -> None:
-        if self._asks.pending.pop(self.corr, None) is not None:
+        if self.asks.pending.pop(self, None) is not None:
             settle(self, self.future, error)
 
     def discard(self) -> None:
@@ -167,23 +154,23 @@ class LocalAsk(Envelope):
     def expire(self, why: str = "") -> None:
         """Its time is over."""
         self.fail(self.out_of_time(why))
-        self._cell.cancel(self)
+        self.cell.cancel(self)
 
     def out_of_time(self, why: str = "") -> AskError:
         return DeadlineExceeded(f"{self.what}: no answer in time{why}")
 
     def __call__(self, future: asyncio.Future[Any]) -> None:
         """The asker has cancelled its future."""
-        if self._asks.pending.pop(self.corr, None) is not None:
-            self._cell.cancel(self)
+        if self.asks.pending.pop(self, None) is not None:
+            self.cell.cancel(self)
 
     @property
     def is_wanted(self) -> bool:
-        return self.corr in self._asks.pending
+        return self in self.asks.pending
 
     @property
     def address(self) -> Address:
-        return self._cell.ref.address
+        return self.cell.ref.address
 
     @property
     def request_name(self) -> str:
@@ -191,14 +178,13 @@ class LocalAsk(Envelope):
 
     @property
     def what(self) -> str:
-        return f"{type(self.message).__name__} to {self._cell.ref.address}"
+        return f"{type(self.message).__name__} to {self.cell.ref.address}"
 
 
 class LocalSend(LocalAsk):
     """A message of this system that waits for room: its future is resolved when it is in the mailbox."""
 
-    __slots__ = ()
-    expects = False
+    expects: ClassVar[bool] = False
 
     def accepted(self) -> None:
         self.expires_at = math.inf
@@ -214,14 +200,8 @@ class LocalSend(LocalAsk):
 class FromLink(Envelope):
     """A message told over a link."""
 
-    __slots__ = ("body", "type_id")
-
-    def __init__(self, sender: Ref | None, type_id: int, body: bytes) -> None:
-        self.message = None
-        self.sender = sender
-        self.trace = None
-        self.type_id = type_id
-        self.body = body
+    type_id: int
+    body: bytes
 
     def open(self) -> Message:
         if self.message is None:
@@ -232,25 +212,16 @@ class FromLink(Envelope):
 class LinkCall(FromLink):
     """A message over a link that its sender may take back: the link knows it until it is answered."""
 
-    __slots__ = ("_cell", "corr", "expires_at", "link", "taken", "task")
-    expects = True
-    can_wait = True
+    cell: Cell
+    link: Link
+    corr: int
+    taken: bool = False
+    task: asyncio.Task[object] | None = None
+    expects: ClassVar[bool] = True
+    can_wait: ClassVar[bool] = True
 
-    def __init__(
-        self, sender: Ref | None, type_id: int, body: bytes, expires_at: float, cell: Cell, link: Link, corr: int
-    ) -> None:
-        self.message = None
-        self.sender = sender
-        self.trace = None
-        self.type_id = type_id
-        self.body = body
-        self.expires_at = expires_at
-        self._cell = cell
-        self.link = link
-        self.corr = corr
-        self.taken = False
-        self.task = None
-        link.calls[corr] = self
+    def __post_init__(self) -> None:
+        self.link.calls[self.corr] = self
 
     def take(self) -> None:
         self.taken = True
@@ -283,17 +254,15 @@ class LinkCall(FromLink):
     def cancel(self) -> None:
         """Whoever sent it no longer waits, or its link has ended."""
         if self.link.calls.pop(self.corr, None) is not None:
-            self._cell.cancel(self)
+            self.cell.cancel(self)
 
 
 class RemoteAsk(LinkCall):
     """A request over a link."""
 
-    __slots__ = ()
-
     def answer(self, reply: Message | None) -> None:
         if self.link.calls.pop(self.corr, None) is None:
-            self._cell.system.unawaited += 1
+            self.cell.system.unawaited += 1
             return
         message = reply if reply is not None else Done()
         body = encode(message)
@@ -307,8 +276,7 @@ class RemoteAsk(LinkCall):
 class RemoteSend(LinkCall):
     """A message over a link whose sender waits for room."""
 
-    __slots__ = ()
-    expects = False
+    expects: ClassVar[bool] = False
 
     def accepted(self) -> None:
         self.expires_at = math.inf
@@ -319,25 +287,19 @@ class RemoteSend(LinkCall):
 class Opening(LinkCall):
     """A message that opens a stream."""
 
-    __slots__ = ("credit", "outlet")
-    can_wait = False
-
-    def __init__(
-        self, sender: Ref | None, type_id: int, body: bytes, cell: Cell, link: Link, corr: int, credit: int
-    ) -> None:
-        super().__init__(sender, type_id, body, math.inf, cell, link, corr)
-        self.credit = credit
-        self.outlet: Outlet | None = None
+    credit: int = 0
+    outlet: Outlet | None = None
+    can_wait: ClassVar[bool] = False
 
     def take_outlet(self) -> Outlet:
         if self.outlet is None:
             self.link.calls.pop(self.corr, None)
-            self.outlet = Outlet(self.link, self.corr, self.credit, self._cell.system)
+            self.outlet = Outlet(self.link, self.corr, self.credit, self.cell.system)
         return self.outlet
 
     def answer(self, reply: Message | None) -> None:
         if self.outlet is None and reply is None:
-            self.fail(BadRequest(f"{self._cell.ref.address} has no such stream"))
+            self.fail(BadRequest(f"{self.cell.ref.address} has no such stream"))
         elif self.outlet is None:
             raise TypeError(f"a stream is answered by a generator or through ctx.outlet(), not with {reply!r}")
 

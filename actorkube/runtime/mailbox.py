@@ -146,7 +146,7 @@ class Box(deque[Envelope]):
         if envelope in self.lobby:
             del self.lobby[envelope]
         else:
-            envelope.expires_at = WITHDRAWN  # type: ignore[misc]  # a plain tell is never taken back
+            envelope.expires_at = WITHDRAWN
             self._withdrawn += 1
             self._extra += not envelope.is_free
             if self._withdrawn > WITHDRAWN_KEPT and self._withdrawn * 2 > len(self):
@@ -205,15 +205,8 @@ class Box(deque[Envelope]):
 class Place(Envelope):
     """Where the newest message with one key waits."""
 
-    __slots__ = ("expires_at", "key", "newest")
-
-    def __init__(self, key: Hashable, newest: Envelope) -> None:
-        self.key = key
-        self.newest = newest
-        self.message = None
-        self.sender = None
-        self.trace = None
-        self.expires_at = math.inf
+    key: Hashable
+    newest: Envelope
 
     def fail(self, error: Answer | AskError) -> None:
         self.newest.fail(error)
@@ -260,7 +253,7 @@ class ConflatingBox(Box):
             elif key in self._places:
                 self._conflate(envelope)
             else:
-                place = self._places[key] = Place(key, envelope)
+                place = self._places[key] = Place(None, None, None, math.inf, key, envelope)
                 self.appendleft(place)
 
     def _enter(self, envelope: Envelope) -> None:
@@ -272,7 +265,7 @@ class ConflatingBox(Box):
             older, place.newest = place.newest, envelope
             self._conflate(older)
         else:
-            place = self._places[key] = Place(key, envelope)
+            place = self._places[key] = Place(None, None, None, math.inf, key, envelope)
             self.append(place)
 
     def _conflate(self, older: Envelope) -> None:

@@ -42,7 +42,7 @@ class MeteredCell(Cell):
         return sum(self.handled.values()) if self.handled is not None else 0
 
     def wake(self) -> None:
-        if not (self._turns + 1) & SAMPLED_MASK and not self._scheduled and self.depth == 1:
+        if not (self._turns + 1) & SAMPLED_MASK and not self.scheduled and self.depth == 1:
             self._woken_at = _clock()
         super().wake()
 

@@ -5,6 +5,7 @@ One handler for each kind of frame. It raises ValueError when a frame makes no s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -96,9 +97,7 @@ class Receiver:
         if cell is None:
             self._system.dead_letters += 1
         else:
-            envelope = FromLink(link.names.get(sender), type_id, body)
-            envelope.trace = trace
-            cell.deliver(envelope)
+            cell.deliver(FromLink(None, link.names.get(sender), trace, math.inf, type_id, body))
 
     def _on_ask(
         self,
@@ -116,9 +115,7 @@ class Receiver:
             link.send(Kind.ERROR, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
             return
         expires_at = self._system.loop.time() + ttl_ms / 1000
-        ask = RemoteAsk(link.names.get(sender), type_id, body, expires_at, cell, link, corr)
-        ask.trace = trace
-        cell.deliver(ask)
+        cell.deliver(RemoteAsk(None, link.names.get(sender), trace, expires_at, type_id, body, cell, link, corr))
 
     def _on_send(
         self,
@@ -136,9 +133,7 @@ class Receiver:
             link.send(Kind.ERROR, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
             return
         expires_at = self._system.loop.time() + ttl_ms / 1000
-        send = RemoteSend(link.names.get(sender), type_id, body, expires_at, cell, link, corr)
-        send.trace = trace
-        cell.offer(send)
+        cell.offer(RemoteSend(None, link.names.get(sender), trace, expires_at, type_id, body, cell, link, corr))
 
     def _on_stream(
         self,
@@ -161,9 +156,8 @@ class Receiver:
         if refusal is not None:
             link.send(Kind.END, 0, 0, 0, corr, 0, encode_error(refusal))
             return
-        opening = Opening(link.names.get(sender), type_id, body, cell, link, corr, credit)
-        opening.trace = trace
-        cell.deliver(opening)
+        who = link.names.get(sender)
+        cell.deliver(Opening(None, who, trace, math.inf, type_id, body, cell, link, corr, credit=credit))
 
     # Only the link that carried a question brings its answer: numbers of other links' questions mean nothing here.
 

@@ -95,7 +95,7 @@ class Timer:
             self._due_at = self._next_beat(self._period_s)
             self._handle = self._cell.system.loop.call_at(self._due_at, self._fire, context=self._cell.context)
         if self._waiting is None:
-            self._waiting = Tick(self._message, self)
+            self._waiting = Tick(self._message, None, None, 0.0, self)
             self._cell.tick(self._waiting)
             self.cause = None
 

@@ -27,7 +27,7 @@ from protocols.trace import CONTEXT_SIZE, TRACED, TraceContext, pack_context
 
 if TYPE_CHECKING:
     from actorkube.runtime.asks import Pending
-    from actorkube.runtime.cell import Cell
+    from actorkube.runtime.dispatch import Dispatch
     from actorkube.runtime.envelope import LocalAsk
 
 SPANS_MAX = 4096
@@ -104,14 +104,14 @@ class Tracer:
 
     # -- what messages carry --------------------------------------------------------------------------------------
 
-    def following(self, cell: Cell | None) -> Span | TraceContext | None:
+    def following(self, cell: Dispatch | None) -> Span | TraceContext | None:
         """What goes on in a task or callback begun here acts for this."""
         trace = cause.get()
         if trace is None and cell is not None and cell.current is not None:
             return NOT_FOLLOWED
         return trace
 
-    def outgoing(self, cell: Cell | None) -> Span | TraceContext | None:
+    def outgoing(self, cell: Dispatch | None) -> Span | TraceContext | None:
         """The cause of what is sent here; None: it is not followed."""
         trace = cause.get()
         if trace is None:
@@ -120,7 +120,7 @@ class Tracer:
             return self.root(cell)
         return None if trace is NOT_FOLLOWED else trace
 
-    def root(self, cell: Cell | None = None) -> TraceContext | None:
+    def root(self, cell: Dispatch | None = None) -> TraceContext | None:
         """The beginning of a trace, or None: by chance, or because the actor begins none."""
         if cell is not None and not cell.actor.begins_traces:
             return None
@@ -128,7 +128,7 @@ class Tracer:
             return None
         return TraceContext(self._random.randbytes(16), 0)
 
-    def ticking(self, cell: Cell) -> TraceContext | None:
+    def ticking(self, cell: Dispatch) -> TraceContext | None:
         """The cause of the tick of a timer that is armed here; None: it will have none."""
         trace = self.following(cell)
         if trace is None or trace is NOT_FOLLOWED or trace.timers >= TIMERS_IN_TRACE_MAX:
@@ -144,7 +144,7 @@ class Tracer:
         """Why the answer was given that an ask's future has got."""
         return self._answers.get(future)
 
-    def framed(self, kind: int, body: bytes, cell: Cell | None) -> tuple[int, bytes]:
+    def framed(self, kind: int, body: bytes, cell: Dispatch | None) -> tuple[int, bytes]:
         """The kind and body of a frame that is sent here, with its cause if it is followed."""
         trace = self.outgoing(cell)
         return (kind, body) if trace is None else with_cause(kind, body, trace)

@@ -142,6 +142,7 @@ class Tree:
             task.cancel()
         for cell in list(self.cells.values()):
             await cell.halt()
+            cell.home = None
         self.cells.clear()
         self._tops.clear()
 
@@ -205,7 +206,7 @@ class Tree:
             self.apply(node, self.machine(node).start())
             return
         self._resting.pop(node.ref.actor_id, None)
-        self.cells[node.ref.actor_id] = node
+        self._reachable(node)
         if node.lives:
             self._system.monitors.life_over(node, RESTARTED)
             self._system.log.info("actor restarts", actor=str(node.ref.address), restarts=node.lives)
@@ -272,8 +273,13 @@ class Tree:
         number = cell.ref.actor_id
         if number in self.cells or number in self._resting:
             raise taken(cell.ref.address)
-        branch.alone = self.cells[number] = cell
+        branch.alone = cell
+        self._reachable(cell)
         return cell
+
+    def _reachable(self, cell: Cell) -> None:
+        self.cells[cell.ref.actor_id] = cell
+        cell.home = self._system
 
     def _check_names(self, branch: Branch, specs: Sequence[Spec], seen: dict[int, str]) -> None:
         for spec in specs:
@@ -298,7 +304,7 @@ class Tree:
     def _make(self, parent: Branch, name: str, spec: Spec) -> Cell | Branch:
         if isinstance(spec, Child):
             cell = self._system.make_cell(name, spec.factory, parent, spec.shutdown_s)
-            self.cells[cell.ref.actor_id] = cell
+            self._reachable(cell)
             return cell
         branch = Branch(parent, name, [as_spec(child) for child in spec.children], spec.supervision)
         self._fill(branch)
@@ -332,6 +338,7 @@ class Tree:
         number = node.ref.actor_id
         if self.cells.get(number) is node:
             del self.cells[number]
+            node.home = None
             node.retire()
             self._system.monitors.gone(node)
         self._resting.pop(number, None)

@@ -20,7 +20,7 @@ from protocols.errors import Answer, AskError, BadRequest, Overloaded
 from protocols.message import Message
 
 if TYPE_CHECKING:
-    from actorkube.runtime.cell import Cell
+    from actorkube.runtime.dispatch import Dispatch
     from actorkube.runtime.timer import Timer
 
 OUTLETS_SWEPT_FIRST = 16
@@ -31,7 +31,7 @@ class Work:
 
     __slots__ = ("_cell", "_sweep_at", "outlets", "owed", "stash", "tasks", "timers")
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Dispatch) -> None:
         self._cell = cell
         # With the message that a task handles, unless it is of the background or of a life that is over.
         self.tasks: dict[asyncio.Task[object], tuple[Envelope | None, Coroutine[Any, Any, object]]] = {}
@@ -81,7 +81,8 @@ class Work:
             self._cell.box.lose(envelope, Loss.REFUSED, full)
             return
         envelope.take()
-        self.stash.append(Envelope(envelope.message, envelope.sender) if envelope.is_free else envelope)
+        told = Envelope(envelope.message, envelope.sender, None, math.inf)  # a tick is one no more
+        self.stash.append(told if envelope.is_free else envelope)
 
     def unstash(self) -> None:
         """What was put aside waits again, in its order, before all else."""

@@ -9,6 +9,7 @@ decision that differs ends it with `Diverged`; so a recording of a live system b
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from contextvars import Context
 from pathlib import Path
@@ -182,9 +183,9 @@ class Player:
                 message = decode(type_id, body)
                 source = Ref(Address.parse(sender)) if sender else None
                 if isinstance(message, Streaming):
-                    cell.deliver(Opening(source, type_id, body, cell, Nobody(), 1, CREDIT))
+                    cell.deliver(_opening(source, type_id, body, cell))
                 else:
-                    cell.deliver(Envelope(message, source))
+                    cell.deliver(Envelope(message, source, None, math.inf))
             case ("resolved", number, value):
                 self.number += 1
                 future = self._futures.pop(number, None)
@@ -252,6 +253,10 @@ class TapeGate:
         self.is_open = True
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+
+
+def _opening(source: Ref | None, type_id: int, body: bytes, cell: Cell) -> Opening:
+    return Opening(None, source, None, math.inf, type_id, body, cell, Nobody(), 1, credit=CREDIT)
 
 
 def _plain(entry: Any) -> Any:

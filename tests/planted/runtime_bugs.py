@@ -7,7 +7,7 @@ from tests.planted.bug import Bug
 RUNTIME = [
     Bug(
         "actor begins a request that nobody waits for any more",
-        "actorkube/runtime/cell.py",
+        "actorkube/runtime/dispatch.py",
         "if envelope.expires_at <= now and not self._is_due(envelope):",
         "if isinstance(envelope, Tick) and not self._is_due(envelope):",
         "tests/runtime/test_messages.py::test_a_request_that_nobody_waits_for_any_more_is_not_begun",
@@ -15,8 +15,8 @@ RUNTIME = [
     Bug(
         "deadline does not travel with what is asked on the way",
         "actorkube/runtime/system.py",
-        "expires_at = min(self.loop.time() + timeout_s, deadline.get())\n        if sender",
-        "expires_at = self.loop.time() + timeout_s\n        if sender",
+        "if (inherited := deadline.get()) < expires_at:",
+        "if (inherited := deadline.get()) < 0:",
         "tests/runtime/test_handlers.py::test_what_is_asked_on_the_way_inherits_what_is_left_of_the_request",
     ),
     Bug(
@@ -35,7 +35,7 @@ RUNTIME = [
     ),
     Bug(
         "actor is re-entered",
-        "actorkube/runtime/cell.py",
+        "actorkube/runtime/dispatch.py",
         "while budget and self._in_flight < self._concurrency and",
         "while budget and",
         "tests/runtime/test_messages.py::test_a_coroutine_handler_is_not_re_entered",
@@ -94,7 +94,7 @@ MAILBOXES = [
     ),
     Bug(
         "an actor is interrupted that must not be",
-        "actorkube/runtime/cell.py",
+        "actorkube/runtime/dispatch.py",
         "if self.actor.cancellable:",
         "if True:",
         "tests/runtime/test_promises.py::test_an_actor_may_finish_what_it_has_begun_and_its_late_answer_is_counted",
@@ -115,23 +115,23 @@ MAILBOXES = [
     ),
     Bug(
         "who waits for room does not hear of it",
-        "actorkube/runtime/cell.py",
+        "actorkube/runtime/dispatch.py",
         "        if box.lobby:\n            box.fill()\n",
         "",
         "tests/runtime/test_promises.py::test_a_send_returns_when_its_message_is_in_the_mailbox_and_waits_for_room",
     ),
     Bug(
         "a send returns before its message is in the mailbox",
-        "actorkube/runtime/cell.py",
+        "actorkube/runtime/dispatch.py",
         "        if self._admit(envelope):\n            envelope.accepted()\n",
         "        envelope.accepted()\n        if self._admit(envelope):\n",
         "tests/runtime/test_promises.py::test_a_send_returns_when_its_message_is_in_the_mailbox_and_waits_for_room",
     ),
     Bug(
         "signals wait in line",
-        "actorkube/runtime/cell.py",
-        "            if self._signals:\n",
-        "            if self._signals and not box:\n",
+        "actorkube/runtime/dispatch.py",
+        "if self._signals:\n                    signal",
+        "if self._signals and not box:\n                    signal",
         "tests/runtime/test_promises.py::test_signals_come_first_and_need_no_room",
     ),
     Bug(
@@ -143,7 +143,7 @@ MAILBOXES = [
     ),
     Bug(
         "what a tick asks for has no time",
-        "actorkube/runtime/cell.py",
+        "actorkube/runtime/dispatch.py",
         "            envelope.expires_at = math.inf\n",
         "",
         "tests/runtime/test_promises.py::test_a_tick_has_no_deadline_and_time_stands_still_while_it_is_handled",

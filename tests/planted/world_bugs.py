@@ -115,16 +115,16 @@ OBSERVATION = [
     ),
     Bug(
         "a timer forgets why it was armed",
-        "actorkube/runtime/cell.py",
+        "actorkube/runtime/dispatch.py",
         "tick.timer.cause or self.system.tracer.root(self)",
         "self.system.tracer.root(self)",
         "tests/runtime/test_tracing.py::test_a_cause_crosses_every_way_in_which_one_message_leads_to_another",
     ),
     Bug(
         "who hears of a crash does not know why it happened",
-        "actorkube/runtime/cell.py",
-        "signal.trace = self.system.tracer.outgoing(None)",
-        "signal.trace = self.system.tracer.root()",
+        "actorkube/runtime/dispatch.py",
+        "trace = self.system.tracer.outgoing(None) if",
+        "trace = self.system.tracer.root() if",
         "tests/runtime/test_tracing.py::test_who_hears_of_a_crash_acts_because_of_the_message_that_caused_it",
     ),
     Bug(

@@ -26,20 +26,19 @@ class BoxedItem(Message):
 class Noted(Envelope):
     """An envelope that knows what became of it."""
 
-    __slots__ = ("can_wait", "expires_at", "fate", "is_free")
-
-    def __init__(self, number: int, key: int = -1, *, waits: bool = False, free: bool = False) -> None:
-        super().__init__(BoxedItem(number, key))
-        self.can_wait = waits  # type: ignore[misc]
-        self.is_free = free  # type: ignore[misc]
-        self.expires_at = 0.0 if free else 1e9
-        self.fate = ""
+    can_wait: bool = False  # type: ignore[misc]
+    is_free: bool = False  # type: ignore[misc]
+    fate: str = ""
 
     def accepted(self) -> None:
         self.fate = "accepted"
 
     def fail(self, error: Answer | AskError) -> None:
         self.fate = type(error).__name__
+
+
+def noted(number: int, key: int = -1, *, waits: bool = False, free: bool = False) -> Noted:
+    return Noted(BoxedItem(number, key), None, None, 0.0 if free else 1e9, waits, free)
 
 
 def key_of(message: Message) -> Hashable | None:
@@ -160,11 +159,11 @@ def test_holds_and_loses_what_an_obvious_one_does(settings: Mailbox, deeds: list
     for number, deed in enumerate(deeds):
         match deed:
             case ("put", int(key), bool(waits)):
-                envelope = Noted(number, key, waits=waits)
+                envelope = noted(number, key, waits=waits)
                 deliver(box, envelope)
                 model.put(envelope)
             case ("tick",):
-                envelope = Noted(number, free=True)
+                envelope = noted(number, free=True)
                 box.add_free(envelope)
                 model.waiting.append(envelope)
             case ("take",):
@@ -191,7 +190,7 @@ def box_of(overflow: Overflow, capacity: int = 2) -> Box:
 
 def test_a_withdrawn_message_makes_room_at_once() -> None:
     box = box_of("fail")
-    first, second, third = (Noted(number) for number in range(3))
+    first, second, third = (noted(number) for number in range(3))
     deliver(box, first)
     deliver(box, second)
 
@@ -203,10 +202,10 @@ def test_a_withdrawn_message_makes_room_at_once() -> None:
 
 def test_withdrawn_messages_do_not_pile_up_behind_one_that_stays() -> None:
     box = box_of("fail")
-    deliver(box, Noted(0))
+    deliver(box, noted(0))
 
     for number in range(1, 1000):
-        envelope = Noted(number)
+        envelope = noted(number)
         deliver(box, envelope)
         box.withdraw(envelope)
 
@@ -215,7 +214,7 @@ def test_withdrawn_messages_do_not_pile_up_behind_one_that_stays() -> None:
 
 def test_whoever_is_dropped_or_refused_is_told_overloaded() -> None:
     oldest, newest = box_of("drop_oldest", 1), box_of("drop_newest", 1)
-    envelopes = [Noted(number) for number in range(4)]
+    envelopes = [noted(number) for number in range(4)]
 
     for box, some in ((oldest, envelopes[:2]), (newest, envelopes[2:])):
         for envelope in some:
@@ -226,8 +225,8 @@ def test_whoever_is_dropped_or_refused_is_told_overloaded() -> None:
 
 def test_a_closed_mailbox_says_that_its_actor_stops() -> None:
     box = box_of("backpressure", 1)
-    waits, late = Noted(1, waits=True), Noted(2)
-    deliver(box, Noted(0))
+    waits, late = noted(1, waits=True), noted(2)
+    deliver(box, noted(0))
     deliver(box, waits)
 
     box.close()
@@ -238,7 +237,7 @@ def test_a_closed_mailbox_says_that_its_actor_stops() -> None:
 
 def test_what_is_put_back_comes_first_in_its_order() -> None:
     box = open_box(OWNER, Mailbox(4, key=key_of))
-    early, keyed, newer = Noted(0), Noted(1, 7), Noted(2, 7)
+    early, keyed, newer = noted(0), noted(1, 7), noted(2, 7)
     deliver(box, newer)
 
     box.put_back([early, keyed])
