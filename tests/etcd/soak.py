@@ -4,11 +4,13 @@ Clients write, swap, delete and read, now and in the past; watchers come, go and
 and let go; history is compacted, and snapshots are written and sent, because all bounds are small. The nemesis crashes
 hosts (also at chosen messages), cuts links one way or both, loses and tears what was not synced, fills and slows disks,
 and lets clocks run wrong. Raft's properties are checked all along, histories and watches in the end.
+The cores alone, checked after every step, are `tests.etcd.soak:cores`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 
 from actorkube.runtime import System
@@ -21,6 +23,8 @@ from protocols.errors import Answer
 from protocols.etcd import Compact, Compare, Event, LeaseGrant, LeaseKeepAlive, LeaseRevoke, Op, Range, Txn
 from tests.etcd.cluster import MEMBERS, Client, History, NoAnswer, boot, converged, events_of, value_at
 from tests.etcd.invariants import Invariants, living_member
+from tests.etcd.raft_world import Weather
+from tests.etcd.raft_world import World as RaftWorld
 from tests.etcd.watching import Watching
 
 KEYS = (b"a", b"b", b"c")
@@ -48,7 +52,8 @@ class Soak:
         self.watchers = [self._watcher(world.chance(f"watcher {number}"), number) for number in range(3)]
         self.lease_keys: list[bytes] = []
         self.stop = asyncio.Event()
-        self.tasks: list[asyncio.Task[None]] = []
+        self.users: list[asyncio.Task[None]] = []
+        self.watching: list[asyncio.Task[None]] = []
 
     def _watcher(self, chance: random.Random, number: int) -> Watching:
         key, end = chance.choice([(b"a", b""), (b"a", b"c"), (b"b", b"\0"), (b"\0", b"\0"), (b"l", b"m")])
@@ -56,17 +61,22 @@ class Soak:
         return Watching(self.system, MEMBERS, chance, key, end, start, prev_kv=prev_kv, restless_s=2.0 + number)
 
     def begin(self) -> None:
-        work = [self.use(f"c{number}") for number in range(3)] + [self.lease(number) for number in range(1, 3)]
-        work += [self.compact(), *(watching.watch() for watching in (self.all, *self.watchers))]
-        self.tasks = [asyncio.ensure_future(each) for each in work]
+        work = [self.use(f"c{number}") for number in range(3)]
+        work += [self.lease(number) for number in range(1, 3)] + [self.compact()]
+        self.users = [asyncio.ensure_future(each) for each in work]
+        self.watching = [asyncio.ensure_future(each.watch()) for each in (self.all, *self.watchers)]
+
+    async def users_stop(self) -> None:
+        self.stop.set()
+        await asyncio.gather(*self.users)
 
     async def end(self, revision: int) -> None:
         """All watchers have seen all there is, and hang up."""
         for watching in (self.all, *self.watchers):
             await self.world.until(lambda w=watching: w.following > revision, within_s=120.0)  # type: ignore[misc]
-        for task in self.tasks:
+        for task in self.watching:
             task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await asyncio.gather(*self.watching, return_exceptions=True)
 
     # -- users ----------------------------------------------------------------------------------------------------
 
@@ -130,18 +140,22 @@ class Soak:
                     await client.ask(LeaseRevoke(number))
             except (NoAnswer, TimeoutError, Answer):
                 self.history.maybe.append(b"%d" % number)
-            await asyncio.sleep(chance.uniform(0, ttl_s))
+            await self.pause(chance.uniform(0, ttl_s))
 
     async def compact(self) -> None:
         """Only what was seen: the truth must stay whole."""
         client, chance = Client(self.system), self.world.chance("compact")
         often_s = chance.choice((1.0, 5.0, 100.0))
         while not self.stop.is_set():
-            await asyncio.sleep(chance.uniform(0.1, 2) * often_s)
+            await self.pause(chance.uniform(0.1, 2) * often_s)
             try:
                 await client.ask(Compact(max(1, self.all.following - chance.choice((1, 2, 20)))))
             except (NoAnswer, TimeoutError, Answer):
                 continue
+
+    async def pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stop.wait(), seconds)
 
     # -- in the end -----------------------------------------------------------------------------------------------
 
@@ -174,10 +188,11 @@ async def replicas(world: World, for_s: float = 25.0) -> int:
         return next((name for name in MEMBERS if (e := living_member(world, name)) and e._raft.leading_term), None)
 
     swarm = Swarm.draw(world.chance("swarm"))
-    # A real process counts its time from its start, so no wall clock that is set makes its leases older.
-    invariants.leases_count = Skew not in swarm.kinds
+    # A real process counts its time from its start: no wall clock that is set (or set right, in the end) makes its
+    # leases older. Here it does.
+    invariants.leases_until = world.now + (0 if Skew in swarm.kinds else for_s)
     await nemesis(world, MEMBERS, for_s, swarm, messages=RAFT, favourite=leader)
-    soak.stop.set()
+    await soak.users_stop()
 
     await world.until(lambda: no_leases(world), within_s=120.0)
     await world.until(lambda: converged(system), within_s=120.0)
@@ -198,6 +213,24 @@ def no_leases(world: World) -> bool:
     """Somebody leads, and all leases have run out."""
     members = [living_member(world, name) for name in MEMBERS]
     return all(etcd is not None and not list(etcd._store.leases.all()) for etcd in members)
+
+
+async def cores(world: World, steps: int = 2000) -> None:
+    """Raft's cores alone, without a replica around them, in weather that the seed draws: checked after every step."""
+    chance = world.chance("weather")
+    weather = Weather(
+        lose=chance.choice((0.0, 0.05, 0.3)),
+        duplicate=chance.choice((0.0, 0.2)),
+        crash=chance.choice((0.0, 0.003, 0.02)),
+        partition=chance.choice((0.0, 0.002, 0.01)),
+        compact=chance.choice((0.0, 0.005, 0.02)),
+        slow_disk=chance.choice((0.0, 0.5, 0.9)),
+        haste_s=chance.choice((0.03, 0.06, 0.1)),
+    )
+    members = RaftWorld(chance.randrange(1 << 32), chance.choice((1, 2, 3, 3, 5)), weather)
+    for _ in range(steps):
+        members.step()
+    members.heal()
 
 
 SCENARIO = Scenario(replicas, world={"check_steps": 8})
