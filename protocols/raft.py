@@ -14,15 +14,34 @@ from protocols.message import Lane, Message
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One entry of the replicated log; `data` is opaque here, and empty in the entry that opens a leader's term."""
+    """One entry of the replicated log; `data` is opaque here, and empty in the entry that opens a leader's term.
+
+    Where it `configures`, `data` is a Configuration, which holds from this entry on.
+    """
 
     term: int
     index: int
     data: bytes
+    configures: bool = False
+
+
+class Configuration(msgspec.Struct, frozen=True, array_like=True):
+    """Who belongs to it. Learners are sent everything and do not count.
+
+    While the voters change, `outgoing` are those who had a vote before: whatever needs a majority needs one of either
+    (joint consensus, Raft 6). `addresses` says where members are, and `removed` who was one: they never are again.
+    """
+
+    voters: tuple[str, ...]
+    learners: tuple[str, ...] = ()
+    outgoing: tuple[str, ...] = ()
+    addresses: dict[str, str] = {}
+    removed: tuple[str, ...] = ()
 
 
 class RequestVote(Message):
-    """`pre` asks whether a vote would be given, and promises nothing (Raft dissertation, 9.6)."""
+    """`pre` asks whether a vote would be given, and promises nothing (Raft dissertation, 9.6). `transfer`: the leader
+    has asked for this candidacy, so that it works is no reason to refuse (3.10)."""
 
     lane = Lane.CONTROL
     term: int
@@ -30,6 +49,7 @@ class RequestVote(Message):
     last_index: int
     last_term: int
     pre: bool
+    transfer: bool = False
 
 
 class Voted(Message):
@@ -121,6 +141,14 @@ class SnapshotReceived(Message):
     offset: int
 
 
+class TimeoutNow(Message):
+    """The leader hands over: the receiver, who has all of its log, campaigns at once (dissertation, 3.10)."""
+
+    lane = Lane.CONTROL
+    term: int
+    source: str
+
+
 RaftMessage: TypeAlias = (
     RequestVote
     | Voted
@@ -131,4 +159,5 @@ RaftMessage: TypeAlias = (
     | LeaderConfirmed
     | InstallSnapshot
     | SnapshotReceived
+    | TimeoutNow
 )

@@ -49,6 +49,7 @@ from protocols.raft import (
     Appended,
     AppendEntries,
     CommitAdvanced,
+    Configuration,
     ConfirmLeader,
     Entry,
     InstallSnapshot,
@@ -134,9 +135,8 @@ class Etcd(Actor):
         state, snapshot, loaded, entries = await storage.open()
         if loaded is not None:
             self._replace_store(loaded.store)
-        raft = RaftConfig(
-            self._member, tuple(self._addresses), config.heartbeat_s, config.election_s, config.first_election_s
-        )
+        bootstrap = Configuration(tuple(self._addresses), addresses=self._addresses)
+        raft = RaftConfig(self._member, bootstrap, config.heartbeat_s, config.election_s, config.first_election_s)
         self._raft = Raft(raft, state, entries, ctx.random, ctx.now, snapshot)
         self._disk = DiskWork(ctx, storage, self._raft, self._replace_store, self._wake)
         self._refs = {member: ctx.ref(address) for member, address in self._addresses.items()}
@@ -323,6 +323,8 @@ class Etcd(Actor):
         self._put_off.clear()
 
     def _apply(self, entry: Entry) -> None:
+        if entry.configures:
+            return  # the core has taken note
         results = []
         writes = self._requests.take_proposed(entry.index)
         commands = decode_commands(entry.data) if writes is None else [write.command for write in writes]

@@ -83,10 +83,11 @@ class DiskWork:
         """In slices: between two of them, everything else goes on."""
         log, storage = self._raft.log, self._storage
         mark = Mark(log.applied, log.term_at(log.applied) or 0)
+        configuration = log.configurations.at(mark.index)
         dump, size = Dump(store), 0
         try:
             storage.begin_snapshot()
-            for piece in encode_snapshot(mark, dump):
+            for piece in encode_snapshot(mark, dump, configuration):
                 storage.add_to_snapshot(piece)
                 size += len(piece)
                 await self._ctx.sleep(0)
@@ -98,15 +99,15 @@ class DiskWork:
             dump.close()
             self._dumping = False
         if mark.index > self._raft.snapshot.mark.index:
-            self._raft.compacted(Snapshot(mark, size), entries_kept)
+            self._raft.compacted(Snapshot(mark, size, configuration), entries_kept)
             storage.compact(mark)
             self._ctx.log.info("snapshot written", index=mark.index, bytes=size)
 
     def piece(self, chunk: Chunk, member: str, bytes_max: int) -> InstallSnapshot:
         """The part of this member's snapshot that somebody wants."""
-        mark, size = chunk.snapshot
+        mark = chunk.snapshot.mark
         data = self._storage.read_snapshot(mark, chunk.offset, bytes_max)
-        return InstallSnapshot(chunk.term, member, mark.index, mark.term, size, chunk.offset, data)
+        return InstallSnapshot(chunk.term, member, mark.index, mark.term, chunk.snapshot.size, chunk.offset, data)
 
     async def _install(self, install: Install) -> None:
         """Another member's snapshot is all here: it takes the place of the state, once it is durable."""
@@ -118,7 +119,7 @@ class DiskWork:
             return
         size = await self._storage.install(install)
         self._replace(loaded.store)
-        self._raft.installed(Snapshot(install.mark, size))
+        self._raft.installed(Snapshot(install.mark, size, loaded.configuration))
         self._ctx.log.info("snapshot installed", index=install.mark.index, bytes=size)
 
 

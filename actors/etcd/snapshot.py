@@ -19,6 +19,7 @@ from actors.etcd.raft.types import Mark
 from actors.etcd.records import encode_record, records
 from protocols.etcd import Event, KeyValue
 from protocols.etcd_maintenance import Alarm
+from protocols.raft import Configuration
 
 VERSION = 2  # 1 had no alarms, no checkpoints of leases, and no cluster
 HEADER, KEYS, EVENTS, END = 1, 2, 3, 4
@@ -43,11 +44,15 @@ class SnapshotHeader(msgspec.Struct, frozen=True, array_like=True):
     leases: tuple[tuple[int, ...], ...]
     alarms: tuple[Alarm, ...] = ()
     cluster: int = 0
+    configuration: Configuration | None = None
 
 
 class Loaded(NamedTuple):
+    """`configuration`: who belonged to the replica set; None in a snapshot from before that was kept."""
+
     mark: Mark
     store: Store
+    configuration: Configuration | None = None
 
 
 _header_decoder = msgspec.msgpack.Decoder(SnapshotHeader)
@@ -64,9 +69,9 @@ def is_snapshot(name: str) -> bool:
     return _snapshot_name.fullmatch(name) is not None
 
 
-def encode_snapshot(mark: Mark, dump: Dump) -> Iterator[bytes]:
+def encode_snapshot(mark: Mark, dump: Dump, configuration: Configuration | None = None) -> Iterator[bytes]:
     """The file in pieces, so that others get their turn between two of them."""
-    yield encode_record(HEADER, _encode(_header(mark, dump)))
+    yield encode_record(HEADER, _encode(_header(mark, dump, configuration)))
     count = 1
     for keys in dump.key_slices():
         yield encode_record(KEYS, _encode(keys))
@@ -77,9 +82,9 @@ def encode_snapshot(mark: Mark, dump: Dump) -> Iterator[bytes]:
     yield encode_record(END, _encode(count))
 
 
-def _header(mark: Mark, dump: Dump) -> SnapshotHeader:
+def _header(mark: Mark, dump: Dump, configuration: Configuration | None) -> SnapshotHeader:
     moment = (dump.revision, dump.compacted, dump.last_lease, dump.leases, dump.alarms, dump.cluster)
-    return SnapshotHeader(VERSION, mark.index, mark.term, *moment)
+    return SnapshotHeader(VERSION, mark.index, mark.term, *moment, configuration)
 
 
 def decode_snapshot(data: bytes) -> Loaded:
@@ -99,4 +104,4 @@ def decode_snapshot(data: bytes) -> Loaded:
         raise CorruptSnapshot(f"the snapshot does not decode: {error}") from error
     moment = (header.revision, header.compacted, header.last_lease, header.leases)
     image = Image(*moment, keys, events, header.alarms, header.cluster)
-    return Loaded(Mark(header.index, header.term), image.store())
+    return Loaded(Mark(header.index, header.term), image.store(), header.configuration)

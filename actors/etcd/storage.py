@@ -150,7 +150,7 @@ class Storage:
             loaded = decode_snapshot(data)
         except CorruptSnapshot as error:
             raise CorruptWal(f"{names[-1]}: {error}. Restore this member's directory from a copy") from error
-        return Snapshot(loaded.mark, len(data)), loaded
+        return Snapshot(loaded.mark, len(data), loaded.configuration), loaded
 
     def _forget_before(self, index: int) -> None:
         """Oldest first, so that what a crash leaves has no gap but at its beginning."""

@@ -25,6 +25,9 @@ LEADERSHIP = f"{ETCD}/raft/leadership.py"
 LOG = f"{ETCD}/raft/log.py"
 PROGRESS = f"{ETCD}/raft/progress.py"
 QUORUM = f"{ETCD}/raft/quorum.py"
+CONFCHANGE = f"{ETCD}/raft/confchange.py"
+CONFIGURATIONS = f"{ETCD}/raft/configurations.py"
+HANDOVER = f"{ETCD}/raft/handover.py"
 KEYS = f"{ETCD}/mvcc/keys.py"
 STORE = f"{ETCD}/mvcc/store.py"
 LEASES = f"{ETCD}/mvcc/leases.py"
@@ -45,6 +48,7 @@ FEEDS = f"{ETCD}/feeds.py"
 ACTOR = f"{ETCD}/actor.py"
 DISK_WORK = f"{ETCD}/disk_work.py"
 RAFT = ("test_raft_core", "test_raft_snapshots", "test_raft_world")
+MEMBERS = ("test_raft_members", "test_raft_world")
 MVCC = ("test_mvcc", "test_store")
 LOG_FORMAT = ("test_wal",)
 SNAPSHOTS = ("test_snapshot",)
@@ -62,6 +66,125 @@ class Bug(NamedTuple):
 
 
 BUGS = [
+    Bug(
+        "members: the new majority commits alone while voters change",
+        CONFCHANGE,
+        "        return (configuration.voters, configuration.outgoing)\n",
+        "        return (configuration.voters,)\n",
+        MEMBERS,
+    ),
+    Bug(
+        "members: the old majority elects alone while voters change",
+        QUORUM,
+        "    return Outcome.PENDING if Outcome.PENDING in outcomes else Outcome.WON\n",
+        "    return Outcome.WON if Outcome.WON in outcomes else Outcome.PENDING\n",
+        MEMBERS,
+    ),
+    Bug(
+        "members: voters change in one step",
+        CONFCHANGE,
+        "target, outgoing=configuration.voters, addresses=addresses)",
+        "target, outgoing=(), addresses=addresses)",
+        MEMBERS,
+    ),
+    Bug(
+        "members: the joint configuration is left before it is committed",
+        LEADERSHIP,
+        "if log.configuration.outgoing and log.configurations.index <= log.committed:",
+        "if log.configuration.outgoing:",
+        MEMBERS,
+    ),
+    Bug(
+        "members: a second change before the first is committed",
+        LEADERSHIP,
+        "if log.committed < max(self.first_index, log.configurations.index):",
+        "if log.committed < self.first_index:",
+        MEMBERS,
+    ),
+    Bug(
+        "members: nobody leaves the joint configuration",
+        LEADERSHIP,
+        "            self._leave_joint()\n",
+        "",
+        MEMBERS,
+    ),
+    Bug(
+        "members: a configuration outlives its entry",
+        LOG,
+        "        self.configurations.cut(last)\n",
+        "",
+        MEMBERS,
+    ),
+    Bug(
+        "members: a snapshot's configuration is not taken",
+        CORE,
+        "self.log.restore(snapshot.mark, snapshot.configuration or self.log.configuration)",
+        "self.log.restore(snapshot.mark, self.log.configuration)",
+        MEMBERS,
+    ),
+    Bug(
+        "members: a snapshot has the newest configuration, not the one at its end",
+        CONFIGURATIONS,
+        "reversed(self._marks) if start <= index",
+        "reversed(self._marks)",
+        MEMBERS,
+    ),
+    Bug(
+        "members: a learner counts",
+        CONFCHANGE,
+        "return (configuration.voters,)",
+        "return ((*configuration.voters, *configuration.learners),)",
+        MEMBERS,
+    ),
+    Bug(
+        "members: a learner campaigns",
+        CORE,
+        "        elif not self.has_vote:\n            self._await_leader(now)\n",
+        "",
+        MEMBERS,
+    ),
+    Bug(
+        "members: a learner is promoted whatever it lacks",
+        LEADERSHIP,
+        'if any(step.kind == "promote" and not self._has_caught_up(step.name) for step in changes):',
+        "if False:",
+        MEMBERS,
+    ),
+    Bug(
+        "members: a leader that is removed counts itself",
+        LEADERSHIP,
+        "            for voters in confchange.majorities(configuration)\n",
+        "            for voters in [{own, *names} for names in confchange.majorities(configuration)]\n",
+        MEMBERS,
+    ),
+    Bug(
+        "members: a leader that is removed goes on",
+        CORE,
+        "        if leadership is None or not leadership.is_retired:\n            return\n",
+        "        if True:\n            return\n",
+        MEMBERS,
+    ),
+    Bug(
+        "transfer: the other is told before it has everything",
+        HANDOVER,
+        "if self._told or not caught_up:",
+        "if self._told:",
+        MEMBERS,
+    ),
+    Bug(
+        "transfer: a leader never gives up on it",
+        HANDOVER,
+        "if self.to and now >= self._until:",
+        "if False:",
+        MEMBERS,
+    ),
+    Bug(
+        "transfer: refused because the leader works",
+        CORE,
+        "if message.pre or (self._hears_leader(now) and not message.transfer):",
+        "if message.pre or self._hears_leader(now):",
+        MEMBERS,
+    ),
     Bug(
         "raft: commit entries of older terms",
         LEADERSHIP,
@@ -107,8 +230,8 @@ BUGS = [
     Bug(
         "raft: leader counts unpersisted self",
         LEADERSHIP,
-        "majority_index([log.persisted, ",
-        "majority_index([log.last_index, ",
+        "own = log.persisted",
+        "own = log.last_index",
         RAFT,
     ),
     Bug(
@@ -172,7 +295,13 @@ BUGS = [
         "            if False:\n",
         RAFT,
     ),
-    Bug("raft: no check quorum", LEADERSHIP, "return (len(heard) + 1) * 2 > len(self.peers) + 1", "return True", RAFT),
+    Bug(
+        "raft: no check quorum",
+        LEADERSHIP,
+        "            if heard.count(True) * 2 <= len(heard):\n                return False\n",
+        "return True",
+        RAFT,
+    ),
     Bug(
         "raft: vote forgotten at restart",
         CORE,

@@ -5,8 +5,17 @@ from __future__ import annotations
 from random import Random
 
 from actors.etcd.raft.core import Raft
-from actors.etcd.raft.types import AppendJob, HardState, Install, Mark, RaftConfig, Snapshot
-from protocols.raft import Appended, AppendEntries, Entry, InstallSnapshot, RaftMessage, RequestVote, Voted
+from actors.etcd.raft.types import AppendJob, Change, HardState, Install, Mark, RaftConfig, Snapshot
+from protocols.raft import (
+    Appended,
+    AppendEntries,
+    Configuration,
+    Entry,
+    InstallSnapshot,
+    RaftMessage,
+    RequestVote,
+    Voted,
+)
 
 
 class Talk:
@@ -16,7 +25,7 @@ class Talk:
         self, *terms: int, term: int = 0, vote: str = "", commit: int = 0, voters: str = "abc", member: str = "a"
     ) -> None:
         """A member that restarts with a log whose entries have these terms."""
-        config = RaftConfig(member, tuple(voters))
+        config = RaftConfig(member, Configuration(tuple(voters)))
         self.now = 0.0
         self.slow_disk = False
         self.jobs: list[AppendJob | Install] = []
@@ -84,6 +93,11 @@ class Talk:
         self.wait(self.raft.due - self.now)
         self.say(Voted(self.raft.term + 1, "b", pre=True, granted=True))
         return self.say(Voted(self.raft.term, "b", pre=False, granted=True))
+
+    def change(self, *changes: Change) -> list[tuple[str, RaftMessage]]:
+        index = self.raft.change(changes, self.now)
+        assert isinstance(index, int), index
+        return self.listen()
 
     @property
     def terms(self) -> list[int]:

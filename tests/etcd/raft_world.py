@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from random import Random
 
+from actors.etcd.raft import confchange
+from actors.etcd.raft.configurations import decode_configuration, encode_configuration
 from actors.etcd.raft.core import Raft
+from actors.etcd.raft.log import NOBODY
 from actors.etcd.raft.types import (
     NO_SNAPSHOT,
     AppendJob,
+    Change,
     Chunk,
     Dropped,
     HardState,
@@ -24,7 +28,7 @@ from actors.etcd.raft.types import (
     RaftConfig,
     Snapshot,
 )
-from protocols.raft import Entry, InstallSnapshot
+from protocols.raft import Configuration, Entry, InstallSnapshot
 
 CHUNK_BYTES = 40
 
@@ -38,6 +42,8 @@ class Weather:
     crash: float = 0.01
     partition: float = 0.01
     compact: float = 0.01
+    change: float = 0.0  # of members
+    transfer: float = 0.0
     slow_disk: float = 0.5
     haste_s: float = 0.04  # how much time may pass at once: more brings more elections
 
@@ -78,6 +84,7 @@ class Member:
     jobs: list[AppendJob | Install] = field(default_factory=list)  # handed out, not durable
     pieces: bytearray = field(default_factory=bytearray)  # of another member's snapshot
     reads: dict[int, int] = field(default_factory=dict)  # round -> what was committed when it was asked for
+    configuration: Configuration = NOBODY  # what held in its log at the end of its last turn
     applied: int = 0
 
 
@@ -86,7 +93,10 @@ class World:
         self.chance = Random(seed)
         self.weather = weather or Weather()
         self.now = 0.0
-        self.members = {name: Member(name) for name in [f"m{i}" for i in range(size)]}
+        founders = [f"m{i}" for i in range(size)]
+        self.bootstrap = Configuration(tuple(founders))
+        self.newcomers = [f"n{i}" for i in range(4 if self.weather.change else 0)]  # they know of nobody
+        self.members = {name: Member(name) for name in [*founders, *self.newcomers]}
         self.network: list[Outgoing] = []
         self.cut: set[tuple[str, str]] = set()
         self.leaders: dict[int, str] = {}  # term -> who led it
@@ -94,19 +104,23 @@ class World:
         self.reads_answered = 0
         self.installs = 0
         self._proposals = 0
+        self.changes = 0  # of members, finished
+        self.handovers = 0
         for member in self.members.values():
             self.start(member)
 
     # -- the members ----------------------------------------------------------------------------------------------
 
     def start(self, member: Member) -> None:
+        bootstrap = NOBODY if member.name in self.newcomers else self.bootstrap
         config = RaftConfig(
-            member.name, tuple(self.members), 0.05, (0.2, 0.4), (0.005, 0.040), append_bytes_max=8, inflight_max=4
+            member.name, bootstrap, 0.05, (0.2, 0.4), (0.005, 0.040), append_bytes_max=8, inflight_max=4
         )
         disk = member.disk
         chance = Random(self.chance.random())
         member.raft = Raft(config, disk.state, disk.entries, chance, self.now, disk.snapshot)
         member.applied = disk.snapshot.mark.index
+        member.configuration = member.raft.log.configuration
 
     def crash(self, member: Member) -> None:
         """Jobs that are not durable are lost; some may have become so without anybody knowing."""
@@ -136,7 +150,8 @@ class World:
         if isinstance(job, Install):
             image = bytes(member.pieces)
             assert image == self.image(job.mark.index), f"{member.name} put together another snapshot"
-            member.disk.install(Snapshot(job.mark, len(image)), image, job.kept)
+            configuration = decode_configuration(image.partition(b";")[0])
+            member.disk.install(Snapshot(job.mark, len(image), configuration), image, job.kept)
             return
         for entry in job.entries:
             member.disk.append(entry)
@@ -144,7 +159,12 @@ class World:
 
     def image(self, index: int) -> bytes:
         """The state after the first `index` entries: what a snapshot holds."""
-        return b"".join(b"%d %s;" % (entry.term, entry.data) for entry in self.committed[:index])
+        configuration = self.bootstrap
+        for entry in self.committed[:index]:
+            if entry.configures:
+                configuration = decode_configuration(entry.data)
+        states = [b"%d %s" % (entry.term, entry.data) for entry in self.committed[:index]]
+        return b";".join([encode_configuration(configuration), *states])
 
     def compact(self, member: Member) -> None:
         """Write a snapshot of what is applied, and forget entries, all or but the last few."""
@@ -152,7 +172,8 @@ class World:
         if raft is None or member.applied <= raft.snapshot.mark.index:
             return
         image = self.image(member.applied)
-        snapshot = Snapshot(Mark(member.applied, self.committed[member.applied - 1].term), len(image))
+        configuration = raft.log.configurations.at(member.applied)
+        snapshot = Snapshot(Mark(member.applied, self.committed[member.applied - 1].term), len(image), configuration)
         member.disk.compact(snapshot, image)
         raft.compacted(snapshot, self.chance.choice([0, 0, 1, 3]))
 
@@ -161,6 +182,7 @@ class World:
         if (raft := member.raft) is None:
             return
         raft.check()
+        self._check_committed(member, raft)
         ready = raft.ready()
         self.network += ready.messages
         if ready.append is not None:
@@ -181,6 +203,7 @@ class World:
             assert member.applied >= asked_at, f"a read missed what was committed: {member.applied} < {asked_at}"
             self.reads_answered += 1
         raft.check()
+        member.configuration = raft.log.configuration
 
     def _piece(self, member: Member, chunk: Chunk) -> Outgoing:
         snapshot = chunk.snapshot
@@ -209,6 +232,10 @@ class World:
             self.cut.clear()
         elif dice < self.weather.crash + self.weather.partition + 0.004 + self.weather.compact:
             self.compact(member)
+        elif self.weather.change and chance.random() < self.weather.change:
+            self.change(self.leading() or member)
+        elif self.weather.transfer and chance.random() < self.weather.transfer:
+            self.hand_over(self.leading() or member)
         elif dice < 0.10:
             self.pass_time(chance.uniform(0, self.weather.haste_s))
         elif dice < 0.18:
@@ -249,6 +276,37 @@ class World:
             raft.propose(b"%d" % self._proposals)
         self.turn(member)
 
+    def change(self, member: Member) -> None:
+        """Somebody wants other members; who does not lead refuses, and what makes no sense is refused."""
+        if (raft := member.raft) is None:
+            return
+        now, choose = raft.log.configuration, self.chance.choice
+        anybody = [*self.members]
+        voter, learner = choose(now.voters or anybody), choose(now.learners or anybody)
+        stranger = choose(self.newcomers or anybody)
+        wish = choose(
+            [
+                [Change("learn", stranger)],
+                [Change("add", stranger)],
+                [Change("promote", learner)],
+                [Change("remove", choose([voter, voter, learner, raft.config.member]))],
+                [Change("remove", voter), Change("add", stranger)],
+                [Change("remove", voter), Change("promote", learner)],
+            ]
+        )
+        self.changes += isinstance(raft.change(wish, self.now), int)
+        self.turn(member)
+
+    def hand_over(self, member: Member) -> None:
+        if (raft := member.raft) is not None:
+            self.handovers += raft.hand_over(self.chance.choice([*self.members, ""]), self.now)
+            self.turn(member)
+
+    def leading(self) -> Member | None:
+        """One of those who think that they lead."""
+        leaders = [member for member in self.living() if member.raft is not None and member.raft.leading_term]
+        return self.chance.choice(leaders) if leaders else None
+
     def deliver(self) -> None:
         """Any message under way, not only the oldest."""
         if not self.network:
@@ -284,7 +342,10 @@ class World:
         self.pass_time(0.2)
         self.settle()
         assert self.committed[-1].data == b"the last one"
-        assert [member.applied for member in self.members.values()] == [len(self.committed)] * len(self.members)
+        configuration = leaders[0].raft.log.configuration
+        assert not configuration.outgoing, "a change of members is never finished"
+        for name in confchange.members(configuration):
+            assert self.members[name].applied == len(self.committed), f"{name} lacks something"
 
     def settle(self) -> None:
         """Disks and network until nothing is left to do."""
@@ -316,7 +377,6 @@ class World:
         for member in self.living():
             assert member.raft is not None
             self._check_leader(member, member.raft)
-            self._check_committed(member, member.raft)
         for a, b in combinations(list(self.living()), 2):
             self._check_matching(a, b)
 
@@ -327,14 +387,21 @@ class World:
             return
         assert term not in self.leaders, f"{self.leaders[term]} and {member.name} lead term {term}"
         self.leaders[term] = member.name
+        assert raft.has_vote, f"{member.name} leads, and has no vote"
         log = raft.log.between(0, len(self.committed))
         assert log == self.committed[raft.log.base.index :], f"the leader of {term} lacks committed entries"
 
     def _check_committed(self, member: Member, raft: Raft) -> None:
-        """What is committed for the first time is durable on a majority at that moment."""
+        """What is committed for the first time is durable on a majority then; while voters change, on both.
+
+        A step may commit a joint configuration and then more, under the one that follows it.
+        """
         for entry in raft.log.between(len(self.committed), raft.log.committed):
-            holders = [m for m in self.members.values() if m.disk.holds(entry)]
-            assert len(holders) * 2 > len(self.members), f"{entry} is committed, but on {len(holders)} disks"
+            holders = {name for name, other in self.members.items() if other.disk.holds(entry)}
+            assert any(
+                all(len(holders.intersection(voters)) * 2 > len(voters) for voters in confchange.majorities(held))
+                for held in (member.configuration, raft.log.configuration)
+            ), f"{entry} is committed, but only {holders} have it, under {member.configuration}"
             self.committed.append(entry)
 
     def _check_matching(self, a: Member, b: Member) -> None:

@@ -13,11 +13,13 @@ too, because answers to a candidacy that a crash made it forget could elect it w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from random import Random
 
 from actorkube.runtime.probe import probe
+from actors.etcd.raft import confchange
 from actors.etcd.raft.arrival import Arrival
+from actors.etcd.raft.configurations import Configurations
 from actors.etcd.raft.election import Ballot
 from actors.etcd.raft.leadership import Leadership
 from actors.etcd.raft.log import Log
@@ -25,6 +27,7 @@ from actors.etcd.raft.quorum import Outcome
 from actors.etcd.raft.types import (
     NO_SNAPSHOT,
     AppendJob,
+    Change,
     Chunk,
     Dropped,
     HardState,
@@ -32,6 +35,7 @@ from actors.etcd.raft.types import (
     Outgoing,
     RaftConfig,
     Ready,
+    Refused,
     Snapshot,
 )
 from protocols.raft import (
@@ -45,6 +49,7 @@ from protocols.raft import (
     RaftMessage,
     RequestVote,
     SnapshotReceived,
+    TimeoutNow,
     Voted,
 )
 
@@ -60,9 +65,11 @@ class Raft:
         snapshot: Snapshot = NO_SNAPSHOT,
     ):
         self.config = config
-        self._peers = config.peers
         self.snapshot = snapshot
-        self.log = Log(list(entries), saved.commit, snapshot.mark)
+        known = Configurations(config.bootstrap)
+        if snapshot.configuration is not None:
+            known = Configurations(snapshot.configuration, snapshot.mark.index)
+        self.log = Log(list(entries), saved.commit, snapshot.mark, known)
         self.term = max(saved.term, self.log.last_term)
         self.vote = saved.vote if saved.term == self.term else ""
         self.leader = ""
@@ -83,7 +90,7 @@ class Raft:
 
     def step(self, message: RaftMessage, now: float) -> None:
         """A message of a peer arrived."""
-        if message.source not in self._peers or not self._admit(message, now):
+        if message.source == self.config.member or not self._admit(message, now):
             return
         match message:
             case AppendEntries():
@@ -92,6 +99,7 @@ class Raft:
             case Appended():
                 if self.leadership is not None:
                     self.leadership.appended(message, now)
+                    self._retire(now)
             case CommitAdvanced():
                 self._follow(message.source, now)
                 self._learn_commit(message.commit)
@@ -110,6 +118,8 @@ class Raft:
                     self.leadership.snapshot_received(message, now)
             case RequestVote():
                 self._answer_vote(message, now)
+            case TimeoutNow():
+                self._take_over(now)
             case Voted():
                 self._count_vote(message.source, message.term, message.pre, message.granted, now)
 
@@ -126,6 +136,8 @@ class Raft:
             # We overslept: the leader's messages may well be waiting behind this tick, so look at them first. Or a
             # snapshot is being installed: until then this log is not the one to be elected with.
             self._due = now + self.config.heartbeat_s * self._chance.uniform(0.5, 1.0)
+        elif not self.has_vote:
+            self._await_leader(now)
         else:
             self._campaign(now, pre=True)
 
@@ -135,7 +147,26 @@ class Raft:
             return Dropped.NOT_LEADER
         if self.leadership.uncommitted_bytes >= self.config.uncommitted_bytes_max:
             return Dropped.UNCOMMITTED
+        if self.leadership.handover.to:
+            return Dropped.TRANSFER
         return self.leadership.append(data)
+
+    def change(self, changes: Sequence[Change], now: float) -> int | Refused:
+        """Begin to change who belongs to it. Done when `configuration` is not joint any more, and committed."""
+        if self.leadership is None:
+            return Refused.NOT_LEADER
+        return Refused.UNDER_WAY if self.leadership.handover.to else self.leadership.change(changes, now)
+
+    def hand_over(self, to: str, now: float) -> bool:
+        """Let the voter `to` lead, or "" whoever has most of the log. Whether that is begun: see `leading_term` and
+        `is_handing_over` for how it ends."""
+        if self.leadership is None:
+            return False
+        to = to or self.leadership.successor()
+        if to not in self.log.configuration.voters or to == self.config.member:
+            return False
+        self.leadership.hand_over(to, now)
+        return True
 
     def request_read(self) -> int | Dropped:
         """The round (see `Ready.read_round`) after which a linearizable read that starts now may be answered."""
@@ -147,6 +178,7 @@ class Raft:
         self._now_out += job.messages
         if self.leadership is not None:
             self.leadership.advance()
+            self._retire(now)
         elif self.ballot is not None and job.state is not None and job.state.vote == self.config.member:
             self._count_vote(self.config.member, job.state.term, False, True, now)
 
@@ -159,7 +191,7 @@ class Raft:
         """What `Ready.install` asked for is done and durable."""
         self._arrival.clear()
         self.snapshot = snapshot
-        self.log.restore(snapshot.mark)
+        self.log.restore(snapshot.mark, snapshot.configuration or self.log.configuration)
         if self.leader:
             self._send(self.leader, Appended(self.term, self.config.member, self.log.committed, True))
 
@@ -202,6 +234,15 @@ class Raft:
         """The term this member leads, 0 while it does not."""
         return 0 if self.leadership is None else self.term
 
+    @property
+    def is_handing_over(self) -> bool:
+        return self.leadership is not None and bool(self.leadership.handover.to)
+
+    @property
+    def has_vote(self) -> bool:
+        """Whether this member may be elected: by what its log says, which may be old."""
+        return self.config.member in confchange.voters(self.log.configuration)
+
     def _append_job(self) -> AppendJob | None:
         entries = self.log.take_unsaved()
         changed = (self.term, self.vote) != (self._saved.term, self._saved.vote)
@@ -222,7 +263,10 @@ class Raft:
     # -- terms ----------------------------------------------------------------------------------------------------
 
     def _admit(self, message: RaftMessage, now: float) -> bool:
-        """The rules about terms, the same for every message (Raft 5.1): whether to look at it at all."""
+        """The rules about terms, the same for every message (Raft 5.1): whether to look at it at all.
+
+        Who asks for votes or sends entries need not belong to it as far as this log says: that may be behind.
+        """
         if message.term == self.term:
             return True
         if message.term < self.term:
@@ -231,11 +275,13 @@ class Raft:
         if isinstance(message, RequestVote):
             if message.source == self.leader:
                 self.leader = ""  # who asks to be elected leads no longer: it has crashed, and is back already
-            if message.pre or self._hears_leader(now):
+            if message.pre or (self._hears_leader(now) and not message.transfer):
                 # A pre-vote changes nobody's term; a candidate must not disturb a leader that works (6.2, 9.6).
                 return message.pre
         if isinstance(message, Voted) and message.pre and message.granted:
             return True
+        if self.leadership is not None and isinstance(message, Appended) and not self._is_peer(message.source):
+            return False  # it was removed, and its term is nobody's concern
         self._become_follower(message.term, now)
         return True
 
@@ -253,7 +299,7 @@ class Raft:
         return bool(self.leader) and now < self._heard_at + self.config.election_s[0]
 
     def _become_follower(self, term: int, now: float) -> None:
-        deposed = self.leadership is not None and term > self.term
+        deposed = self.leadership is not None and term > self.term and not self.is_handing_over
         if term > self.term:
             self.term, self.vote = term, ""
         self.leader, self.ballot, self.leadership = "", None, None
@@ -284,18 +330,20 @@ class Raft:
 
     # -- elections ------------------------------------------------------------------------------------------------
 
-    def _campaign(self, now: float, *, pre: bool) -> None:
+    def _campaign(self, now: float, *, pre: bool, transfer: bool = False) -> None:
         self.leader = ""
         if pre:
             self._pre_votes += 1
         else:
             self._candidacies += 1
             self.term, self.vote = self.term + 1, self.config.member
-        self.ballot = Ballot(self.term + pre, self.config.voters, pre=pre)
+        configuration, member = self.log.configuration, self.config.member
+        self.ballot = Ballot(self.term + pre, confchange.majorities(configuration), pre=pre)
         self._await_leader(now)
-        request = RequestVote(self.ballot.term, self.config.member, self.log.last_index, self.log.last_term, pre)
-        for peer in self._peers:
-            (self._send if pre else self._send_when_persisted)(peer, request)
+        request = RequestVote(self.ballot.term, member, self.log.last_index, self.log.last_term, pre, transfer)
+        for peer in confchange.voters(configuration):
+            if peer != member:
+                (self._send if pre else self._send_when_persisted)(peer, request)
         if pre:
             self._count_vote(self.config.member, self.ballot.term, True, True, now)
 
@@ -333,6 +381,26 @@ class Raft:
         self.leader, self.ballot = self.config.member, None
         self._led_since_start = True
         self.leadership = Leadership(self.config, self.log, self.term, now)
+
+    def _is_peer(self, name: str) -> bool:
+        return self.leadership is not None and name in self.leadership.peers
+
+    def _take_over(self, now: float) -> None:
+        """The leader of this term wants this member to lead (dissertation, 3.10)."""
+        if self.leadership is None and self.has_vote and not self._arrival.complete:
+            probe("raft: a leader hands over")
+            self._campaign(now, pre=False, transfer=True)
+
+    def _retire(self, now: float) -> None:
+        """A leader that was removed leads until that is certain, and not longer (Raft 6)."""
+        leadership = self.leadership
+        if leadership is None or not leadership.is_retired:
+            return
+        probe("raft: a leader is removed")
+        self._now_out += leadership.outgoing()
+        if successor := leadership.successor():
+            self._send(successor, TimeoutNow(self.term, self.config.member))
+        self._become_follower(self.term, now)
 
     # -- following ------------------------------------------------------------------------------------------------
 
@@ -382,4 +450,5 @@ class Raft:
         if self.leadership is not None:
             assert self.leadership.term == self.term and self.vote == self.config.member
             assert self.leader == self.config.member
+            assert self.has_vote or not self.leadership.is_retired
             self.leadership.check()

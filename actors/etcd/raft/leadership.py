@@ -1,4 +1,4 @@
-"""One term as leader: what each follower has, what to send it, what is committed, and which reads may be answered.
+"""One term as leader: what each member has, what to send it, what is committed, and which reads may be answered.
 
 It exists from the won election to the end of the term, and is then thrown away whole. Sending is decided once per
 turn, in `outgoing`: whatever happened in the turn, a follower gets one append that carries all of it.
@@ -7,12 +7,15 @@ turn, in `outgoing`: whatever happened in the turn, a follower gets one append t
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from actors.etcd.raft import confchange
+from actors.etcd.raft.handover import Handover
 from actors.etcd.raft.log import Log
 from actors.etcd.raft.progress import Progress
 from actors.etcd.raft.quorum import majority_index
-from actors.etcd.raft.types import Chunk, Outgoing, RaftConfig, Snapshot
+from actors.etcd.raft.types import Change, Chunk, Outgoing, RaftConfig, Refused, Snapshot
 from protocols.raft import (
     Appended,
     AppendEntries,
@@ -20,7 +23,10 @@ from protocols.raft import (
     ConfirmLeader,
     LeaderConfirmed,
     SnapshotReceived,
+    TimeoutNow,
 )
+
+CATCH_UP_ENTRIES = 100  # so many may be under way to a learner that gets a vote
 
 
 class ReadRound(NamedTuple):
@@ -35,16 +41,22 @@ class Leadership:
         self.term = term
         self.uncommitted_bytes = 0
         self.beat_due = now + config.heartbeat_s
-        self.peers = {peer: Progress(log.last_index, now, config.inflight_max) for peer in config.peers}
+        self.peers: dict[str, Progress] = {}
+        self.handover = Handover()
         self._config = config
         self._log = log
+        self._majorities: tuple[tuple[Progress | None, ...], ...] = ()  # None is this member itself
+        self._told_leaving = False
         self._rounds: deque[ReadRound] = deque()
         self._answered = 0  # the newest round whose reads may have been answered
         self._round = 0
         self._read_waits = False
         self._beats = False
         # The entry that opens the term: once it is committed, so is all before it (Raft 5.4.2).
-        self.first_index = log.append(term, b"")
+        # A log that does not say yet who belongs to it does so with it.
+        self._meet(now)
+        recorded = log.configurations.index > 0
+        self.first_index = log.append(term, b"") if recorded else log.append_configuration(term, log.configuration)
 
     # -- proposals and commit -------------------------------------------------------------------------------------
 
@@ -55,21 +67,104 @@ class Leadership:
     def advance(self) -> None:
         """Commit what a majority has made durable, if it is of this term (Raft 5.4.2, figure 8)."""
         log = self._log
-        index = majority_index([log.persisted, *(progress.match for progress in self.peers.values())])
+        own = log.persisted
+        index = min(
+            [
+                majority_index([own if progress is None else progress.match for progress in majority])
+                for majority in self._majorities
+            ]
+        )
         if index > log.committed and log.term_at(index) == self.term:
             before = log.committed
             log.commit(index)
             self._forget_size(before, index)
+            self._leave_joint()
 
     def _forget_size(self, before: int, index: int) -> None:
         for entry in self._log.between(before, index):
-            if entry.term == self.term:
+            if entry.term == self.term and not entry.configures:
                 self.uncommitted_bytes -= len(entry.data)
+
+    # -- members --------------------------------------------------------------------------------------------------
+
+    def change(self, changes: Sequence[Change], now: float) -> int | Refused:
+        """Begin a change of members. Returns the index of the entry that begins it."""
+        log = self._log
+        if log.committed < max(self.first_index, log.configurations.index):
+            return Refused.UNDER_WAY
+        target = confchange.change(log.configuration, changes)
+        if isinstance(target, Refused):
+            return target
+        if any(step.kind == "promote" and not self._has_caught_up(step.name) for step in changes):
+            return Refused.NOT_READY
+        if target.outgoing and not self._are_up(target.voters, now):
+            return Refused.UNHEALTHY
+        index = log.append_configuration(self.term, target)
+        self._meet(now)
+        return index
+
+    def _meet(self, now: float) -> None:
+        """Whom the newest configuration names is sent everything; whom it names no longer, until `beat` drops it."""
+        configuration, own = self._log.configuration, self._config.member
+        for name in confchange.members(configuration):
+            if name != own and name not in self.peers:
+                self.peers[name] = Progress(self._log.last_index, now, self._config.inflight_max)
+        self._majorities = tuple(
+            tuple(None if name == own else self.peers[name] for name in voters)
+            for voters in confchange.majorities(configuration)
+        )
+        self._told_leaving = False
+
+    def _leave_joint(self) -> None:
+        """All that is to come is safe with the new voters alone, once both majorities know of them (Raft 6)."""
+        log = self._log
+        if log.configuration.outgoing and log.configurations.index <= log.committed:
+            log.append_configuration(self.term, confchange.leave(log.configuration))
+            self._meet(0.0)  # nobody is new
+
+    def _has_caught_up(self, name: str) -> bool:
+        progress = self.peers.get(name)
+        return progress is None or (progress.streaming and progress.match + CATCH_UP_ENTRIES >= self._log.committed)
+
+    def _are_up(self, voters: Sequence[str], now: float) -> bool:
+        """Whether a majority of them can be expected to answer; one that is new has the benefit of the doubt."""
+        heard = [
+            name == self._config.member or name not in self.peers or self._is_heard(self.peers[name], now)
+            for name in voters
+        ]
+        return heard.count(True) * 2 > len(heard)
+
+    @property
+    def is_retired(self) -> bool:
+        """It leads a replica set that it does not belong to any more, and all is done."""
+        log = self._log
+        own = self._config.member
+        return log.configurations.index <= log.committed and own not in confchange.voters(log.configuration)
+
+    def successor(self) -> str:
+        """The voter that has most of the log, "" if there is none but this one."""
+        voters = [(self.peers[name].match, name) for name in self._log.configuration.voters if name in self.peers]
+        return max(voters, default=(0, ""))[1]
+
+    def hand_over(self, to: str, now: float) -> None:
+        """Take no proposals any more, until `to` leads or has had the time of an election for it."""
+        self.handover.begin(to, now + self._config.election_s[1])
+
+    def _drop_leaving(self) -> None:
+        """Who does not belong to it any more is told so for one heartbeat after that is certain, if it listens."""
+        log = self._log
+        if log.configurations.index > log.committed:
+            return
+        if self._told_leaving:
+            stay = confchange.members(log.configuration)
+            self.peers = {name: progress for name, progress in self.peers.items() if name in stay}
+        self._told_leaving = True
 
     # -- answers --------------------------------------------------------------------------------------------------
 
     def appended(self, message: Appended, now: float) -> None:
-        progress = self.peers[message.source]
+        if (progress := self.peers.get(message.source)) is None:
+            return
         progress.heard_at = now
         if not message.accepted:
             hint, _ = self._log.hint(message.hint_index, message.hint_term)
@@ -78,13 +173,15 @@ class Leadership:
             self.advance()
 
     def confirmed(self, message: LeaderConfirmed, now: float) -> None:
-        progress = self.peers[message.source]
+        if (progress := self.peers.get(message.source)) is None:
+            return
         progress.heard_at = now
         progress.round = max(progress.round, message.round)
         progress.answered_beat()
 
     def snapshot_received(self, message: SnapshotReceived, now: float) -> None:
-        progress = self.peers[message.source]
+        if (progress := self.peers.get(message.source)) is None:
+            return
         progress.heard_at = now
         progress.received(message.index, message.offset)
 
@@ -98,14 +195,21 @@ class Leadership:
     def beat(self, now: float) -> None:
         self.beat_due = now + self._config.heartbeat_s
         self._beats = True
+        self.handover.beat(now)
+        self._drop_leaving()
         for progress in self.peers.values():
             progress.beat(self._log.last_index)
 
     def hears_a_quorum(self, now: float) -> bool:
         """Check-quorum: a leader that is cut off must not go on believing in itself (dissertation, 6.2)."""
-        silence_max_s = self._config.election_s[1]
-        heard = [progress for progress in self.peers.values() if now - progress.heard_at < silence_max_s]
-        return (len(heard) + 1) * 2 > len(self.peers) + 1
+        for majority in self._majorities:
+            heard = [progress is None or self._is_heard(progress, now) for progress in majority]
+            if heard.count(True) * 2 <= len(heard):
+                return False
+        return True
+
+    def _is_heard(self, progress: Progress, now: float) -> bool:
+        return now - progress.heard_at < self._config.election_s[1]
 
     # -- reads ----------------------------------------------------------------------------------------------------
 
@@ -118,7 +222,10 @@ class Leadership:
         """The newest round whose reads may be answered now (dissertation, 6.4)."""
         if not self._rounds:
             return 0
-        confirmed = majority_index([self._round, *(progress.round for progress in self.peers.values())])
+        confirmed = min(
+            majority_index([self._round if progress is None else progress.round for progress in majority])
+            for majority in self._majorities
+        )
         while len(self._rounds) > 1 and self._answerable(self._rounds[1], confirmed):
             self._rounds.popleft()
         if not self._answerable(self._rounds[0], confirmed):
@@ -168,6 +275,8 @@ class Leadership:
                 progress.told_commit = known
                 messages.append(Outgoing(peer, CommitAdvanced(self.term, self._config.member, known)))
         self._beats = False
+        if (to := self.handover.to) and self.handover.is_due(self.peers[to].match == self._log.last_index):
+            messages.append(Outgoing(to, TimeoutNow(self.term, self._config.member)))
         return messages
 
     def _next_append(self, progress: Progress) -> AppendEntries:
@@ -182,6 +291,7 @@ class Leadership:
         return AppendEntries(self.term, self._config.member, previous, term, entries, log.committed)
 
     def check(self) -> None:
+        assert {*confchange.members(self._log.configuration)} <= {self._config.member, *self.peers}
         assert self._log.term_at(self.first_index) in (self.term, None)
         assert self.uncommitted_bytes >= 0
         for progress in self.peers.values():

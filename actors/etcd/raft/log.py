@@ -12,21 +12,33 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
+from actors.etcd.raft.configurations import Configurations, encode_configuration
 from actors.etcd.raft.types import START, Mark
-from protocols.raft import Entry
+from protocols.raft import Configuration, Entry
 
 SLICE_ENTRIES_MAX = 256
+NOBODY = Configuration(())
 
 
 class Log:
     """The entries after the base, in memory: entry `i` is at position `i - base.index - 1`."""
 
-    def __init__(self, entries: list[Entry], committed: int, base: Mark = START) -> None:
+    def __init__(
+        self, entries: list[Entry], committed: int, base: Mark = START, configurations: Configurations | None = None
+    ) -> None:
+        """`configurations` ends with what holds at the base."""
         self.base = base
         self._entries = entries
+        self.configurations = configurations or Configurations(NOBODY)
+        self.configurations.add(entries)
         self.saved = self.persisted = self.last_index
         self.committed = max(base.index, min(committed, self.last_index))
         self.applied = base.index
+
+    @property
+    def configuration(self) -> Configuration:
+        """Who belongs to it, by the newest entry that says so, committed or not."""
+        return self.configurations.current
 
     @property
     def last_index(self) -> int:
@@ -53,6 +65,13 @@ class Log:
         self._entries.append(Entry(term, index, data))
         return index
 
+    def append_configuration(self, term: int, configuration: Configuration) -> int:
+        index = self.last_index + 1
+        entry = Entry(term, index, encode_configuration(configuration), True)
+        self._entries.append(entry)
+        self.configurations.add((entry,))
+        return index
+
     def merge(self, previous_index: int, previous_term: int, entries: Sequence[Entry]) -> int | None:
         """The follower's way: returns the last index now known to match the leader's log, None if nothing fits.
 
@@ -65,6 +84,7 @@ class Log:
             if self.term_at(entry.index) != entry.term:
                 self._cut(entry.index - 1)
                 self._entries.extend(entries[position:])
+                self.configurations.add(entries[position:])
                 break
         return previous_index + len(entries)
 
@@ -73,6 +93,7 @@ class Log:
             return
         assert last >= self.committed, f"entry {last + 1} is committed ({self.committed}) and would be replaced"
         del self._entries[last - self.base.index :]
+        self.configurations.cut(last)
         self.saved = min(self.saved, last)
         self.persisted = min(self.persisted, last)
 
@@ -136,6 +157,7 @@ class Log:
         if index > self.base.index and term is not None:
             del self._entries[: index - self.base.index]
             self.base = Mark(index, term)
+            self.configurations.compact(index)
 
     def following(self, base: Mark) -> tuple[Entry, ...]:
         """The entries that may stay when a snapshot up to `base` takes the place of what is before (Raft 7)."""
@@ -143,10 +165,12 @@ class Log:
             return ()
         return tuple(self._entries[base.index - self.base.index :])
 
-    def restore(self, base: Mark) -> None:
+    def restore(self, base: Mark, configuration: Configuration) -> None:
         """A snapshot of another member, and the entries that follow it, are durable here in place of this log."""
         assert base.index > self.committed, f"a snapshot of {base.index} is older than what is committed"
         self._entries = list(self.following(base))
+        self.configurations = Configurations(configuration, base.index)
+        self.configurations.add(self._entries)
         self.base = base
         self.committed = self.applied = base.index
         self.saved = self.persisted = self.last_index
@@ -156,6 +180,7 @@ class Log:
         assert self.applied <= self.committed <= self.last_index, (self.applied, self.committed, self.last_index)
         assert self.persisted <= self.saved <= self.last_index, (self.persisted, self.saved, self.last_index)
         assert [entry.index for entry in self._entries] == list(range(self.base.index + 1, self.last_index + 1))
+        self.configurations.check(self._entries)
         terms = [self.base.term, *(entry.term for entry in self._entries)]
         assert terms == sorted(terms), f"terms go back: {terms}"
 

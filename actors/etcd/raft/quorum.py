@@ -1,4 +1,4 @@
-"""What a majority says: two pure functions on which all of Raft's safety rests."""
+"""What a majority says, or both while voters change: pure functions on which all of Raft's safety rests."""
 
 from __future__ import annotations
 
@@ -26,3 +26,11 @@ def vote_outcome(voters: Iterable[str], votes: dict[str, bool]) -> Outcome:
     if len(answers) - answers.count(False) < needed:
         return Outcome.LOST
     return Outcome.PENDING
+
+
+def joint_outcome(majorities: Iterable[Iterable[str]], votes: dict[str, bool]) -> Outcome:
+    """How an election stands that needs each of these majorities (Raft 6)."""
+    outcomes = [vote_outcome(voters, votes) for voters in majorities]
+    if Outcome.LOST in outcomes:
+        return Outcome.LOST
+    return Outcome.PENDING if Outcome.PENDING in outcomes else Outcome.WON

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from protocols.raft import Entry, InstallSnapshot, RaftMessage
+from protocols.raft import Configuration, Entry, InstallSnapshot, RaftMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,12 @@ class RaftConfig:
     """Times in seconds. A range of times is drawn from uniformly, so that members do not campaign together.
 
     `first_election_s` holds until a member has heard its first leader since it started: pre-votes make an early
-    campaign harmless, and a cluster that starts as a whole need not wait out a full election timeout.
+    campaign harmless, and a cluster that starts as a whole need not wait out a full election timeout. `bootstrap` is
+    who belongs to it before the log says so, the same on all who begin together; nobody on a member that joins later.
     """
 
     member: str
-    voters: tuple[str, ...]
+    bootstrap: Configuration
     heartbeat_s: float = 0.1
     election_s: tuple[float, float] = (1.0, 2.0)
     first_election_s: tuple[float, float] = (0.005, 0.040)
@@ -32,10 +33,6 @@ class RaftConfig:
     inflight_max: int = 64
     uncommitted_bytes_max: int = 64 << 20
     apply_bytes_max: int = 4 << 20
-
-    @property
-    def peers(self) -> tuple[str, ...]:
-        return tuple(voter for voter in self.voters if voter != self.member)
 
 
 class HardState(msgspec.Struct, frozen=True, array_like=True):
@@ -58,10 +55,12 @@ START = Mark()
 
 
 class Snapshot(NamedTuple):
-    """A durable snapshot of this member: all entries up to `mark`, in `size` bytes."""
+    """A durable snapshot of this member: all entries up to `mark`, in `size` bytes. `configuration` is who belonged to
+    it then; None if the log has not said so yet."""
 
     mark: Mark
     size: int
+    configuration: Configuration | None = None
 
 
 NO_SNAPSHOT = Snapshot(START, 0)
@@ -124,3 +123,25 @@ class Dropped(enum.Enum):
 
     NOT_LEADER = "not the leader"
     UNCOMMITTED = "too much is waiting to be committed"
+    TRANSFER = "the leadership is being handed over"
+
+
+class Change(NamedTuple):
+    """One step of a change of members: `learn` adds a learner and `add` a voter, both at `address`."""
+
+    kind: Literal["learn", "add", "promote", "remove"]
+    name: str
+    address: str = ""
+
+
+class Refused(enum.Enum):
+    """Why a change of members was not begun."""
+
+    NOT_LEADER = "not the leader"
+    UNDER_WAY = "another change is not finished, or the leader is too new"
+    EXISTS = "there is or was a member of that name or address"
+    NOT_FOUND = "there is no such member"
+    NOT_LEARNER = "it is no learner"
+    NOT_READY = "the learner has not caught up"
+    TOO_MANY = "there are learners enough"
+    UNHEALTHY = "those that are up would be no majority"
