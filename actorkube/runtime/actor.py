@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
-from actorkube.runtime.group import SHUTDOWN_S, Child, ChildLike, Restarting
+from actorkube.runtime.group import SHUTDOWN_S, ChildLike, Restarting
 from actorkube.runtime.mailbox import Mailbox
 from actorkube.runtime.timer import Timer
 from actorkube.runtime.tracing import Span, answer_cause, cause
@@ -51,6 +51,8 @@ class Actor:
     Outlet); a coroutine (run as a task, its result is the reply); an async generator (the items of a stream).
     Raising an `Answer` refuses the request. Any other exception crashes the actor; its supervisor starts a new one.
     """
+
+    __slots__ = ("ctx",)  # so that an actor without a state of its own has no dict
 
     mailbox: ClassVar[Mailbox] = Mailbox()
     concurrency: ClassVar[int] = 1
@@ -93,9 +95,9 @@ class Ref:
 
     __slots__ = ("actor_id", "address", "cell")
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, number: int | None = None) -> None:
         self.address = address
-        self.actor_id = actor_id(address.actor)
+        self.actor_id = actor_id(address.actor) if number is None else number
         self.cell: Cell | None = None  # who was reached by it last, in whatever system: valid while at home there
 
     def __repr__(self) -> str:
@@ -108,18 +110,26 @@ class Ref:
         return self.actor_id
 
 
+class Kept:
+    """What an actor gets when it first asks for it."""
+
+    __slots__ = ("disk", "log", "random")
+
+    def __init__(self) -> None:
+        self.random: random.Random | None = None
+        self.log: Log | None = None
+        self.disk: Disk | None = None
+
+
 class Context:
     """An actor's hands: messages, time, chance, disk, tasks. Valid from `on_start` to the end of `on_stop`."""
 
-    __slots__ = ("_cell", "_disk", "_incarnation", "_log", "_random", "_system")
+    __slots__ = ("_cell", "_incarnation", "_kept")
 
     def __init__(self, cell: Cell, incarnation: int) -> None:
         self._cell = cell
-        self._system = cell.system
         self._incarnation = incarnation
-        self._random: random.Random | None = None
-        self._log: Log | None = None
-        self._disk: Disk | None = None
+        self._kept: Kept | None = None
 
     @property
     def self_ref(self) -> Ref:
@@ -127,25 +137,26 @@ class Context:
 
     @property
     def log(self) -> Log:
-        if self._log is None:
-            self._log = self._system.log.bind(actor=str(self.self_ref.address))
-        return self._log
+        kept = self._keep()
+        if kept.log is None:
+            kept.log = self._cell.system.log.bind(actor=str(self.self_ref.address))
+        return kept.log
 
     # -- messages -------------------------------------------------------------------------------------------------
 
     def ref(self, address: str) -> Ref:
-        return self._system.ref(address)
+        return self._cell.system.ref(address)
 
     def tell(self, ref: Ref, message: Message) -> None:
         """Send and forget: at most once, in order per pair while a link lasts. Never blocks, never raises."""
-        self._system.tell(ref, message, self._cell)
+        self._cell.system.tell(ref, message, self._cell)
 
     def ask(self, ref: Ref, request: Request[R], timeout_s: float = 5.0) -> asyncio.Future[R]:
         """Await the reply. Raises an Answer (refused) or an AskError (what is known when nobody answered).
 
         The time to live travels with the request and is never longer than what is left of the request being handled.
         """
-        return self._system.ask(ref, request, timeout_s, self._cell)
+        return self._cell.system.ask(ref, request, timeout_s, self._cell)
 
     async def send(self, ref: Ref, message: Message, timeout_s: float = 5.0) -> None:
         """Returns when the message is in the receiver's mailbox; waits for room where its policy is `backpressure`.
@@ -153,11 +164,11 @@ class Context:
         Raises an AskError. Overloaded, NotSent, Terminated: it is not there. Unknown, DeadlineExceeded: it may be.
         A cancelled send is taken back unless it was accepted already.
         """
-        await self._system.send(ref, message, timeout_s, self._cell)
+        await self._cell.system.send(ref, message, timeout_s, self._cell)
 
     def stream(self, ref: Ref, request: Streaming[R], window: int = 64) -> Stream[R]:
         """Open a stream; at most `window` items are under way or buffered. Close it, or use it with `async with`."""
-        return self._system.stream(ref, request, window, self._cell)
+        return self._cell.system.stream(ref, request, window, self._cell)
 
     @property
     def sender(self) -> Ref | None:
@@ -206,17 +217,18 @@ class Context:
         """
         cell = self._cell
         if cell.current is None:
-            return self._system.now
+            return self._cell.system.now
         if cell.turn_now is None:
-            cell.turn_now = self._system.now
+            cell.turn_now = self._cell.system.now
         return cell.turn_now
 
     @property
     def random(self) -> random.Random:
         """Chance of this actor's own, by the system's seed."""
-        if self._random is None:
-            self._random = random.Random(f"{self._system.seed}/{self.self_ref.address}/{self._incarnation}")
-        return self._random
+        kept = self._kept or self._keep()
+        if kept.random is None:
+            kept.random = random.Random(f"{self._cell.system.seed}/{self.self_ref.address}/{self._incarnation}")
+        return kept.random
 
     def uuid(self) -> str:
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
@@ -224,9 +236,15 @@ class Context:
     @property
     def disk(self) -> Disk:
         """This actor's own directory."""
-        if self._disk is None:
-            self._disk = self._system.disk(self.self_ref.address.actor)
-        return self._disk
+        kept = self._keep()
+        if kept.disk is None:
+            kept.disk = self._cell.system.disk(self._cell.name)
+        return kept.disk
+
+    def _keep(self) -> Kept:
+        if self._kept is None:
+            self._kept = Kept()
+        return self._kept
 
     def after(self, delay_s: float, message: Message, key: Hashable | None = None) -> Timer:
         """One tick. A timer replaces the one with the same key."""
@@ -254,19 +272,19 @@ class Context:
 
         When its supervisor gives up restarting it, that is a crash of this actor.
         """
-        return self.spawn_group([Child(name, factory, restart, shutdown_s)], supervision)[0]
+        return self._cell.system.tree.spawn_alone(self._cell, factory, name, supervision, restart, shutdown_s)
 
     def spawn_group(self, children: Sequence[ChildLike], supervision: Supervision | None = None) -> list[Ref]:
         """Start children, and groups of them, in order under one supervisor: each when the one before has started."""
-        return self._system.tree.spawn(self._cell, children, supervision)
+        return self._cell.system.tree.spawn(self._cell, children, supervision)
 
     async def kill(self, child: Ref) -> None:
         """Stop a child for good, and its children before it. Returns when it has ended, also if it had before."""
-        await self._system.tree.kill_child(self._cell, child)
+        await self._cell.system.tree.kill_child(self._cell, child)
 
     def stop(self) -> None:
         """End by one's own will, at the end of this loop turn: `on_stop` runs, and a permanent child is restarted."""
-        self._system.loop.call_soon(self._system.tree.finished, self._cell, context=self._system.context)
+        self._cell.system.loop.call_soon(self._cell.system.tree.finished, self._cell, context=self._cell.system.context)
 
     # -- the ends of others ---------------------------------------------------------------------------------------
 
@@ -275,19 +293,19 @@ class Context:
 
         It may be there or not, here or in another system. A restart by its supervisor is not an end.
         """
-        self._system.monitors.watch(self._cell, ref)
+        self._cell.system.monitors.watch(self._cell, ref)
 
     def unwatch(self, ref: Ref) -> None:
         """No Down comes any more, not even one that waits in the mailbox."""
-        self._system.monitors.unwatch(self._cell, ref)
+        self._cell.system.monitors.unwatch(self._cell, ref)
 
     def link(self, ref: Ref) -> None:
         """Live and die together: a crash or restart of either, or the loss of the link between their systems, crashes
         the other one; an actor that `traps_exits` gets an `Exited` instead. A planned stop just ends the link."""
-        self._system.monitors.link(self._cell, ref)
+        self._cell.system.monitors.link(self._cell, ref)
 
     def unlink(self, ref: Ref) -> None:
-        self._system.monitors.unlink(self._cell, ref)
+        self._cell.system.monitors.unlink(self._cell, ref)
 
     # -- names across systems -------------------------------------------------------------------------------------
 
@@ -296,25 +314,25 @@ class Context:
 
         Two who take it while they cannot reach each other both have it, until they can: then one gets a `NameLost`.
         """
-        return self._system.names.register(name, self.self_ref.address.actor)
+        return self._cell.system.names.register(name, self.self_ref.address.actor)
 
     def unregister(self, name: str) -> None:
-        self._system.leave(name, self.self_ref.address.actor, unique=True)
+        self._cell.system.leave(name, self.self_ref.address.actor, unique=True)
 
     def lookup(self, name: str) -> Ref | None:
         """Who has the name, as far as this system has heard."""
-        return self._system.lookup(name)
+        return self._cell.system.lookup(name)
 
     def join(self, group: str) -> None:
         """Be a member of a group of that name, in all linked systems, until this actor leaves or ends."""
-        self._system.names.join(group, self.self_ref.address.actor)
+        self._cell.system.names.join(group, self.self_ref.address.actor)
 
     def leave(self, group: str) -> None:
-        self._system.leave(group, self.self_ref.address.actor, unique=False)
+        self._cell.system.leave(group, self.self_ref.address.actor, unique=False)
 
     def members(self, group: str) -> list[Ref]:
         """Who has joined, as far as this system has heard; sorted by address."""
-        return self._system.members(group)
+        return self._cell.system.members(group)
 
     # -- tasks ----------------------------------------------------------------------------------------------------
 
@@ -325,32 +343,32 @@ class Context:
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Run at the end of this loop turn: the place to do once what many messages asked for."""
         context = self._cell.context
-        if self._system.tracing:
+        if self._cell.system.tracing:
             context = context.copy()
-            context.run(cause.set, self._system.tracer.following(self._cell))
-        self._system.loop.call_soon(self._cell.guarded, callback, context=context)
+            context.run(cause.set, self._cell.system.tracer.following(self._cell))
+        self._cell.system.loop.call_soon(self._cell.guarded, callback, context=context)
 
     # -- causes ---------------------------------------------------------------------------------------------------
 
     @property
     def cause(self) -> Span | TraceContext | None:
         """What the running code acts for; keep it, to act for it later. None: nothing that is followed."""
-        return self._system.tracer.following(self._cell) if self._system.tracing else None
+        return self._cell.system.tracer.following(self._cell) if self._cell.system.tracing else None
 
     @property
     def timer_cause(self) -> TraceContext | None:
         """As `cause`, for what is done when some time has passed; None also at the end of a long row of timers."""
-        return self._system.tracer.ticking(self._cell) if self._system.tracing else None
+        return self._cell.system.tracer.ticking(self._cell) if self._cell.system.tracing else None
 
     def keep_answer_cause(self, answered: asyncio.Future[Any]) -> None:
         """Remember in this task why that ask got its answer: `because_of_answer` (tracing.py) acts for it."""
-        if self._system.tracing:
-            answer_cause.set(self._system.tracer.answer_cause(answered))
+        if self._cell.system.tracing:
+            answer_cause.set(self._cell.system.tracer.answer_cause(answered))
 
     def span(self, what: str, cause: Span | TraceContext | None = None) -> AbstractContextManager[Span | None]:
         """Do a piece of work with a name of its own, for that cause: `with ctx.span("bind web-1", kept): ...`"""
         if cause is not None:
-            self._system.tracer.wake()  # somebody else follows it
-        elif not self._system.tracing:
+            self._cell.system.tracer.wake()  # somebody else follows it
+        elif not self._cell.system.tracing:
             return nullcontext()
-        return self._system.tracer.span(self.self_ref.address, what, cause)
+        return self._cell.system.tracer.span(self.self_ref.address, what, cause)

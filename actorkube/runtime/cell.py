@@ -9,49 +9,70 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from actorkube.runtime.actor import Actor, Context, Ref
-from actorkube.runtime.dispatch import UNOPENED, Dispatch, State
+from actorkube.runtime.actor import Actor, Context
+from actorkube.runtime.branch import Branch, Terms
+from actorkube.runtime.dispatch import UNBORN, UNOPENED, Dispatch, State
 from actorkube.runtime.group import SHUTDOWN_S
 from actorkube.runtime.mailbox import open_box
 from protocols.errors import AskError, Terminated, Unknown
 
 if TYPE_CHECKING:
     from actorkube.runtime.system import System
-    from actorkube.runtime.tree import Branch
 
 __all__ = ["Cell", "State"]
 
+NO_CHILDREN: dict[Cell | Branch, None] = {}
 
-class Cell(Dispatch):
-    __slots__ = ("_branches", "branch", "crashes", "error", "factory", "gone", "lives", "shutdown_s")
 
-    def __init__(
-        self, system: System, ref: Ref, factory: Callable[[], Actor], branch: Branch, shutdown_s: float = SHUTDOWN_S
-    ) -> None:
-        super().__init__(system, ref)
-        self.factory = factory
-        self.branch = branch  # the group that supervises it
-        self.shutdown_s = shutdown_s
-        self.lives = 0  # instances so far
+class Rare:
+    """What most actors never have."""
+
+    __slots__ = ("children", "crashes", "error", "gone", "idle", "shutdown_s")
+
+    def __init__(self) -> None:
+        self.crashes = 0
         self.error: BaseException | None = None  # what ended the last instance, when that was a crash
         self.gone: asyncio.Future[None] | None = None  # resolved when an actor that is killed has ended
-        self.crashes = 0
-        self._branches: dict[Branch, None] | None = None
+        self.idle: asyncio.Future[None] | None = None  # who drains waits for it
+        self.children: dict[Cell | Branch, None] = {}  # the groups of its children, in the order of their start
+        self.shutdown_s = SHUTDOWN_S
+
+
+class Cell(Dispatch):
+    __slots__ = ("_rare", "factory", "group", "lives")
+
+    def __init__(
+        self, system: System, name: str, factory: Callable[[], Actor], group: Branch | Terms, shutdown_s: float
+    ) -> None:
+        super().__init__(system, name)
+        self.factory = factory
+        self.group = group  # that supervises it
+        self.lives = 0  # instances so far
+        self._rare: Rare | None = None
+        if shutdown_s != SHUTDOWN_S:
+            self.rare.shutdown_s = shutdown_s
 
     @property
-    def name(self) -> str:
-        return self.ref.address.actor
+    def rare(self) -> Rare:
+        if self._rare is None:
+            self._rare = Rare()
+        return self._rare
 
     @property
     def restarts(self) -> int:
         return max(0, self.lives - 1)
 
     @property
-    def branches(self) -> dict[Branch, None]:
-        """The groups of its children, in the order of their start."""
-        if self._branches is None:
-            self._branches = {}
-        return self._branches
+    def crashes(self) -> int:
+        return self._rare.crashes if self._rare is not None else 0
+
+    @property
+    def children(self) -> dict[Cell | Branch, None]:
+        return self._rare.children if self._rare is not None else NO_CHILDREN
+
+    @property
+    def shutdown_s(self) -> float:
+        return self._rare.shutdown_s if self._rare is not None else SHUTDOWN_S
 
     def busy(self) -> list[str]:
         """What there is to do now; an actor that starts again later (its supervisor backs off) has nothing to do."""
@@ -70,7 +91,8 @@ class Cell(Dispatch):
     def begin(self) -> None:
         """Make an instance, run on_start, then open the mailbox. Does not raise: a failure is a crash."""
         self.state = State.STARTING
-        self.error = None
+        if self._rare is not None:
+            self._rare.error = None
         try:
             self.new_instance()
         except Exception as error:
@@ -82,13 +104,13 @@ class Cell(Dispatch):
             self.work.background(self._start(), "on_start")
 
     def new_instance(self) -> None:
-        self.lives += 1
-        self.actor = self.factory()
-        self.actor.ctx = Context(self, self.restarts)
+        self.lives += 1  # also when there will be no instance
+        actor = self.actor = self.factory()
+        actor.ctx = Context(self, self.lives - 1)
         self._receive = None
-        self._concurrency = self.actor.concurrency
-        if self.inbox is not UNOPENED and self.inbox.settings is not self.actor.mailbox:
-            self.inbox = self.inbox.moved_to(open_box(self.ref.address, self.actor.mailbox))
+        self._concurrency = actor.concurrency
+        if self.inbox is not UNOPENED and self.inbox.settings is not actor.mailbox:
+            self.inbox = self.inbox.moved_to(open_box(self.ref.address, actor.mailbox))
 
     async def _start(self) -> None:
         await self.actor.on_start()
@@ -99,7 +121,8 @@ class Cell(Dispatch):
             self.state = State.RUNNING
             if self.inbox or self._signals:
                 self.wake()
-            self.system.tree.started(self)
+            if isinstance(self.group, Branch):  # else it is alone, and nobody waits for it
+                self.system.tree.started(self.group, self.name)
 
     def crash(self, error: BaseException) -> None:
         """The actor is broken: everything it was doing ends, its supervisor decides what follows.
@@ -109,8 +132,8 @@ class Cell(Dispatch):
         if self.state is State.STOPPED:
             return
         self.state = State.STOPPED
-        self.crashes += 1
-        self.error = error
+        self.rare.crashes += 1
+        self.rare.error = error
         self.system.log.bind(actor=str(self.ref.address)).error("actor crashed", error=repr(error), exc_info=error)
         crashed = Unknown(f"{self.ref.address} crashed")
         self._end_work(crashed, crashed)
@@ -145,19 +168,24 @@ class Cell(Dispatch):
     def retire(self) -> None:
         """There will be no next instance, as far as anybody knows: whoever waits is told."""
         self.state = State.STOPPED
+        self.actor = UNBORN  # whoever keeps a ref keeps the cell, but not what the actor knew
         self.inbox.refuse_all(Terminated(f"{self.ref.address} stopped"))
         self.note_idle()
-        if self.gone is not None and not self.gone.done():
-            self.gone.set_result(None)
+        if self._rare is not None and (gone := self._rare.gone) is not None and not gone.done():
+            gone.set_result(None)
 
     async def drain(self, drain_s: float) -> None:
         """Nothing comes in any more. Returns when all that waits has been handled, or when the time is over."""
         self.box.close()
         if self.is_idle():
             return
-        self._idle = self.system.loop.create_future()
-        await asyncio.wait([self._idle], timeout=drain_s)
-        self._idle = None
+        idle = self.rare.idle = self.system.loop.create_future()
+        await asyncio.wait([idle], timeout=drain_s)
+        self.rare.idle = None
+
+    def note_idle(self) -> None:
+        if self._rare is not None and (idle := self._rare.idle) is not None and not idle.done() and self.is_idle():
+            idle.set_result(None)
 
     async def end_instance(self) -> None:
         """For another one to take its place: what it does besides handling messages ends."""

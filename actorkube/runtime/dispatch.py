@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from actorkube.runtime.actor import LATER, Actor
+from actorkube.runtime.actor import LATER, Actor, Ref
 from actorkube.runtime.envelope import WITHDRAWN, Envelope, Signal, Tick
 from actorkube.runtime.mailbox import Box, Loss, Mailbox, open_box
 from actorkube.runtime.tracing import Span, cause
@@ -32,9 +32,6 @@ from protocols.message import Message, UnknownMessage
 from protocols.trace import TraceContext
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from actorkube.runtime.actor import Ref
     from actorkube.runtime.monitors import Watch
     from actorkube.runtime.system import System
     from actorkube.runtime.timer import Timer
@@ -60,32 +57,33 @@ class Dispatch:
     __slots__ = (
         "_concurrency",
         "_context",
-        "_idle",
         "_in_flight",
         "_receive",
+        "_ref",
         "_signals",
         "_work",
         "actor",
         "current",
-        "handled",
         "home",
         "inbox",
-        "ref",
+        "name",
         "scheduled",
         "state",
         "system",
         "turn_now",
     )
 
-    def __init__(self, system: System, ref: Ref) -> None:
+    handled: dict[int, int] | None = None  # by message number, where metrics are on
+
+    def __init__(self, system: System, name: str) -> None:
         self.system = system
         self.home: System | None = None  # its system, while messages reach it there
-        self.ref = ref
+        self.name = name
+        self._ref: Ref | None = None
         self.state = State.STARTING
         self.actor = UNBORN
         self.current: Envelope | None = None
         self.turn_now: float | None = None  # what `ctx.now` says while `current` is handled
-        self.handled: dict[int, int] | None = None  # by message number, where metrics are on
         self._context: contextvars.Context | None = None
         self.inbox = UNOPENED  # `box`, if it has been opened
         self._receive: Callable[[Message], object] | None = None  # of the instance, or what it has become
@@ -94,12 +92,17 @@ class Dispatch:
         self._concurrency = 1
         self._in_flight = 0
         self.scheduled = False
-        self._idle: asyncio.Future[None] | None = None  # who drains waits for it
 
     def crash(self, error: BaseException) -> None:
         raise NotImplementedError
 
     # -- what is made when it is needed ---------------------------------------------------------------------------
+
+    @property
+    def ref(self) -> Ref:
+        if self._ref is None:
+            self._ref = Ref(Address(self.system.name, self.name))
+        return self._ref
 
     @property
     def context(self) -> contextvars.Context:
@@ -148,8 +151,6 @@ class Dispatch:
 
     def note_idle(self) -> None:
         """Something has ended: perhaps who drains waited for it."""
-        if self._idle is not None and not self._idle.done() and self.is_idle():
-            self._idle.set_result(None)
 
     # -- coming in ------------------------------------------------------------------------------------------------
 
@@ -217,7 +218,7 @@ class Dispatch:
         self.turn_now = None
         now = self.system.loop.time()
         budget = TURN_MESSAGES_MAX
-        box = self.inbox
+        box, handled = self.inbox, self.handled
         try:
             while budget and self._in_flight < self._concurrency and self.state is RUNNING:
                 if self._signals:
@@ -234,8 +235,8 @@ class Dispatch:
                     self._handle(envelope, now)
                     continue
                 message: Message = envelope.message  # type: ignore[assignment]  # it was told here: it is decoded
-                if self.handled is not None:
-                    self.handled[message.type_id] += 1
+                if handled is not None:
+                    handled[message.type_id] += 1
                 self.current = envelope
                 try:
                     result = (self._receive or self._bind())(message)
@@ -252,7 +253,7 @@ class Dispatch:
             box.fill()
         if (self.inbox or self._signals) and self._in_flight < self._concurrency:
             self.wake()
-        elif self._idle is not None:
+        elif box.closed:
             self.note_idle()
 
     def _bind(self) -> Callable[[Message], object]:

@@ -165,7 +165,7 @@ class Monitors:
 
     def gone(self, cell: Cell) -> None:
         """Nobody is at this address any more."""
-        reason = STOPPED if cell.error is None else CRASHED
+        reason = STOPPED if cell.rare.error is None else CRASHED
         self.life_over(cell, reason)
         for watcher in self._take(self._names, cell.ref.actor_id):
             self._tell(watcher, reason)

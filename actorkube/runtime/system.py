@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from actorkube.runtime.actor import Actor, Ref
 from actorkube.runtime.asks import Asks, Pending
+from actorkube.runtime.branch import Branch, Terms
 from actorkube.runtime.cell import Cell
 from actorkube.runtime.deadline import deadline
 from actorkube.runtime.disk import Disk, FileDisks
 from actorkube.runtime.envelope import Envelope, LocalAsk, LocalSend
-from actorkube.runtime.group import SHUTDOWN_S, Child, ChildLike, Restarting
+from actorkube.runtime.group import SHUTDOWN_S, ChildLike, Restarting
 from actorkube.runtime.link import Link, Loopback, Transport
 from actorkube.runtime.log import Log, logger
 from actorkube.runtime.monitors import Monitors
@@ -29,7 +30,7 @@ from actorkube.runtime.receiving import Receiver
 from actorkube.runtime.stream import Stream, dead_stream
 from actorkube.runtime.supervisor import Supervision
 from actorkube.runtime.tracing import Tracer, cause
-from actorkube.runtime.tree import Branch, Tree
+from actorkube.runtime.tree import Tree
 from actorkube.runtime.waits import Waits
 from protocols.address import Address, actor_id
 from protocols.errors import (
@@ -157,19 +158,18 @@ class System:
         shutdown_s: float = SHUTDOWN_S,
     ) -> Ref:
         """Start one actor under its own one-for-one supervisor."""
-        return self.tree.spawn(None, [Child(name, factory, restart, shutdown_s)], supervision)[0]
+        return self.tree.spawn_alone(None, factory, name, supervision, restart, shutdown_s)
 
     def spawn_group(self, children: Sequence[ChildLike], supervision: Supervision | None = None) -> list[Ref]:
         """Start actors, and groups of them, in order under one supervisor: each when the one before has started."""
         return self.tree.spawn(None, children, supervision)
 
-    def make_cell(self, name: str, factory: Callable[[], Actor], branch: Branch, shutdown_s: float) -> Cell:
-        ref = Ref(Address(self.name, name))
+    def make_cell(self, name: str, factory: Callable[[], Actor], group: Branch | Terms, shutdown_s: float) -> Cell:
         if self.metrics:
             from actorkube.runtime.metered import MeteredCell
 
-            return MeteredCell(self, ref, factory, branch, shutdown_s)
-        return Cell(self, ref, factory, branch, shutdown_s)
+            return MeteredCell(self, name, factory, group, shutdown_s)
+        return Cell(self, name, factory, group, shutdown_s)
 
     def built_in(self, number: int) -> Cell | None:
         """Actors that come to life when they are first asked for."""

@@ -39,7 +39,7 @@ def taped(factory: Callable[[], Actor], path: Path) -> Callable[[], Actor]:
         here = path.with_name(f"{path.name}.{incarnation}") if incarnation else path
 
         def open_tape(ctx: Context) -> Tape:
-            system = ctx._system
+            system = ctx._cell.system
             header = TapeHeader(address=str(ctx.self_ref.address), seed=system.seed, incarnation=incarnation)
             return TapeWriter(here, header, lambda: system.now)
 

@@ -15,43 +15,16 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from actorkube.runtime.actor import Actor, Ref
+from actorkube.runtime.branch import Branch, Terms
 from actorkube.runtime.cell import Cell, State
 from actorkube.runtime.group import DEFAULT, Child, ChildLike, Restarting, Spec, as_spec
 from actorkube.runtime.group_state import Effect, GiveUp, GroupState, Halt, Out, Ready, Start, Stopped, Wait
 from actorkube.runtime.monitors import CRASHED, RESTARTED
 from actorkube.runtime.supervisor import GaveUp, Supervision
-from protocols.address import Address
+from protocols.address import Address, actor_id
 
 if TYPE_CHECKING:
     from actorkube.runtime.system import System
-
-
-NO_NODES: dict[str, Cell | Branch] = {}
-
-
-class Branch:
-    """One group: what it consists of, and its machine, which is a new one at each start of the whole group.
-
-    An actor that was spawned alone, as most are, has no machine before something happens to it (`Tree.machine`).
-    """
-
-    __slots__ = ("alone", "done", "error", "nodes", "parent", "path", "specs", "state", "supervision")
-
-    def __init__(
-        self, parent: Cell | Branch | None, path: str, specs: Sequence[Spec], supervision: Supervision
-    ) -> None:
-        self.parent = parent
-        self.path = path  # names of its children begin with it and a slash, if it is not empty
-        self.specs = specs
-        self.supervision = supervision
-        self.alone: Cell | None = None  # who is all of it, while it has no machine
-        self.nodes: dict[str, Cell | Branch] = NO_NODES
-        self.state: GroupState | None = None
-        self.done: asyncio.Future[None] | None = None  # resolved when all that a stop must halt is halted
-        self.error: BaseException | None = None  # the last crash
-
-    def name_of(self, spec: Spec) -> str:
-        return f"{self.path}/{spec.name}" if self.path else spec.name
 
 
 class Tree:
@@ -59,7 +32,8 @@ class Tree:
         self.cells: dict[int, Cell] = {}  # those that can be sent to, by number
         self._system = system
         self._resting: dict[int, Cell] = {}  # ended, but its siblings' restart may bring it back: its name is taken
-        self._tops: dict[Branch, None] = {}
+        self._tops: dict[Cell | Branch, None] = {}  # groups, and actors that were spawned alone
+        self._terms = Terms(None, DEFAULT, "permanent")  # of the last one
         self._work: deque[tuple[Branch, Effect]] = deque()
         self._is_working = False
         self.is_stopping = False
@@ -75,29 +49,52 @@ class Tree:
 
         Raises ValueError for a name that is taken, RuntimeError when the parent (or the system) has ended.
         """
-        if self._is_dead or (parent is not None and parent.state is State.STOPPED):
-            raise RuntimeError(f"{parent.ref.address if parent else self._system.name} has ended: it has no children")
+        self._check_parent(parent)
         specs = tuple([as_spec(child) for child in children])
-        path = parent.ref.address.actor if parent is not None else ""
-        branch = Branch(parent, path, specs, supervision or DEFAULT)
-        siblings = self._tops if parent is None else parent.branches
         if len(specs) == 1 and isinstance(specs[0], Child):
-            cell = self._make_alone(branch, specs[0])
-            siblings[branch] = None
-            cell.begin()
-            return [cell.ref]
+            child = specs[0]
+            return [self.spawn_alone(parent, child.factory, child.name, supervision, child.restart, child.shutdown_s)]
+        branch = Branch(parent, parent.name if parent is not None else "", specs, supervision or DEFAULT)
         self._check_names(branch, specs, {})
         self._fill(branch)
-        siblings[branch] = None
+        self._beside(parent)[branch] = None
         self.apply(branch, self.machine(branch).start())
         return [node.ref for node in branch.nodes.values() if isinstance(node, Cell)]
 
+    def spawn_alone(
+        self,
+        parent: Cell | None,
+        factory: Callable[[], Actor],
+        name: str,
+        supervision: Supervision | None,
+        restart: Restarting,
+        shutdown_s: float,
+    ) -> Ref:
+        """Start one actor under its own supervisor. It has started by then, or begun its `on_start`."""
+        self._check_parent(parent)
+        if parent is not None:
+            name = f"{parent.name}/{name}"
+        number = actor_id(name)
+        if number in self.cells or number in self._resting:
+            raise taken(Address(self._system.name, name))
+        terms = self._terms
+        if terms.parent is not parent or terms.supervision is not (supervision or DEFAULT) or terms.restart != restart:
+            terms = self._terms = Terms(parent, supervision or DEFAULT, restart)
+        cell = self._system.make_cell(name, factory, terms, shutdown_s)
+        self.cells[number] = cell
+        cell.home = self._system
+        self._beside(parent)[cell] = None
+        cell.begin()
+        return Ref(Address(self._system.name, name), number)
+
     async def kill(self, cell: Cell) -> None:
         """Stop one actor for good; its children end before it does."""
-        if cell.gone is None:
-            cell.gone = self._system.loop.create_future()
-            self.apply(cell.branch, self.machine(cell.branch).remove(cell.name))
-        await asyncio.shield(cell.gone)
+        rare = cell.rare
+        if rare.gone is None:
+            rare.gone = self._system.loop.create_future()
+            branch = self.branch_of(cell)
+            self.apply(branch, self.machine(branch).remove(cell.name))
+        await asyncio.shield(rare.gone)
 
     async def replace(self, cell: Cell, factory: Callable[[], Actor]) -> None:
         """One hand-over of an actor after the other, whatever becomes of who asks for it."""
@@ -110,8 +107,8 @@ class Tree:
         await asyncio.shield(task)
 
     async def end_children(self, cell: Cell) -> None:
-        while cell.branches:
-            await self._end(next(reversed(cell.branches)))
+        while children := cell.children:
+            await self._end(next(reversed(children)))
 
     async def kill_child(self, parent: Cell, child: Ref) -> None:
         """Raises ValueError when it is not below the parent."""
@@ -148,17 +145,17 @@ class Tree:
 
     # -- what cells report ----------------------------------------------------------------------------------------
 
-    def started(self, cell: Cell) -> None:
-        if cell.branch.state is not None:
-            self.apply(cell.branch, cell.branch.state.started(cell.name))
+    def started(self, branch: Branch, name: str) -> None:
+        if branch.state is not None:
+            self.apply(branch, branch.state.started(name))
 
     def crashed(self, cell: Cell, error: BaseException) -> None:
         self._system.monitors.life_over(cell, CRASHED)
-        self._ended(cell.branch, cell.name, error)
+        self._ended(self.branch_of(cell), cell.name, error)
 
     def finished(self, cell: Cell) -> None:
         """The actor has ended by its own will."""
-        self._ended(cell.branch, cell.name, None)
+        self._ended(self.branch_of(cell), cell.name, None)
 
     def _ended(self, branch: Branch, name: str, error: BaseException | None) -> None:
         if error is not None:
@@ -215,7 +212,7 @@ class Tree:
     def _halt(self, branch: Branch, node: Cell | Branch) -> None:
         if isinstance(node, Branch):
             self._live(self._halt_branch(branch, node))
-        elif not node.branches and node.halt_now():
+        elif not node.children and node.halt_now():
             self.apply(branch, self.machine(branch).halted(node.name))
         else:
             self._live(self._halt_cell(branch, node))
@@ -258,24 +255,31 @@ class Tree:
             self._live(self._end(branch))
 
     def machine(self, branch: Branch) -> GroupState:
-        """Made now for an actor that was spawned alone: it has been told to start, and nothing happened since."""
-        if branch.state is None:
-            assert branch.alone is not None
-            branch.nodes = {branch.alone.name: branch.alone}
-            branch.state = GroupState(branch.supervision, _kinds(branch), self.chance, started=True)
+        assert branch.state is not None
         return branch.state
+
+    def branch_of(self, cell: Cell) -> Branch:
+        """Made now for an actor that was spawned alone: it has been told to start, and nothing happened since."""
+        terms = cell.group
+        if isinstance(terms, Branch):
+            return terms
+        path = terms.parent.name if terms.parent is not None else ""
+        spec = Child(cell.name[len(path) + 1 :] if path else cell.name, cell.factory, terms.restart, cell.shutdown_s)
+        branch = cell.group = Branch(terms.parent, path, [spec], terms.supervision)
+        branch.alone = cell
+        branch.nodes = {cell.name: cell}
+        branch.state = GroupState(branch.supervision, branch.kinds(), self.chance, started=True)
+        return branch
 
     # -- branches -------------------------------------------------------------------------------------------------
 
-    def _make_alone(self, branch: Branch, child: Child) -> Cell:
-        name = branch.name_of(child)
-        cell = self._system.make_cell(name, child.factory, branch, child.shutdown_s)
-        number = cell.ref.actor_id
-        if number in self.cells or number in self._resting:
-            raise taken(cell.ref.address)
-        branch.alone = cell
-        self._reachable(cell)
-        return cell
+    def _check_parent(self, parent: Cell | None) -> None:
+        if self._is_dead or (parent is not None and parent.state is State.STOPPED):
+            raise RuntimeError(f"{parent.ref.address if parent else self._system.name} has ended: it has no children")
+
+    def _beside(self, parent: Cell | None) -> dict[Cell | Branch, None]:
+        """A parent's groups in the order of their start; an actor that is alone in its group stands for it."""
+        return self._tops if parent is None else parent.rare.children
 
     def _reachable(self, cell: Cell) -> None:
         self.cells[cell.ref.actor_id] = cell
@@ -284,7 +288,7 @@ class Tree:
     def _check_names(self, branch: Branch, specs: Sequence[Spec], seen: dict[int, str]) -> None:
         for spec in specs:
             name = branch.name_of(spec)
-            number = Ref(Address(self._system.name, name)).actor_id
+            number = actor_id(name)
             if number in self.cells or number in self._resting or number in seen:
                 raise taken(Address(self._system.name, name))
             seen[number] = name
@@ -295,7 +299,7 @@ class Tree:
     def _fill(self, branch: Branch) -> None:
         """Make the machine, and what is missing of the nodes: actors that were there keep their mailboxes."""
         branch.done = None
-        branch.state = GroupState(branch.supervision, _kinds(branch), self.chance)
+        branch.state = GroupState(branch.supervision, branch.kinds(), self.chance)
         nodes, branch.nodes = branch.nodes, {}
         for spec in branch.specs:
             name = branch.name_of(spec)
@@ -317,17 +321,16 @@ class Tree:
             self.apply(branch, self.machine(branch).stop())
         await asyncio.shield(branch.done)
 
-    async def _end(self, branch: Branch) -> None:
+    async def _end(self, top: Cell | Branch) -> None:
         """Stop it for good."""
+        branch = self.branch_of(top) if isinstance(top, Cell) else top
         await self._stop(branch)
         self._retire(branch)
         self._drop(branch)
 
     def _drop(self, branch: Branch) -> None:
-        if branch.parent is None:
-            self._tops.pop(branch, None)
-        elif isinstance(branch.parent, Cell):
-            branch.parent.branches.pop(branch, None)
+        if not isinstance(branch.parent, Branch):
+            self._beside(branch.parent).pop(branch.alone or branch, None)
 
     def _retire(self, node: Cell | Branch) -> None:
         """It has ended for good, or nearly so: nothing reaches it any more, and whoever asks is told."""
@@ -358,7 +361,3 @@ class Tree:
 
 def taken(address: Address) -> ValueError:
     return ValueError(f"{address} exists already, or {address.actor!r} shares its number with another actor")
-
-
-def _kinds(branch: Branch) -> list[tuple[str, Restarting]]:
-    return [(branch.name_of(spec), spec.restart) for spec in branch.specs]
