@@ -22,16 +22,20 @@ from typing import Any, ClassVar
 
 import msgpack
 
+from protocols.naming import wire_name
+
 ERROR_MAX = 64 * 1024  # bytes; what is longer is not unfolded: a few MiB of MessagePack can become hundreds in memory
 
 
 class Answer(Exception):
-    """A refusal that travels: encoded by class name, message and details (plain data)."""
+    """A refusal that travels: encoded by name (naming.py), message and details (plain data)."""
 
     _known: ClassVar[dict[str, type[Answer]]] = {}
+    wire_name: ClassVar[str] = "Answer"
 
     def __init_subclass__(cls) -> None:
-        Answer._known[cls.__name__] = cls
+        cls.wire_name = wire_name(cls)
+        Answer._known[cls.wire_name] = cls
 
     def __init__(self, message: str = "", details: dict[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -157,9 +161,10 @@ _ask_errors: dict[str, type[AskError]] = {
 def encode_error(error: Answer | AskError) -> bytes:
     """An error that would be too long to be read loses its details first, then the end of its sentence."""
     details = error.details if isinstance(error, Answer) else {}
-    packed: bytes = msgpack.packb([type(error).__name__, str(error), details])
+    name = error.wire_name if isinstance(error, Answer) else type(error).__name__
+    packed: bytes = msgpack.packb([name, str(error), details])
     if len(packed) > ERROR_MAX:
-        packed = msgpack.packb([type(error).__name__, str(error)[: ERROR_MAX // 8], {}])
+        packed = msgpack.packb([name, str(error)[: ERROR_MAX // 8], {}])
     return packed
 
 

@@ -3,9 +3,8 @@
 Header, 24 bytes, little-endian:
 
     u32 length   of the body; checked against FRAME_MAX before anything is buffered
-    u8  kind     Kind
-    u8  flags    0 (room for trace context)
-    u16 type     message number of the body (protocols/message.py), 0 where the kind has no message
+    u32 word     the lowest 8 bits: Kind; the others: message number of the body (protocols/message.py), 0 where the
+                 kind has no message
     u32 target   actor_id of the receiver (tell, ask, stream)
     u32 sender   actor_id of the sender, 0 when it is not an actor
     u32 corr     correlation id, chosen by the asking system
@@ -19,10 +18,11 @@ import struct
 
 import msgspec
 
-HEADER = struct.Struct("<IBBHIIII")
+HEADER = struct.Struct("<6I")
 HEADER_SIZE = HEADER.size
 FRAME_MAX = 8 * 1024 * 1024
-WIRE_VERSION = 3
+WIRE_VERSION = 4
+KIND_BITS = 8
 
 
 class Kind(enum.IntEnum):

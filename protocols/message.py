@@ -1,8 +1,8 @@
 """Messages: frozen, typed values with a number on the wire.
 
 A request names its reply in its base class (`class Get(Request[Object])`), so `ask` is typed end to end. A message's
-number is derived from its name: both ends agree as long as they run the same message table, which the handshake
-compares by digest.
+number is derived from its name and its module's (naming.py): both ends agree as long as they run the same message
+table, which the handshake compares by digest. Equal names of different modules are different messages.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import zlib
 from typing import Any, ClassVar, Generic, TypeVar, dataclass_transform
 
 import msgspec
+
+from protocols.naming import PACKAGE, wire_name
 
 Reply = TypeVar("Reply", covariant=True)
 Item = TypeVar("Item", covariant=True)
@@ -59,18 +61,25 @@ _decoders: dict[int, msgspec.msgpack.Decoder[Any]] = {}
 _encoder = msgspec.msgpack.Encoder()
 
 
+TYPE_ID_MAX = 0xFFFFFF  # as much as a frame has room for
+
+
+def _number(name: str) -> int:
+    return (zlib.crc32(name.encode()) & TYPE_ID_MAX) or 1
+
+
 def _register(cls: type[Message]) -> int:
-    type_id = (zlib.crc32(cls.__name__.encode()) & 0xFFFF) or 1
+    type_id = _number(wire_name(cls))
     known = _types.get(type_id)
     # msgspec builds a generic struct's class twice; the same name in the same module is the same message.
-    if known is not None and (known.__name__, known.__module__) != (cls.__name__, cls.__module__):
-        raise TypeError(f"message {cls.__name__} has the number of {known.__module__}.{known.__name__}: rename one")
+    if known is not None and wire_name(known) != wire_name(cls):
+        raise TypeError(f"message {wire_name(cls)} happens to have the number of {wire_name(known)}: rename one")
     _types[type_id] = cls
+    _decoders.pop(type_id, None)
     return type_id
 
 
-_types[_done_id := zlib.crc32(b"Done") & 0xFFFF] = Done
-Done.type_id = _done_id
+Done.type_id = _register(Done)
 
 
 class UnknownMessage(ValueError):
@@ -115,13 +124,12 @@ def table_digest() -> bytes:
     All of the package's modules are imported for it, because a process imports only those that it needs. Messages
     that are declared elsewhere are private to an actor, or to those who share the module.
     """
-    package = __name__.rpartition(".")[0]
-    for module in pkgutil.iter_modules(sys.modules[package].__path__):
+    for module in pkgutil.iter_modules(sys.modules[PACKAGE].__path__):
         if not module.ispkg:
-            importlib.import_module(f"{package}.{module.name}")
+            importlib.import_module(f"{PACKAGE}.{module.name}")
     rows = sorted(
         f"{type_id}:{cls.__name__}:{','.join(cls.__struct_fields__)}"
         for type_id, cls in _types.items()
-        if cls.__module__.startswith(f"{package}.")
+        if cls.__module__.startswith(f"{PACKAGE}.")
     )
     return hashlib.blake2b("\n".join(rows).encode(), digest_size=8).digest()

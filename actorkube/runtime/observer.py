@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -163,6 +164,14 @@ def memory_bytes() -> int:
         return 0
 
 
+def _by_name(handled: dict[int, int]) -> dict[str, int]:
+    """Messages of one name from several modules are counted together."""
+    counts: Counter[str] = Counter()
+    for type_id, count in handled.items():
+        counts[name_of(type_id)] += count
+    return dict(counts)
+
+
 def _actor(cell: Cell) -> ActorReport:
     metered = cell if isinstance(cell, MeteredCell) else None
     return ActorReport(
@@ -171,7 +180,7 @@ def _actor(cell: Cell) -> ActorReport:
         cell.state.value,
         cell.depth,
         cell.running,
-        {name_of(type_id): count for type_id, count in (cell.handled or {}).items()},
+        _by_name(cell.handled or {}),
         metered.waiting.report() if metered else _NOTHING,
         metered.handling.report() if metered else _NOTHING,
         metered.found.report() if metered else _NOTHING,

@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from actorkube.runtime.refusals import Reason, Refused
-from protocols.frame import HEADER, HEADER_SIZE, Kind
+from protocols.frame import HEADER, HEADER_SIZE, KIND_BITS, Kind
 from protocols.trace import TRACED
 
 BUFFER_SIZE = 64 * 1024
 BIG_BODY = 8 * 1024
 FORGET_AFTER = 4096  # parts that were taken are let go of, but not one by one
-KINDS = 256
+KINDS = 1 << KIND_BITS
+KIND_MASK = KINDS - 1
 
 Frame = tuple[int, int, int, int, int, int, bytes]  # kind, type, target, sender, corr, number, body
 
@@ -66,7 +67,7 @@ class Inbox:
         buffer, view = self._buffer, self._view
         start, last = self._start, self._end - HEADER_SIZE
         while start <= last:
-            length, kind, _, type_id, target, sender, corr, number = _unpack(buffer, start)
+            length, word, target, sender, corr, number = _unpack(buffer, start)
             if length > self.frame_max:
                 raise Refused(
                     Reason.OVERSIZE, f"a frame of {length} bytes exceeds the bound of {self.frame_max}, or is garbage"
@@ -77,7 +78,8 @@ class Inbox:
                 return
             self._start = start
             self.frames += 1
-            self.handlers[kind](self.link, type_id, target, sender, corr, number, view[begin:start].tobytes())
+            body = view[begin:start].tobytes()
+            self.handlers[word & KIND_MASK](self.link, word >> KIND_BITS, target, sender, corr, number, body)
 
     def _make_room(self) -> None:
         """Move what is left to the front, of a larger buffer when a frame, or what has to wait, needs one."""
@@ -116,7 +118,7 @@ class Outbox:
             self.overflowed = self.size > self._most
             return False
         length = len(body)
-        self._parts.append(_pack(length, kind, 0, type_id, target, sender, corr, number))
+        self._parts.append(_pack(length, kind | type_id << KIND_BITS, target, sender, corr, number))
         if length:
             self._parts.append(body)
         self.size += HEADER_SIZE + length
@@ -150,4 +152,4 @@ class Outbox:
 
 def own_frame(kind: Kind, body: bytes = b"") -> bytes:
     """One frame of the connection's own, which goes past the outbox."""
-    return _pack(len(body), kind, 0, 0, 0, 0, 0, 0) + body
+    return _pack(len(body), kind, 0, 0, 0, 0) + body

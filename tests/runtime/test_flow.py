@@ -212,7 +212,7 @@ async def test_waits_between_dials_are_drawn_from_the_seed(tmp_path: Path) -> No
 
 def hello(version: int = WIRE_VERSION, table: bytes | None = None, name: str = "old") -> bytes:
     body = msgspec.msgpack.encode(Hello(version, name, 1, 1, table or table_digest(), b"n" * 16))
-    return HEADER.pack(len(body), Kind.HELLO, 0, 0, 0, 0, 0, 0) + body
+    return HEADER.pack(len(body), Kind.HELLO, 0, 0, 0, 0) + body
 
 
 @pytest.mark.parametrize(
@@ -222,8 +222,8 @@ def hello(version: int = WIRE_VERSION, table: bytes | None = None, name: str = "
         (hello(table=b"12345678"), "messages", "old knows other messages than server (table 3132333435363738"),
         (hello(name="neighbour"), "place", "neighbour lives on this host, and calls over the network"),
         (hello() * 2, "garbage", "old says hello twice"),
-        (HEADER.pack(0, Kind.PROOF, 0, 0, 0, 0, 0, 0), "garbage", "a proof before the hello"),
-        (hello() + HEADER.pack(0, Kind.PROOF, 0, 0, 0, 0, 0, 0), "key", "old does not know the cluster's key"),
+        (HEADER.pack(0, Kind.PROOF, 0, 0, 0, 0), "garbage", "a proof before the hello"),
+        (hello() + HEADER.pack(0, Kind.PROOF, 0, 0, 0, 0), "key", "old does not know the cluster's key"),
     ],
 )
 async def test_who_is_refused_is_told_what_differs(first: bytes, label: str, sentence: str) -> None:
