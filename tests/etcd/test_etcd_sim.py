@@ -240,3 +240,35 @@ def begun(world: World, member: str) -> bool:
     """Whether the member is writing a snapshot that is not durable yet."""
     actor = living(world, member)
     return actor is not None and OWN_PART in actor.ctx.disk.list()
+
+
+def test_a_watch_goes_on_where_it_was_when_its_replica_installs_a_snapshot() -> None:
+    async def scenario(world: World) -> None:
+        system = await boot(world, CONFIG)
+        client = Client(system)
+        behind = MEMBERS[(MEMBERS.index(await leader(system, world)) + 1) % len(MEMBERS)]
+        revision = (await client.ask(Txn((), (Op("put", b"a", b"seen"),)))).revision
+        told: list[int] = []
+
+        async def follow() -> None:
+            watch = WatchKeys(b"a", start_revision=revision)
+            async with system.stream(system.ref(f"{behind}/etcd"), watch, window=8) as stream:
+                async for response in stream:
+                    told.extend(event.kv.mod_revision for event in response.events)
+
+        following = asyncio.ensure_future(follow())
+        await world.until(lambda: told == [revision])
+        world.partition({behind}, set(MEMBERS) - {behind})
+        for _ in range(200):
+            await client.ask(Txn((), (Op("put", b"a", b"x" * 100),)))
+
+        world.heal()
+        installed = living(world, behind)
+        await world.until(lambda: converged(system))
+        await world.until(lambda: len(told) == 201)
+
+        assert installed is not None and installed._raft.log.base.index > 20, "it was sent entries, no snapshot"
+        assert told == list(range(revision, revision + 201))
+        following.cancel()
+
+    World.run_sync(scenario, seed=1)

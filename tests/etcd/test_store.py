@@ -411,3 +411,16 @@ def test_history_is_compacted_by_age() -> None:
 
     assert due[:60] == [None] * 60
     assert due[60] == 10 and due[63] == 13
+
+
+def test_what_a_transaction_does_is_the_same_however_far_its_replica_has_compacted() -> None:
+    history = (put(b"a"), put(b"a"), put(b"a"), put(b"a"), Compact(4))
+    quick, slow = store_with(*history), store_with(*history)
+    quick.scrub(1_000)
+    past = Op("range", range=Range(b"a", revision=3))
+
+    both = [store.apply(Txn((), (past, Op("put", b"b", b"x")))) for store in (quick, slow)]
+
+    assert quick.is_scrubbed and not slow.is_scrubbed
+    assert repr(both[0]) == repr(both[1])
+    assert quick.revision == slow.revision

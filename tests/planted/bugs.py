@@ -8,12 +8,14 @@ tests/etcd/planted_bugs.py.
 from __future__ import annotations
 
 from tests.planted.component_bugs import API_SERVER, CONTROLLERS, NODE, SCHEDULER, STORE
+from tests.planted.history_bugs import HISTORY
 from tests.planted.life_bugs import HANDOVER, LIFE, MONITORS, NAMES
 from tests.planted.runtime_bugs import CLOCK, HOSTILE_PEERS, LINKS, MAILBOXES, RUNTIME
 from tests.planted.world_bugs import OBSERVATION, SIMULATION, TESTING
 
 BUGS = [
     *STORE,
+    *HISTORY,
     *API_SERVER,
     *SCHEDULER,
     *CONTROLLERS,

@@ -14,6 +14,7 @@ import pytest
 
 from tests.planted.bug import Bug
 from tests.planted.bugs import BUGS
+from tests.planted.history_bugs import TABLE
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("protocols", "actorkube", "actors", "bench", "tests", "examples")
@@ -94,3 +95,10 @@ def environment(tree: Path) -> dict[str, str]:
     ours = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_"))}
     return {**inherited, **ours}
+
+
+def test_the_table_of_bugs_that_others_have_had_is_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "etcd.md").read_text()
+
+    for row in TABLE:
+        assert f"| {row.reports} | {row.bug.name.removeprefix('history: ')} |" in page
