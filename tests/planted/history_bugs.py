@@ -32,8 +32,8 @@ TABLE = [
         "etcd#14370",
         "one that leads counts its own entries before it has synced them",
         LEADERSHIP,
-        "majority_index([log.persisted, ",
-        "majority_index([log.last_index, ",
+        "own = log.persisted",
+        "own = log.last_index",
         "test_raft_core.py::test_a_leader_sends_before_it_has_written_but_counts_itself_only_after",
     ),
     historical(
@@ -211,6 +211,30 @@ TABLE = [
         "            self.clear()\n            self._identity = identity\n",
         "            self._identity = identity\n",
         "test_raft_snapshots.py::test_7_pieces_of_another_snapshot_or_another_leader_begin_anew",
+    ),
+    historical(
+        "Raft 6; PySyncObj#133",
+        "voters change in one step, so that two majorities decide without each other",
+        "actors/etcd/raft/confchange.py",
+        "target, outgoing=configuration.voters, addresses=addresses)",
+        "target, outgoing=(), addresses=addresses)",
+        "test_raft_members.py::test_a_change_of_voters_needs_both_majorities_and_then_leaves_the_old_one",
+    ),
+    historical(
+        "Ongaro, raft-dev 2015 (single-server changes)",
+        "a leader changes members before it has committed in its term",
+        LEADERSHIP,
+        "if log.committed < max(self.first_index, log.configurations.index):",
+        "if log.committed < log.configurations.index:",
+        "test_raft_members.py::test_a_leader_changes_nobody_before_it_has_committed_in_its_term",
+    ),
+    historical(
+        "etcd 3.4 (changelog: promotion of a learner)",
+        "a learner is promoted whatever it lacks",
+        LEADERSHIP,
+        'if any(step.kind == "promote" and not self._has_caught_up(step.name) for step in changes):',
+        "if False:",
+        "test_raft_members.py::test_a_learner_is_promoted_when_it_has_caught_up_and_not_before",
     ),
 ]
 
