@@ -14,15 +14,18 @@ from actorkube.runtime import LATER, Actor, Mailbox, Timer
 from actors.etcd.commands import CheckpointLeases, Command, ExpireLeases, decode_commands, encode_commands
 from actors.etcd.disk_work import DiskWork
 from actors.etcd.feeds import Feeds
+from actors.etcd.membership import MemberChange, Membership
 from actors.etcd.mvcc.leases import LeaseClock
 from actors.etcd.mvcc.store import Store, takes_room
 from actors.etcd.mvcc.txn import read_only, validate
+from actors.etcd.peers import Peers, TellCommit
 from actors.etcd.raft.core import Raft
-from actors.etcd.raft.types import Dropped, Outgoing, RaftConfig
+from actors.etcd.raft.log import NOBODY
+from actors.etcd.raft.types import Dropped, RaftConfig
 from actors.etcd.requests import Read, Requests, WaitingRead, Write, fail_writes
 from actors.etcd.storage import SEGMENT_BYTES_MAX, Storage
 from actors.etcd.upkeep import Compactor
-from protocols.errors import Answer, BadRequest, Overloaded
+from protocols.errors import Answer, AskError, BadRequest, Overloaded
 from protocols.etcd import (
     Compact,
     LeaseGrant,
@@ -44,6 +47,7 @@ from protocols.etcd import (
     WatchKeys,
 )
 from protocols.etcd_maintenance import Alarm, Alarms, DisarmAlarm, ListAlarms, RaiseAlarm
+from protocols.etcd_members import MemberAdd, MemberList, MemberPromote, MemberRemove, MoveLeader
 from protocols.message import Message
 from protocols.raft import (
     Appended,
@@ -57,18 +61,13 @@ from protocols.raft import (
     RaftMessage,
     RequestVote,
     SnapshotReceived,
+    TimeoutNow,
     Voted,
 )
-
-TELL_COMMIT_S = 0.002
 
 
 class RaftDue(Message):
     """A timer's tick: Raft wanted to be told the time about now."""
-
-
-class TellCommit(Message):
-    """A timer's tick: followers have not been told how far the log is committed."""
 
 
 class KeepHouse(Message):
@@ -106,13 +105,21 @@ SCRUB_KEYS_MAX = 1_000  # of a compaction, in one turn: a few milliseconds
 
 
 class Etcd(Actor):
-    """A member of the replica set `peers` (member name -> address, itself included), the same map on every member."""
+    """A member of the replica set. `peers` (member name -> address) are those who begin it together, itself included:
+    the same map on each of them, and of no meaning any more once the log says who belongs to it.
+
+    One that `joins` begins with an empty directory, once MemberAdd has been asked for it; `peers` are some who are
+    there already.
+    """
 
     mailbox = Mailbox(capacity=16_384)
     begins_traces = False
 
-    def __init__(self, member: str, peers: Mapping[str, str], config: EtcdConfig | None = None) -> None:
+    def __init__(
+        self, member: str, peers: Mapping[str, str], config: EtcdConfig | None = None, *, joins: bool = False
+    ) -> None:
         self._member = member
+        self._joins = joins
         self._addresses = dict(peers)
         self._config = config or EtcdConfig()
         self._store = Store()
@@ -124,8 +131,6 @@ class Etcd(Actor):
         self._internal: list[Command] = []
         self._turn_is_due = False
         self._leading_term = 0
-        self._put_off: dict[str, CommitAdvanced] = {}  # by the member that it is for
-        self._put_off_timer: Timer | None = None
         self._timer: Timer | None = None
         self._timer_at = 0.0
 
@@ -135,17 +140,24 @@ class Etcd(Actor):
         state, snapshot, loaded, entries = await storage.open()
         if loaded is not None:
             self._replace_store(loaded.store)
-        bootstrap = Configuration(tuple(self._addresses), addresses=self._addresses)
+        bootstrap = NOBODY if self._joins else Configuration(tuple(self._addresses), addresses=self._addresses)
         raft = RaftConfig(self._member, bootstrap, config.heartbeat_s, config.election_s, config.first_election_s)
         self._raft = Raft(raft, state, entries, ctx.random, ctx.now, snapshot)
         self._disk = DiskWork(ctx, storage, self._raft, self._replace_store, self._wake)
-        self._refs = {member: ctx.ref(address) for member, address in self._addresses.items()}
+        self._membership = Membership(self._raft)
+        self._peers = Peers(ctx, self._addresses)
         ctx.log.info(
             "log recovered", term=state.term, snapshot=snapshot.mark.index, entries=len(entries), commit=state.commit
         )
         ctx.background(self._disk.write_log(), "write log")
         ctx.every(config.housekeeping_s, KeepHouse())
         self._wake()
+
+    async def on_stop(self) -> None:
+        """A leader that stops does not let the others wait until they miss it."""
+        if self._raft.leading_term:
+            self._raft.resign(self.ctx.now)
+            self._turn()
 
     def receive(self, message: Message) -> object:
         match message:
@@ -165,6 +177,7 @@ class Etcd(Actor):
                 | Voted()
                 | InstallSnapshot()
                 | SnapshotReceived()
+                | TimeoutNow()
             ):
                 self._from_peer(message)
             case WatchKeys():
@@ -172,6 +185,10 @@ class Etcd(Actor):
                 return LATER
             case LeaseKeepAlive() | LeaseTimeToLive() | LeaseList() | ListAlarms():
                 return self._read(message)
+            case MemberList():
+                return self._membership.members() if message.serializable else self._read(message)
+            case MemberAdd() | MemberRemove() | MemberPromote() | MoveLeader():
+                return self._change_members(message)
             case LeaseGrant(ttl_s=ttl_s) if ttl_s < 1:
                 raise BadRequest(f"a lease lives at least 1 s, not {ttl_s}")
             case LeaseGrant(ttl_s=ttl_s) if ttl_s > LEASE_TTL_S_MAX:
@@ -183,7 +200,7 @@ class Etcd(Actor):
             case RaftDue():
                 self._raft_due()
             case TellCommit():
-                self._tell_commit()
+                self._peers.tell_commit()
             case KeepHouse():
                 self._keep_house()
             case _:
@@ -215,7 +232,20 @@ class Etcd(Actor):
         self._wake()
         return LATER
 
+    def _change_members(self, request: MemberChange | MoveLeader) -> object:
+        if not self._raft.leading_term:
+            raise self._not_leader()
+        if isinstance(request, MoveLeader):
+            self._membership.hand_over(request, self.ctx.now)
+            self._membership.wait_for_handover(self.ctx.reply_handle())
+        else:
+            self._membership.change(request, self.ctx.now)
+            self._membership.wait_for_change(self.ctx.reply_handle())
+        self._wake()
+        return LATER
+
     def _from_peer(self, message: RaftMessage) -> None:
+        self._peers.meet(message.source, self.ctx.sender)
         self._raft.step(message, self.ctx.now)
         if not (isinstance(message, LeaderConfirmed) and self._raft.at_rest):
             self._wake()
@@ -227,9 +257,11 @@ class Etcd(Actor):
 
     def _status(self) -> StatusResponse:
         raft = self._raft
-        leader = self._addresses.get(raft.leader, "")
+        leader = self._peers.address(raft.leader)
         revision = self._store.revision
-        return StatusResponse(self._member, leader, raft.term, revision, raft.log.committed, raft.log.applied)
+        known = (self._member, leader, raft.term, revision, raft.log.committed, raft.log.applied)
+        learner = self._member in raft.log.configuration.learners
+        return StatusResponse(*known, last_index=raft.log.last_index, learner=learner)
 
     def _keep_house(self) -> None:
         self._feeds.tell_progress()
@@ -254,7 +286,7 @@ class Etcd(Actor):
             self._internal.append(CheckpointLeases(pairs, self._leading_term))
 
     def _not_leader(self) -> NotLeader:
-        leader = self._addresses.get(self._raft.leader, "") if self._raft.leader != self._member else ""
+        leader = self._peers.address(self._raft.leader) if self._raft.leader != self._member else ""
         return NotLeader(f"{self._member} is not the leader", {"leader": leader})
 
     # -- the turn -------------------------------------------------------------------------------------------------
@@ -269,15 +301,16 @@ class Etcd(Actor):
         self._notice_leadership()
         self._propose()
         ready = self._raft.ready()
-        self._send(ready.messages)
+        self._peers.learn(self._raft.log.configuration)
+        self._peers.send(ready.messages)
         self._disk.take(ready)
         for chunk in ready.chunks:
-            piece = self._disk.piece(chunk, self._member, self._config.piece_bytes_max)
-            self.ctx.tell(self._refs[chunk.to], piece)
+            self._peers.tell(chunk.to, self._disk.piece(chunk, self._member, self._config.piece_bytes_max))
         for entry in ready.committed:
             self._apply(entry)
         for read in self._requests.take_reads(ready.read_round):
             self._answer(read)
+        self._membership.settle()
         self._feeds.pump()
         self._scrub()
         self._arm_timer()
@@ -295,7 +328,7 @@ class Etcd(Actor):
         for writes in self._requests.take_writes(now) if self._requests.writes_may_go(now) else ():
             index = self._raft.propose(encode_commands([write.command for write in writes]))
             if isinstance(index, Dropped):
-                fail_writes(writes, Overloaded(f"the write was not taken: {index.value}"))
+                fail_writes(writes, self._not_taken(index))
             else:
                 self._requests.proposed(index, writes)
         if self._requests.reads_may_go(now):
@@ -303,24 +336,10 @@ class Etcd(Actor):
             assert not isinstance(number, Dropped)
             self._requests.asked_round(number, now)
 
-    def _send(self, messages: list[Outgoing]) -> None:
-        """How far the log is committed is said by the next append, or a little later if none comes: under load, the
-        followers are woken half as often."""
-        for to, message in messages:
-            if isinstance(message, CommitAdvanced):
-                self._put_off[to] = message
-                continue
-            self.ctx.tell(self._refs[to], message)
-            if isinstance(message, AppendEntries):
-                self._put_off.pop(to, None)
-        if self._put_off and self._put_off_timer is None:
-            self._put_off_timer = self.ctx.after(TELL_COMMIT_S, TellCommit())
-
-    def _tell_commit(self) -> None:
-        self._put_off_timer = None
-        for to, message in self._put_off.items():
-            self.ctx.tell(self._refs[to], message)
-        self._put_off.clear()
+    def _not_taken(self, why: Dropped) -> Answer | AskError:
+        if why is Dropped.UNCOMMITTED:
+            return Overloaded(f"the write was not taken: {why.value}")
+        return NotLeader(f"{self._member} did not take the write: {why.value}", {"leader": ""})
 
     def _apply(self, entry: Entry) -> None:
         if entry.configures:
@@ -392,6 +411,8 @@ class Etcd(Actor):
                 return LeaseNumbers(tuple(sorted([lease.lease for lease in self._store.leases.all()])))
             case ListAlarms():
                 return Alarms(tuple(self._store.alarms))
+            case MemberList():
+                return self._membership.members()
 
     def _time_to_live(self, request: LeaseTimeToLive) -> LeaseTimeLeft:
         lease = self._store.leases.get(request.lease)
@@ -405,6 +426,8 @@ class Etcd(Actor):
         term = self._raft.leading_term
         if term == self._leading_term:
             return
+        self._membership.settle()
+        self._membership.fail()
         self._requests.fail_all(self._not_leader())
         self._internal = []
         self._leading_term = term

@@ -21,9 +21,10 @@ from actors.etcd.mvcc.store import Result
 from protocols.errors import Answer, AskError, Unknown
 from protocols.etcd import Compact, LeaseKeepAlive, LeaseList, LeaseTimeToLive, NotLeader, Range, Txn
 from protocols.etcd_maintenance import ListAlarms
+from protocols.etcd_members import MemberList
 from protocols.message import Done
 
-Read: TypeAlias = Range | Txn | LeaseKeepAlive | LeaseTimeToLive | LeaseList | ListAlarms
+Read: TypeAlias = Range | Txn | LeaseKeepAlive | LeaseTimeToLive | LeaseList | ListAlarms | MemberList
 
 ENTRY_COMMANDS_MAX = 512
 ENTRY_BYTES_MAX = 1 << 20

@@ -160,8 +160,8 @@ BUGS = [
     Bug(
         "members: a leader that is removed goes on",
         CORE,
-        "        if leadership is None or not leadership.is_retired:\n            return\n",
-        "        if True:\n            return\n",
+        "self.leadership is not None and self.leadership.is_retired:",
+        "False:",
         MEMBERS,
     ),
     Bug(

@@ -101,6 +101,7 @@ class World:
         self.cut: set[tuple[str, str]] = set()
         self.leaders: dict[int, str] = {}  # term -> who led it
         self.committed: list[Entry] = []
+        self.configured: list[tuple[int, Configuration]] = []  # what committed entries say, by their indexes
         self.reads_answered = 0
         self.installs = 0
         self._proposals = 0
@@ -159,12 +160,13 @@ class World:
 
     def image(self, index: int) -> bytes:
         """The state after the first `index` entries: what a snapshot holds."""
-        configuration = self.bootstrap
-        for entry in self.committed[:index]:
-            if entry.configures:
-                configuration = decode_configuration(entry.data)
+        configuration = self.configuration(index)
         states = [b"%d %s" % (entry.term, entry.data) for entry in self.committed[:index]]
         return b";".join([encode_configuration(configuration), *states])
+
+    def configuration(self, index: int) -> Configuration:
+        """Who belongs to it by the first `index` entries."""
+        return next((found for start, found in reversed(self.configured) if start <= index), self.bootstrap)
 
     def compact(self, member: Member) -> None:
         """Write a snapshot of what is applied, and forget entries, all or but the last few."""
@@ -377,6 +379,7 @@ class World:
         for member in self.living():
             assert member.raft is not None
             self._check_leader(member, member.raft)
+            self._check_members(member, member.raft)
         for a, b in combinations(list(self.living()), 2):
             self._check_matching(a, b)
 
@@ -403,6 +406,14 @@ class World:
                 for held in (member.configuration, raft.log.configuration)
             ), f"{entry} is committed, but only {holders} have it, under {member.configuration}"
             self.committed.append(entry)
+            if entry.configures:
+                self.configured.append((entry.index, decode_configuration(entry.data)))
+
+    def _check_members(self, member: Member, raft: Raft) -> None:
+        """All who have committed as much say that the same members belong to it."""
+        index = raft.log.committed
+        if index and self.configured and index >= self.configured[0][0]:
+            assert raft.log.configurations.at(index) == self.configuration(index), f"{member.name} knows other members"
 
     def _check_matching(self, a: Member, b: Member) -> None:
         """Log matching: logs that agree on one entry agree on all before it."""

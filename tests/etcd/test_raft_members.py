@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from actors.etcd.raft import confchange
 from actors.etcd.raft.configurations import encode_configuration
 from actors.etcd.raft.quorum import Outcome, joint_outcome
-from actors.etcd.raft.types import Change, Dropped, Refused
+from actors.etcd.raft.types import Change, Dropped, Mark, Refused, Snapshot
 from protocols.raft import (
     Appended,
     AppendEntries,
@@ -23,7 +23,7 @@ from protocols.raft import (
     TimeoutNow,
     Voted,
 )
-from tests.etcd.raft_talk import Talk, accepted, append, entry, vote
+from tests.etcd.raft_talk import Talk, accepted, append, entry, piece, vote
 
 ABC = Configuration(("a", "b", "c"))
 
@@ -207,13 +207,14 @@ def test_who_was_removed_and_does_not_know_disturbs_nobody() -> None:
 
 
 def test_a_learner_is_sent_everything_and_counts_for_nothing() -> None:
-    a = leader("d")
+    a = leader("d", "e")
     a.say(accepted(1, a.raft.log.last_index, "d"))
     a.raft.propose(b"x")
     said = a.listen()
     last = a.raft.log.last_index
 
     a.say(accepted(1, last, "d"))
+    a.say(accepted(1, last, "e"))
 
     assert [message.entries[-1].data for message in appends_to("d", said)] == [b"x"]
     assert a.raft.log.committed == last - 1
@@ -248,6 +249,29 @@ def test_a_member_that_does_not_know_that_it_has_a_vote_gives_it() -> None:
     d = Talk(voters="abc", member="d")
 
     assert d.say(vote(1, (0, 0), "b")) == [("b", Voted(1, "d", pre=False, granted=True))]
+
+
+# -- snapshots --------------------------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_says_who_belonged_to_it_at_its_end() -> None:
+    a = leader()
+    a.change(Change("learn", "d"))
+    a.say(accepted(1, 2, "b"))
+    a.change(Change("learn", "e"))
+
+    assert a.raft.log.configurations.at(2).learners == ("d",)
+    assert a.raft.log.configurations.at(3).learners == ("d", "e")
+
+
+def test_a_member_that_is_sent_a_snapshot_knows_by_it_who_belongs_to_it() -> None:
+    d = Talk(voters="", member="d")
+    d.slow_disk = True
+
+    d.say(piece(3, 5, 2, 0, b"abcdef"))
+    d.raft.installed(Snapshot(Mark(5, 2), 6, ABC))
+
+    assert d.raft.log.configuration == ABC
 
 
 # -- handing over -----------------------------------------------------------------------------------------------------
@@ -303,6 +327,17 @@ def test_3_10_an_old_wish_to_hand_over_is_not_heeded() -> None:
 
     assert b.say(TimeoutNow(4, "x")) == []
     assert b.raft.term == 5
+
+
+def test_a_leader_that_stops_does_not_wait_until_somebody_has_everything() -> None:
+    a = leader()
+    a.raft.propose(b"x")
+
+    a.raft.resign(a.now)
+    said = a.listen()
+
+    assert [type(message) for to, message in said if to == "c"] == [AppendEntries, TimeoutNow]
+    assert a.raft.leading_term == 0
 
 
 # -- pure functions ---------------------------------------------------------------------------------------------------

@@ -168,6 +168,15 @@ class Raft:
         self.leadership.hand_over(to, now)
         return True
 
+    def resign(self, now: float) -> None:
+        """Lead no longer. The voter that has most of the log is told to campaign, right behind what it lacks."""
+        if self.leadership is None:
+            return
+        self._now_out += self.leadership.outgoing()
+        if successor := self.leadership.successor():
+            self._send(successor, TimeoutNow(self.term, self.config.member))
+        self._become_follower(self.term, now)
+
     def request_read(self) -> int | Dropped:
         """The round (see `Ready.read_round`) after which a linearizable read that starts now may be answered."""
         return Dropped.NOT_LEADER if self.leadership is None else self.leadership.request_read()
@@ -393,14 +402,9 @@ class Raft:
 
     def _retire(self, now: float) -> None:
         """A leader that was removed leads until that is certain, and not longer (Raft 6)."""
-        leadership = self.leadership
-        if leadership is None or not leadership.is_retired:
-            return
-        probe("raft: a leader is removed")
-        self._now_out += leadership.outgoing()
-        if successor := leadership.successor():
-            self._send(successor, TimeoutNow(self.term, self.config.member))
-        self._become_follower(self.term, now)
+        if self.leadership is not None and self.leadership.is_retired:
+            probe("raft: a leader is removed")
+            self.resign(now)
 
     # -- following ------------------------------------------------------------------------------------------------
 
