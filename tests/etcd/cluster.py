@@ -7,7 +7,7 @@ got must fit it, and revisions must not go back in real time. That is linearizab
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -28,6 +28,7 @@ from protocols.etcd import (
     TxnResponse,
     WatchKeys,
 )
+from protocols.etcd_members import MemberList
 from protocols.message import Request
 
 R = TypeVar("R")
@@ -106,11 +107,16 @@ def value_at(events: list[Event], key: bytes, revision: int) -> bytes | None:
 class Client:
     """Asks the leader, looks for it when it moved, never asks twice what may have happened."""
 
-    def __init__(self, system: System, history: History | None = None, name: str = "") -> None:
+    def __init__(
+        self, system: System, history: History | None = None, name: str = "", members: Sequence[str] = MEMBERS
+    ) -> None:
+        """`members` are asked in turn for the leader; whom a leader names is asked, too."""
         self.system = system
+        self.members = members
         self.history = history or History()
         self._name = name
         self._at = 0
+        self._leader = ""
         self._writes = 0
 
     async def ask(self, request: Request[R], within_s: float = 5.0) -> R:
@@ -118,7 +124,7 @@ class Client:
         loop = asyncio.get_running_loop()
         end = loop.time() + within_s
         while loop.time() < end:
-            ref = self.system.ref(f"{MEMBERS[self._at]}/etcd")
+            ref = self.system.ref(f"{self._leader or self.members[self._at]}/etcd")
             try:
                 return await self.system.ask(ref, request, timeout_s=min(1.0, end - loop.time()))
             except NotLeader as refusal:
@@ -127,13 +133,19 @@ class Client:
                 self._follow("")
             except AskError as error:
                 self._follow("")
-                if not isinstance(request, Range):
+                if not isinstance(request, Range | MemberList):
                     raise NoAnswer from error
             await asyncio.sleep(0.02)
         raise TimeoutError("nobody led")
 
+    def turn_to(self, member: str) -> None:
+        """Ask this one next."""
+        self._leader = member
+
     def _follow(self, leader: str) -> None:
-        self._at = MEMBERS.index(leader.partition("/")[0]) if leader else (self._at + 1) % len(MEMBERS)
+        self._leader = leader.partition("/")[0]
+        if not leader:
+            self._at = (self._at + 1) % len(self.members)
 
     async def put(self, key: bytes, compare: tuple[Compare, ...] = ()) -> bool:
         """Write a value that nobody else writes, and remember the answer. Whether it was acknowledged."""
@@ -190,8 +202,14 @@ async def boot(world: World, config: EtcdConfig = QUICK, members: tuple[str, ...
     return await world.boot("client", listens=False)
 
 
-def _spawn(system: System, member: str, peers: dict[str, str], config: EtcdConfig) -> None:
-    system.spawn(lambda: Etcd(member, peers, config), "etcd")
+async def boot_joining(world: World, member: str, config: EtcdConfig = QUICK, some: Sequence[str] = MEMBERS) -> None:
+    """A member with an empty directory that knows only where some others are."""
+    peers = {other: f"{other}/etcd" for other in some}
+    await world.boot(member, lambda system: _spawn(system, member, peers, config, joins=True))
+
+
+def _spawn(system: System, member: str, peers: dict[str, str], config: EtcdConfig, *, joins: bool = False) -> None:
+    system.spawn(lambda: Etcd(member, peers, config, joins=joins), "etcd")
 
 
 async def status(client: System, member: str) -> StatusResponse | None:
@@ -201,13 +219,13 @@ async def status(client: System, member: str) -> StatusResponse | None:
         return None
 
 
-async def leader(client: System, world: World) -> str:
+async def leader(client: System, world: World, members: Sequence[str] = MEMBERS) -> str:
     """The member that leads, as soon as those that are up agree on one."""
     found = ""
 
     async def agreed() -> bool:
         nonlocal found
-        said = [await status(client, member) for member in MEMBERS if world.is_up(member)]
+        said = [await status(client, member) for member in members if world.is_up(member)]
         names = {answer.leader if answer is not None else "" for answer in said}
         found = names.pop().partition("/")[0] if len(names) == 1 else ""
         return bool(found)
@@ -234,10 +252,10 @@ async def watch(client: System, member: str, start: int, end: int, key: bytes = 
                 return
 
 
-async def converged(client: System) -> int | None:
+async def converged(client: System, members: Sequence[str] = MEMBERS) -> int | None:
     """The revision at which all members are, or None if they are not equal."""
     answers = []
-    for member in MEMBERS:
+    for member in members:
         ref = client.ref(f"{member}/etcd")
         try:
             answers.append(await client.ask(ref, Range(b"\0", b"\0", serializable=True), timeout_s=1.0))

@@ -142,7 +142,7 @@ def test_a_leader_that_was_cut_off_answers_no_read_from_the_past() -> None:
             await system.ask(system.ref(f"{old}/etcd"), Range(b"a"), timeout_s=3.0)
 
         async def somebody_else_leads() -> bool:
-            client._at = MEMBERS.index(others[0])
+            client.turn_to(others[0])
             return (await client.ask(Txn((), (Op("put", b"a", b"new"),)), within_s=20)).succeeded
 
         await world.until(somebody_else_leads)
@@ -171,7 +171,7 @@ def test_a_write_whose_leader_was_cut_off_is_reported_as_unknown() -> None:
         old = await leader(system, world)
         world.partition({old}, set(MEMBERS) - {old})
         client = Client(system)
-        client._at = MEMBERS.index(old)
+        client.turn_to(old)
 
         with pytest.raises(NoAnswer):
             await client.ask(Txn((), (Op("put", b"a", b"x"),)))
