@@ -239,6 +239,10 @@ class Monitors:
         for watch in [watch for watch in self._watches.values() if watch.link is link]:
             self._over(watch, UNREACHABLE)
 
+    def watchers(self, target: int) -> int:
+        """How many watch the actor with that number, or are linked with it."""
+        return len(self._names.get(target, ())) + len(self._lives.get(target, ()))
+
     # -- tables ---------------------------------------------------------------------------------------------------
 
     def _table(self, kind: int) -> dict[int, dict[Watcher, None]]:

@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actorkube.runtime import Mailbox
+from actorkube.runtime.monitors import LIFE, LINK, NAME
 from actorkube.runtime.receiving import OUTLETS_MAX
 from actorkube.runtime.wire import Frame
 from protocols.address import actor_id
 from protocols.errors import Answer, AskError
 from protocols.frame import Kind
-from protocols.message import encode
+from protocols.message import Lane, encode
 from tests.fuzz.bodies import BOMBS, ERRORS, TYPES, frames
 from tests.fuzz.stage import WINDOW, FuzzFeed, FuzzText, Stage, on_stage
 
@@ -256,4 +257,100 @@ async def test_a_refusal_that_is_said_again_and_again_counts_once(stage: Stage) 
 
     assert await hostile.is_cut_off()
     assert stage.refused == refused + 1
+    await stage.check()
+
+
+@pytest.mark.parametrize("kind", [3, 255, 2**32 - 1])
+async def test_a_watch_of_no_known_kind_ends_the_connection(stage: Stage, kind: int) -> None:
+    hostile, refused = await stage.hostile(), stage.refused
+
+    hostile.link.send(Kind.WATCH, 0, actor_id("echo"), 0, 5, kind, b"")
+
+    assert await hostile.is_cut_off()
+    assert stage.refused > refused
+    await stage.check()
+
+
+async def test_a_watch_with_a_number_that_is_taken_ends_the_connection_and_leaves_no_watch(stage: Stage) -> None:
+    hostile, refused = await stage.hostile(), stage.refused
+
+    for _ in range(2):
+        hostile.link.send(Kind.WATCH, 0, actor_id("echo"), 0, 5, NAME, b"")
+
+    assert await hostile.is_cut_off()
+    assert stage.refused > refused
+    await stage.until(lambda: not stage.server.monitors.watchers(actor_id("echo")))
+    await stage.check()
+
+
+async def test_a_link_from_an_actor_that_has_not_said_its_name_ends_the_connection(stage: Stage) -> None:
+    hostile, refused = await stage.hostile(), stage.refused
+
+    hostile.link.send(Kind.WATCH, 0, actor_id("echo"), 12345, 5, LINK, b"")
+
+    assert await hostile.is_cut_off()
+    assert stage.refused > refused
+    await stage.check()
+
+
+async def test_a_flood_of_watches_is_refused_beyond_a_bound(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actorkube.runtime.monitors.WATCHERS_MAX", 1000)
+    hostile, refused = await stage.hostile(), stage.refused
+
+    for number in range(1001):
+        hostile.link.send(Kind.WATCH, 0, actor_id("echo"), 0, number, NAME, b"")
+
+    assert await hostile.is_cut_off()
+    assert stage.refused > refused
+    await stage.until(lambda: not stage.server.monitors.watchers(actor_id("echo")))
+    await stage.check()
+
+
+async def test_a_watch_of_nobody_is_answered_and_kept_nowhere(stage: Stage) -> None:
+    hostile = await stage.hostile()
+
+    for number in range(100):
+        hostile.link.send(Kind.WATCH, 0, actor_id("nobody"), 0, number, NAME, b"")
+
+    assert not await hostile.is_cut_off()
+    assert not stage.server.monitors.watchers(actor_id("nobody"))
+    await stage.check()
+
+
+@pytest.mark.parametrize("kind", [NAME, LINK, LIFE, 99])
+async def test_an_unwatch_of_what_is_not_watched_is_nothing(stage: Stage, kind: int) -> None:
+    hostile = await stage.hostile()
+
+    for number in (0, 7, 2**32 - 1):
+        hostile.link.send(Kind.UNWATCH, 0, actor_id("echo"), 12345, number, kind, b"garbage")
+
+    assert not await hostile.is_cut_off()
+    await stage.check()
+
+
+@pytest.mark.parametrize("reason", [b"", b"\xff\xfe", b"bored", b"x" * 100_000])
+async def test_an_end_for_no_known_reason_ends_the_connection(stage: Stage, reason: bytes) -> None:
+    hostile, refused = await stage.hostile(), stage.refused
+
+    hostile.link.send(Kind.DOWN, 0, 0, 0, 1, 0, reason)
+
+    assert await hostile.is_cut_off()
+    assert stage.refused > refused
+    await stage.check()
+
+
+async def test_nobody_says_the_end_of_what_another_peer_has(stage: Stage) -> None:
+    watched, hostile = await stage.hostile(), await stage.hostile()
+    watched.system.transport.link("server", Lane.CONTROL)
+    await stage.until(lambda: stage.server.transport.link(watched.system.name, Lane.CONTROL))
+    echo, hole = stage.server._cells[actor_id("echo")], stage.server.ref(f"{watched.system.name}/hole")
+    stage.server.monitors.watch(echo, hole)
+    (number,) = stage.server.monitors._watches
+
+    for guess in range(number + 3):
+        hostile.link.send(Kind.DOWN, 0, 0, 0, guess, 0, b"stopped")
+    assert not await hostile.is_cut_off()
+
+    assert list(stage.server.monitors._watches) == [number]
+    stage.server.monitors.unwatch(echo, hole)
     await stage.check()

@@ -360,4 +360,18 @@ CLOCK = [
         'planned = reason == "is to stop"',
         "tests/runtime/test_live.py::test_a_killed_host_says_nothing_and_a_stopped_one_says_goodbye",
     ),
+    Bug(
+        "anybody can say that a watched actor has ended",
+        "actorkube/runtime/monitors.py",
+        "if watch is not None and watch.link is link:",
+        "if watch is not None:",
+        "tests/fuzz/test_hostile_peer.py::test_nobody_says_the_end_of_what_another_peer_has",
+    ),
+    Bug(
+        "messages are told apart by their last name only",
+        "protocols/naming.py",
+        '    if module.startswith(f"{PACKAGE}."):\n',
+        "    if module:\n",
+        "tests/runtime/test_message_names.py",
+    ),
 ]
