@@ -106,8 +106,14 @@ class InvalidCompare(EtcdAnswer):
     etcd_text = "etcdserver: invalid comparison in txn request"
 
 
+class TooBusy(EtcdAnswer):
+    """Too much of that kind is under way already: ask again later."""
+
+    grpc_code, etcd_text = "RESOURCE_EXHAUSTED", "etcdserver: too many requests"
+
+
 class NoSpace(EtcdAnswer):
-    """The quota is used up, or a disk is full: only deletions and compactions are taken until the alarm is disarmed."""
+    """The quota is used up, or a disk is full: only deletions and compactions are taken until the alarm ends."""
 
     grpc_code, etcd_text = "RESOURCE_EXHAUSTED", "etcdserver: mvcc: database space exceeded"
 

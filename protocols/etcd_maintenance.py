@@ -13,7 +13,8 @@ AlarmKind: TypeAlias = Literal["NOSPACE", "CORRUPT"]
 
 class Alarm(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """`member` has no room left (NOSPACE: puts and leases are refused), or was seen to differ from the others
-    (CORRUPT: all writes are refused). It stays until somebody disarms it."""
+    (CORRUPT: all writes are refused). It stays until somebody disarms it; NOSPACE also ends by itself, once there is
+    room."""
 
     member: str
     kind: AlarmKind

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Protocol
 QUICK_S = 0.002  # a sync that usually takes less is not worth a thread, which costs two switches and a wake-up
 SLOW_S = 0.010
 SMALL_BYTES = 1 << 20  # so many bytes at most are synced without a thread
+LOCK = "lock"
 WEIGHT = 0.1  # of the newest sync in what is usual
 
 
@@ -23,8 +25,18 @@ class DiskFull(OSError):
     """No space left; nothing of the call's data may be relied on."""
 
 
+class DiskInUse(OSError):
+    """Another process, or another life of the actor, works with the directory."""
+
+
 class Disk(Protocol):
     """A flat directory of files."""
+
+    def lock(self) -> None:
+        """From now on it is this actor's alone. Raises DiskInUse, or an OSError where it cannot be written."""
+
+    def free_bytes(self) -> int:
+        """How much can still be written, about."""
 
     def list(self) -> list[str]:
         """Names, sorted."""
@@ -58,13 +70,38 @@ class FileDisk:
     def __init__(self, root: Path) -> None:
         self._root = root
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = -1
         self._files: dict[str, int] = {}
         self._named: dict[str, None] = {}  # files whose directory entry is durable
         self._unsynced: dict[str, int] = {}  # how many bytes
         self._usual_s = SLOW_S  # what the sync of a small append takes: not known yet
 
     def list(self) -> list[str]:
-        return sorted(p.name for p in self._root.iterdir() if p.is_file() and not p.name.endswith(".tmp"))
+        names = [p.name for p in self._root.iterdir() if p.is_file() and not p.name.endswith(".tmp")]
+        return sorted([name for name in names if name != LOCK])
+
+    def lock(self) -> None:
+        path = self._root / LOCK
+        try:
+            fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise OSError(error.errno, f"the directory {self._root} cannot be written: {error.strerror}") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(fd)
+            raise DiskInUse(errno.EBUSY, f"the directory {self._root} is in use by process {owner}") from None
+        self._lock = fd
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            pass  # the disk is full: it is locked all the same, and only the number is missing
+
+    def free_bytes(self) -> int:
+        found = os.statvfs(self._root)
+        return found.f_bavail * found.f_frsize
 
     def read(self, name: str) -> bytes:
         return (self._root / name).read_bytes()
@@ -111,6 +148,9 @@ class FileDisk:
     def close(self) -> None:
         for name in list(self._files):
             self._close(name)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def _open(self, name: str) -> int:
         fd = self._files.get(name)
@@ -140,11 +180,15 @@ class FileDisk:
 
     def _replace(self, name: str, data: bytes) -> None:
         beside = self._root / f"{name}.tmp"
-        fd = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
+        try:
+            fd = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(fd)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            raise _named(error) from error
         beside.rename(self._root / name)
         self._sync_directory()
 

@@ -391,6 +391,12 @@ class TapedDisk:
         self._ctx = ctx
         self._inner: Any = inner
 
+    def lock(self) -> None:
+        self._ctx.tape.value(lambda: self._inner.lock())
+
+    def free_bytes(self) -> int:
+        return int(self._ctx.tape.value(lambda: self._inner.free_bytes()))
+
     def list(self) -> list[str]:
         found: list[str] = self._ctx.tape.value(lambda: self._inner.list())
         return found

@@ -163,6 +163,12 @@ class SimDisk:
         self._replacing: dict[str, bytes] = {}
         self._renaming: dict[str, str] = {}
 
+    def lock(self) -> None:
+        pass  # a host has one life at a time
+
+    def free_bytes(self) -> int:
+        return self._drive.room()
+
     def list(self) -> list[str]:
         return sorted(self._files)
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from actorkube.runtime import LATER, Actor, Mailbox, Timer
+from actorkube import __version__
+from actorkube.runtime import LATER, Actor, DiskFull, Mailbox, Timer
+from actorkube.runtime.actor import Context
 from actors.etcd.commands import CheckpointLeases, Command, ExpireLeases, decode_commands, encode_commands
-from actors.etcd.disk_work import DiskWork
+from actors.etcd.disk_work import NO_ROOM_S, DiskWork
 from actors.etcd.feeds import Feeds
+from actors.etcd.maintenance import Maintenance
 from actors.etcd.membership import MemberChange, Membership
 from actors.etcd.mvcc.leases import LeaseClock
 from actors.etcd.mvcc.store import Store, takes_room
@@ -23,7 +26,7 @@ from actors.etcd.raft.core import Raft
 from actors.etcd.raft.log import NOBODY
 from actors.etcd.raft.types import Dropped, RaftConfig
 from actors.etcd.requests import Read, Requests, WaitingRead, Write, fail_writes
-from actors.etcd.storage import SEGMENT_BYTES_MAX, Storage
+from actors.etcd.storage import SEGMENT_BYTES_MAX, Opened, Storage
 from actors.etcd.upkeep import Compactor
 from protocols.errors import Answer, AskError, BadRequest, Overloaded
 from protocols.etcd import (
@@ -46,7 +49,7 @@ from protocols.etcd import (
     Txn,
     WatchKeys,
 )
-from protocols.etcd_maintenance import Alarm, Alarms, DisarmAlarm, ListAlarms, RaiseAlarm
+from protocols.etcd_maintenance import Alarm, Alarms, CopyStore, DisarmAlarm, HashKv, ListAlarms, RaiseAlarm
 from protocols.etcd_members import MemberAdd, MemberList, MemberPromote, MemberRemove, MoveLeader
 from protocols.message import Message
 from protocols.raft import (
@@ -78,7 +81,9 @@ class KeepHouse(Message):
 class EtcdConfig:
     """`revisions_kept`, `history_kept_s`: see Compactor. `quota_bytes` bounds what all versions that are kept take in
     memory (0: nothing does): beyond it, only what makes room is written, and an alarm says so. Leases that live longer
-    than `lease_checkpoint_s` have what they have left written down that often.
+    than `lease_checkpoint_s` have what they have left written down that often. The leader compares the replicas
+    `check_first_s` after its election and then every `check_every_s` (0: never). A member whose disk has less than
+    `free_bytes_min` left raises an alarm, too, which ends when there is room again.
 
     A snapshot is written when the log has grown by `snapshot_log_bytes` and by as much as the last snapshot has, so
     that it costs no more than the log itself. `entries_kept` stay in memory behind it: a member that was away for a
@@ -93,6 +98,9 @@ class EtcdConfig:
     history_kept_s: float = 0.0
     quota_bytes: int = 2 << 30
     lease_checkpoint_s: float = 300.0
+    free_bytes_min: int = 64 << 20
+    check_first_s: float = 10.0
+    check_every_s: float = 300.0
     segment_bytes_max: int = SEGMENT_BYTES_MAX
     snapshot_log_bytes: int = 16 << 20
     entries_kept: int = 5_000
@@ -136,8 +144,9 @@ class Etcd(Actor):
 
     async def on_start(self) -> None:
         ctx, config = self.ctx, self._config
+        ctx.disk.lock()
         storage = Storage(ctx.disk, self._member, config.segment_bytes_max)
-        state, snapshot, loaded, entries = await storage.open()
+        state, snapshot, loaded, entries = await opened(storage, ctx)
         if loaded is not None:
             self._replace_store(loaded.store)
         bootstrap = NOBODY if self._joins else Configuration(tuple(self._addresses), addresses=self._addresses)
@@ -146,6 +155,15 @@ class Etcd(Actor):
         self._disk = DiskWork(ctx, storage, self._raft, self._replace_store, self._wake)
         self._membership = Membership(self._raft)
         self._peers = Peers(ctx, self._addresses)
+        self._maintenance = Maintenance(
+            ctx,
+            self._member,
+            self._raft,
+            lambda: self._store,
+            self._propose_own,
+            config.free_bytes_min,
+            config.quota_bytes,
+        )
         ctx.log.info(
             "log recovered", term=state.term, snapshot=snapshot.mark.index, entries=len(entries), commit=state.commit
         )
@@ -197,6 +215,12 @@ class Etcd(Actor):
                 return self._write(message)
             case Status():
                 return self._status()
+            case HashKv():
+                self._maintenance.hash(message, self.ctx.reply_handle())
+                return LATER
+            case CopyStore():
+                self._maintenance.copy(self.ctx.outlet())
+                return LATER
             case RaftDue():
                 self._raft_due()
             case TellCommit():
@@ -221,9 +245,13 @@ class Etcd(Actor):
     def _no_space(self) -> NoSpace:
         alarm = Alarm(self._member, "NOSPACE")
         if alarm not in self._store.alarms and RaiseAlarm(alarm) not in self._internal:
-            self._internal.append(RaiseAlarm(alarm))
+            self._propose_own(RaiseAlarm(alarm))
+        return NoSpace(f"the quota of {self._config.quota_bytes} bytes is used up: delete, and compact")
+
+    def _propose_own(self, command: Command) -> None:
+        if self._raft.leading_term:
+            self._internal.append(command)
             self._wake()
-        return NoSpace(f"the quota of {self._config.quota_bytes} bytes is used up: delete, compact, disarm the alarm")
 
     def _read(self, request: Read) -> object:
         if not self._raft.leading_term:
@@ -257,14 +285,27 @@ class Etcd(Actor):
 
     def _status(self) -> StatusResponse:
         raft = self._raft
-        leader = self._peers.address(raft.leader)
-        revision = self._store.revision
-        known = (self._member, leader, raft.term, revision, raft.log.committed, raft.log.applied)
-        learner = self._member in raft.log.configuration.learners
-        return StatusResponse(*known, last_index=raft.log.last_index, learner=learner)
+        store, log = self._store, raft.log
+        return StatusResponse(
+            self._member,
+            self._peers.address(raft.leader),
+            raft.term,
+            store.revision,
+            log.committed,
+            log.applied,
+            version=__version__,
+            db_bytes=self._disk.bytes,
+            in_use_bytes=store.keyspace.bytes,
+            last_index=log.last_index,
+            errors=self._maintenance.errors,
+            learner=self._member in log.configuration.learners,
+            compact_revision=store.compacted,
+        )
 
     def _keep_house(self) -> None:
         self._feeds.tell_progress()
+        self._disk.keep_house()
+        self._maintenance.look_at_room(self._peers.ref(self._raft.leader))
         self._disk.snapshot_if_due(self._store, self._config.snapshot_log_bytes, self._config.entries_kept)
         if not self._leading_term:
             return
@@ -275,6 +316,7 @@ class Etcd(Actor):
             self._internal.append(Compact(oldest))
         if self.ctx.now >= self._checkpoint_at:
             self._checkpoint_leases()
+        self._maintenance.check_if_due(self._peers, self._config.check_every_s)
         self._wake()
 
     def _checkpoint_leases(self) -> None:
@@ -434,6 +476,7 @@ class Etcd(Actor):
         if term:
             self._lease_clock.start(self._store.leases.all(), self.ctx.now)
             self._compactor.start()
+            self._maintenance.start(self._config.check_first_s)
             self._checkpoint_at = self.ctx.now + self._config.lease_checkpoint_s
             self.ctx.log.info("leads", term=term)
         else:
@@ -452,3 +495,13 @@ class Etcd(Actor):
     def _replace_store(self, store: Store) -> None:
         self._store = store
         self._feeds.restore(store)
+
+
+async def opened(storage: Storage, ctx: Context) -> Opened:
+    """What the disk holds, as soon as it has the room that opening takes."""
+    while True:
+        try:
+            return await storage.open()
+        except DiskFull as error:
+            ctx.log.error("no room on the disk: the member waits", error=str(error))
+            await ctx.sleep(NO_ROOM_S)

@@ -15,8 +15,10 @@ from actors.etcd.mvcc.store import Store
 from actors.etcd.raft.core import Raft
 from actors.etcd.raft.types import AppendJob, Chunk, Install, Mark, Ready, Snapshot
 from actors.etcd.snapshot import CorruptSnapshot, encode_snapshot
-from actors.etcd.storage import Storage
+from actors.etcd.storage import NoRoom, Storage
 from protocols.raft import InstallSnapshot
+
+NO_ROOM_S = 1.0  # until a full disk is tried again
 
 
 class DiskWork:
@@ -33,6 +35,8 @@ class DiskWork:
         self._jobs: list[AppendJob | Install] = []
         self._jobs_wait = asyncio.Event()
         self._dumping = False
+        self._written = True
+        self._mark_is_due = False
 
     def take(self, ready: Ready) -> None:
         """What the core wants from the disk."""
@@ -43,6 +47,18 @@ class DiskWork:
                 self._jobs.append(job)
                 self._jobs_wait.set()
 
+    @property
+    def bytes(self) -> int:
+        """What log and snapshot take."""
+        return self._storage.log_bytes + self._raft.snapshot.size
+
+    def keep_house(self) -> None:
+        """If nothing was written since the last call, what was written last is marked as durable."""
+        if not self._written:
+            self._mark_is_due = True
+            self._jobs_wait.set()
+        self._written = False
+
     # -- the log --------------------------------------------------------------------------------------------------
 
     async def write_log(self) -> None:
@@ -51,17 +67,30 @@ class DiskWork:
             await self._jobs_wait.wait()
             self._jobs_wait.clear()
             jobs, self._jobs = self._jobs, []
+            self._written = self._written or bool(jobs)
             for group in groups(jobs):
                 if isinstance(group, Install):
                     await self._install(group)
                 else:
                     await self._persist(group)
-            self._wake()
+            if jobs:
+                self._wake()
+            if self._mark_is_due and not self._jobs:
+                self._mark_is_due = False
+                await self._storage.mark()
 
     async def _persist(self, jobs: list[AppendJob]) -> None:
-        await self._storage.write(jobs)
+        await self._write(jobs)
         for job in jobs:
             self._raft.persisted(job, self._ctx.now)
+
+    async def _write(self, jobs: list[AppendJob]) -> None:
+        while True:
+            try:
+                return await self._storage.write(jobs)
+            except NoRoom:
+                self._ctx.log.error("no room on the disk: the log waits", entries=len(jobs))
+                await self._ctx.sleep(NO_ROOM_S)
 
     # -- snapshots ------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,9 @@ class Peers:
         """Where it is, "" if nobody has said so."""
         return self._addresses.get(name, "")
 
+    def ref(self, name: str) -> Ref | None:
+        return self._refs.get(name)
+
     def learn(self, configuration: Configuration) -> None:
         """The log says who belongs to it, and where."""
         if configuration is self._learnt:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from actorkube.runtime.disk import Disk
+from actorkube.runtime.disk import Disk, DiskFull
 from actors.etcd.raft.types import NO_SNAPSHOT, START, AppendJob, HardState, Install, Mark, Snapshot
 from actors.etcd.snapshot import CorruptSnapshot, Loaded, decode_snapshot, is_snapshot, snapshot_name
 from actors.etcd.wal import (
@@ -21,6 +21,7 @@ from actors.etcd.wal import (
     encode_batch,
     encode_header,
     encode_jobs,
+    encode_mark,
     is_segment,
     recover,
     segment_name,
@@ -30,6 +31,10 @@ from protocols.raft import Entry, InstallSnapshot
 
 SEGMENT_BYTES_MAX = 16 << 20
 OWN_PART, INCOMING_PART = "snapshot.part", "incoming.part"
+
+
+class NoRoom(Exception):
+    """The disk is full, and nothing has changed: it may be tried again when there is room."""
 
 
 class Opened(NamedTuple):
@@ -52,6 +57,8 @@ class Storage:
         self._state = HardState()
         self._last = START  # the entry that was written last
         self._highest: dict[int, int] = {}  # segment -> the highest index in it
+        self._marked = True
+        self._incoming_broken = False
 
     async def open(self) -> Opened:
         """Read everything, cut off a torn tail, and make durable what was read. Raises CorruptWal."""
@@ -68,22 +75,50 @@ class Storage:
             # Written anew even when it is whole: after a failed sync the system may have dropped the pages and called
             # them clean, so what reads back is not yet durable, and we are about to vouch for it.
             await self._disk.replace(segment_name(self._sequence), found.tail)
-            self._size = len(found.tail)
+            self._size, self._marked = len(found.tail), False
         if found.void or not found.tail:
             await self._begin_segment(fresh=found.void)
         self._forget_before(snapshot.mark.index)
         return Opened(found.state, snapshot, loaded, found.entries)
 
     async def write(self, jobs: Sequence[AppendJob]) -> None:
-        """Returns when all that the jobs ask for is durable."""
+        """Returns when all that the jobs ask for is durable. Raises NoRoom."""
         record = encode_jobs(jobs)
         if not record:
             return
         if self._size and self._size + len(record) > self._segment_bytes_max:
-            await self._begin_segment()
+            try:
+                await self._begin_segment()
+            except DiskFull as error:
+                raise NoRoom from error
         name = segment_name(self._sequence)
-        self._disk.append(name, record)
+        self._append(name, record)
         self._wrote(record, jobs)
+        self._marked = False
+        await self._disk.sync(name)
+
+    def _append(self, name: str, record: bytes) -> None:
+        try:
+            self._disk.append(name, record)
+        except DiskFull as error:
+            self._disk.truncate(name, self._size)
+            raise NoRoom from error
+
+    async def mark(self) -> None:
+        """Say behind the last record that it was durable, once: so damage to it is not taken for a torn tail.
+
+        It has a sync of its own: torn, with a sound record behind it, it would look like damage itself.
+        """
+        if self._marked:
+            return
+        self._marked = True
+        name, record = segment_name(self._sequence), encode_mark()
+        try:
+            self._append(name, record)
+        except NoRoom:
+            return
+        self._size += len(record)
+        self.log_bytes += len(record)
         await self._disk.sync(name)
 
     def _wrote(self, record: bytes, jobs: Sequence[AppendJob]) -> None:
@@ -121,10 +156,18 @@ class Storage:
         """The next piece of another member's snapshot; the first one begins anew."""
         if piece.offset == 0:
             self._disk.remove(INCOMING_PART)
-        self._disk.append(INCOMING_PART, piece.data)
+            self._incoming_broken = False
+        if not self._incoming_broken:
+            try:
+                self._disk.append(INCOMING_PART, piece.data)
+            except DiskFull:
+                self._disk.remove(INCOMING_PART)
+                self._incoming_broken = True
 
     def load_received(self, mark: Mark) -> Loaded:
         """What all the pieces add up to. Raises CorruptSnapshot."""
+        if self._incoming_broken:
+            raise CorruptSnapshot("there was no room for it on the disk")
         loaded = decode_snapshot(self._disk.read(INCOMING_PART))
         if loaded.mark != mark:
             raise CorruptSnapshot(f"it is a snapshot of {loaded.mark}, not of {mark}")
@@ -174,5 +217,5 @@ class Storage:
             content += encode_batch(self._state, kept)
             self._last = Mark(kept[-1].index, kept[-1].term)
         await self._disk.replace(segment_name(sequence), content)
-        self._sequence, self._size = sequence, len(content)
+        self._sequence, self._size, self._marked = sequence, len(content), True
         self._highest[sequence] = self._last.index

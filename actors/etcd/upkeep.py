@@ -1,4 +1,4 @@
-"""When a store's leader compacts by itself: by count, by age, or both; whichever keeps less. Pure."""
+"""What a member watches by itself: how long its history is, and how full its disk. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ MARKS = 20  # so many moments are remembered within the age that is kept
 
 
 class Compactor:
-    """`revisions_kept`: so many are left when it compacts, which it does at twice as many (0: no bound by count).
+    """When the leader compacts: by count, by age, or both; whichever keeps less.
+
+    `revisions_kept`: so many are left when it compacts, which it does at twice as many (0: no bound by count).
 
     `history_kept_s`: what is older goes, give or take a twentieth (0: no bound by age). Ages begin when this member
     starts to lead: it does not know when what it finds was written.
@@ -40,3 +42,26 @@ class Compactor:
         while self._marks and now - self._marks[0][0] >= self._history_kept_s:
             oldest = self._marks.popleft()[1]
         return oldest
+
+
+class Room:
+    """Whether there is room, on the disk and in the quota (0: no bound).
+
+    Too little on the disk is less than `least_bytes`, enough again is twice that; the quota is used up at all of it,
+    and is not at nine tenths. So that an alarm does not come and go.
+    """
+
+    def __init__(self, least_bytes: int, quota_bytes: int) -> None:
+        self._least_bytes = least_bytes
+        self._quota_bytes = quota_bytes
+        self.disk_is_low = False
+        self.quota_is_used = False
+
+    def look(self, free_bytes: int, in_use_bytes: int) -> None:
+        self.disk_is_low = free_bytes < self._least_bytes * (2 if self.disk_is_low else 1)
+        most = self._quota_bytes * 9 // 10 if self.quota_is_used else self._quota_bytes
+        self.quota_is_used = bool(most) and in_use_bytes > most
+
+    @property
+    def is_low(self) -> bool:
+        return self.disk_is_low or self.quota_is_used

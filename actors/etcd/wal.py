@@ -4,7 +4,8 @@ A log is a chain of segment files, `<sequence>.wal`. A segment is a run of recor
 MessagePack: a SegmentHeader first, then Batches. One batch is what one sync made durable, so a crash can tear at most
 the last record of the last segment: that is cut off. A broken record with a sound one after it, or in an earlier
 segment, was durable once. Entries that this member vouched for are gone then, and starting without them could break
-promises made to the others: it is refused.
+promises made to the others: it is refused. So that this holds for the last record too, a mark is written behind it
+when nothing has followed for a moment: only damage before that is taken for a torn tail.
 
 Segments whose entries a snapshot stands for are removed, oldest first; a crash may bring some of them back. So only the
 newest run of segments without a gap counts, and each header says what comes before it: unless that is in the
@@ -23,8 +24,10 @@ from actors.etcd.raft.types import START, AppendJob, HardState, Mark
 from actors.etcd.records import Record, encode_record, records, sound_record_after
 from protocols.raft import Entry
 
-VERSION = 2  # 1 had headers without `state` and what follows it, and began with sequence 1 always
-HEADER, BATCH = 1, 2
+# 1 had headers without `state` and what follows it, and began with sequence 1 always; 2 had no marks, and fewer kinds
+# of commands in its entries. Both are read; what is written is 3.
+VERSION = 3
+HEADER, BATCH, MARK = 1, 2, 3
 
 _segment_name = re.compile(r"[0-9a-f]{8}\.wal")
 _encode = msgspec.msgpack.Encoder().encode
@@ -104,6 +107,11 @@ def encode_jobs(jobs: Sequence[AppendJob]) -> bytes:
         return b""
     entries = jobs[0].entries if len(jobs) == 1 else tuple(entry for job in jobs for entry in job.entries)
     return encode_batch(state, entries)
+
+
+def encode_mark() -> bytes:
+    """Everything before it was durable when it was written. It need not be itself."""
+    return encode_record(MARK, b"")
 
 
 def encode_batch(state: HardState, entries: tuple[Entry, ...]) -> bytes:
@@ -216,6 +224,8 @@ def _header(segment: Segment, record: Record, member: str) -> SegmentHeader:
 
 def _batches(segment: Segment, found: Sequence[Record]) -> Iterator[Batch]:
     for position, (kind, payload) in enumerate(found):
+        if kind == MARK:
+            continue
         try:
             if kind != BATCH:
                 raise CorruptWal(f"{segment.name}: record {position + 1} has the unknown type {kind}")

@@ -18,6 +18,7 @@ from protocols.errors import Answer, AskError, NotSent
 from protocols.etcd import (
     Compare,
     Event,
+    NoSpace,
     NotLeader,
     Op,
     Range,
@@ -157,7 +158,7 @@ class Client:
         except NoAnswer:
             self.history.maybe.append(value)
             return False
-        except TimeoutError:
+        except (TimeoutError, NoSpace):
             return False
         self._remember(began, key, value, response)
         return response.succeeded

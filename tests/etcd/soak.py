@@ -20,7 +20,7 @@ from actorkube.sim.nemesis import nemesis
 from actorkube.sim.scenarios import Scenario
 from actors.etcd.actor import EtcdConfig
 from protocols.errors import Answer
-from protocols.etcd import Compact, Compare, Event, LeaseGrant, LeaseKeepAlive, LeaseRevoke, Op, Range, Txn
+from protocols.etcd import Compact, Compare, Event, LeaseGrant, LeaseKeepAlive, LeaseRevoke, NoSpace, Op, Range, Txn
 from tests.etcd.cluster import MEMBERS, Client, History, NoAnswer, boot, converged, events_of, value_at
 from tests.etcd.invariants import Invariants, living_member
 from tests.etcd.raft_world import Weather
@@ -103,7 +103,7 @@ class Soak:
         one, other = value + b"/1", value + b"/2"
         try:
             response = await client.ask(Txn((), (Op("put", b"a", one), Op("put", b"b", other))))
-        except (NoAnswer, TimeoutError):
+        except (NoAnswer, TimeoutError, NoSpace):
             pass
         else:
             self.pairs.append((response.revision, one, other))

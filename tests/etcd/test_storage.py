@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import random
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from actorkube.runtime import FileDisk
+from actorkube.runtime import DiskFull, FileDisk
+from actorkube.runtime.disk import DiskInUse
 from actors.etcd.raft.types import NO_SNAPSHOT, AppendJob, HardState
-from actors.etcd.storage import Storage
+from actors.etcd.storage import NoRoom, Storage
 from actors.etcd.wal import CorruptWal, segment_name
 from protocols.raft import Entry
 
@@ -156,3 +161,113 @@ async def test_writes_of_any_size_come_back_from_segments_of_any_size(tmp_path: 
 
         assert len((await reopened(path))[1]) == index
         await asyncio.sleep(0)
+
+
+class FullDisk(FileDisk):
+    """A real directory on a disk that has room for so many bytes more; what does not fit is written in part."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.room = 1 << 30
+
+    def append(self, name: str, data: bytes) -> None:
+        fits = data[: self.room]
+        self.room -= len(fits)
+        super().append(name, fits)
+        if len(fits) < len(data):
+            raise DiskFull(errno.ENOSPC, "No space left on device")
+
+    async def replace(self, name: str, data: bytes) -> None:
+        if len(data) > self.room:
+            raise DiskFull(errno.ENOSPC, "No space left on device")
+        await super().replace(name, data)
+
+
+@pytest.mark.parametrize("room", [0, 7, 50])
+async def test_a_full_disk_leaves_no_trace_and_the_log_goes_on_when_there_is_room(tmp_path: Path, room: int) -> None:
+    disk = FullDisk(tmp_path)
+    storage = Storage(disk, "etcd-0")
+    await storage.open()
+    await storage.write(jobs(1, 1))
+    disk.room = room
+
+    with pytest.raises(NoRoom):
+        await storage.write(jobs(2, 9))
+    alone = await reopened_copy(tmp_path)
+    disk.room = 1 << 30
+    await storage.write(jobs(2, 9))
+
+    assert [entry.index for entry in alone] == [1]
+    assert [entry.index for entry in (await reopened(tmp_path))[1]] == list(range(1, 10))
+
+
+async def test_a_segment_is_begun_when_there_is_room_for_it(tmp_path: Path) -> None:
+    disk = FullDisk(tmp_path)
+    storage = Storage(disk, "etcd-0", segment_bytes_max=120)
+    await storage.open()
+    await storage.write(jobs(1, 1))
+    disk.room = 0
+
+    with pytest.raises(NoRoom):
+        await storage.write(jobs(2, 4))
+    disk.room = 1 << 30
+    await storage.write(jobs(2, 4))
+
+    assert [entry.index for entry in (await reopened(tmp_path))[1]] == [1, 2, 3, 4]
+
+
+async def reopened_copy(path: Path) -> list[Entry]:
+    """What a member would find that started now."""
+    with tempfile.TemporaryDirectory() as copy:
+        shutil.copytree(path, Path(copy) / "data")
+        return (await reopened(Path(copy) / "data"))[1]
+
+
+async def test_damage_to_the_last_record_is_refused_once_it_was_marked_as_durable(tmp_path: Path) -> None:
+    storage = Storage(FileDisk(tmp_path), "etcd-0")
+    await storage.open()
+    await storage.write(jobs(1, 2))
+    whole = (tmp_path / segment_name(1)).read_bytes()
+
+    await storage.mark()
+    await storage.mark()
+    marked = (tmp_path / segment_name(1)).read_bytes()
+    damaged = bytearray(marked)
+    damaged[len(whole) - 3] ^= 1
+    (tmp_path / segment_name(1)).write_bytes(damaged)
+
+    assert len(marked) - len(whole) < 20
+    with pytest.raises(CorruptWal, match="is damaged"):
+        await reopened(tmp_path)
+
+
+async def test_the_log_goes_on_behind_a_mark(tmp_path: Path) -> None:
+    storage = Storage(FileDisk(tmp_path), "etcd-0", segment_bytes_max=300)
+    await storage.open()
+
+    for index in range(1, 20):
+        await storage.write(jobs(index, index))
+        await storage.mark()
+
+    assert [entry.index for entry in (await reopened(tmp_path))[1]] == list(range(1, 20))
+
+
+async def test_a_directory_is_one_members_alone(tmp_path: Path) -> None:
+    first, second = FileDisk(tmp_path), FileDisk(tmp_path)
+    first.lock()
+
+    with pytest.raises(DiskInUse, match=f"is in use by process {os.getpid()}"):
+        second.lock()
+    first.close()
+    second.lock()
+
+    assert "lock" not in second.list()
+    second.close()
+
+
+def test_a_directory_that_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:
+    disk = FileDisk(tmp_path / "data")
+    (tmp_path / "data" / "lock").mkdir()
+
+    with pytest.raises(OSError, match=r"the directory .*data cannot be written: Is a directory"):
+        disk.lock()

@@ -9,7 +9,7 @@ from actors.etcd.mvcc.leases import LeaseClock, Leases
 from actors.etcd.mvcc.store import Store
 from actors.etcd.mvcc.txn import SIZE_BYTES_MAX, validate
 from actors.etcd.mvcc.watch import EVENTS_MAX, Watcher
-from actors.etcd.upkeep import Compactor
+from actors.etcd.upkeep import Compactor, Room
 from protocols.errors import Answer
 from protocols.etcd import (
     Compact,
@@ -424,3 +424,13 @@ def test_what_a_transaction_does_is_the_same_however_far_its_replica_has_compact
     assert quick.is_scrubbed and not slow.is_scrubbed
     assert repr(both[0]) == repr(both[1])
     assert quick.revision == slow.revision
+
+
+def test_room_is_low_until_there_is_clearly_more() -> None:
+    room = Room(least_bytes=100, quota_bytes=1_000)
+
+    disk = [(room.look(free, 0), room.is_low)[1] for free in (150, 99, 150, 200, 150)]
+    quota = [(room.look(1_000, used), room.is_low)[1] for used in (1_000, 1_001, 950, 900, 950)]
+
+    assert disk == [False, True, True, False, False]
+    assert quota == [False, True, True, False, False]

@@ -121,7 +121,7 @@ def test_a_segment_that_was_torn_before_its_header_was_whole_was_never_begun() -
         ([segment(1)._replace(name=segment_name(2))], "says that it is 00000001.wal"),
         ([segment(1, member="etcd-1")], "belongs to the member etcd-1, not to etcd-0"),
         ([segment(1, *records(2, first=2))], "entry 2 follows entry 0: some are missing"),
-        ([Segment(segment_name(1), records(1)[0])], "not a log of format 2"),
+        ([Segment(segment_name(1), records(1)[0])], "not a log of format 3"),
         ([segment(1, segment(1).data)], "unknown type"),
     ],
 )

@@ -57,7 +57,7 @@ STORE = [
     Bug(
         "WAL calls durable what was never synced",
         "actors/etcd/storage.py",
-        "        await self._disk.sync(name)\n",
+        "        self._marked = False\n        await self._disk.sync(name)\n",
         "",
         "tests/etcd/test_storage.py::test_all_jobs_that_wait_share_one_sync",
     ),

@@ -186,7 +186,7 @@ class Store(State):
         if "CORRUPT" in kinds:
             return CorruptCluster("replicas were seen to differ: nothing is written until the alarm is disarmed")
         if "NOSPACE" in kinds and takes_room(command):
-            return NoSpace("database space exceeded: delete, compact, then disarm the alarm")
+            return NoSpace("database space exceeded: delete, and compact")
         return None
 
     def _disarm(self, command: DisarmAlarm) -> Alarms:
