@@ -330,7 +330,7 @@ def test_a_lease_survives_the_leader(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         system = await boot(world)
         client = Client(system)
-        lease = (await client.ask(LeaseGrant(1, 77))).lease
+        lease = (await client.ask(LeaseGrant(3, 77))).lease
         await client.ask(put(b"a", lease=lease))
 
         world.crash(await leader(system, world))
