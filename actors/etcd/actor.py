@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from actorkube import __version__
 from actorkube.runtime import LATER, Actor, DiskFull, Mailbox, Timer
 from actorkube.runtime.actor import Context
-from actors.etcd.commands import CheckpointLeases, Command, ExpireLeases, decode_commands, encode_commands
+from actors.etcd import lease_rules
+from actors.etcd.commands import Command, ExpireLeases, decode_commands, encode_commands
 from actors.etcd.disk_work import NO_ROOM_S, DiskWork
 from actors.etcd.feeds import Feeds
 from actors.etcd.maintenance import Maintenance
@@ -38,7 +39,6 @@ from protocols.etcd import (
     LeaseNotFound,
     LeaseNumbers,
     LeaseRevoke,
-    LeaseTimeLeft,
     LeaseTimeToLive,
     LeaseTooLong,
     NoSpace,
@@ -107,8 +107,6 @@ class EtcdConfig:
     piece_bytes_max: int = 1 << 20
 
 
-LEASE_TTL_S_MAX = 9_000_000_000  # as etcd
-CHECKPOINTS_MAX = 1_000  # in one command
 SCRUB_KEYS_MAX = 1_000  # of a compaction, in one turn: a few milliseconds
 
 
@@ -209,8 +207,8 @@ class Etcd(Actor):
                 return self._change_members(message)
             case LeaseGrant(ttl_s=ttl_s) if ttl_s < 1:
                 raise BadRequest(f"a lease lives at least 1 s, not {ttl_s}")
-            case LeaseGrant(ttl_s=ttl_s) if ttl_s > LEASE_TTL_S_MAX:
-                raise LeaseTooLong(f"a lease lives {LEASE_TTL_S_MAX} s at most, not {ttl_s}")
+            case LeaseGrant(ttl_s=ttl_s) if ttl_s > lease_rules.TTL_S_MAX:
+                raise LeaseTooLong(f"a lease lives {lease_rules.TTL_S_MAX} s at most, not {ttl_s}")
             case LeaseGrant() | LeaseRevoke() | Compact() | RaiseAlarm() | DisarmAlarm():
                 return self._write(message)
             case Status():
@@ -315,17 +313,13 @@ class Etcd(Actor):
         if oldest is not None:
             self._internal.append(Compact(oldest))
         if self.ctx.now >= self._checkpoint_at:
-            self._checkpoint_leases()
+            every_s = self._config.lease_checkpoint_s
+            self._checkpoint_at = self.ctx.now + every_s
+            self._internal += lease_rules.checkpoints(
+                self._lease_clock, self._store.leases, every_s, self._leading_term, self.ctx.now
+            )
         self._maintenance.check_if_due(self._peers, self._config.check_every_s)
         self._wake()
-
-    def _checkpoint_leases(self) -> None:
-        every_s = self._config.lease_checkpoint_s
-        self._checkpoint_at = self.ctx.now + every_s
-        left_s = self._lease_clock.take_checkpoints(self._store.leases, every_s, self.ctx.now)
-        for start in range(0, len(left_s), CHECKPOINTS_MAX):
-            pairs = tuple(left_s[start : start + CHECKPOINTS_MAX])
-            self._internal.append(CheckpointLeases(pairs, self._leading_term))
 
     def _not_leader(self) -> NotLeader:
         leader = self._peers.address(self._raft.leader) if self._raft.leader != self._member else ""
@@ -395,7 +389,7 @@ class Etcd(Actor):
             result = self._store.apply(command, entry.term)
             results.append(result)
             if self._leading_term and not isinstance(command, Txn):
-                self._mind_leases(command, result)
+                lease_rules.follow(self._lease_clock, self._store.leases, command, result, self.ctx.now)
         if writes is not None:
             self._requests.answer(writes, results)
 
@@ -406,21 +400,6 @@ class Etcd(Actor):
                 self._wake()
         if self._store.is_scrubbed:
             self._requests.scrubbed()
-
-    def _mind_leases(self, command: Command, result: Message | Answer) -> None:
-        """The leader's clock follows what happens to leases."""
-        match command:
-            case LeaseGrant() if isinstance(result, LeaseGranted):
-                lease = self._store.leases.get(result.lease)
-                assert lease is not None
-                self._lease_clock.renew(lease, self.ctx.now)
-            case LeaseRevoke(lease=number):
-                self._lease_clock.forget(number)
-            case ExpireLeases(leases=numbers):
-                for number in numbers:
-                    self._lease_clock.forget(number)
-            case CheckpointLeases(left_s=left_s):
-                self._lease_clock.checkpointed(left_s)
 
     def _answer(self, read: WaitingRead) -> None:
         try:
@@ -448,21 +427,13 @@ class Etcd(Actor):
                     return None
                 return LeaseGranted(number, lease.ttl_s)
             case LeaseTimeToLive():
-                return self._time_to_live(read.request)
+                return lease_rules.time_left(self._lease_clock, self._store.leases, read.request, self.ctx.now)
             case LeaseList():
                 return LeaseNumbers(tuple(sorted([lease.lease for lease in self._store.leases.all()])))
             case ListAlarms():
                 return Alarms(tuple(self._store.alarms))
             case MemberList():
                 return self._membership.members()
-
-    def _time_to_live(self, request: LeaseTimeToLive) -> LeaseTimeLeft:
-        lease = self._store.leases.get(request.lease)
-        left_s = self._lease_clock.left_s(request.lease, self.ctx.now)
-        if lease is None or left_s is None:
-            return LeaseTimeLeft(request.lease, -1, 0)
-        keys = tuple(sorted(lease.keys)) if request.keys else ()
-        return LeaseTimeLeft(request.lease, left_s, lease.ttl_s, keys)
 
     def _notice_leadership(self) -> None:
         term = self._raft.leading_term

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actors.etcd import lease_rules
 from actors.etcd.commands import CheckpointLeases, Command, ExpireLeases
 from actors.etcd.mvcc.leases import LeaseClock, Leases
 from actors.etcd.mvcc.store import Store
@@ -434,3 +435,14 @@ def test_room_is_low_until_there_is_clearly_more() -> None:
 
     assert disk == [False, True, True, False, False]
     assert quota == [False, True, True, False, False]
+
+
+def test_a_lease_whose_revocation_was_refused_runs_out_later() -> None:
+    store, clock = store_with(LeaseGrant(10, 3), RaiseAlarm(Alarm("etcd-1", "CORRUPT"))), LeaseClock()
+    clock.start(store.leases.all(), now=0.0)
+    expired = ExpireLeases(clock.take_expired(10.0))
+
+    lease_rules.follow(clock, store.leases, expired, store.apply(expired), now=10.0)
+
+    assert clock.take_expired(19.0) == ()
+    assert clock.take_expired(20.0) == (3,)

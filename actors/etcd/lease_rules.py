@@ -1,0 +1,50 @@
+"""Leases as their leader sees them: its clock follows what happens to them in the log, and says what goes there. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from actors.etcd.commands import CheckpointLeases, Command, ExpireLeases
+from actors.etcd.mvcc.leases import LeaseClock, Leases
+from protocols.errors import Answer
+from protocols.etcd import LeaseGrant, LeaseGranted, LeaseRevoke, LeaseTimeLeft, LeaseTimeToLive
+from protocols.message import Message
+
+TTL_S_MAX = 9_000_000_000  # as etcd
+CHECKPOINTS_MAX = 1_000  # in one command
+
+
+def follow(clock: LeaseClock, leases: Leases, command: Command, result: Message | Answer, now: float) -> None:
+    """The command was applied, with that result."""
+    match command:
+        case LeaseGrant() if isinstance(result, LeaseGranted):
+            _renew(clock, leases, result.lease, now)
+        case LeaseRevoke(lease=number):
+            _renew(clock, leases, number, now)
+        case ExpireLeases(leases=numbers):
+            for number in numbers:
+                _renew(clock, leases, number, now)
+        case CheckpointLeases(left_s=left_s):
+            clock.checkpointed(left_s)
+
+
+def _renew(clock: LeaseClock, leases: Leases, number: int, now: float) -> None:
+    """Its time begins anew if it is there: a revocation that was refused has left it."""
+    clock.forget(number)
+    lease = leases.get(number)
+    if lease is not None:
+        clock.renew(lease, now)
+
+
+def checkpoints(clock: LeaseClock, leases: Leases, least_ttl_s: float, term: int, now: float) -> Iterator[Command]:
+    """What to propose, so that the next leader knows what leases that live longer than that have left."""
+    left_s = clock.take_checkpoints(leases, least_ttl_s, now)
+    for start in range(0, len(left_s), CHECKPOINTS_MAX):
+        yield CheckpointLeases(tuple(left_s[start : start + CHECKPOINTS_MAX]), term)
+
+
+def time_left(clock: LeaseClock, leases: Leases, request: LeaseTimeToLive, now: float) -> LeaseTimeLeft:
+    lease, left_s = leases.get(request.lease), clock.left_s(request.lease, now)
+    if lease is None or left_s is None:
+        return LeaseTimeLeft(request.lease, -1, 0)
+    return LeaseTimeLeft(request.lease, left_s, lease.ttl_s, tuple(sorted(lease.keys)) if request.keys else ())
