@@ -1,4 +1,4 @@
-"""Leases as their leader sees them: its clock follows what happens to them in the log, and says what goes there. Pure."""
+"""Leases as their leader sees them: its clock follows the log, and says what is to go there. Pure."""
 
 from __future__ import annotations
 
