@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from bench.messages.questions import QUESTIONS, Question
 from bench.messages.turns import Answer, take_turns
 from bench.report import replace, table, targets
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.slow
@@ -44,6 +48,37 @@ def test_the_writer_of_a_stream_is_never_more_than_the_window_ahead_of_its_reade
     assert 0 < (answer.median("actorkube") or 0) <= 65
 
 
+def test_a_subject_ends_with_the_process_that_started_it_in_the_midst_of_a_measurement() -> None:
+    starts_one = """
+import time
+from bench.messages.turns import Program
+program = Program("queue")
+program._process.stdin.write(b"ask local 1 100B 600.0\\n")
+print(program._process.pid, flush=True)
+time.sleep(600)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", starts_one], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert parent.stdout is not None
+    subject = int(parent.stdout.readline())
+
+    with contextlib.closing(parent.stdout):
+        parent.kill()
+        parent.wait()
+
+    give_up_at = time.monotonic() + 30
+    while is_running(subject):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """A zombie, which nobody has waited for yet, is not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_the_page_keeps_the_sections_that_were_not_measured_again() -> None:
     page = replace("", "sim", "## Simulation\n\nold\n")
     page = replace(page, "messages", "## Messages\n\nold\n")
@@ -75,7 +110,7 @@ def test_the_table_says_how_many_times_faster_and_what_is_still_to_be_reached() 
 def test_the_command_line_prints_a_line_for_each_answer(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench.messages", "--quick", "--only", "depth 1, 100", "--with", "actorkube,queue"]
 
-    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
 
     assert "x queue" in run.stdout
 
@@ -84,6 +119,6 @@ def test_the_command_line_prints_a_line_for_each_answer(tmp_path: Path) -> None:
 def test_the_store_answers_a_question_without_another_to_compare_it_with() -> None:
     command = [sys.executable, "-m", "bench.etcd", "--quick", "--alone", "--only", "put 256 B, 10 clients"]
 
-    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
 
     assert "put 256 B, 10 clients" in run.stdout and "/s" in run.stdout

@@ -169,6 +169,7 @@ class Cell(Dispatch):
         """There will be no next instance, as far as anybody knows: whoever waits is told."""
         self.state = State.STOPPED
         self.actor = UNBORN  # whoever keeps a ref keeps the cell, but not what the actor knew
+        self._receive = None
         self.inbox.refuse_all(Terminated(f"{self.ref.address} stopped"))
         self.note_idle()
         if self._rare is not None and (gone := self._rare.gone) is not None and not gone.done():

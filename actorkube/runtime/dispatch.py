@@ -5,7 +5,7 @@ task, and while `concurrency` of them run, the mailbox waits; so an actor with c
 an actor may never need (mailbox, context, tasks, timers) is made when it is first needed.
 
 A message that was told here and that nobody follows, as most are, is handled in the loop of `_drain` itself: `receive`
-is the third Python call after `tell` and `_drain`. Everything else takes the way through `_handle`.
+is the third Python call after `tell` and `_drain`. Everything else takes the way through `handle`.
 """
 
 from __future__ import annotations
@@ -211,10 +211,14 @@ class Dispatch:
         """There may be something to handle: in the next loop turn."""
         if not self.scheduled and self.state is RUNNING:
             self.scheduled = True
+            self.system.awake += 1
             self.system.loop.call_soon(self._drain, context=self._context or self.context)
 
     def _drain(self) -> None:
-        self.scheduled = False
+        if self.scheduled:
+            self.scheduled = False
+            self.system.awake -= 1
+            self.system.at_once = self.system.at_once_max
         self.turn_now = None
         now = self.system.loop.time()
         budget = TURN_MESSAGES_MAX
@@ -225,14 +229,14 @@ class Dispatch:
                     signal = self._signals.popleft()
                     if signal.counts():
                         budget -= 1
-                        self._handle(signal, now)
+                        self.handle(signal, now)
                     continue
                 if not box:
                     break
                 envelope = box.popleft()
                 budget -= 1
                 if type(envelope) is not Envelope or envelope.trace is not None:
-                    self._handle(envelope, now)
+                    self.handle(envelope, now)
                     continue
                 message: Message = envelope.message  # type: ignore[assignment]  # it was told here: it is decoded
                 if handled is not None:
@@ -256,12 +260,20 @@ class Dispatch:
         elif box.closed:
             self.note_idle()
 
+    @property
+    def is_free(self) -> bool:
+        """Nothing is before a message that would be delivered now."""
+        inbox = self.inbox
+        waits = inbox or self._signals or not inbox.limit
+        return not waits and self._in_flight < self._concurrency and self.state is RUNNING
+
     def _bind(self) -> Callable[[Message], object]:
         """A method is bound once, not for each message."""
         self._receive = self.actor.receive
         return self._receive
 
-    def _handle(self, envelope: Envelope, now: float) -> None:
+    def handle(self, envelope: Envelope, now: float) -> None:
+        """In the actor's context. `now` is loop time."""
         if envelope.expires_at <= now and not self._is_due(envelope):
             return
         message = envelope.message

@@ -31,6 +31,8 @@ class SimLoop(asyncio.BaseEventLoop):
     """`policy` orders the steps of ready tasks. A run ends with an error after `steps_max` callbacks, after
     `instant_steps_max` callbacks that took no time, or when nothing is left that could ever happen."""
 
+    at_once_max = 0  # no ask is handled without a turn: another order of things is what is to be tried (see System)
+
     def __init__(
         self,
         *,

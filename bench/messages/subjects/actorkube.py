@@ -83,10 +83,12 @@ class Mirror(Actor):
     mailbox = Mailbox(capacity=1_000_000)
 
     def receive(self, message: Message) -> object:
-        if isinstance(message, Echo):
-            return Echoed(message.data)
-        if isinstance(message, EchoObject):
-            return EchoedObject(message.data)
+        """By exact type: to find that a message is not of some class takes `match` longer than all the rest here."""
+        kind = type(message)
+        if kind is Echo:
+            return Echoed(message.data)  # type: ignore[attr-defined]
+        if kind is EchoObject:
+            return EchoedObject(message.data)  # type: ignore[attr-defined]
         return None
 
 
