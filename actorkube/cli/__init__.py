@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     _add_sim(commands.add_parser("sim", help="run a scenario in simulation, under one seed or thousands"))
     _add_top(commands.add_parser("top", help="show what the actors of a running cluster do"))
     _add_trace(commands.add_parser("trace", help="follow a request from actor to actor, or ask why something happened"))
+    _add_etcd(commands.add_parser("etcd", help="look into a store's files, check, copy and restore them"))
     _add_version(commands.add_parser("version", help="print the version"))
     return top
 
@@ -161,6 +162,12 @@ def _add_trace(parser: argparse.ArgumentParser) -> None:
     add("--latest", action="store_true", help="why: of its latest change, not of its creation")
     add("--revision", type=int, default=0, help="why: of this resourceVersion")
     add("--kubeconfig", metavar="FILE", help="of the cluster (default: KUBECONFIG, or ~/.actorkube/kubeconfig)")
+
+
+def _add_etcd(parser: argparse.ArgumentParser) -> None:
+    from actorkube.cli.etcd import add_commands
+
+    add_commands(parser)
 
 
 def _add_version(parser: argparse.ArgumentParser) -> None:

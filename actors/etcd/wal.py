@@ -187,6 +187,18 @@ def recover(segments: Sequence[Segment], member: str, snapshot: Mark = START) ->
     return Recovered(replay.state, entries, sequence, tail, last, void)
 
 
+def member_of(segments: Sequence[Segment]) -> str:
+    """The member to whom a log belongs, by its newest segment that says so; "" if none does."""
+    for segment in reversed(segments):
+        found = records(segment.data)[0]
+        if found and found[0][0] == HEADER:
+            try:
+                return _header_decoder.decode(found[0][1]).member
+            except msgspec.MsgspecError:
+                continue
+    return ""
+
+
 def newest_run(segments: Sequence[Segment]) -> Sequence[Segment]:
     """The segments behind the last gap in their numbers."""
     start = len(segments) - 1

@@ -30,6 +30,10 @@ class Keyspace:
         self._dead: Any = SortedList()  # keys that have a past, but are not live
         self._holds = 0
 
+    def __len__(self) -> int:
+        """How many keys there are now."""
+        return len(self._live)
+
     # -- writing --------------------------------------------------------------------------------------------------
 
     def put(self, key: bytes, value: bytes, lease: int, revision: int) -> tuple[KeyValue, KeyValue | None]:

@@ -1,0 +1,214 @@
+"""`actorkube etcd`: look into the files of a store, check them, copy and restore them.
+
+DIR is a cluster's data directory, or that of one member. Nothing that is only read is changed, so the cluster may run
+meanwhile; what is written goes into a directory of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+from pathlib import Path
+from typing import Any
+
+from actorkube.cli.data import DataDirectory
+from actorkube.cli.errors import CliError
+
+EPILOG = """\
+what:
+  inspect DIR                      what is in it: members, terms, indexes, revisions, sizes, segments
+  verify DIR                       read all of it with every checksum, replay it, compare the members
+  snapshot save FILE --data DIR    copy the store's state into one file, also while it runs
+  snapshot status FILE             what such a copy holds
+  restore FILE --data DIR          a new cluster from a copy: then start it with `actorkube cluster --data DIR`
+"""
+
+
+def add_commands(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Look after the files of a store."
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    commands = parser.add_subparsers(required=True, metavar="WHAT")
+    _add(commands, "inspect", _inspect).add_argument("dir", metavar="DIR")
+    _add(commands, "verify", _verify).add_argument("dir", metavar="DIR")
+    snapshot = commands.add_parser("snapshot").add_subparsers(required=True, metavar="save|status")
+    save = _add(snapshot, "save", _save)
+    save.add_argument("file", metavar="FILE")
+    save.add_argument("--data", required=True, metavar="DIR", help="the cluster's data directory, or a member's")
+    _add(snapshot, "status", _status).add_argument("file", metavar="FILE")
+    restore = _add(commands, "restore", _restore)
+    restore.add_argument("file", metavar="FILE")
+    restore.add_argument("--data", required=True, metavar="DIR", help="of the new cluster: empty, or not there yet")
+    restore.add_argument("--etcd", type=int, default=3, choices=range(1, 8), metavar="N", help="replicas (default 3)")
+    restore.add_argument(
+        "--bump-revision",
+        type=int,
+        default=0,
+        metavar="N",
+        help="let revisions go on so much later, and compact all before: who watched the old cluster reads again",
+    )
+
+
+def _add(commands: Any, name: str, command: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name)
+    parser.set_defaults(command=command)
+    return parser
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    for member in _members(options.dir):
+        last, store = member.last, member.store()
+        print(f"{member.member or '?'}  {member.path}")
+        print(f"  term {member.state.term}  voted for {member.state.vote or 'nobody'}  commit {member.state.commit}")
+        print(f"  entries {member.mark.index + 1} to {last.index}, behind a snapshot of entry {member.mark.index}")
+        _print_store(store)
+        for name, size in sorted(member.sizes.items()):
+            print(f"  {name:24} {size:12,} bytes")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    """Every member on its own, then what they have in common."""
+    files, failed, replayed = _files(), False, {}
+    for path in _directories(options.dir):
+        try:
+            member = files.read_member(path)
+        except files.Unsound as error:
+            print(f"DAMAGED  {error}")
+            failed = True
+            continue
+        store, settled = replayed[member.member or str(path)] = member.replay()
+        print(f"sound    {path}: entries up to {member.last.index}, revision {store.revision}")
+    if len(replayed) > 1:
+        stores = {member: store for member, (store, _) in replayed.items()}
+        failed = _differ(stores, min(settled for _, settled in replayed.values())) or failed
+    return 1 if failed else 0
+
+
+def _differ(stores: dict[str, Any], revision: int) -> bool:
+    """Whether their keys differ at a revision that all of them know to be committed, and say so."""
+    if revision < max(store.compacted for store in stores.values()):
+        print("the members have no revision in common that is not compacted: nothing to compare")
+        return False
+    hashes = {member: _files().hash_at(store, revision) for member, store in stores.items()}
+    if len(set(hashes.values())) == 1:
+        print(f"equal    at revision {revision}: hash {next(iter(hashes.values())):08x}")
+        return False
+    for member, found in hashes.items():
+        print(f"DIFFERS  {member} at revision {revision}: hash {found:08x}")
+    return True
+
+
+def _status(options: argparse.Namespace) -> int:
+    path = Path(options.file).expanduser()
+    _print_store(_read_copy(path).store)
+    print(f"  {path.stat().st_size:,} bytes")
+    return 0
+
+
+def _print_store(store: Any) -> None:
+    keys, revision = len(store.keyspace), store.revision
+    print(f"  revision {revision}  compacted before {store.compacted}  keys {keys:,}  hash", end=" ")
+    print(f"{_files().hash_at(store, revision):08x}")
+    print(f"  {store.keyspace.bytes:,} bytes in memory, about  leases {len(list(store.leases.all())):,}")
+    for alarm in store.alarms:
+        print(f"  ALARM {alarm.kind} of {alarm.member}")
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+def _save(options: argparse.Namespace) -> int:
+    members = _members(options.data)
+    newest = _files().newest(members)
+    store = newest.store()
+    target = Path(options.file).expanduser()
+    _write(target, b"".join(_files().encode_copy(store, newest.last)))
+    print(f"{target}: revision {store.revision}, {len(store.keyspace):,} keys, from {newest.member or newest.path}")
+    return 0
+
+
+def _restore(options: argparse.Namespace) -> int:
+    if options.bump_revision < 0:
+        raise CliError(f"a revision cannot go back by {-options.bump_revision}", "give a number that is not negative")
+    loaded = _read_copy(Path(options.file).expanduser())
+    target = Path(options.data).expanduser()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise CliError(f"{target} is not empty", "restore into a new directory, and start the cluster from there")
+    _files().found_cluster(loaded.store, options.bump_revision)
+    data = DataDirectory(str(target))
+    try:
+        for number in range(options.etcd):
+            _restore_member(data.path, f"etcd-{number}", loaded.store)
+    except OSError as error:
+        raise CliError(f"cannot write {target}: {error.strerror}", "make room, or choose another directory") from None
+    finally:
+        data.close()
+    etcd = f" --etcd {options.etcd}" if options.etcd != 3 else ""
+    print(f"{target}: {options.etcd} members at revision {loaded.store.revision}")
+    print(f"start it: python -m actorkube cluster --data {target}{etcd}")
+    return 0
+
+
+def _restore_member(data: Path, member: str, store: Any) -> None:
+    directory = data / member / "etcd"
+    directory.mkdir(parents=True, mode=0o700)
+    for name, content in _files().member_files(store, member):
+        _write(directory / name, content)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Beside, synced, and renamed: it is there whole, or not at all."""
+    beside = path.with_name(f"{path.name}.tmp")
+    try:
+        fd = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(fd)
+        beside.rename(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise CliError(f"cannot write {path}: {error.strerror}", "choose another place, with room") from None
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+def _files() -> Any:
+    """Loaded by name: this layer knows no component."""
+    return importlib.import_module("actors.etcd.files")
+
+
+def _directories(text: str) -> list[Path]:
+    try:
+        found: list[Path] = _files().member_directories(Path(text).expanduser())
+    except _files().Unsound as error:
+        raise CliError(str(error), "name a cluster's data directory, or a member's (DIR/etcd-0/etcd)") from None
+    except OSError as error:
+        raise CliError(f"cannot read {text}: {error.strerror}", "name a directory that you may read") from None
+    return found
+
+
+def _members(text: str) -> list[Any]:
+    try:
+        return [_files().read_member(path) for path in _directories(text)]
+    except _files().Unsound as error:
+        raise CliError(str(error), "`actorkube etcd verify` says which members are sound") from None
+    except OSError as error:
+        raise CliError(
+            f"cannot read {error.filename}: {error.strerror}", "name a directory that you may read"
+        ) from None
+
+
+def _read_copy(path: Path) -> Any:
+    try:
+        return _files().read_copy(path)
+    except _files().Unsound as error:
+        raise CliError(str(error), "give a file that `actorkube etcd snapshot save` wrote") from None
+    except OSError as error:
+        raise CliError(f"cannot read {path}: {error.strerror}", "give a file that you may read") from None
