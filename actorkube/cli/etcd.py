@@ -81,7 +81,7 @@ def _verify(options: argparse.Namespace) -> int:
             print(f"DAMAGED  {error}")
             failed = True
             continue
-        store, settled = replayed[member.member or str(path)] = member.replay()
+        store, _ = replayed[member.member or str(path)] = member.replay()
         print(f"sound    {path}: entries up to {member.last.index}, revision {store.revision}")
     if len(replayed) > 1:
         stores = {member: store for member, (store, _) in replayed.items()}

@@ -1,4 +1,4 @@
-"""`actorkube etcd`: what it says of a store's files, and that what it copies and restores is all that was acknowledged."""
+"""`actorkube etcd`: what it says of a store's files, and that a copy, restored, has all that was acknowledged."""
 
 from __future__ import annotations
 
