@@ -88,11 +88,17 @@ class EtcdConfig:
     A snapshot is written when the log has grown by `snapshot_log_bytes` and by as much as the last snapshot has, so
     that it costs no more than the log itself. `entries_kept` stay in memory behind it: a member that was away for a
     moment need not be sent all.
+
+    `lease_reads`: the leader answers reads by its clock for most of an election timeout after a majority has answered a
+    heartbeat. That is as safe as the clocks: none may run faster than another by more than the share
+    `clock_drift_max`. The same on all members; a replica set that starts again waits for that long before it elects.
     """
 
     heartbeat_s: float = 0.1
     election_s: tuple[float, float] = (1.0, 2.0)
     first_election_s: tuple[float, float] = (0.005, 0.040)
+    lease_reads: bool = False
+    clock_drift_max: float = 0.1
     housekeeping_s: float = 0.5
     revisions_kept: int = 5_000
     history_kept_s: float = 0.0
@@ -105,6 +111,10 @@ class EtcdConfig:
     snapshot_log_bytes: int = 16 << 20
     entries_kept: int = 5_000
     piece_bytes_max: int = 1 << 20
+
+    @property
+    def lease_s(self) -> float:
+        return self.election_s[0] / (1 + self.clock_drift_max) if self.lease_reads else 0.0
 
 
 SCRUB_KEYS_MAX = 1_000  # of a compaction, in one turn: a few milliseconds
@@ -148,7 +158,8 @@ class Etcd(Actor):
         if loaded is not None:
             self._replace_store(loaded.store)
         bootstrap = NOBODY if self._joins else Configuration(tuple(self._addresses), addresses=self._addresses)
-        raft = RaftConfig(self._member, bootstrap, config.heartbeat_s, config.election_s, config.first_election_s)
+        times = (config.heartbeat_s, config.election_s, config.first_election_s)
+        raft = RaftConfig(self._member, bootstrap, *times, lease_s=config.lease_s)
         self._raft = Raft(raft, state, entries, ctx.random, ctx.now, snapshot)
         self._disk = DiskWork(ctx, storage, self._raft, self._replace_store, self._wake)
         self._membership = Membership(self._raft)
@@ -368,7 +379,7 @@ class Etcd(Actor):
             else:
                 self._requests.proposed(index, writes)
         if self._requests.reads_may_go(now):
-            number = self._raft.request_read()
+            number = self._raft.request_read(now)
             assert not isinstance(number, Dropped)
             self._requests.asked_round(number, now)
 

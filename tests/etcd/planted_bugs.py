@@ -28,6 +28,7 @@ QUORUM = f"{ETCD}/raft/quorum.py"
 CONFCHANGE = f"{ETCD}/raft/confchange.py"
 CONFIGURATIONS = f"{ETCD}/raft/configurations.py"
 HANDOVER = f"{ETCD}/raft/handover.py"
+READ_LEASE = f"{ETCD}/raft/read_lease.py"
 KEYS = f"{ETCD}/mvcc/keys.py"
 STORE = f"{ETCD}/mvcc/store.py"
 LEASES = f"{ETCD}/mvcc/leases.py"
@@ -49,6 +50,7 @@ ACTOR = f"{ETCD}/actor.py"
 DISK_WORK = f"{ETCD}/disk_work.py"
 RAFT = ("test_raft_core", "test_raft_snapshots", "test_raft_world")
 MEMBERS = ("test_raft_members", "test_raft_world")
+BY_LEASE = ("test_raft_leases", "test_raft_world")
 MVCC = ("test_mvcc", "test_store")
 LOG_FORMAT = ("test_wal",)
 SNAPSHOTS = ("test_snapshot",)
@@ -66,6 +68,48 @@ class Bug(NamedTuple):
 
 
 BUGS = [
+    Bug(
+        "members: who is removed by an entry that only it has does not campaign",
+        CORE,
+        "known = self.log.configurations.since(self.log.committed)",
+        "known = [self.log.configuration]",
+        MEMBERS,
+    ),
+    Bug(
+        "read lease: a member that starts again has forgotten what it promised",
+        CORE,
+        "self._promised = config.lease_s > 0 and self.term > 0",
+        "self._promised = False",
+        BY_LEASE,
+    ),
+    Bug(
+        "read lease: a promise ends with the term",
+        CORE,
+        "return (bool(self.leader) or self._promised) and",
+        "return bool(self.leader) and",
+        BY_LEASE,
+    ),
+    Bug(
+        "read lease: kept although somebody was told to take over",
+        LEADERSHIP,
+        "if self._config.lease_s and not self.handover.began:",
+        "if self._config.lease_s:",
+        BY_LEASE,
+    ),
+    Bug(
+        "read lease: counted from the answer to the heartbeat",
+        READ_LEASE,
+        "self._until = self._beats.popleft()[1] + self._lease_s",
+        "self._until = now + self._lease_s + 0 * self._beats.popleft()[1]",
+        BY_LEASE,
+    ),
+    Bug(
+        "read lease: never over",
+        READ_LEASE,
+        "self._asked = now < self._until",
+        "self._asked = self._until > 0",
+        BY_LEASE,
+    ),
     Bug(
         "members: the new majority commits alone while voters change",
         CONFCHANGE,

@@ -22,10 +22,17 @@ class Talk:
     """A member, by default `a` of `a`, `b`, `c`. Its disk is instant unless `slow_disk`: then jobs wait in `jobs`."""
 
     def __init__(
-        self, *terms: int, term: int = 0, vote: str = "", commit: int = 0, voters: str = "abc", member: str = "a"
+        self,
+        *terms: int,
+        term: int = 0,
+        vote: str = "",
+        commit: int = 0,
+        voters: str = "abc",
+        member: str = "a",
+        lease_s: float = 0.0,
     ) -> None:
         """A member that restarts with a log whose entries have these terms."""
-        config = RaftConfig(member, Configuration(tuple(voters)))
+        config = RaftConfig(member, Configuration(tuple(voters)), lease_s=lease_s)
         self.now = 0.0
         self.slow_disk = False
         self.jobs: list[AppendJob | Install] = []

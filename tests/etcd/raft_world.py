@@ -7,7 +7,7 @@ what is committed is durable on a majority, and a read sees all that was committ
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from random import Random
 
@@ -44,6 +44,7 @@ class Weather:
     compact: float = 0.01
     change: float = 0.0  # of members
     transfer: float = 0.0
+    lease: bool = False  # reads by lease, and clocks of which some run faster by a tenth
     slow_disk: float = 0.5
     haste_s: float = 0.04  # how much time may pass at once: more brings more elections
 
@@ -80,6 +81,7 @@ class Disk:
 class Member:
     name: str
     raft: Raft | None = None
+    rate: float = 1.0  # of its clock
     disk: Disk = field(default_factory=Disk)
     jobs: list[AppendJob | Install] = field(default_factory=list)  # handed out, not durable
     pieces: bytearray = field(default_factory=bytearray)  # of another member's snapshot
@@ -97,6 +99,9 @@ class World:
         self.bootstrap = Configuration(tuple(founders))
         self.newcomers = [f"n{i}" for i in range(4 if self.weather.change else 0)]  # they know of nobody
         self.members = {name: Member(name) for name in [*founders, *self.newcomers]}
+        if self.weather.lease:
+            for member in self.members.values():
+                member.rate = self.chance.choice([1.0, 1.1])
         self.network: list[Outgoing] = []
         self.cut: set[tuple[str, str]] = set()
         self.leaders: dict[int, str] = {}  # term -> who led it
@@ -114,14 +119,17 @@ class World:
 
     def start(self, member: Member) -> None:
         bootstrap = NOBODY if member.name in self.newcomers else self.bootstrap
-        config = RaftConfig(
-            member.name, bootstrap, 0.05, (0.2, 0.4), (0.005, 0.040), append_bytes_max=8, inflight_max=4
-        )
+        lease_s = 0.2 / 1.1 if self.weather.lease else 0.0
+        times = (0.05, (0.2, 0.4), (0.005, 0.040))
+        config = RaftConfig(member.name, bootstrap, *times, append_bytes_max=8, inflight_max=4, lease_s=lease_s)
         disk = member.disk
         chance = Random(self.chance.random())
-        member.raft = Raft(config, disk.state, disk.entries, chance, self.now, disk.snapshot)
+        member.raft = Raft(config, disk.state, disk.entries, chance, self.clock(member), disk.snapshot)
         member.applied = disk.snapshot.mark.index
         member.configuration = member.raft.log.configuration
+
+    def clock(self, member: Member) -> float:
+        return self.now * member.rate
 
     def crash(self, member: Member) -> None:
         """Jobs that are not durable are lost; some may have become so without anybody knowing."""
@@ -137,7 +145,7 @@ class World:
             assert member.raft is not None
             self._write(member, job)
             if isinstance(job, AppendJob):
-                member.raft.persisted(job, self.now)
+                member.raft.persisted(job, self.clock(member))
             else:
                 self.installs += 1
                 member.applied = job.mark.index
@@ -262,7 +270,7 @@ class World:
         self.now += seconds
         for member in self.members.values():
             if member.raft is not None:
-                member.raft.tick(self.now)
+                member.raft.tick(self.clock(member))
                 self.turn(member)
 
     def ask(self, member: Member) -> None:
@@ -270,7 +278,7 @@ class World:
         if (raft := member.raft) is None:
             return
         if self.chance.random() < 0.3:
-            number = raft.request_read()
+            number = raft.request_read(self.clock(member))
             if not isinstance(number, Dropped):
                 member.reads.setdefault(number, len(self.committed))
         else:
@@ -296,12 +304,12 @@ class World:
                 [Change("remove", voter), Change("promote", learner)],
             ]
         )
-        self.changes += isinstance(raft.change(wish, self.now), int)
+        self.changes += isinstance(raft.change(wish, self.clock(member)), int)
         self.turn(member)
 
     def hand_over(self, member: Member) -> None:
         if (raft := member.raft) is not None:
-            self.handovers += raft.hand_over(self.chance.choice([*self.members, ""]), self.now)
+            self.handovers += raft.hand_over(self.chance.choice([*self.members, ""]), self.clock(member))
             self.turn(member)
 
     def leading(self) -> Member | None:
@@ -321,14 +329,15 @@ class World:
         if self.chance.random() < self.weather.lose or (outgoing.message.source, outgoing.to) in self.cut:
             return
         if receiver.raft is not None:
-            receiver.raft.step(outgoing.message, self.now)
+            receiver.raft.step(outgoing.message, self.clock(receiver))
             self.turn(receiver)
 
     # -- after the storm ------------------------------------------------------------------------------------------
 
     def heal(self) -> None:
         """Everybody up, the network whole, disks quick: then a leader must come, and everything get everywhere."""
-        self.weather = Weather(lose=0, duplicate=0, crash=0, partition=0, compact=0, slow_disk=0)
+        calm = Weather(lose=0, duplicate=0, crash=0, partition=0, compact=0, slow_disk=0)
+        self.weather = replace(calm, lease=self.weather.lease)
         self.cut.clear()
         for member in self.members.values():
             if member.raft is None:

@@ -503,7 +503,7 @@ def test_6_4_a_read_is_answered_when_a_majority_confirms_the_leader() -> None:
     a.lead()
     a.say(accepted(1, 1))
 
-    number = a.raft.request_read()
+    number = a.raft.request_read(a.now)
     said = a.listen()
     unconfirmed = a.read_round
     a.say(LeaderConfirmed(1, "c", 1))
@@ -516,7 +516,7 @@ def test_6_4_an_answer_to_an_earlier_heartbeat_confirms_nothing() -> None:
     a = Talk()
     a.lead()
     a.say(accepted(1, 1))
-    a.raft.request_read()
+    a.raft.request_read(a.now)
     a.listen()
 
     a.say(LeaderConfirmed(1, "c", 0))
@@ -527,7 +527,7 @@ def test_6_4_an_answer_to_an_earlier_heartbeat_confirms_nothing() -> None:
 def test_6_4_a_new_leader_answers_reads_only_after_it_has_committed_in_its_term() -> None:
     a = Talk(1, term=1, commit=0)
     a.lead()
-    a.raft.request_read()
+    a.raft.request_read(a.now)
     a.listen()
 
     a.say(LeaderConfirmed(2, "b", 1))
@@ -541,18 +541,18 @@ def test_6_4_reads_of_one_turn_share_a_round() -> None:
     a = Talk()
     a.lead()
 
-    numbers = [a.raft.request_read(), a.raft.request_read()]
+    numbers = [a.raft.request_read(a.now), a.raft.request_read(a.now)]
     a.listen()
 
     assert numbers == [1, 1]
-    assert a.raft.request_read() == 2
+    assert a.raft.request_read(a.now) == 2
 
 
 def test_a_single_member_needs_nobody() -> None:
     a = Talk(voters="a")
     a.wait(0.040)
 
-    a.raft.request_read()
+    a.raft.request_read(a.now)
     a.raft.propose(b"x")
     a.listen()
 

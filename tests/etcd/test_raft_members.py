@@ -203,6 +203,20 @@ def test_who_was_removed_and_does_not_know_disturbs_nobody() -> None:
     assert (a.raft.leading_term, a.raft.term) == (1, 1)
 
 
+def test_who_is_removed_by_an_entry_that_only_it_has_campaigns_to_commit_it() -> None:
+    joint = Configuration(("b", "d"), outgoing=("a", "b"), removed=("a",))
+    a = Talk(1, term=1)
+    a.say(append(1, (1, 1), Entry(1, 2, encode_configuration(joint), True)))
+    a.say(append(1, (2, 1), Entry(1, 3, encode_configuration(confchange.leave(joint)), True), commit=2))
+
+    a.wait(a.raft.due - a.now)
+    for term, pre in ((2, True), (2, False)):
+        for voter in "bd":
+            a.say(Voted(term, voter, pre=pre, granted=True))
+
+    assert a.raft.leading_term == 2
+
+
 # -- learners ---------------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ weathers = st.builds(
     crash=st.sampled_from([0.0, 0.003, 0.02]),
     partition=st.sampled_from([0.0, 0.002, 0.01]),
     compact=st.sampled_from([0.0, 0.005, 0.02]),
+    lease=st.booleans(),
     slow_disk=st.sampled_from([0.0, 0.5, 0.9]),
     haste_s=st.sampled_from([0.03, 0.06, 0.1]),
 )
@@ -32,6 +33,7 @@ changing = st.builds(
     compact=st.sampled_from([0.0, 0.005, 0.02]),
     change=st.sampled_from([0.01, 0.05]),
     transfer=st.sampled_from([0.0, 0.005, 0.02]),
+    lease=st.booleans(),
     slow_disk=st.sampled_from([0.0, 0.5]),
     haste_s=st.sampled_from([0.03, 0.06]),
 )
@@ -39,7 +41,9 @@ changing = st.builds(
 
 @settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])  # a seed does not shrink
 @given(seed=st.integers(0, 2**32), size=st.sampled_from([1, 2, 3, 3, 5]), weather=weathers)
-@example(1133, 3, Weather(0.3, 0.2, 0.003, 0.0, 0.03, 0.0, 0.1))  # a leader that never stopped sending one entry
+@example(
+    1133, 3, Weather(0.3, 0.2, 0.003, 0.0, 0.03, slow_disk=0.0, haste_s=0.1)
+)  # a leader that never stopped sending one entry
 def test_keeps_its_promises_in_any_weather_and_works_again_after_it(seed: int, size: int, weather: Weather) -> None:
     world = World(seed, size, weather)
 

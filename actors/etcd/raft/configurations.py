@@ -47,10 +47,9 @@ class Configurations:
             (configuration for start, configuration in reversed(self._marks) if start <= index), self._marks[0][1]
         )
 
-    @property
-    def recorded(self) -> bool:
-        """Whether the log, or a snapshot, says who belongs to it."""
-        return self.index > 0
+    def since(self, index: int) -> list[Configuration]:
+        """What held at `index`, and all that came after it."""
+        return [self.at(index), *(configuration for start, configuration in self._marks if start > index)]
 
     def check(self, entries: Sequence[Entry]) -> None:
         found = [(entry.index, decode_configuration(entry.data)) for entry in entries if entry.configures]

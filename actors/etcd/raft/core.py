@@ -80,6 +80,8 @@ class Raft:
         self._now_out: list[Outgoing] = []
         self._out_when_persisted: list[Outgoing] = []
         self._arrival = Arrival()
+        # By a lease, this member may have promised to vote for nobody, and does not remember.
+        self._promised = config.lease_s > 0 and self.term > 0
         self._heard_at = now
         self._led_since_start = False
         self._pre_votes = 0
@@ -177,9 +179,9 @@ class Raft:
             self._send(successor, TimeoutNow(self.term, self.config.member))
         self._become_follower(self.term, now)
 
-    def request_read(self) -> int | Dropped:
+    def request_read(self, now: float) -> int | Dropped:
         """The round (see `Ready.read_round`) after which a linearizable read that starts now may be answered."""
-        return Dropped.NOT_LEADER if self.leadership is None else self.leadership.request_read()
+        return Dropped.NOT_LEADER if self.leadership is None else self.leadership.request_read(now)
 
     def persisted(self, job: AppendJob, now: float) -> None:
         """What `job` asked for is durable, as is all of the jobs before it."""
@@ -249,8 +251,13 @@ class Raft:
 
     @property
     def has_vote(self) -> bool:
-        """Whether this member may be elected: by what its log says, which may be old."""
-        return self.config.member in confchange.voters(self.log.configuration)
+        """Whether this member may be elected: by what its log says, which may be old.
+
+        Who is removed by an entry that is not committed yet still may: the others may lack that entry, and wait for
+        somebody who has it (dissertation, 4.2.2).
+        """
+        known = self.log.configurations.since(self.log.committed)
+        return any(self.config.member in confchange.voters(configuration) for configuration in known)
 
     def _append_job(self) -> AppendJob | None:
         entries = self.log.take_unsaved()
@@ -284,6 +291,7 @@ class Raft:
         if isinstance(message, RequestVote):
             if message.source == self.leader:
                 self.leader = ""  # who asks to be elected leads no longer: it has crashed, and is back already
+                self._promised = False
             if message.pre or (self._hears_leader(now) and not message.transfer):
                 # A pre-vote changes nobody's term; a candidate must not disturb a leader that works (6.2, 9.6).
                 return message.pre
@@ -305,7 +313,7 @@ class Raft:
     def _hears_leader(self, now: float) -> bool:
         if self.leadership is not None:
             return True
-        return bool(self.leader) and now < self._heard_at + self.config.election_s[0]
+        return (bool(self.leader) or self._promised) and now < self._heard_at + self.config.election_s[0]
 
     def _become_follower(self, term: int, now: float) -> None:
         deposed = self.leadership is not None and term > self.term and not self.is_handing_over
@@ -324,12 +332,13 @@ class Raft:
         assert self.leadership is None, f"two leaders in term {self.term}: {leader} and {self.config.member}"
         self.leader, self.ballot = leader, None
         self._led_since_start = True
+        self._promised = self.config.lease_s > 0
         self._heard_at = now
         self._await_leader(now)
 
     def _await_leader(self, now: float) -> None:
         low, high = self.config.election_s
-        if not self._led_since_start:
+        if not self._led_since_start and not self._promised:
             # Peers that are not up yet are asked again soon; a candidacy that came to nothing is given twice the time,
             # because on a slow disk the votes may just take longer than that.
             patience = min(1 + self._pre_votes, 5) * 2 ** min(self._candidacies, 10)

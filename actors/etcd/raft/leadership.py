@@ -15,6 +15,7 @@ from actors.etcd.raft.handover import Handover
 from actors.etcd.raft.log import Log
 from actors.etcd.raft.progress import Progress
 from actors.etcd.raft.quorum import majority_index
+from actors.etcd.raft.read_lease import ReadLease
 from actors.etcd.raft.types import Change, Chunk, Outgoing, RaftConfig, Refused, Snapshot
 from protocols.raft import (
     Appended,
@@ -52,6 +53,7 @@ class Leadership:
         self._round = 0
         self._read_waits = False
         self._beats = False
+        self._lease = ReadLease(config.lease_s)
         # The entry that opens the term: once it is committed, so is all before it (Raft 5.4.2).
         # A log that does not say yet who belongs to it does so with it.
         self._meet(now)
@@ -195,6 +197,9 @@ class Leadership:
     def beat(self, now: float) -> None:
         self.beat_due = now + self._config.heartbeat_s
         self._beats = True
+        if self._config.lease_s:
+            self._round += 1
+            self._lease.beat(self._round, now)
         self.handover.beat(now)
         self._drop_leaving()
         for progress in self.peers.values():
@@ -213,19 +218,18 @@ class Leadership:
 
     # -- reads ----------------------------------------------------------------------------------------------------
 
-    def request_read(self) -> int:
+    def request_read(self, now: float) -> int:
         """The number of the round that all reads of this turn belong to."""
         self._read_waits = True
+        if self._config.lease_s and not self.handover.began:
+            self._lease.ask(now, self._confirmed_round())
         return self._round + 1
 
     def read_round(self) -> int:
         """The newest round whose reads may be answered now (dissertation, 6.4)."""
         if not self._rounds:
             return 0
-        confirmed = min(
-            majority_index([self._round if progress is None else progress.round for progress in majority])
-            for majority in self._majorities
-        )
+        confirmed = max(self._confirmed_round(), self._lease.round)
         while len(self._rounds) > 1 and self._answerable(self._rounds[1], confirmed):
             self._rounds.popleft()
         if not self._answerable(self._rounds[0], confirmed):
@@ -233,13 +237,21 @@ class Leadership:
         self._answered = self._rounds[0].number
         return self._answered
 
+    def _confirmed_round(self) -> int:
+        return min(
+            [
+                majority_index([self._round if progress is None else progress.round for progress in majority])
+                for majority in self._majorities
+            ]
+        )
+
     def _answerable(self, read: ReadRound, confirmed: int) -> bool:
         return read.number <= confirmed and read.read_index <= self._log.applied
 
     def _open_round(self) -> None:
         self._read_waits = False
-        self._beats = True
         self._round += 1
+        self._beats = not self._lease.covers(self._round) or self._beats
         self._rounds.append(ReadRound(self._round, max(self._log.committed, self.first_index)))
 
     @property

@@ -22,6 +22,10 @@ class RaftConfig:
     `first_election_s` holds until a member has heard its first leader since it started: pre-votes make an early
     campaign harmless, and a cluster that starts as a whole need not wait out a full election timeout. `bootstrap` is
     who belongs to it before the log says so, the same on all who begin together; nobody on a member that joins later.
+
+    `lease_s`: for so long after a heartbeat that a majority has answered, the leader answers reads by its clock alone
+    (dissertation, 6.4.1); 0: never. It must be shorter than the shortest election timeout of any member, whatever the
+    clocks do, and the same on all: who has answered a heartbeat votes for nobody before that time is over.
     """
 
     member: str
@@ -33,6 +37,7 @@ class RaftConfig:
     inflight_max: int = 64
     uncommitted_bytes_max: int = 64 << 20
     apply_bytes_max: int = 4 << 20
+    lease_s: float = 0.0
 
 
 class HardState(msgspec.Struct, frozen=True, array_like=True):
