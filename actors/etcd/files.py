@@ -17,7 +17,7 @@ from actors.etcd.mvcc.dump import Dump
 from actors.etcd.mvcc.hash import HashWalk
 from actors.etcd.mvcc.store import Store
 from actors.etcd.raft.types import START, HardState, Mark
-from actors.etcd.snapshot import CorruptSnapshot, Loaded, decode_snapshot, encode_snapshot, is_snapshot, snapshot_name
+from actors.etcd.snapshot import CorruptSnapshot, Loaded, encode_snapshot, is_snapshot, read_snapshot, snapshot_name
 from actors.etcd.wal import CorruptWal, Segment, encode_header, is_segment, member_of, recover, segment_name
 from protocols.raft import Entry
 
@@ -110,7 +110,7 @@ def encode_copy(store: Store, mark: Mark) -> Iterator[bytes]:
 def read_copy(path: Path) -> Loaded:
     """Raises Unsound."""
     try:
-        return decode_snapshot(path.read_bytes())
+        return _load(path)
     except CorruptSnapshot as error:
         raise Unsound(f"{path}: {error}") from None
 
@@ -136,20 +136,28 @@ def member_files(store: Store, member: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _is_member(path: Path) -> bool:
-    return any(is_segment(file.name) or is_snapshot(file.name) for file in path.iterdir() if file.is_file())
+    return path.is_dir() and any(_counts(file) for file in path.iterdir())
+
+
+def _counts(file: Path) -> bool:
+    return (is_segment(file.name) or is_snapshot(file.name)) and file.is_file()
+
+
+def _load(path: Path) -> Loaded:
+    with path.open("rb") as file:
+        return read_snapshot(file.read)
 
 
 def _read(path: Path) -> MemberFiles:
-    names = sorted(file.name for file in path.iterdir() if file.is_file())
-    data = {name: (path / name).read_bytes() for name in names if is_segment(name) or is_snapshot(name)}
+    sizes = {file.name: file.stat().st_size for file in sorted(path.iterdir()) if _counts(file)}
     loaded = None
-    for name in [name for name in data if is_snapshot(name)]:
+    for name in [name for name in sizes if is_snapshot(name)]:
         try:
-            loaded = decode_snapshot(data[name])
+            loaded = _load(path / name)
         except CorruptSnapshot as error:
             raise CorruptSnapshot(f"{name}: {error}") from None
     mark = loaded.mark if loaded is not None else START
-    segments = [Segment(name, data[name]) for name in data if is_segment(name)]
+    segments = [Segment(name, (path / name).read_bytes()) for name in sizes if is_segment(name)]
     member = member_of(segments) if segments else path.parent.name
     found = recover(segments, member, mark)
-    return MemberFiles(path, member, found.state, mark, loaded, found.entries, {n: len(data[n]) for n in data})
+    return MemberFiles(path, member, found.state, mark, loaded, found.entries, sizes)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable, Iterator
 
+READ_BYTES_MAX = 1 << 20
 MAGIC = b"\xc5AK"
 
 _prefix = struct.Struct("<3sBII")
@@ -43,6 +45,38 @@ def records(data: bytes) -> tuple[list[Record], int]:
         found.append(record)
         offset += _prefix.size + len(record[1])
     return found, offset
+
+
+class BrokenRecord(Exception):
+    """The record at byte `offset` is damaged, or not all there."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"the record at byte {offset} is damaged")
+        self.offset = offset
+
+
+def read_records(read: Callable[[int], bytes]) -> Iterator[Record]:
+    """One after the other, so that a large file need never be in memory as a whole. `read` gives the next bytes, at
+    most so many, none at the end. Raises BrokenRecord unless the last record ends there."""
+    offset = 0
+    while prefix := _read(read, _prefix.size):
+        if len(prefix) < _prefix.size or not prefix.startswith(MAGIC):
+            raise BrokenRecord(offset)
+        _, kind, length, crc = _prefix.unpack(prefix)
+        payload = _read(read, length)
+        if len(payload) < length or zlib.crc32(payload, zlib.crc32(_checked.pack(kind, length))) != crc:
+            raise BrokenRecord(offset)
+        yield kind, payload
+        offset += _prefix.size + length
+
+
+def _read(read: Callable[[int], bytes], size: int) -> bytes:
+    """In pieces: a damaged length must not ask for memory that the file does not fill."""
+    pieces = []
+    while size > 0 and (piece := read(min(size, READ_BYTES_MAX))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
 def sound_record_after(data: bytes, offset: int) -> bool:

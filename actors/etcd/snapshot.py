@@ -7,8 +7,9 @@ It is written beside and renamed when it is durable, so one that is damaged was 
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from actors.etcd.mvcc.dump import Dump, Image
 from actors.etcd.mvcc.store import Store
 from actors.etcd.raft.types import Mark
-from actors.etcd.records import encode_record, records
+from actors.etcd.records import BrokenRecord, Record, encode_record, read_records
 from protocols.etcd import Event, KeyValue
 from protocols.etcd_maintenance import Alarm
 from protocols.raft import Configuration
@@ -89,19 +90,54 @@ def _header(mark: Mark, dump: Dump, configuration: Configuration | None) -> Snap
 
 def decode_snapshot(data: bytes) -> Loaded:
     """Raises CorruptSnapshot."""
-    found, size = records(data)
-    if size < len(data) or len(found) < 2 or found[0][0] != HEADER or found[-1][0] != END:
-        raise CorruptSnapshot(f"the snapshot is damaged at byte {size} of {len(data)}")
+    return read_snapshot(io.BytesIO(data).read)
+
+
+def read_snapshot(read: Callable[[int], bytes]) -> Loaded:
+    """From a file that need not be in memory as a whole: `read` as in read_records. Raises CorruptSnapshot."""
     try:
-        header = _header_decoder.decode(found[0][1])
-        if not 1 <= header.version <= VERSION:
-            raise CorruptSnapshot(f"the snapshot has format {header.version}, this version reads 1 to {VERSION}")
-        if _count_decoder.decode(found[-1][1]) != len(found) - 1:
-            raise CorruptSnapshot("the snapshot lacks records")
-        keys = [versions for kind, payload in found if kind == KEYS for versions in _keys_decoder.decode(payload)]
-        events = [event for kind, payload in found if kind == EVENTS for event in _events_decoder.decode(payload)]
+        return _load(Parts(read_records(read)))
+    except BrokenRecord as error:
+        raise CorruptSnapshot(f"the snapshot is damaged at byte {error.offset}") from error
     except msgspec.MsgspecError as error:
         raise CorruptSnapshot(f"the snapshot does not decode: {error}") from error
+
+
+class Parts:
+    """The records of a snapshot, kind by kind, in order."""
+
+    def __init__(self, found: Iterator[Record]) -> None:
+        self.count = 0
+        self._found = found
+        self._next = next(found, None)
+
+    def of(self, kind: int) -> Iterator[bytes]:
+        while self._next is not None and self._next[0] == kind:
+            yield self._next[1]
+            self.count += 1
+            self._next = next(self._found, None)
+
+    def one(self, kind: int) -> bytes:
+        """The only record of its kind that comes next."""
+        found = list(self.of(kind))
+        if len(found) != 1:
+            raise CorruptSnapshot("the snapshot lacks records")
+        return found[0]
+
+    @property
+    def at_end(self) -> bool:
+        return self._next is None
+
+
+def _load(parts: Parts) -> Loaded:
+    header = _header_decoder.decode(parts.one(HEADER))
+    if not 1 <= header.version <= VERSION:
+        raise CorruptSnapshot(f"the snapshot has format {header.version}, this version reads 1 to {VERSION}")
+    keys = (versions for payload in parts.of(KEYS) for versions in _keys_decoder.decode(payload))
+    events = (event for payload in parts.of(EVENTS) for event in _events_decoder.decode(payload))
     moment = (header.revision, header.compacted, header.last_lease, header.leases)
-    image = Image(*moment, keys, events, header.alarms, header.cluster)
-    return Loaded(Mark(header.index, header.term), image.store(), header.configuration)
+    store = Image(*moment, keys, events, header.alarms, header.cluster).store()
+    count = parts.count
+    if _count_decoder.decode(parts.one(END)) != count or not parts.at_end:
+        raise CorruptSnapshot("the snapshot lacks records")
+    return Loaded(Mark(header.index, header.term), store, header.configuration)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from actorkube.runtime.disk import Disk, DiskFull
 from actors.etcd.raft.types import NO_SNAPSHOT, START, AppendJob, HardState, Install, Mark, Snapshot
-from actors.etcd.snapshot import CorruptSnapshot, Loaded, decode_snapshot, is_snapshot, snapshot_name
+from actors.etcd.snapshot import CorruptSnapshot, Loaded, is_snapshot, read_snapshot, snapshot_name
 from actors.etcd.wal import (
     CorruptWal,
     Segment,
@@ -59,6 +59,7 @@ class Storage:
         self._highest: dict[int, int] = {}  # segment -> the highest index in it
         self._marked = True
         self._incoming_broken = False
+        self._incoming_bytes = 0  # of the snapshot that was loaded last
 
     async def open(self) -> Opened:
         """Read everything, cut off a torn tail, and make durable what was read. Raises CorruptWal."""
@@ -168,7 +169,7 @@ class Storage:
         """What all the pieces add up to. Raises CorruptSnapshot."""
         if self._incoming_broken:
             raise CorruptSnapshot("there was no room for it on the disk")
-        loaded = decode_snapshot(self._disk.read(INCOMING_PART))
+        loaded, self._incoming_bytes = self._load(INCOMING_PART)
         if loaded.mark != mark:
             raise CorruptSnapshot(f"it is a snapshot of {loaded.mark}, not of {mark}")
         return loaded
@@ -176,7 +177,7 @@ class Storage:
     async def install(self, install: Install) -> int:
         """The received snapshot takes the place of all that is here, but for the entries that are kept; durably.
         Returns its size in bytes."""
-        size = len(self._disk.read(INCOMING_PART))
+        size = self._incoming_bytes
         await self._disk.sync(INCOMING_PART)
         await self._disk.rename(INCOMING_PART, snapshot_name(install.mark.index))
         self._last = install.mark
@@ -184,16 +185,27 @@ class Storage:
         self.compact(install.mark)
         return size
 
+    def _load(self, name: str) -> tuple[Loaded, int]:
+        """What is in the file, and how many bytes it has. Raises CorruptSnapshot."""
+        offset = 0
+
+        def read(size: int) -> bytes:
+            nonlocal offset
+            data = self._disk.read_at(name, offset, size)
+            offset += len(data)
+            return data
+
+        return read_snapshot(read), offset
+
     def _newest_snapshot(self) -> tuple[Snapshot, Loaded | None]:
         names = [name for name in self._disk.list() if is_snapshot(name)]
         if not names:
             return NO_SNAPSHOT, None
-        data = self._disk.read(names[-1])
         try:
-            loaded = decode_snapshot(data)
+            loaded, size = self._load(names[-1])
         except CorruptSnapshot as error:
             raise CorruptWal(f"{names[-1]}: {error}. Restore this member's directory from a copy") from error
-        return Snapshot(loaded.mark, len(data), loaded.configuration), loaded
+        return Snapshot(loaded.mark, size, loaded.configuration), loaded
 
     def _forget_before(self, index: int) -> None:
         """Oldest first, so that what a crash leaves has no gap but at its beginning."""

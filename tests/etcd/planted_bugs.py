@@ -831,8 +831,8 @@ BUGS = [
     Bug(
         "snapshot: lacks records",
         SNAPSHOT,
-        "if _count_decoder.decode(found[-1][1]) != len(found) - 1:",
-        "if False:",
+        "_count_decoder.decode(parts.one(END)) != count or",
+        "_count_decoder.decode(parts.one(END)) < 0 or",
         SNAPSHOTS,
     ),
     Bug(

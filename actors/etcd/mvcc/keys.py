@@ -100,19 +100,22 @@ class Keyspace:
 
     def load(self, keys: Iterable[Sequence[KeyValue]]) -> None:
         """Into an empty keyspace: each key's versions, oldest first."""
-        live, dead = {}, []
+        dead: list[bytes] = []
+        self._live.update(self._load(keys, dead))
+        self._dead.update(dead)
+
+    def _load(self, keys: Iterable[Sequence[KeyValue]], dead: list[bytes]) -> Iterator[tuple[bytes, KeyValue]]:
+        """Each live key with its newest version; what there is besides is taken in on the way."""
         for versions in keys:
             *past, newest = versions
             if newest.version:
-                live[newest.key] = newest
+                yield newest.key, newest
             else:
                 past.append(newest)
                 dead.append(newest.key)
             if past:
                 self._past[newest.key] = past
             self.bytes += sum([len(kv.key) + len(kv.value) + VERSION_BYTES for kv in versions])
-        self._live.update(live)
-        self._dead.update(dead)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
