@@ -100,7 +100,7 @@ class Maintenance:
     def _begin_hash(self, revision: int) -> HashWalk:
         self._begin_walk()
         try:
-            return HashWalk(self._store(), revision or self._store().revision)
+            return HashWalk(self._store(), revision if revision > 0 else self._store().revision)
         except (Compacted, FutureRevision):
             self._walks -= 1
             raise

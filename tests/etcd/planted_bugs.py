@@ -432,7 +432,7 @@ BUGS = [
     Bug(
         "mvcc: future watch sees old",
         WATCH,
-        "self.cursor = max(start, log.first) if start else log.last + 1",
+        "self.cursor = max(start, log.first) if start > 0 else log.last + 1",
         "self.cursor = min(max(start, log.first), log.last + 1) if start else log.last + 1",
         MVCC,
     ),

@@ -446,3 +446,33 @@ def test_a_lease_whose_revocation_was_refused_runs_out_later() -> None:
 
     assert clock.take_expired(19.0) == ()
     assert clock.take_expired(20.0) == (3,)
+
+
+# -- transactions within transactions ---------------------------------------------------------------------------------
+
+
+def test_a_nested_comparison_looks_at_what_was_there_before_the_whole_transaction() -> None:
+    store = store_with(put(b"a"))
+    inner = Txn((Compare(b"a", "version", "=", 1),), (Op("range", b"a"),), (Op("put", b"b"),))
+
+    result = store.apply(Txn((), (Op("put", b"a", b"new"), Op("txn", txn=inner))))
+
+    assert isinstance(result, TxnResponse)
+    nested_result = result.responses[1].txn
+    assert nested_result is not None and nested_result.succeeded
+    assert [kv.value for kv in nested_result.responses[0].kvs] == [b"new"]
+
+
+def test_a_transaction_reads_the_past_as_it_was_before_its_own_writes() -> None:
+    store = store_with(put(b"a", b"old"), put(b"gone"))
+    now = store.revision
+    past = Op("range", range=Range(b"a", b"z", revision=now))
+
+    result = store.apply(
+        Txn((), (Op("put", b"a", b"new"), Op("delete", b"gone"), past, Op("range", b"a", range_end=b"z")))
+    )
+
+    assert isinstance(result, TxnResponse)
+    assert [(kv.key, kv.value) for kv in result.responses[2].kvs] == [(b"a", b"old"), (b"gone", b"v")]
+    assert result.responses[2].count == 2
+    assert [(kv.key, kv.value) for kv in result.responses[3].kvs] == [(b"a", b"new")]

@@ -168,7 +168,7 @@ TABLE = [
         "etcd#20221",
         "a watch of a revision to come is given older events",
         WATCH,
-        "self.cursor = max(start, log.first) if start else log.last + 1",
+        "self.cursor = max(start, log.first) if start > 0 else log.last + 1",
         "self.cursor = min(max(start, log.first), log.last + 1) if start else log.last + 1",
         "test_store.py::test_a_watch_from_a_revision_to_come_sees_nothing_older",
     ),

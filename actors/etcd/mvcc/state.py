@@ -17,6 +17,7 @@ from actors.etcd.mvcc.span import Span
 from actors.etcd.mvcc.txn import path, taken
 from protocols.etcd import (
     Compacted,
+    EmptyKey,
     Event,
     FutureRevision,
     KeyValue,
@@ -56,7 +57,9 @@ class State:
         self._changes: list[Event] = []  # of the command that is being carried out: they have no revision yet
 
     def range(self, request: Range) -> RangeResponse:
-        """Raises Compacted, FutureRevision, or TooLarge when a limit is needed."""
+        """Raises EmptyKey, Compacted, FutureRevision, or TooLarge when a limit is needed."""
+        if not request.key:
+            raise EmptyKey("key is not provided")
         kvs, count, more = self.find(request)
         if not request.count_only:
             check_size(kvs)
@@ -76,14 +79,14 @@ class State:
         return tuple(kvs), count, more
 
     def check_revision(self, revision: int) -> None:
-        """Raises Compacted, FutureRevision; 0 is the newest."""
+        """Raises Compacted, FutureRevision; 0, as what is less, is the newest."""
         if revision > self.revision:
             raise self.future(revision)
         if 0 < revision < self.compacted:
             raise compacted_answer(revision, self.compacted)
 
     def _is_newest(self, revision: int) -> bool:
-        return not revision or (revision == self.revision and not self._changes)
+        return revision <= 0 or (revision == self.revision and not self._changes)
 
     def _page(self, request: Range, span: Span, past: int) -> tuple[list[KeyValue], bool]:
         """At most `limit` pairs, and whether there are more."""

@@ -22,7 +22,7 @@ class Watcher:
 
     def __init__(self, request: WatchKeys, log: EventLog) -> None:
         start = request.start_revision
-        self.cursor = max(start, log.first) if start else log.last + 1
+        self.cursor = max(start, log.first) if start > 0 else log.last + 1
         self.span = Span.of(request.key, request.range_end)
         self._prev_kv = request.prev_kv
         self._unwanted = [kind for kind, no in (("put", request.no_put), ("delete", request.no_delete)) if no]
