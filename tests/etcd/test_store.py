@@ -476,3 +476,42 @@ def test_a_transaction_reads_the_past_as_it_was_before_its_own_writes() -> None:
     assert [(kv.key, kv.value) for kv in result.responses[2].kvs] == [(b"a", b"old"), (b"gone", b"v")]
     assert result.responses[2].count == 2
     assert [(kv.key, kv.value) for kv in result.responses[3].kvs] == [(b"a", b"new")]
+
+
+@pytest.mark.parametrize(
+    ("compare", "succeeds"),
+    [
+        (Compare(b"k", "version", "=", 1, b"l"), False),
+        (Compare(b"k", "version", ">", 0, b"l"), True),
+        (Compare(b"k", "mod", ">", 2, b"l"), False),
+        (Compare(b"k1", "version", "=", 2, b"k2"), True),
+        (Compare(b"x", "version", "=", 0, b"y"), True),
+        (Compare(b"x", "value", "!=", b"anything", b"y"), False),
+        (Compare(b"x", "value", "=", b""), False),
+        (Compare(b"k0", "lease", "=", 0, b"\0"), True),
+    ],
+)
+def test_a_comparison_of_a_range_holds_when_it_holds_for_every_key(compare: Compare, succeeds: bool) -> None:
+    store = store_with(put(b"k0"), put(b"k1"), put(b"k1"), put(b"k2"))
+
+    result = store.apply(Txn((compare,), (Op("put", b"done"),)))
+
+    assert isinstance(result, TxnResponse) and result.succeeded is succeeds
+
+
+def test_bounds_sieve_then_it_is_sorted_then_the_limit_cuts() -> None:
+    store = store_with(put(b"a", b"3"), put(b"b", b"1"), put(b"c", b"2"), put(b"a", b"0"), put(b"d", b"4"))
+
+    def keys(**how: object) -> list[bytes]:
+        return [kv.key for kv in store.range(Range(b"a", b"z", **how)).kvs]  # type: ignore[arg-type]
+
+    assert keys(sort_by="value") == [b"a", b"b", b"c", b"d"]
+    assert keys(sort_by="value", descending=True, limit=2) == [b"d", b"c"]
+    assert keys(sort_by="mod", limit=2) == [b"b", b"c"]
+    assert keys(sort_by="version", descending=True, limit=1) == [b"a"]
+    assert keys(sort_by="create", descending=True, limit=1) == [b"d"]
+    assert keys(descending=True, limit=2) == [b"d", b"c"]
+    assert keys(min_mod_revision=4, max_mod_revision=5) == [b"a", b"c"]
+    assert keys(min_create_revision=3, sort_by="value", descending=True, limit=1) == [b"d"]
+    page = store.range(Range(b"a", b"z", limit=1, max_mod_revision=4))
+    assert (page.count, page.more) == (4, True)
