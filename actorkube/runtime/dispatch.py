@@ -288,8 +288,10 @@ class Dispatch:
         self.current = envelope
         span = None if envelope.trace is None else self._begin_span(message, envelope.trace)
         try:
-            result = (self._receive or self._bind())(message)
-            if result is not None or envelope.expects:
+            result: Any = (self._receive or self._bind())(message)
+            if envelope.expects and _is_message(type(result)) and not envelope.taken:
+                envelope.answer(result)
+            elif result is not None or envelope.expects:
                 self._finish(envelope, result)
         except Answer as answer:
             envelope.fail(_noted(span, answer))

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from actorkube.runtime.actor import Actor, Ref
 from actorkube.runtime.asks import Asks, Pending
-from actorkube.runtime.branch import Branch, Terms
 from actorkube.runtime.cell import Cell
 from actorkube.runtime.deadline import deadline
 from actorkube.runtime.disk import Disk, FileDisks
@@ -89,7 +88,7 @@ class System:
         self.unsent = 0
         self._disk = FileDisks(disk) if isinstance(disk, Path) else disk
         self._epoch = epoch
-        self.tree = Tree(self)
+        self.tree = Tree(self, _metered() if metrics else Cell)
         self.monitors = Monitors(self)
         self.registry: Registry | None = None  # names across systems, where they are used
         self._cells = self.tree.cells
@@ -168,13 +167,6 @@ class System:
     def spawn_group(self, children: Sequence[ChildLike], supervision: Supervision | None = None) -> list[Ref]:
         """Start actors, and groups of them, in order under one supervisor: each when the one before has started."""
         return self.tree.spawn(None, children, supervision)
-
-    def make_cell(self, name: str, factory: Callable[[], Actor], group: Branch | Terms, shutdown_s: float) -> Cell:
-        if self.metrics:
-            from actorkube.runtime.metered import MeteredCell
-
-            return MeteredCell(self, name, factory, group, shutdown_s)
-        return Cell(self, name, factory, group, shutdown_s)
 
     def built_in(self, number: int) -> Cell | None:
         """Actors that come to life when they are first asked for."""
@@ -333,8 +325,14 @@ class System:
         ask = LocalAsk(request, who, trace, expires_at, cell, self.asks, future)
         if self.at_once and not self.awake and cell.is_free and asyncio.current_task(loop) is not None:
             self._hand_over(cell, ask, now)
+            return future
+        self.asks.expect_here(ask)
+        inbox = cell.inbox  # from here on as `cell.deliver`
+        if len(inbox) < inbox.limit:
+            inbox.append(ask)
+            if not cell.scheduled:
+                cell.wake()
         else:
-            self.asks.expect_here(ask)
             cell.deliver(ask)
         return future
 
@@ -457,3 +455,10 @@ class System:
         stream = self.streams.pop(corr, None)
         if stream is not None:
             stream.end(error)
+
+
+def _metered() -> type[Cell]:
+    """Who does not measure need not know how."""
+    from actorkube.runtime.metered import MeteredCell
+
+    return MeteredCell

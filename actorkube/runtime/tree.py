@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 
 class Tree:
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, make_cell: type[Cell]) -> None:
         self.cells: dict[int, Cell] = {}  # those that can be sent to, by number
         self._system = system
+        self._make_cell = make_cell
         self._resting: dict[int, Cell] = {}  # ended, but its siblings' restart may bring it back: its name is taken
         self._tops: dict[Cell | Branch, None] = {}  # groups, and actors that were spawned alone
         self._terms = Terms(None, DEFAULT, "permanent")  # of the last one
@@ -71,7 +72,8 @@ class Tree:
         shutdown_s: float,
     ) -> Ref:
         """Start one actor under its own supervisor. It has started by then, or begun its `on_start`."""
-        self._check_parent(parent)
+        if parent is not None or self._is_dead:
+            self._check_parent(parent)
         if parent is not None:
             name = f"{parent.name}/{name}"
         number = actor_id(name)
@@ -80,12 +82,12 @@ class Tree:
         terms = self._terms
         if terms.parent is not parent or terms.supervision is not (supervision or DEFAULT) or terms.restart != restart:
             terms = self._terms = Terms(parent, supervision or DEFAULT, restart)
-        cell = self._system.make_cell(name, factory, terms, shutdown_s)
-        self.cells[number] = cell
-        cell.home = self._system
-        self._beside(parent)[cell] = None
+        system = self._system
+        cell = self.cells[number] = self._make_cell(system, name, factory, terms, shutdown_s)
+        cell.home = system
+        (self._tops if parent is None else parent.rare.children)[cell] = None
         cell.begin()
-        return Ref(Address(self._system.name, name), number)
+        return Ref(Address(system.name, name), number)
 
     async def kill(self, cell: Cell) -> None:
         """Stop one actor for good; its children end before it does."""
@@ -307,7 +309,7 @@ class Tree:
 
     def _make(self, parent: Branch, name: str, spec: Spec) -> Cell | Branch:
         if isinstance(spec, Child):
-            cell = self._system.make_cell(name, spec.factory, parent, spec.shutdown_s)
+            cell = self._make_cell(self._system, name, spec.factory, parent, spec.shutdown_s)
             self._reachable(cell)
             return cell
         branch = Branch(parent, name, [as_spec(child) for child in spec.children], spec.supervision)
