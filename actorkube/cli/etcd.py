@@ -22,6 +22,9 @@ what:
   snapshot save FILE --data DIR    copy the store's state into one file, also while it runs
   snapshot status FILE             what such a copy holds
   restore FILE --data DIR          a new cluster from a copy: then start it with `actorkube cluster --data DIR`
+  member list|add|remove|promote   who belongs to the store of a cluster that runs (--data DIR)
+  move-leader NAME --data DIR      let this member lead
+  join NAME --data DIR --dir OWN   run a member that was added
 """
 
 
@@ -37,6 +40,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     save.add_argument("file", metavar="FILE")
     save.add_argument("--data", required=True, metavar="DIR", help="the cluster's data directory, or a member's")
     _add(snapshot, "status", _status).add_argument("file", metavar="FILE")
+    _add_member_commands(commands)
     restore = _add(commands, "restore", _restore)
     restore.add_argument("file", metavar="FILE")
     restore.add_argument("--data", required=True, metavar="DIR", help="of the new cluster: empty, or not there yet")
@@ -48,6 +52,33 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="let revisions go on so much later, and compact all before: who watched the old cluster reads again",
     )
+
+
+def _add_member_commands(commands: Any) -> None:
+    member = commands.add_parser("member").add_subparsers(required=True, metavar="list|add|remove|promote")
+    for within, action, named in (
+        (member, "list", False),
+        (member, "add", True),
+        (member, "remove", True),
+        (member, "promote", True),
+        (commands, "move-leader", True),
+        (commands, "join", True),
+    ):
+        parser = _add(within, action, _members_command)
+        parser.set_defaults(action=action)
+        parser.add_argument("--data", required=True, metavar="DIR", help="the running cluster's data directory")
+        if named:
+            parser.add_argument("name", metavar="NAME")
+        if action == "add":
+            parser.add_argument("--wait", action="store_true", help="until it has caught up, then give it a vote")
+        if action == "join":
+            parser.add_argument("--dir", required=True, metavar="OWN", help="the member's own: empty when it joins")
+
+
+def _members_command(options: argparse.Namespace) -> int:
+    from actorkube.cli.etcd_members import command
+
+    return command(options)
 
 
 def _add(commands: Any, name: str, command: Any) -> argparse.ArgumentParser:

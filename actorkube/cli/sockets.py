@@ -16,13 +16,17 @@ NAME_MAX = 40
 class Sockets:
     """Bound before the processes are forked; the files are removed by `close`, the sockets end with their processes.
 
-    They lie in the data directory, or below /tmp where its path is too long for a socket's address.
+    They lie in the data directory, or below /tmp where its path is too long for a socket's address; a link in the data
+    directory says where.
     """
 
     def __init__(self, data: Path) -> None:
         self._directory = data.absolute() / "sockets"
+        self._link: Path | None = None
         if len(os.fsencode(self._directory)) + 1 + NAME_MAX > PATH_MAX:
-            self._directory = Path(tempfile.mkdtemp(prefix="actorkube-", dir="/tmp"))
+            self._link, self._directory = self._directory, Path(tempfile.mkdtemp(prefix="actorkube-", dir="/tmp"))
+            self._link.unlink(missing_ok=True)  # left by a run that was killed
+            self._link.symlink_to(self._directory)
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory.chmod(0o700)
 
@@ -39,3 +43,5 @@ class Sockets:
 
     def close(self) -> None:
         shutil.rmtree(self._directory, ignore_errors=True)
+        if self._link is not None:
+            self._link.unlink(missing_ok=True)

@@ -183,7 +183,7 @@ BUGS = [
     Bug(
         "members: a learner campaigns",
         CORE,
-        "        elif not self.has_vote:\n            self._await_leader(now)\n",
+        '        elif not self.has_vote:\n            self.leader = ""\n            self._await_leader(now)\n',
         "",
         MEMBERS,
     ),

@@ -139,6 +139,7 @@ class Raft:
             # snapshot is being installed: until then this log is not the one to be elected with.
             self._due = now + self.config.heartbeat_s * self._chance.uniform(0.5, 1.0)
         elif not self.has_vote:
+            self.leader = ""
             self._await_leader(now)
         else:
             self._campaign(now, pre=True)

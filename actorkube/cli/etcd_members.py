@@ -1,0 +1,192 @@
+"""`actorkube etcd member|move-leader|join`: change who belongs to the store of a running cluster.
+
+It talks to the members over the sockets in the cluster's data directory, so it is for that user on that machine. A
+member that joins is a process of its own; it calls all others, who need not know where it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from actorkube.cli.errors import CliError
+from actorkube.runtime.system import System
+from actorkube.runtime.tcp import TcpTransport
+from protocols.errors import Answer, AskError, NotSent
+from protocols.etcd import NotLeader
+from protocols.etcd_members import (
+    LearnerNotReady,
+    MemberAdd,
+    MemberList,
+    MemberPromote,
+    MemberRemove,
+    Members,
+    MoveLeader,
+)
+from protocols.message import Lane, Request
+
+R = TypeVar("R")
+
+PREFIX = "etcd-"
+WITHIN_S = 15.0
+CATCH_UP_S = 60.0
+PAUSE_S = 0.1
+DIAL_S = 0.5
+
+
+def command(options: argparse.Namespace) -> int:
+    if options.action == "join":
+        return _join(options)
+    if options.action == "add" and not options.name.startswith(PREFIX):
+        raise CliError(f"{options.name!r} is no name for a member", f"let it begin with {PREFIX}, as in {PREFIX}3")
+    code = _ask(options, request_of(options))
+    if options.action == "add":
+        join = f"python -m actorkube etcd join {options.name} --data {options.data} --dir ITS_OWN"
+        print(f"start it: {join}", flush=True)
+        return _ask(options, MemberPromote(options.name), CATCH_UP_S) if options.wait else code
+    return code
+
+
+def request_of(options: argparse.Namespace) -> Request[Any]:
+    match options.action:
+        case "add":
+            return MemberAdd(options.name, f"{options.name}/etcd")
+        case "remove":
+            return MemberRemove(options.name)
+        case "promote":
+            return MemberPromote(options.name)
+        case "move-leader":
+            return MoveLeader(options.name)
+        case _:
+            return MemberList()
+
+
+def _ask(options: argparse.Namespace, request: Request[Any], catch_up_s: float = 0.0) -> int:
+    try:
+        answer = asyncio.run(_asked(Path(options.data).expanduser(), request, catch_up_s))
+    except Answer as refusal:
+        raise CliError(refusal.message, "see `actorkube etcd member list`") from None
+    except AskError as error:
+        raise CliError(f"it may have happened: {error}", "see `actorkube etcd member list`") from None
+    if isinstance(answer, Members):
+        for member in answer.members:
+            role = "learner" if member.learner else "leader" if member.name == answer.leader else "voter"
+            print(f"{member.name:20} {member.id:016x}  {role:8} {member.address}")
+    return 0
+
+
+async def _asked(data: Path, request: Request[R], catch_up_s: float) -> R:
+    """Asks whoever leads; a learner that has to catch up may take as long as that."""
+    book = members_at(data)
+    system = System("operator", TcpTransport(key=key_of(data), book=book))
+    await system.start()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        names, turn, leader = sorted(book), 0, ""
+        while loop.time() < began + WITHIN_S + catch_up_s:
+            ref = system.ref(leader or f"{names[turn % len(names)]}/etcd")
+            try:
+                return await system.ask(ref, request, timeout_s=WITHIN_S)
+            except NotLeader as refusal:
+                known = refusal.details["leader"]
+                leader = known if known.partition("/")[0] in book else ""
+            except LearnerNotReady:
+                if loop.time() > began + catch_up_s:
+                    raise
+            except NotSent:
+                leader = ""
+            turn += 1
+            await asyncio.sleep(PAUSE_S)
+    finally:
+        await system.stop()
+    raise CliError("no member of the store leads", f"see the logs in {data / 'logs'}")
+
+
+# -- a member of its own ----------------------------------------------------------------------------------------------
+
+
+def _join(options: argparse.Namespace) -> int:
+    import uvloop
+
+    data = Path(options.data).expanduser()
+    directory = Path(options.dir).expanduser()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    uvloop.run(_serve(options.name, data, directory))
+    return 0
+
+
+async def _serve(name: str, data: Path, directory: Path) -> None:
+    """Until SIGTERM or SIGINT."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    book = systems_at(data)
+    others = {system: path for system, path in book.items() if system != name}
+    listener = _listen(sockets_of(data) / f"{name}.sock")
+    transport = TcpTransport(key=key_of(data), book=others, listen=(listener,))
+    system = System(name, transport, disk=directory)
+    await system.start()
+    actor = importlib.import_module("actors.etcd.actor")
+    peers = {other: f"{other}/etcd" for other in members_at(data) if other != name}
+    system.spawn(lambda: actor.Etcd(name, peers, joins=True), "etcd")
+    print(f"{name} runs; Ctrl-C stops it", flush=True)
+    try:
+        while not stop.is_set():
+            for other in others:  # whoever needs this member finds a link, although nobody knows where it listens
+                for lane in Lane:
+                    transport.link(other, lane)
+            await _wait(stop, DIAL_S)
+    finally:
+        await system.stop()
+        listener.close()
+        sys.stdout.flush()
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+def _listen(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(64)
+    return listener
+
+
+# -- the running cluster ----------------------------------------------------------------------------------------------
+
+
+def key_of(data: Path) -> bytes:
+    try:
+        return bytes.fromhex((data / "cluster.key").read_text())
+    except (OSError, ValueError):
+        raise CliError(f"{data} is no cluster's data directory", "name the one of `actorkube cluster --data`") from None
+
+
+def sockets_of(data: Path) -> Path:
+    return (data / "sockets").resolve()
+
+
+def systems_at(data: Path) -> dict[str, str]:
+    """Where the cluster's systems listen."""
+    paths: Sequence[Path] = sorted(sockets_of(data).glob("*.sock"))
+    if not paths:
+        raise CliError(f"no cluster of many processes runs in {data}", "start it with `actorkube cluster --data DIR`")
+    return {path.stem: str(path) for path in paths}
+
+
+def members_at(data: Path) -> dict[str, str]:
+    """The store's members among them, by their names."""
+    return {name: path for name, path in systems_at(data).items() if name.startswith(PREFIX)}
