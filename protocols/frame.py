@@ -9,19 +9,26 @@ Header, 24 bytes, little-endian:
     u32 sender   actor_id of the sender, 0 when it is not an actor
     u32 corr     correlation id, chosen by the asking system
     u32 number   ask and send: milliseconds left to live; stream and credit: how many items may be sent
+
+Small frames of one kind that follow each other travel as one BATCH: its `word` carries their kind where a type would
+be, its body is one MessagePack array with an array [type, target, sender, corr, number, body] for each. So a tick's
+messages are taken apart by one call into C; what a frame means is the same either way.
 """
 
 from __future__ import annotations
 
 import enum
 import struct
+from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 
 HEADER = struct.Struct("<6I")
 HEADER_SIZE = HEADER.size
 FRAME_MAX = 8 * 1024 * 1024
-WIRE_VERSION = 4
+WIRE_VERSION = 5
+BATCH_BYTES_MAX = 128 * 1024  # of the body of a batch: what it unfolds to is bounded by it
 KIND_BITS = 8
 
 
@@ -48,6 +55,17 @@ class Kind(enum.IntEnum):
     SEND = 20  # as a tell, and the sender waits for ACCEPTED or ERROR
     ACCEPTED = 21  # send `corr` is in the mailbox
     DOWN = 22  # what watch `corr` waited for has come; the body is the reason
+    BATCH = 23  # several frames of the kinds in BATCHED
+
+
+BATCHED = frozenset({Kind.TELL, Kind.ASK, Kind.REPLY, Kind.ITEM})
+
+_u24 = Annotated[int, msgspec.Meta(ge=0, le=2**24 - 1)]
+_u32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+Row = tuple[_u24, _u32, _u32, _u32, _u32, bytes]  # type, target, sender, corr, number, body: a frame of a batch
+
+encode_rows: Callable[[list[Row]], bytes] = msgspec.msgpack.Encoder().encode
+decode_rows: Callable[[bytes], list[Row]] = msgspec.msgpack.Decoder(list[Row]).decode  # raises ValueErrors
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True):

@@ -14,6 +14,7 @@ import importlib
 import pkgutil
 import sys
 import zlib
+from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar, dataclass_transform
 
 import msgspec
@@ -86,18 +87,23 @@ class UnknownMessage(ValueError):
     """A type number that this process has no message for."""
 
 
-def encode(message: Message) -> bytes:
-    return _encoder.encode(message)
+encode: Callable[[Message], bytes] = _encoder.encode
 
 
-def decode(type_id: int, body: bytes | memoryview) -> Message:
-    """Decode a body by its type number. Raises UnknownMessage or msgspec.DecodeError/ValidationError, nothing else."""
+def decoder_for(type_id: int) -> msgspec.msgpack.Decoder[Any]:
+    """Raises UnknownMessage."""
     decoder = _decoders.get(type_id)
     if decoder is None:
         cls = _types.get(type_id)
         if cls is None:
             raise UnknownMessage(f"no message has number {type_id}")
         decoder = _decoders[type_id] = msgspec.msgpack.Decoder(cls)
+    return decoder
+
+
+def decode(type_id: int, body: bytes | memoryview) -> Message:
+    """Decode a body by its type number. Raises UnknownMessage or msgspec.DecodeError/ValidationError, nothing else."""
+    decoder = _decoders.get(type_id) or decoder_for(type_id)
     try:
         message: Message = decoder.decode(body)
     except (RecursionError, UnicodeDecodeError) as error:  # msgspec lets these two through

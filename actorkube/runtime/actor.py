@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from actorkube.runtime.cell import Cell
     from actorkube.runtime.disk import Disk
     from actorkube.runtime.envelope import Envelope
+    from actorkube.runtime.link import Link
     from actorkube.runtime.log import Log
     from actorkube.runtime.reply import ReplyHandle
     from actorkube.runtime.stream import Outlet, Stream
@@ -93,12 +94,13 @@ class Actor:
 class Ref:
     """A name for an actor, here or elsewhere. Cheap, comparable, valid before and after the actor lives."""
 
-    __slots__ = ("actor_id", "address", "cell")
+    __slots__ = ("actor_id", "address", "cell", "link")
 
     def __init__(self, address: Address, number: int | None = None) -> None:
         self.address = address
         self.actor_id = actor_id(address.actor) if number is None else number
         self.cell: Cell | None = None  # who was reached by it last, in whatever system: valid while at home there
+        self.link: Link | None = None  # that carried the last tell to it: valid while at home in the sending system
 
     def __repr__(self) -> str:
         return f"<{self.address}>"

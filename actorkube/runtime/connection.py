@@ -20,7 +20,7 @@ from actorkube.runtime.identity import Identity, meaning
 from actorkube.runtime.refusals import Reason, Refused
 from actorkube.runtime.tls import TlsStream
 from actorkube.runtime.wire import KINDS, Handler, Inbox, own_frame
-from protocols.frame import FRAME_MAX, Kind
+from protocols.frame import BATCH_BYTES_MAX, BATCHED, FRAME_MAX, Kind, decode_rows
 
 if TYPE_CHECKING:
     from actorkube.runtime.tcp import TcpTransport
@@ -222,12 +222,17 @@ class Connection(asyncio.BufferedProtocol):
     def _deliver(self) -> None:
         if self._over:
             return
+        system = self._owner.system
+        corked = system.cork()
         try:
             self.inbox.deliver()
         except Refused as refusal:
             self.refuse(refusal)
         except ValueError as error:
             self.refuse(Refused(Reason.NONSENSE, str(error)))
+        finally:
+            if corked:
+                system.uncork()
         if self.link is not None:
             self.link.turn_ends()
 
@@ -255,7 +260,15 @@ class Connection(asyncio.BufferedProtocol):
         handlers[Kind.RENEW] = self._on_renew
         handlers[Kind.MOVED] = self._on_moved
         handlers[Kind.REFUSED] = self._on_refused
+        handlers[Kind.BATCH] = self._on_batch
         return handlers
+
+    def _on_batch(self, link: TcpLink, kind: int, _1: int, _2: int, _3: int, _4: int, body: bytes) -> None:
+        if kind not in BATCHED or len(body) > BATCH_BYTES_MAX:
+            raise ValueError(f"a batch of {len(body)} bytes with frames of kind {kind}")
+        rows = decode_rows(body)
+        self.inbox.frames += len(rows) - 1
+        self._owner.system.on_batch(link, kind, rows)
 
     def _on_ping(self, link: TcpLink, *_: object) -> None:
         link.send(Kind.PONG, 0, 0, 0, 0, 0, b"")

@@ -212,7 +212,15 @@ class Dispatch:
         if not self.scheduled and self.state is RUNNING:
             self.scheduled = True
             self.system.awake += 1
-            self.system.loop.call_soon(self._drain, context=self._context or self.context)
+            corked = self.system.corked
+            if corked is not None:
+                corked.append(self)  # type: ignore[arg-type]  # a cell is all that this is ever a part of
+            else:
+                self.system.loop.call_soon(self._drain, context=self._context or self.context)
+
+    def take_turn(self) -> None:
+        """The turn that it was woken for, at once."""
+        (self._context or self.context).run(self._drain)
 
     def _drain(self) -> None:
         if self.scheduled:

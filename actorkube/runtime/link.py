@@ -44,6 +44,7 @@ class Link(abc.ABC):
     def __init__(self, peer: str) -> None:
         self.peer = peer
         self.lane = Lane.BULK
+        self.home: System | None = None  # whose link to send on this is, as long as it is that
         self.asks: dict[int, None] = {}  # correlation ids of our asks and streams that this link carries
         self.calls: dict[int, LinkCall] = {}  # what the peer may still take back: its asks, sends, streams to open
         self.outlets: dict[int, Outlet] = {}  # streams that we feed over it

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 INF = math.inf
+TELL = int(Kind.TELL)
 OBSERVER = "observer"
 OBSERVER_ID = actor_id(OBSERVER)
 NAMES = "names"
@@ -96,7 +97,12 @@ class System:
         self.streams: dict[int, Stream[Any]] = {}
         self._last_corr = 0
         self.asks: Asks
-        self.handlers = Receiver(self, self._cells).handlers  # by the kind of a frame
+        receiver = Receiver(self, self._cells)
+        self.handlers = receiver.handlers  # by the kind of a frame
+        self.on_batch = receiver.on_batch
+        self.corked: list[Cell] | None = (
+            None  # who was woken by what a connection is just reading: theirs is the next turn
+        )
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -293,11 +299,17 @@ class System:
         return cell
 
     def _tell_away(self, ref: Ref, message: Message, sender: Cell | None) -> None:
-        link = self.transport.link(ref.address.system, message.lane)
-        kind, body = int(Kind.TELL), encode(message)
+        link = ref.link
+        if link is None or link.home is not self or link.lane is not message.lane:
+            link = ref.link = self.transport.link(ref.address.system, message.lane)
+            if link is None:
+                self.unsent += 1
+                return
+        kind, body = TELL, encode(message)
         if self.tracing:
             kind, body = self.tracer.framed(kind, body, sender)
-        if link is None or not link.send(kind, message.type_id, ref.actor_id, self.introduce(link, sender), 0, 0, body):
+        number = 0 if sender is None else self.introduce(link, sender)
+        if not link.send(kind, message.type_id, ref.actor_id, number, 0, 0, body):
             self.unsent += 1
 
     def ask(
@@ -436,6 +448,18 @@ class System:
     ) -> None:
         """One frame of a link. Raises ValueError when the frame makes no sense: the transport ends the link."""
         self.handlers[kind](link, type_id, target, sender, corr, number, body)
+
+    def cork(self) -> bool:
+        """Whoever is woken from now on has its turn at `uncork`. False: that is so already."""
+        if self.corked is not None:
+            return False
+        self.corked = []
+        return True
+
+    def uncork(self) -> None:
+        woken, self.corked = self.corked, None
+        for cell in woken or ():
+            cell.take_turn()
 
     def link_lost(self, link: Link, *, sent: bool = True) -> None:
         """A link ended: whoever waits for something over it is told what is known."""

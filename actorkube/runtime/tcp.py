@@ -93,7 +93,7 @@ class TcpTransport(Transport):
             return None
         self._last_link += 1
         link = TcpLink(self, peer, lane, self._last_link, dialled=True)
-        self._links[(peer, lane)] = link
+        self._use((peer, lane), link)
         self._all[link] = None
         self.dial(link)
         return link
@@ -227,7 +227,7 @@ class TcpTransport(Transport):
         known = self._links.get(key)
         # A second link of the same process is only listened to; one of a newer process replaces the old.
         if known is None or (known is not link and known.opened_by not in (None, peer.incarnation)):
-            self._links[key] = link
+            self._use(key, link)
         link.opened(connection, peer.incarnation)
 
     def disconnected(self, connection: Connection, error: Exception | None) -> None:
@@ -244,9 +244,18 @@ class TcpTransport(Transport):
         self._all.pop(link, None)
         if self._links.get(key) is link:
             del self._links[key]
+            link.home = None
             if not was_open:
                 self._back_off(key)
         self.system.link_lost(link, sent=was_open)
+
+    def _use(self, key: tuple[str, Lane], link: TcpLink) -> None:
+        """From now on, this is the one to send on."""
+        before = self._links.get(key)
+        if before is not None:
+            before.home = None
+        self._links[key] = link
+        link.home = self.system
 
     def _back_off(self, key: tuple[str, Lane]) -> None:
         down, settings = self._down.get(key), self.settings

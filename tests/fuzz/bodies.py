@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from protocols.address import actor_id
 from protocols.errors import Conflict, Unknown, encode_error
+from protocols.frame import encode_rows
 from protocols.message import encode
 from tests.fuzz.stage import FuzzEcho, FuzzFeed, FuzzText, FuzzWait
 
@@ -66,6 +67,7 @@ bodies = st.one_of(
         lambda body, at, bit: flipped(body, at, bit), st.sampled_from(GOOD), st.integers(0, 50), st.integers(0, 7)
     ),
     names.map(str.encode),
+    st.lists(st.tuples(*[st.integers(0, 70000)] * 5, st.sampled_from(GOOD)), max_size=6).map(encode_rows),
 )
 frames = st.tuples(
     st.one_of(st.integers(1, 24), st.integers(0, 255)),  # kind

@@ -13,6 +13,7 @@ from actorkube.runtime.greeting import Greeting, Self
 from actorkube.runtime.refusals import Refused
 from actorkube.runtime.wire import Inbox
 from protocols.errors import Answer, AskError, decode_error
+from protocols.frame import HEADER, decode_rows, encode_rows
 from protocols.message import UnknownMessage, decode
 from protocols.trace import split_context
 from tests.fuzz.bodies import BOMBS, ERRORS, GOOD, TYPES
@@ -74,12 +75,23 @@ def context(data: bytes) -> None:
         return
 
 
+def batch(data: bytes) -> None:
+    """Any body of a batch: frames whose numbers fit a header, or a ValueError."""
+    try:
+        rows = decode_rows(data)
+    except ValueError:
+        return
+    for type_id, *numbers, body in rows:
+        HEADER.pack(len(body), type_id, *numbers)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "inbox": inbox,
     "message": message,
     "error": error,
     "hello": hello,
     "context": context,
+    "batch": batch,
 }
 
 
@@ -89,6 +101,8 @@ def seeds(target: str) -> list[bytes]:
     if target == "inbox":
         frame = msgspec.msgpack.encode(None)
         return [b"\x07" + len(body).to_bytes(4, "little") + bytes([4]) + bytes(19) + body for body in small] + [frame]
+    if target == "batch":
+        return [encode_rows([(TYPES[0], 2**32 - 1, 0, 7, 8, body[:99]) for body in GOOD]), encode_rows([]), *small]
     if target == "hello":
         own = Greeting(Self("client", 2), b"other", b"m" * 16, acceptable=lambda name: None, expected="server")
         return [own.hello(), *small]

@@ -16,7 +16,7 @@ from actorkube.runtime.receiving import OUTLETS_MAX
 from actorkube.runtime.wire import Frame
 from protocols.address import actor_id
 from protocols.errors import Answer, AskError
-from protocols.frame import Kind
+from protocols.frame import BATCHED, Kind, encode_rows
 from protocols.message import Lane, encode
 from tests.fuzz.bodies import BOMBS, ERRORS, TYPES, frames
 from tests.fuzz.stage import WINDOW, FuzzFeed, FuzzText, Stage, on_stage
@@ -61,6 +61,43 @@ async def _say(stage: Stage, sent: list[Frame]) -> None:
         await stage.check()
     finally:
         await stage.forget()
+
+
+NO_BATCHES = {
+    "empty": (Kind.TELL, b""),
+    "no array": (Kind.TELL, b"\x01"),
+    "short row": (Kind.TELL, encode_rows([(1, 2, 3)])),  # type: ignore[list-item]
+    "number too large": (Kind.ASK, encode_rows([(1, 2, 3, 2**32, 0, b"")])),
+    "number below zero": (Kind.REPLY, encode_rows([(1, -2, 3, 4, 0, b"")])),
+    "text for a body": (Kind.ITEM, encode_rows([(1, 2, 3, 4, 0, "x")])),  # type: ignore[list-item]
+    "an array that says it is huge": (Kind.TELL, b"\xdd\xff\xff\xff\xff"),
+    "too long": (Kind.TELL, encode_rows([(TEXT, 2, 3, 4, 0, b"x" * 1000)] * 200)),
+    "batch of batches": (Kind.BATCH, encode_rows([(1, 2, 3, 4, 0, b"\x90")])),
+    "batch of names": (Kind.NAME, encode_rows([(0, 0, 3, 0, 0, b"echo")])),
+}
+
+
+@pytest.mark.parametrize("kind, body", NO_BATCHES.values(), ids=NO_BATCHES)
+async def test_a_batch_that_is_none_ends_the_connection(stage: Stage, kind: Kind, body: bytes) -> None:
+    hostile, refused = await stage.hostile(), stage.refused
+
+    hostile.link.send(Kind.BATCH, kind, 0, 0, 0, 0, body)
+
+    assert await hostile.is_cut_off()
+    assert stage.refused > refused
+    await stage.check()
+
+
+@pytest.mark.parametrize("kind", sorted(BATCHED))
+async def test_what_does_not_decode_in_a_batch_harms_nobody(stage: Stage, kind: Kind) -> None:
+    hostile = await stage.hostile()
+    deep = b"\x92\xa0\x81\xa1a" + b"\x91" * 1015 + b"\xc0"
+    rows = [(t, actor_id("echo"), 0, 77, 1000, b) for t in (*TYPES, 5) for b in (*BOMBS, deep) if len(b) < 1024]
+
+    hostile.link.send(Kind.BATCH, kind, 0, 0, 0, 0, encode_rows(rows))
+
+    assert not await hostile.is_cut_off()
+    await stage.check()
 
 
 @pytest.mark.parametrize("kind", [Kind.TELL, Kind.ASK, Kind.STREAM])
