@@ -102,6 +102,20 @@ def test_a_leader_changes_nobody_before_it_has_committed_in_its_term() -> None:
     assert a.raft.change([Change("add", "d")], a.now) is Refused.UNDER_WAY
 
 
+def test_nor_does_a_leader_of_a_later_term_whose_configuration_is_committed() -> None:
+    a = Talk(1, term=1)
+    abc = Entry(1, 2, encode_configuration(Configuration(("a", "b", "c"))), True)
+    a.say(append(1, (1, 1), abc, source="c", commit=2))
+    a.lead()
+
+    before = a.raft.change([Change("add", "d")], a.now)
+    a.say(accepted(2, 3, "b"))
+    after = a.raft.change([Change("add", "d")], a.now)
+
+    assert before is Refused.UNDER_WAY
+    assert after == 4
+
+
 @pytest.mark.parametrize(
     ("change", "refusal"),
     [

@@ -226,7 +226,7 @@ TABLE = [
         LEADERSHIP,
         "if log.committed < max(self.first_index, log.configurations.index):",
         "if log.committed < log.configurations.index:",
-        "test_raft_members.py::test_a_leader_changes_nobody_before_it_has_committed_in_its_term",
+        "test_raft_members.py::test_nor_does_a_leader_of_a_later_term_whose_configuration_is_committed",
     ),
     historical(
         "etcd 3.4 (changelog: promotion of a learner)",
