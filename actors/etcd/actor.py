@@ -233,7 +233,7 @@ class Etcd(Actor):
             case RaftDue():
                 self._raft_due()
             case TellCommit():
-                self._peers.tell_commit()
+                self._peers.tell_commit(self._raft.commits())
             case KeepHouse():
                 self._keep_house()
             case _:
@@ -284,8 +284,10 @@ class Etcd(Actor):
     def _from_peer(self, message: RaftMessage) -> None:
         self._peers.meet(message.source, self.ctx.sender)
         self._raft.step(message, self.ctx.now)
-        if not (isinstance(message, LeaderConfirmed) and self._raft.at_rest):
+        if not isinstance(message, LeaderConfirmed | Appended) or self._raft.behind or not self._raft.at_rest:
             self._wake()
+        elif isinstance(message, Appended):  # the second of two that say the same, most often: not worth a turn
+            self._peers.tell_commit_later()
 
     def _raft_due(self) -> None:
         self._timer = None

@@ -61,11 +61,16 @@ class Peers:
             self.tell(to, message)
             if isinstance(message, AppendEntries):
                 self._put_off.pop(to, None)
-        if self._put_off and self._put_off_timer is None:
+        if self._put_off:
+            self.tell_commit_later()
+
+    def tell_commit_later(self) -> None:
+        if self._put_off_timer is None:
             self._put_off_timer = self._ctx.after(TELL_COMMIT_S, TellCommit())
 
-    def tell_commit(self) -> None:
+    def tell_commit(self, newer: Sequence[Outgoing]) -> None:
+        """What was put off, and what nobody has been told at all."""
         self._put_off_timer = None
-        for to, message in self._put_off.items():
+        for to, message in [*self._put_off.items(), *newer]:
             self.tell(to, message)
         self._put_off.clear()

@@ -296,8 +296,8 @@ BUGS = [
     Bug(
         "raft: commit index past match",
         LEADERSHIP,
-        "known = min(progress.match, self._log.committed)",
-        "known = self._log.committed",
+        "return min(progress.match, self._log.committed)",
+        "return self._log.committed",
         RAFT,
     ),
     Bug("raft: stale refusals heeded", PROGRESS, "        if index <= self.match:\n            return\n", "", RAFT),

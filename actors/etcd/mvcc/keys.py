@@ -68,8 +68,9 @@ class Keyspace:
             return
         newest: KeyValue | None = self._live.get(key)
         superseded = newest is not None and newest.mod_revision <= revision
-        unseen = bisect_right(versions, revision, key=_mod_revision) if superseded else _unseen(versions, revision)
-        self.bytes -= sum([len(kv.key) + len(kv.value) + VERSION_BYTES for kv in versions[:unseen]])
+        unseen = len(versions) if superseded else _unseen(versions, revision)
+        for position in range(unseen):
+            self.bytes -= len(key) + len(versions[position].value) + VERSION_BYTES
         del versions[:unseen]
         if not versions:
             del self._past[key]

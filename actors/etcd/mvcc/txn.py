@@ -137,7 +137,11 @@ def leaves(ops: Sequence[Op]) -> Iterator[Op]:
 
 
 def read_only(txn: Txn) -> bool:
-    return all(op.kind == "range" for op in leaves((*txn.success, *txn.failure)))
+    for ops in (txn.success, txn.failure):
+        for op in ops:
+            if op.kind != "range" and (op.txn is None or not read_only(op.txn)):
+                return False
+    return True
 
 
 Path = dict[int, bool]  # id of a transaction -> whether its comparisons hold

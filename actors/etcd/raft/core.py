@@ -241,6 +241,10 @@ class Raft:
         """Whether a leader whose heartbeat was answered has nothing to do for it: no read, no entry waited for that."""
         return self.leadership is not None and self.leadership.at_rest and not self._now_out
 
+    def commits(self) -> list[Outgoing]:
+        """What followers have not been told of how far the log is committed: `ready` tells it, too."""
+        return [] if self.leadership is None else self.leadership.commits()
+
     @property
     def leading_term(self) -> int:
         """The term this member leads, 0 while it does not."""

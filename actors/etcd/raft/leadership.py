@@ -259,7 +259,7 @@ class Leadership:
         if self._beats or (self._rounds and self._rounds[-1].number > self._answered):
             return False
         last = self._log.last_index
-        return not any(progress.may_send(last) for progress in self.peers.values())
+        return not self.handover.to and not any(progress.may_send(last) for progress in self.peers.values())
 
     # -- sending --------------------------------------------------------------------------------------------------
 
@@ -279,17 +279,27 @@ class Leadership:
         for peer, progress in self.peers.items():
             while progress.next > self._log.base.index and progress.may_send(self._log.last_index):
                 messages.append(Outgoing(peer, self._next_append(progress)))
-            known = min(progress.match, self._log.committed)
             if self._beats:
-                progress.told_commit = known
+                progress.told_commit = known = self._known(progress)
                 messages.append(Outgoing(peer, ConfirmLeader(self.term, self._config.member, known, self._round)))
-            elif known > progress.told_commit:
-                progress.told_commit = known
-                messages.append(Outgoing(peer, CommitAdvanced(self.term, self._config.member, known)))
+        messages += self.commits()
         self._beats = False
         if (to := self.handover.to) and self.handover.is_due(self.peers[to].match == self._log.last_index):
             messages.append(Outgoing(to, TimeoutNow(self.term, self._config.member)))
         return messages
+
+    def commits(self) -> list[Outgoing]:
+        """How far the log is committed, for those who have not been told. Never past what each is known to have."""
+        messages = []
+        for peer, progress in self.peers.items():
+            known = self._known(progress)
+            if known > progress.told_commit:
+                progress.told_commit = known
+                messages.append(Outgoing(peer, CommitAdvanced(self.term, self._config.member, known)))
+        return messages
+
+    def _known(self, progress: Progress) -> int:
+        return min(progress.match, self._log.committed)
 
     def _next_append(self, progress: Progress) -> AppendEntries:
         log = self._log
