@@ -10,7 +10,7 @@ from __future__ import annotations
 from tests.planted.component_bugs import API_SERVER, CONTROLLERS, NODE, SCHEDULER, STORE
 from tests.planted.history_bugs import HISTORY
 from tests.planted.life_bugs import HANDOVER, LIFE, MONITORS, NAMES
-from tests.planted.runtime_bugs import CLOCK, HOSTILE_PEERS, LINKS, MAILBOXES, RUNTIME
+from tests.planted.runtime_bugs import CLOCK, HOSTILE_PEERS, LINKS, MAILBOXES, RUNTIME, SHORT_WAYS
 from tests.planted.world_bugs import OBSERVATION, SIMULATION, TESTING
 
 BUGS = [
@@ -22,6 +22,7 @@ BUGS = [
     *NODE,
     *RUNTIME,
     *MAILBOXES,
+    *SHORT_WAYS,
     *HOSTILE_PEERS,
     *LINKS,
     *CLOCK,

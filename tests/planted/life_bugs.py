@@ -52,8 +52,8 @@ MONITORS = [
     Bug(
         "the loss of a link leaves those who watch over it waiting",
         "actorkube/runtime/monitors.py",
-        "            self._over(watch, UNREACHABLE)\n\n    # -- tables",
-        "            pass\n\n    # -- tables",
+        "            self._over(watch, UNREACHABLE)\n\n    def watchers",
+        "            pass\n\n    def watchers",
         "tests/runtime/test_monitors.py::test_under_faults_each_watch_ends_once_and_never_while_all_is_well",
     ),
     Bug(

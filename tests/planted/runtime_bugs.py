@@ -157,6 +157,58 @@ MAILBOXES = [
     ),
 ]
 
+SHORT_WAYS = [
+    Bug(
+        "an ask overtakes what was told before",
+        "actorkube/runtime/system.py",
+        "if self.at_once and not self.awake and",
+        "if self.at_once and",
+        "tests/runtime/test_short_ways.py::test_an_ask_does_not_overtake_what_was_told_before_to_whomever",
+    ),
+    Bug(
+        "who asks again and again lets nobody else go on",
+        "actorkube/runtime/system.py",
+        "left, self.at_once = self.at_once - 1, 0",
+        "left, self.at_once = self.at_once, 0",
+        "tests/runtime/test_short_ways.py::test_who_asks_again_and_again_lets_others_go_on",
+    ),
+    Bug(
+        "an actor is entered on the way into another",
+        "actorkube/runtime/system.py",
+        "left, self.at_once = self.at_once - 1, 0",
+        "left = self.at_once - 1",
+        "tests/runtime/test_short_ways.py::test_no_actor_is_entered_on_the_way_into_another_nor_twice",
+    ),
+    Bug(
+        "a ref reaches an actor that has ended",
+        "actorkube/runtime/tree.py",
+        "            node.home = None\n",
+        "",
+        "tests/runtime/test_short_ways.py::test_a_ref_outlives_its_actor_and_reaches_the_next_one_of_that_name",
+    ),
+    Bug(
+        "a ref reaches the actor of another system",
+        "actorkube/runtime/system.py",
+        "cell.home is not self:\n            if ref.address.system != self.name:\n                self._call",
+        "False:\n            if ref.address.system != self.name:\n                self._call",
+        "tests/runtime/test_short_ways.py::test_a_ref_means_the_actor_of_the_system_that_uses_it",
+    ),
+    Bug(
+        "an actor that has crashed goes on to the end of its turn",
+        "actorkube/runtime/dispatch.py",
+        "self._in_flight < self._concurrency and self.state is RUNNING:\n                if",
+        "self._in_flight < self._concurrency:\n                if",
+        "tests/runtime/test_short_ways.py::test_a_crash_among_messages_that_wait_leaves_the_rest_to_the_next_instance",
+    ),
+    Bug(
+        "an answer that was forgotten is waited for",
+        "actorkube/runtime/dispatch.py",
+        "            self.work.take_reply(envelope)\n",
+        "            pass\n",
+        "tests/runtime/test_short_ways.py::test_an_answer_that_was_forgotten_is_told_to_be_none_when_its_actor_ends",
+    ),
+]
+
 HOSTILE_PEERS = [
     Bug(
         "anybody answers what somebody else was asked",

@@ -237,34 +237,34 @@ async def test_a_ref_keeps_nothing_of_an_actor_that_has_ended(system: System) ->
 # -- asks that are handled at once ------------------------------------------------------------------------------------
 
 
-async def asks_at_once(system: System, jotter: Any) -> None:
-    """From now on an ask may be handled at once: the loop has had its turn."""
-    await system.ask(jotter, JotAsked(0))
+async def asks_at_once(system: System, *jotters: Any) -> None:
+    """From now on they may be asked at once: the loop has had its turn, and they have mailboxes."""
+    for jotter in jotters:
+        await system.ask(jotter, JotAsked(0))
     assert system.at_once
 
 
 async def test_an_ask_does_not_overtake_what_was_told_before_to_whomever(system: System) -> None:
     jots: list[Any] = []
     one, other = (system.spawn(lambda: Jotter(jots), name) for name in ("one", "other"))
-    await asks_at_once(system, one)
+    await asks_at_once(system, one, other)
 
     system.tell(one, Jot(1))
-    asked = system.ask(other, JotAsked(2))
-    await asked
+    await system.ask(other, JotAsked(2))
 
-    assert jots == [0, 1, 2]
+    assert jots == [0, 0, 1, 2]
 
 
 async def test_no_actor_is_entered_on_the_way_into_another_nor_twice(system: System) -> None:
     jots: list[Any] = []
-    one, _ = (system.spawn(lambda: Jotter(jots), name) for name in ("one", "other"))
-    await asks_at_once(system, one)
+    one, other = (system.spawn(lambda: Jotter(jots), name) for name in ("one", "other"))
+    await asks_at_once(system, one, other)
 
     await system.ask(one, AskBack("s/other"))
     await system.ask(one, AskBack("s/one"))
-    await until(lambda: len(jots) == 5)
+    await until(lambda: len(jots) == 6)
 
-    assert jots == [0, ("answered already", False), 1, ("answered already", False), 1]
+    assert jots == [0, 0, ("answered already", False), 1, ("answered already", False), 1]
 
 
 async def test_who_asks_again_and_again_lets_others_go_on(system: System) -> None:
