@@ -149,9 +149,12 @@ def etcd_host(spec: ClusterSpec, member: str) -> Host:
     async def boot(system: System) -> str:
         from actors.etcd.actor import Etcd
         from protocols.etcd import Status
+        from protocols.etcd_members import NOT_A_MEMBER
 
         ref = system.spawn(lambda: Etcd(member, spec.etcd_members), "etcd")
-        status = await until(system, ref, Status(), lambda status: bool(status.leader))
+        status = await until(system, ref, Status(), lambda status: bool(status.leader) or NOT_A_MEMBER in status.errors)
+        if NOT_A_MEMBER in status.errors:
+            return NOT_A_MEMBER
         return f"leader {status.leader.partition('/')[0]}  term {status.term}"
 
     return Host(member, f"etcd ×{spec.etcd}", boot, ("actors.etcd.actor",), listens=True)

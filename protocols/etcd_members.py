@@ -14,6 +14,9 @@ import msgspec
 from protocols.etcd import EtcdAnswer
 from protocols.message import Done, Message, Request
 
+NOT_A_MEMBER = "it does not belong to the store any more"
+"""Among the `errors` of a member's Status, once it knows."""
+
 
 class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """`address` is where its actor is, as in `etcd-0/etcd`; a learner is sent everything and has no vote."""

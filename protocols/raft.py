@@ -149,6 +149,15 @@ class TimeoutNow(Message):
     source: str
 
 
+class Removed(Message):
+    """To one who asks for votes and was removed: that is committed, so it will never be elected. Raft needs no such
+    message; whoever runs the member wants to know."""
+
+    lane = Lane.CONTROL
+    term: int
+    source: str
+
+
 RaftMessage: TypeAlias = (
     RequestVote
     | Voted

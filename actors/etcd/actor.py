@@ -62,6 +62,7 @@ from protocols.raft import (
     InstallSnapshot,
     LeaderConfirmed,
     RaftMessage,
+    Removed,
     RequestVote,
     SnapshotReceived,
     TimeoutNow,
@@ -230,6 +231,8 @@ class Etcd(Actor):
             case CopyStore():
                 self._maintenance.copy(self.ctx.outlet())
                 return LATER
+            case Removed():
+                self._membership.is_removed = True
             case RaftDue():
                 self._raft_due()
             case TellCommit():
@@ -283,6 +286,8 @@ class Etcd(Actor):
 
     def _from_peer(self, message: RaftMessage) -> None:
         self._peers.meet(message.source, self.ctx.sender)
+        if isinstance(message, RequestVote) and self._membership.has_removed(message.source):
+            self._peers.tell(message.source, Removed(self._raft.term, self._member))
         self._raft.step(message, self.ctx.now)
         if not isinstance(message, LeaderConfirmed | Appended) or self._raft.behind or not self._raft.at_rest:
             self._wake()
@@ -308,7 +313,7 @@ class Etcd(Actor):
             db_bytes=self._disk.bytes,
             in_use_bytes=store.keyspace.bytes,
             last_index=log.last_index,
-            errors=self._maintenance.errors,
+            errors=(*self._maintenance.errors, *self._membership.errors(self._member)),
             learner=self._member in log.configuration.learners,
             compact_revision=store.compacted,
         )

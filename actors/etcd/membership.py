@@ -15,6 +15,7 @@ from actors.etcd.raft.types import Change, Refused
 from protocols.errors import BadRequest, Unknown
 from protocols.etcd import EtcdAnswer
 from protocols.etcd_members import (
+    NOT_A_MEMBER,
     ChangeUnderWay,
     LearnerNotReady,
     Member,
@@ -51,12 +52,21 @@ _answers: dict[Refused, type[EtcdAnswer]] = {
 
 class Membership:
     def __init__(self, raft: Raft) -> None:
+        self.is_removed = False  # somebody who knows has said so
         self._raft = raft
         self._change: tuple[ReplyHandle, Configuration] | None = None
         self._handover: ReplyHandle | None = None
 
     def members(self) -> Members:
         return Members(members_of(self._raft.log.configuration), self._raft.leader)
+
+    def has_removed(self, name: str) -> bool:
+        """Whether that is committed."""
+        log = self._raft.log
+        return name in log.configurations.at(log.committed).removed
+
+    def errors(self, own: str) -> tuple[str, ...]:
+        return (NOT_A_MEMBER,) if self.is_removed or self.has_removed(own) else ()
 
     def change(self, request: MemberChange, now: float) -> None:
         """Begin it, on the leader; `wait_for_change` follows. Raises an EtcdAnswer, or BadRequest."""

@@ -8,7 +8,7 @@ from actorkube.runtime import Ref, Timer
 from actorkube.runtime.actor import Context
 from actors.etcd.raft.types import Outgoing
 from protocols.message import Message
-from protocols.raft import AppendEntries, CommitAdvanced, Configuration, RaftMessage
+from protocols.raft import AppendEntries, CommitAdvanced, Configuration
 
 TELL_COMMIT_S = 0.002
 REFS_MAX = 1_000  # members there have been
@@ -47,7 +47,7 @@ class Peers:
         if name not in self._refs and sender is not None and len(self._refs) < REFS_MAX:
             self._refs[name] = sender
 
-    def tell(self, name: str, message: RaftMessage) -> None:
+    def tell(self, name: str, message: Message) -> None:
         if (ref := self._refs.get(name)) is not None:
             self._ctx.tell(ref, message)
 

@@ -60,6 +60,20 @@ def test_a_member_joins_leads_and_takes_the_place_of_another(
     assert k("get", "configmap", "before", "after", "-o", "name").split() == ["configmap/before", "configmap/after"]
 
 
+def test_a_cluster_starts_again_when_one_of_its_members_was_removed(start_cluster: Start) -> None:
+    cluster = start_cluster("--nodes", "0")
+    k, data = cluster.kubectl(), str(cluster.data)
+    k("create", "configmap", "before")
+    etcd("member", "remove", "etcd-0", "--data", data)
+    cluster.stop()
+
+    cluster.start()
+
+    listed = etcd("member", "list", "--data", data)
+    assert [line.split()[0] for line in listed.splitlines()] == ["etcd-1", "etcd-2"]
+    assert k("get", "configmap", "before", "-o", "name") == "configmap/before\n"
+
+
 def promote(data: str, name: str) -> str:
     """As soon as it has caught up."""
     for _ in range(50):

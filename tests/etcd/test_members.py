@@ -15,6 +15,7 @@ from actors.etcd.actor import EtcdConfig
 from protocols.errors import Answer, AskError, BadRequest
 from protocols.etcd import NotLeader, Op, Range, Txn
 from protocols.etcd_members import (
+    NOT_A_MEMBER,
     ChangeUnderWay,
     LearnerNotReady,
     MemberAdd,
@@ -199,6 +200,24 @@ def test_the_leader_is_removed_and_the_others_go_on(kind: str, tmp_path: Path) -
         await fits(world, system, history, others)
         answer = await status(system, first)
         assert answer is not None and answer.leader != f"{first}/etcd"
+
+    run_in(kind, scenario, tmp_path)
+
+
+def test_a_member_that_was_removed_while_it_was_dead_is_told_so(kind: str, tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        system = await boot(world)
+        dead = await leader(system, world)
+        world.crash(dead)
+        await Operator(world, system).remove(dead)
+
+        await world.restart(dead)
+
+        async def knows() -> bool:
+            answer = await status(system, dead)
+            return answer is not None and NOT_A_MEMBER in answer.errors and not answer.leader
+
+        await world.until(knows, within_s=20.0)
 
     run_in(kind, scenario, tmp_path)
 

@@ -256,7 +256,7 @@ class Leadership:
 
     @property
     def at_rest(self) -> bool:
-        if self._beats or (self._rounds and self._rounds[-1].number > self._answered):
+        if self._beats or self.handover.to or (self._rounds and self._rounds[-1].number > self._answered):
             return False
         last = self._log.last_index
         return not self.handover.to and not any(progress.may_send(last) for progress in self.peers.values())
