@@ -13,6 +13,9 @@ Header, 24 bytes, little-endian:
 Small frames of one kind that follow each other travel as one BATCH: its `word` carries their kind where a type would
 be, its body is one MessagePack array with an array [type, target, sender, corr, number, body] for each. So a tick's
 messages are taken apart by one call into C; what a frame means is the same either way.
+
+A frame with a body of more than 256 KiB travels in parts: the bodies of PART frames, one after the other, are its
+header and its body; `number` says how many bytes are still to come. Small frames go in between (runtime/fragments.py).
 """
 
 from __future__ import annotations
@@ -27,9 +30,13 @@ import msgspec
 HEADER = struct.Struct("<6I")
 HEADER_SIZE = HEADER.size
 FRAME_MAX = 8 * 1024 * 1024
-WIRE_VERSION = 5
+WIRE_VERSION = 6
+PART_BYTES = 64 * 1024
 BATCH_BYTES_MAX = 128 * 1024  # of the body of a batch: what it unfolds to is bounded by it
 KIND_BITS = 8
+
+
+Frame = tuple[int, int, int, int, int, int, bytes]  # kind, type, target, sender, corr, number, body
 
 
 class Kind(enum.IntEnum):
@@ -56,9 +63,13 @@ class Kind(enum.IntEnum):
     ACCEPTED = 21  # send `corr` is in the mailbox
     DOWN = 22  # what watch `corr` waited for has come; the body is the reason
     BATCH = 23  # several frames of the kinds in BATCHED
+    PART = 24  # a piece of a large frame of the kinds in PARTED
 
 
 BATCHED = frozenset({Kind.TELL, Kind.ASK, Kind.REPLY, Kind.ITEM})
+
+PARTED = frozenset({Kind.TELL, Kind.ASK, Kind.REPLY, Kind.ERROR, Kind.STREAM, Kind.ITEM, Kind.SEND})
+FREE = PARTED | {Kind.NAME, Kind.END, Kind.CREDIT, Kind.CANCEL, Kind.ACCEPTED, Kind.PING, Kind.PONG}  # go in between
 
 _u24 = Annotated[int, msgspec.Meta(ge=0, le=2**24 - 1)]
 _u32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]

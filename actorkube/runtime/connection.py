@@ -261,6 +261,7 @@ class Connection(asyncio.BufferedProtocol):
         handlers[Kind.MOVED] = self._on_moved
         handlers[Kind.REFUSED] = self._on_refused
         handlers[Kind.BATCH] = self._on_batch
+        handlers[Kind.PART] = self._on_part
         return handlers
 
     def _on_batch(self, link: TcpLink, kind: int, _1: int, _2: int, _3: int, _4: int, body: bytes) -> None:
@@ -269,6 +270,14 @@ class Connection(asyncio.BufferedProtocol):
         rows = decode_rows(body)
         self.inbox.frames += len(rows) - 1
         self._owner.system.on_batch(link, kind, rows)
+
+    def _on_part(self, link: TcpLink, _1: int, _2: int, _3: int, _4: int, missing: int, body: bytes) -> None:
+        frame = link.assembly.add(missing, body)
+        if frame is None:
+            self.inbox.frames -= 1  # not yet one
+        else:
+            kind, type_id, target, sender, corr, number, body = frame
+            self.inbox.handlers[kind](link, type_id, target, sender, corr, number, body)
 
     def _on_ping(self, link: TcpLink, *_: object) -> None:
         link.send(Kind.PONG, 0, 0, 0, 0, 0, b"")

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from actorkube.runtime.connection import Connection
+from actorkube.runtime.fragments import Assembly
 from actorkube.runtime.link import Link, Traffic
 from actorkube.runtime.refusals import Reason, Refused
 from actorkube.runtime.wire import BIG_BODY, Outbox
@@ -37,6 +38,7 @@ class TcpLink(Link):
         self._owner = owner
         self._loop = owner.system.loop
         self._outbox = Outbox(owner.settings.high_water, owner.settings.outbox_max, self._flush_later, self._not_taken)
+        self.assembly = Assembly()
         self._outbox.due = True  # a flush comes without being asked for: when the link opens
         self.send = self._outbox.put  # type: ignore[method-assign]  # one call less for each frame
         self._reading: deque[Connection] = deque()  # the first is read, the last is written

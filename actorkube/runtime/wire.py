@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from actorkube.runtime.fragments import Slow, is_large
 from actorkube.runtime.refusals import Reason, Refused
 from protocols.frame import BATCHED, HEADER, HEADER_SIZE, KIND_BITS, Kind, Row, encode_rows
 from protocols.trace import TRACED
@@ -21,8 +22,6 @@ BATCH_ROWS_MIN = 4  # fewer frames travel by themselves: a batch would not be wo
 FORGET_AFTER = 4096  # parts that were taken are let go of, but not one by one
 KINDS = 1 << KIND_BITS
 KIND_MASK = KINDS - 1
-
-Frame = tuple[int, int, int, int, int, int, bytes]  # kind, type, target, sender, corr, number, body
 
 # Called with (link, type_id, target, sender, corr, number, body); raises ValueError when the frame makes no sense.
 Handler = Callable[[Any, int, int, int, int, int, bytes], object]
@@ -124,6 +123,7 @@ class Outbox:
         self._refused = refused
         self._parts: list[bytes] = []
         self._first = 0  # of the parts that are not taken yet
+        self._slow = Slow()
         self._rows: list[Row] = []  # the last frames, all of one kind that can be batched
         self._rows_kind = 0
         self._rows_start = 0  # the size without them
@@ -156,7 +156,12 @@ class Outbox:
         start = self.size - HEADER_SIZE - len(body)
         if self._rows:
             start += self._close_batch(start)
-        if kind in BATCHED and len(body) < BATCHED_BODY:
+        if is_large(kind, body) or (self._slow and self._slow.takes(kind, target, sender, corr, len(body))):
+            self.size += self._slow.add((kind, type_id, target, sender, corr, number, body))
+            self.frames += 1
+            self._rows_kind = 0
+            return
+        if kind in BATCHED and len(body) < BATCHED_BODY and not self._slow:
             self._rows_kind, self._rows_start, self._rows_end = kind, start, start + BATCH_BYTES
             self._rows.append((type_id, target, sender, corr, number, body))
         else:
@@ -188,12 +193,19 @@ class Outbox:
         if self._rows:
             self._close_batch(self.size)
         parts, first, self._parts, self._first, self.size = self._parts, self._first, [], 0, 0
-        return b"".join(parts[first:] if first else parts)
+        slow = []
+        while self._slow:
+            slow.append(self._slow.next())
+        return b"".join((parts[first:] if first else parts) + slow)
 
     def chunk(self) -> bytes:
-        """The next part of what waits (something must): small frames joined, a big body as it is."""
+        """The next of what waits (something must): small frames joined, a big body as it is, or part of a large one."""
         if self._rows:
             self._close_batch(self.size)
+        if not self._parts:  # between whole frames
+            chunk = self._slow.next()
+            self.size -= len(chunk)
+            return chunk
         parts, first = self._parts, self._first
         end, length = first + 1, len(parts[first])
         while end < len(parts) and len(parts[end]) < BIG_BODY and length < BIG_BODY:
@@ -209,6 +221,7 @@ class Outbox:
     def close(self) -> None:
         """Takes no more frames, and forgets those that wait."""
         self._parts, self._first, self._rows, self._rows_kind = [], 0, [], 0
+        self._slow.clear()
         self.size = self._most + 1
 
 

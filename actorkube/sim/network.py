@@ -18,10 +18,9 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from actorkube.runtime.wire import Frame
 from actorkube.sim.conditions import Conditions
 from actorkube.sim.trace import Trace, packet_name
-from protocols.frame import HEADER_SIZE, Kind
+from protocols.frame import HEADER_SIZE, Frame, Kind
 from protocols.trace import CONTEXT_SIZE, TRACED
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from actorkube.runtime.wire import Frame
-from protocols.frame import Kind
+from protocols.frame import Frame, Kind
 from protocols.message import name_of
 from protocols.trace import TRACED
 

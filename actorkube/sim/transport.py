@@ -12,10 +12,9 @@ import enum
 from actorkube.runtime.link import Census, Link, Traffic, Transport
 from actorkube.runtime.settings import Settings
 from actorkube.runtime.system import System
-from actorkube.runtime.wire import Frame
 from actorkube.sim.network import IN_FLIGHT_BYTES_MAX, Network
 from actorkube.sim.trace import FIN
-from protocols.frame import HEADER_SIZE
+from protocols.frame import HEADER_SIZE, Frame
 from protocols.message import Lane
 
 FIN_FRAME: Frame = (FIN, 0, 0, 0, 0, 0, b"")

@@ -70,7 +70,7 @@ bodies = st.one_of(
     st.lists(st.tuples(*[st.integers(0, 70000)] * 5, st.sampled_from(GOOD)), max_size=6).map(encode_rows),
 )
 frames = st.tuples(
-    st.one_of(st.integers(1, 24), st.integers(0, 255)),  # kind
+    st.one_of(st.integers(1, 25), st.integers(0, 255)),  # kind
     st.one_of(st.sampled_from([*TYPES, 0]), st.integers(0, 65535)),
     st.one_of(names.map(actor_id), u32),  # target
     st.one_of(names.map(actor_id), u32),  # sender

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from actorkube.runtime import Mailbox
 from actorkube.runtime.monitors import LIFE, LINK, NAME
 from actorkube.runtime.receiving import OUTLETS_MAX
-from actorkube.runtime.wire import Frame
 from protocols.address import actor_id
 from protocols.errors import Answer, AskError
-from protocols.frame import BATCHED, Kind, encode_rows
+from protocols.frame import BATCHED, Frame, Kind, encode_rows
 from protocols.message import Lane, encode
 from tests.fuzz.bodies import BOMBS, ERRORS, TYPES, frames
 from tests.fuzz.stage import WINDOW, FuzzFeed, FuzzText, Stage, on_stage
@@ -82,6 +81,17 @@ async def test_a_batch_that_is_none_ends_the_connection(stage: Stage, kind: Kind
     hostile, refused = await stage.hostile(), stage.refused
 
     hostile.link.send(Kind.BATCH, kind, 0, 0, 0, 0, body)
+
+    assert await hostile.is_cut_off()
+    assert stage.refused > refused
+    await stage.check()
+
+
+@pytest.mark.parametrize("missing, part", [(0, b""), (2**32 - 1, b"x"), (0, b"x" * 23), (0, b"\x05" + b"\x18" * 28)])
+async def test_parts_that_make_no_frame_end_the_connection(stage: Stage, missing: int, part: bytes) -> None:
+    hostile, refused = await stage.hostile(), stage.refused
+
+    hostile.link.send(Kind.PART, 0, 0, 0, 0, missing, part)
 
     assert await hostile.is_cut_off()
     assert stage.refused > refused
@@ -261,6 +271,7 @@ async def test_an_error_that_unfolds_to_much_is_not_unfolded(stage: Stage) -> No
 
     hostile.link.send(Kind.ERROR, 0, 0, 0, hostile.answer_corr, 0, bomb)
     assert not await hostile.is_cut_off()
+    await stage.until(hostile.answer.done)  # small frames pass large ones
 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

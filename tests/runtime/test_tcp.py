@@ -87,6 +87,48 @@ async def test_bodies_of_many_sizes_come_back_unchanged(listener: socket.socket)
     await server.stop()
 
 
+async def test_a_small_ask_and_its_answer_pass_large_ones(listener: socket.socket) -> None:
+    server, mirror = await serve(listener)
+    other = server.spawn(Server, "other")
+    here = await client(listener)
+    await here.ask(mirror, Mirror(b""))
+    answered: list[int] = []
+
+    async def ask(ref: Ref, size: int) -> None:
+        answered.append(len((await here.ask(ref, Mirror(b"x" * size), 60)).data))
+
+    await asyncio.gather(ask(mirror, 6_000_000), ask(other, 10))
+
+    assert answered == [10, 6_000_000]
+    await here.stop()
+    await server.stop()
+
+
+async def test_what_is_told_arrives_in_order_however_large_it_is(listener: socket.socket) -> None:
+    server, _ = await serve(listener)
+    told: list[int] = []
+
+    class Hears(Actor):
+        def receive(self, message: Message) -> object:
+            assert isinstance(message, Bytes)
+            told.append(len(message.data))
+            return None
+
+    server.spawn(Hears, "hears")
+    here = await client(listener)
+    sizes = [5, 400_000, 6, 7, 8, 9, 10, 300_000, 11, 2_000_000, 12]
+
+    for size in sizes:
+        here.tell(here.ref("server/hears"), Bytes(b"x" * size))
+
+    async with asyncio.timeout(20):
+        while len(told) < len(sizes):
+            await asyncio.sleep(0.001)
+    assert told == sizes
+    await here.stop()
+    await server.stop()
+
+
 @pytest.mark.parametrize(
     "garbage",
     [

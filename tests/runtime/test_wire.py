@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actorkube.runtime.refusals import Refused
-from actorkube.runtime.wire import BUFFER_SIZE, KINDS, Frame, Inbox, Outbox
-from protocols.frame import BATCH_BYTES_MAX, BATCHED, HEADER, HEADER_SIZE, Kind, decode_rows
+from actorkube.runtime.wire import BUFFER_SIZE, KINDS, Inbox, Outbox
+from protocols.frame import BATCH_BYTES_MAX, BATCHED, HEADER, HEADER_SIZE, Frame, Kind, decode_rows
 
 HIGH, MOST = 2**25, 2**26
 
