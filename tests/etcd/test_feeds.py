@@ -201,3 +201,17 @@ def test_progress_is_told_in_portions_and_nobody_is_forgotten() -> None:
 def test_a_watch_of_no_key_is_refused() -> None:
     with pytest.raises(EmptyKey):
         opened(Feeds(Store(), lambda: None), WatchKeys(b""))
+
+
+def test_a_watch_whose_events_were_compacted_before_anybody_looked_is_told_that_it_lost_them() -> None:
+    store = Store()
+    feeds = Feeds(store, lambda: None)
+    reader = opened(feeds, WatchKeys(b"a"))
+    for _ in range(3):
+        store.apply(put(b"a"))
+
+    store.apply(Compact(4))
+    feeds.pump()
+
+    assert isinstance(reader.error, Compacted)
+    assert reader.events == []

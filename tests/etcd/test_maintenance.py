@@ -118,6 +118,10 @@ def test_replicas_that_agree_raise_no_alarm(kind: str, tmp_path: Path) -> None:
     run_in(kind, scenario, tmp_path)
 
 
+async def is_raised(client: Client) -> bool:
+    return bool((await client.ask(ListAlarms())).alarms)
+
+
 def test_beyond_the_quota_only_what_makes_room_is_written(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         system = await boot(world, EtcdConfig(quota_bytes=20_000))
@@ -128,6 +132,7 @@ def test_beyond_the_quota_only_what_makes_room_is_written(kind: str, tmp_path: P
 
         with pytest.raises(NoSpace):
             await client.ask(LeaseGrant(60))
+        await world.until(lambda: is_raised(client))
         alarms = (await client.ask(ListAlarms())).alarms
         ended = await client.ask(DisarmAlarm())
         with pytest.raises(NoSpace):

@@ -141,3 +141,15 @@ def test_a_snapshot_that_lacks_a_whole_record_is_refused() -> None:
 
     with pytest.raises(CorruptSnapshot, match="lacks records"):
         decode_snapshot(b"".join([header, *rest]))
+
+
+def test_what_a_compaction_made_superfluous_is_not_in_a_snapshot_although_it_is_there_still() -> None:
+    store = Store()
+    for number in range(5):
+        store.apply(Txn((), (Op("put", b"a", b"%d" % number),)))
+    store.apply(Compact(store.revision))
+
+    other = decode_snapshot(snapshot_of(store)).store
+
+    assert not store.is_scrubbed and store.keyspace._past
+    assert not other.keyspace._past

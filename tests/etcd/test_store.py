@@ -515,3 +515,34 @@ def test_bounds_sieve_then_it_is_sorted_then_the_limit_cuts() -> None:
     assert keys(min_create_revision=3, sort_by="value", descending=True, limit=1) == [b"d"]
     page = store.range(Range(b"a", b"z", limit=1, max_mod_revision=4))
     assert (page.count, page.more) == (4, True)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 100])
+def test_what_a_compaction_makes_superfluous_goes_in_slices_and_all_of_it_goes(step: int) -> None:
+    keys = [b"%d" % number for number in range(10)]
+    store = store_with(*(put(key) for key in keys), *(put(key) for key in keys), *(delete(key) for key in keys[:3]))
+    store.apply(Compact(store.revision))
+    slices = 0
+
+    while not store.is_scrubbed:
+        store.scrub(step)
+        slices += 1
+
+    assert slices >= 20 // step
+    store.check()
+    assert not store.keyspace._past and len(store.keyspace) == 7
+
+
+def test_a_large_revision_is_cut_where_that_is_wanted_and_nothing_is_lost_at_the_cut() -> None:
+    store = store_with(Txn((), tuple(Op("put", b"%03d" % n, b"x" * 11_000) for n in range(128))))
+    whole = Watcher(WatchKeys(b"0", b"2", 1), store.events)
+    cut = Watcher(WatchKeys(b"0", b"2", 1, fragment=True), store.events)
+
+    one, first, second = whole.take(store.events), cut.take(store.events), cut.take(store.events)
+
+    assert one is not None and first is not None and second is not None
+    assert (one.revision, one.fragment, len(one.events)) == (2, False, 128)
+    assert (first.revision, first.fragment) == (1, True)
+    assert (second.revision, second.fragment) == (2, False)
+    assert first.events + second.events == one.events
+    assert cut.take(store.events) is None
