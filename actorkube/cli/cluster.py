@@ -147,7 +147,7 @@ class Cluster:
         identity = None
         if host.name == API_SERVER:
             listen.append(self._outside.dup())
-            identity = Identity(self._spec.cluster, *self._link_files())
+            identity = Identity(self._spec.cluster, *self._link_files(), renewal=self._renew_link)
         here = frozenset(host.name for host in self._hosts)
         transport = TcpTransport(key=self._key, book=book, listen=tuple(listen), identity=identity, here=here)
         system = System(host.name, transport, disk=self._data.path / host.name, metrics=True)
@@ -159,6 +159,11 @@ class Cluster:
         pki = self._data.path / LINKS
         own = Issued.at(pki, API_SERVER)
         return pki / "ca.crt", own.cert_file, own.key_file
+
+    def _renew_link(self, now: float) -> None:
+        from actorkube.runtime.identity import LinkAuthority
+
+        LinkAuthority(self._data.path / LINKS, self._spec.cluster, now).renew(API_SERVER)
 
     # -- one process ----------------------------------------------------------------------------------------------
 

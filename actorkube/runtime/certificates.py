@@ -121,17 +121,20 @@ class CertificateAuthority:
         signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(own.public_key())  # type: ignore[arg-type]
         builder = builder.issuer_name(own.subject).add_extension(signer, False)
         _save(files, builder, key, load_pem_private_key(self.files.key_pem, None), chain)
+        made_at = self._now.timestamp()
+        os.utime(files.cert_file, (made_at, made_at))  # who renews it need not read it
 
     def _builder(self, subject: x509.Name, key: EllipticCurvePrivateKey, valid_days: float) -> x509.CertificateBuilder:
         from cryptography import x509
 
         end = self._now + datetime.timedelta(days=valid_days)
+        begin = min(self._now, end, datetime.datetime.now(datetime.UTC))  # OpenSSL looks at the machine's clock
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(min(self._now, end) - CLOCK_SKEW)
+            .not_valid_before(begin - CLOCK_SKEW)
             .not_valid_after(end)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,23 @@ from typing import Any
 from actorkube.runtime.certificates import CertificateAuthority, Issued, Wanted, private_directory
 from actorkube.runtime.refusals import Reason, Refused
 
+VALID_DAYS = 365.0  # of a certificate on links
+RENEW_AFTER_S = VALID_DAYS * 86_400 * 2 / 3
+
 
 @dataclass(frozen=True, eq=False)
 class Identity:
-    """Files, read when they are needed first. `revoked`: serial numbers (hexadecimal) that are not believed."""
+    """Files, read when they are needed first. `revoked`: serial numbers (hexadecimal) that are not believed.
+
+    `renewal` puts new ones in their place, made at the time that it is given; it raises OSError where it cannot.
+    """
 
     cluster: str
     ca_file: Path
     cert_file: Path
     key_file: Path
     revoked: frozenset[str] = frozenset()
+    renewal: Callable[[float], object] | None = None
     _read: list[tuple[int, ...]] = dataclasses.field(default_factory=list, init=False, repr=False)  # stamps of files
 
     @functools.cached_property
@@ -41,6 +48,11 @@ class Identity:
         context = self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         context.num_tickets = 0  # no session is resumed: each connection shows its certificates
         return context
+
+    def renew_due(self, now: float) -> None:
+        """Put new files in the place of those that are at two thirds of their life. Raises OSError."""
+        if self.renewal is not None and is_due(self.cert_file, now):
+            self.renewal(now)
 
     def fresh(self) -> Identity | None:
         """The same files, when they have changed since they were read. Raises OSError while they do not fit."""
@@ -83,17 +95,21 @@ class LinkAuthority:
     def __init__(self, directory: Path, cluster: str, now: float) -> None:
         self._directory = private_directory(directory)
         self._cluster = cluster
+        self._now = now
         self._root = CertificateAuthority.root(Issued.at(directory, "ca"), f"links of {cluster}", now)
         self.ca_file = self._root.files.cert_file
 
     def identity(self, system: str) -> Identity:
-        """One of the cluster's own systems; its certificate is made if there is none."""
+        """One of the cluster's own systems; its certificate is made if there is none, or only an old one."""
         files = Issued.at(self._directory, system)
-        if not files.exists:
+        if not files.exists or is_due(files.cert_file, self._now):
             self.renew(system)
-        return Identity(self._cluster, self.ca_file, files.cert_file, files.key_file)
+        return Identity(self._cluster, self.ca_file, files.cert_file, files.key_file, renewal=self.renewal(system))
 
-    def renew(self, system: str, valid_days: float = 3650.0) -> None:
+    def renewal(self, system: str) -> Callable[[float], object]:
+        return lambda now: LinkAuthority(self._directory, self._cluster, now).renew(system)
+
+    def renew(self, system: str, valid_days: float = VALID_DAYS) -> None:
         """A new certificate in place of the old one: who has read the old one goes over to it."""
         wanted = certificate_of(self._cluster, system, valid_days=valid_days)
         self._root.issue(Issued.at(self._directory, system), wanted)
@@ -113,11 +129,20 @@ def guest(directory: Path, cluster: str, system: str, *, ca_pem: bytes, signer: 
     ca_file.write_bytes(ca_pem)
     files = Issued.at(directory, system)
     wanted = certificate_of(guests_of(cluster), system, chain=signer.cert_pem)
-    CertificateAuthority(signer, now).issue(files, wanted)
-    return Identity(cluster, ca_file, files.cert_file, files.key_file)
+
+    def issue(now: float) -> None:
+        CertificateAuthority(signer, now).issue(files, wanted)
+
+    issue(now)
+    return Identity(cluster, ca_file, files.cert_file, files.key_file, renewal=issue)
 
 
-def certificate_of(host: str, system: str, *, valid_days: float = 3650.0, chain: bytes = b"") -> Wanted:
+def is_due(cert_file: Path, now: float) -> bool:
+    """A file's time is when its certificate was made (certificates.py)."""
+    return now > cert_file.stat().st_mtime + RENEW_AFTER_S
+
+
+def certificate_of(host: str, system: str, *, valid_days: float = VALID_DAYS, chain: bytes = b"") -> Wanted:
     return Wanted(system, uris=(uri(host, system),), serves=True, calls=True, valid_days=valid_days, chain=chain)
 
 

@@ -63,6 +63,8 @@ class TcpTransport(Transport):
         self.settings = settings or Settings()
         self.user = os.getuid()
         self.refused: Counter[Reason] = Counter()
+        self._unsaid: Counter[Reason] = Counter()
+        self._silent_until: dict[Reason, float] = {}
         self._openings: Counter[str] = Counter()  # by peer
         self.incarnation = int.from_bytes(os.urandom(7), "big")
         self._listen = listen
@@ -126,9 +128,17 @@ class TcpTransport(Transport):
         return {peer: down.pause_s for (peer, _), down in self._down.items()}
 
     def count(self, refusal: Refused, peer: str) -> None:
+        """Every one is counted; each reason is said once in `say_every_s`, with how many of it were not said before."""
         self.refused[refusal.reason] += 1
+        now = self.system.loop.time()
+        if now < self._silent_until.get(refusal.reason, 0.0):
+            self._unsaid[refusal.reason] += 1
+            return
+        self._silent_until[refusal.reason] = now + self.settings.say_every_s
+        unsaid = self._unsaid.pop(refusal.reason, 0)
+        more = {"unsaid": unsaid} if unsaid else {}
         say = self.system.log.debug if refusal.reason is Reason.UNREACHABLE else self.system.log.warning
-        say("connection closed", peer=peer, reason=str(refusal), label=refusal.reason.value)
+        say("connection closed", peer=peer, reason=str(refusal), label=refusal.reason.value, **more)
 
     # -- dialling and accepting -----------------------------------------------------------------------------------
 
@@ -287,9 +297,10 @@ class TcpTransport(Transport):
             self._watch_timer = self.system.loop.call_later(self.settings.ping_s, self._watch)
 
     def _watch(self) -> None:
-        """Certificates are files: where they are replaced, links go over to the new ones."""
+        """Certificates are files: where they are replaced, links go over to the new ones. Old ones we replace."""
         assert self.identity is not None
         try:
+            self.identity.renew_due(self.system.now)
             fresh = self.identity.fresh()
             if fresh is not None:
                 self.renew(fresh)

@@ -87,6 +87,28 @@ async def test_bodies_of_many_sizes_come_back_unchanged(listener: socket.socket)
     await server.stop()
 
 
+async def test_what_is_refused_again_and_again_is_counted_each_time_and_logged_once_in_a_while(
+    listener: socket.socket,
+) -> None:
+    log = Remembers()
+    server, _ = await serve(listener, log=log)
+
+    for _ in range(20):
+        reader, writer = await call(listener)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"x" * 100)
+        try:
+            await asyncio.wait_for(reader.read(), 20)
+        except ConnectionResetError:
+            pass
+        writer.close()
+
+    transport = server.transport
+    assert isinstance(transport, TcpTransport)
+    assert sum(transport.refused.values()) == 20
+    assert len(log.lines) < 10
+    await server.stop()
+
+
 async def test_a_small_ask_and_its_answer_pass_large_ones(listener: socket.socket) -> None:
     server, mirror = await serve(listener)
     other = server.spawn(Server, "other")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actorkube.runtime import System
-from actorkube.runtime.identity import Identity, guest
+from actorkube.runtime.identity import Identity, LinkAuthority, guest
 from actorkube.runtime.settings import Settings
 from actorkube.runtime.tcp import TcpTransport
 from actorkube.runtime.tcp_link import TcpLink
@@ -173,6 +173,59 @@ def test_a_stranger_who_speaks_no_tls_is_cut_off_and_one_who_says_nothing_too(lo
                 writer.close()
 
     run(loop, scenario())
+
+
+@both_loops
+def test_a_certificate_at_two_thirds_of_its_life_is_renewed_and_nothing_is_lost(loop: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        made_at = time.time() - 250 * 86_400
+        old = LinkAuthority(tmp_path, "c", made_at)
+        identities = [old.identity("server"), old.identity("client")]
+        before = own_certificates(tmp_path)
+        quick = Settings(ping_s=0.05)
+        async with Pair() as pair:
+            there, _ = await pair.serve(identities[0], settings=quick)
+            here, server = await pair.client(identities[1], settings=quick)
+
+            numbers = [(await here.ask(server, LinkNumbered(number))).number for number in range(100)]
+            await until(lambda: not set(own_certificates(tmp_path)) & set(before))
+            await until(lambda: transport_of(here).identity is not identities[1])
+            numbers += [(await here.ask(server, LinkNumbered(number))).number for number in range(100, 200)]
+
+            assert numbers == list(range(200))
+            assert not refused(there)
+            assert not refused(here)
+
+    run(loop, scenario())
+
+
+def test_a_certificate_is_not_renewed_before_two_thirds_of_its_life(tmp_path: Path) -> None:
+    now = time.time()
+    LinkAuthority(tmp_path, "c", now).identity("server")
+    made = (tmp_path / "server.crt").read_bytes()
+
+    LinkAuthority(tmp_path, "c", now + 243 * 86_400).identity("server").renew_due(now + 243 * 86_400)
+    kept = (tmp_path / "server.crt").read_bytes()
+    LinkAuthority(tmp_path, "c", now + 244 * 86_400).identity("server")
+
+    assert kept == made
+    assert (tmp_path / "server.crt").read_bytes() != made
+
+
+def test_a_guest_renews_its_own_certificate(tmp_path: Path) -> None:
+    guest = guest_identity(tmp_path, "kubelet")
+    made = guest.cert_file.read_bytes()
+
+    guest.renew_due(time.time() + 243 * 86_400)
+    kept = guest.cert_file.read_bytes()
+    guest.renew_due(time.time() + 244 * 86_400)
+
+    assert kept == made
+    assert guest.cert_file.read_bytes() != made
+
+
+def own_certificates(path: Path) -> list[bytes]:
+    return [(path / name).read_bytes() for name in ("server.crt", "client.crt")]
 
 
 # -- guests -----------------------------------------------------------------------------------------------------------
