@@ -7,6 +7,7 @@ got must fit it, and revisions must not go back in real time. That is linearizab
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -68,6 +69,7 @@ class History:
 
     def check(self, events: list[Event]) -> None:
         """`events` are all that the store says ever happened, in order."""
+        past = Past(events)
         written = {event.kv.mod_revision: event for event in events}
         values = [event.kv.value for event in events if event.type == "put"]
         assert len(set(values)) == len(values), "a write happened twice"
@@ -81,7 +83,7 @@ class History:
             elif answer.kind == "delete":
                 assert event_is_deletion(written.get(answer.revision), answer.key), f"acknowledged, but lost: {answer}"
             else:
-                assert answer.value == value_at(events, answer.key, answer.revision), f"never was so: {answer}"
+                assert answer.value == past.value_at(answer.key, answer.revision), f"never was so: {answer}"
         self._check_real_time()
 
     def _check_real_time(self) -> None:
@@ -101,8 +103,21 @@ def event_is_deletion(event: Event | None, key: bytes) -> bool:
 
 
 def value_at(events: list[Event], key: bytes, revision: int) -> bytes | None:
-    found = [e for e in events if e.kv.key == key and e.kv.mod_revision <= revision]
-    return found[-1].kv.value if found and found[-1].type == "put" else None
+    return Past(events).value_at(key, revision)
+
+
+class Past:
+    """What each key was at each revision, by all events there have been, in order."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self._events: dict[bytes, list[Event]] = {}
+        for event in events:
+            self._events.setdefault(event.kv.key, []).append(event)
+
+    def value_at(self, key: bytes, revision: int) -> bytes | None:
+        events = self._events.get(key, [])
+        found = bisect_right(events, revision, key=lambda event: event.kv.mod_revision)
+        return events[found - 1].kv.value if found and events[found - 1].type == "put" else None
 
 
 class Client:
