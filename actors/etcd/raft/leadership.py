@@ -47,6 +47,7 @@ class Leadership:
         self._config = config
         self._log = log
         self._majorities: tuple[tuple[Progress | None, ...], ...] = ()  # None is this member itself
+        self._has_vote = True
         self._told_leaving = False
         self._rounds: deque[ReadRound] = deque()
         self._answered = 0  # the newest round whose reads may have been answered
@@ -115,6 +116,7 @@ class Leadership:
             tuple(None if name == own else self.peers[name] for name in voters)
             for voters in confchange.majorities(configuration)
         )
+        self._has_vote = own in confchange.voters(configuration)
         self._told_leaving = False
 
     def _leave_joint(self) -> None:
@@ -139,9 +141,7 @@ class Leadership:
     @property
     def is_retired(self) -> bool:
         """It leads a replica set that it does not belong to any more, and all is done."""
-        log = self._log
-        own = self._config.member
-        return log.configurations.index <= log.committed and own not in confchange.voters(log.configuration)
+        return not self._has_vote and self._log.configurations.index <= self._log.committed
 
     def successor(self) -> str:
         """The voter that has most of the log, "" if there is none but this one."""
