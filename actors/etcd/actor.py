@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from actorkube import __version__
 from actorkube.runtime import LATER, Actor, DiskFull, Mailbox, Timer
 from actorkube.runtime.actor import Context
 from actors.etcd import lease_rules
@@ -27,6 +26,7 @@ from actors.etcd.raft.core import Raft
 from actors.etcd.raft.log import NOBODY
 from actors.etcd.raft.types import Dropped, RaftConfig
 from actors.etcd.requests import Read, Requests, WaitingRead, Write, fail_writes
+from actors.etcd.status import status_of
 from actors.etcd.storage import SEGMENT_BYTES_MAX, Opened, Storage
 from actors.etcd.upkeep import Compactor
 from protocols.errors import Answer, AskError, BadRequest, Overloaded
@@ -95,7 +95,7 @@ class EtcdConfig:
     `clock_drift_max`. The same on all members; a replica set that starts again waits for that long before it elects.
     """
 
-    heartbeat_s: float = 0.1
+    heartbeat_s: float = 0.2
     election_s: tuple[float, float] = (1.0, 2.0)
     first_election_s: tuple[float, float] = (0.005, 0.040)
     lease_reads: bool = False
@@ -289,34 +289,31 @@ class Etcd(Actor):
         if isinstance(message, RequestVote) and self._membership.has_removed(message.source):
             self._peers.tell(message.source, Removed(self._raft.term, self._member))
         self._raft.step(message, self.ctx.now)
-        if not isinstance(message, LeaderConfirmed | Appended) or self._raft.behind or not self._raft.at_rest:
+        if not (isinstance(message, ConfirmLeader | LeaderConfirmed | Appended) and self._is_at_rest):
             self._wake()
-        elif isinstance(message, Appended):  # the second of two that say the same, most often: not worth a turn
+            return
+        self._peers.send(self._raft.beats())
+        if isinstance(message, Appended):  # the second of two that say the same, most often: not worth a turn
             self._peers.tell_commit_later()
 
     def _raft_due(self) -> None:
         self._timer = None
         self._raft.tick(self.ctx.now)
-        self._wake()
+        if self._is_at_rest:
+            self._peers.send(self._raft.beats())
+            self._arm_timer()
+        else:
+            self._wake()
+
+    @property
+    def _is_at_rest(self) -> bool:
+        """A heartbeat where nothing else happens is worth no turn."""
+        return not self._turn_is_due and self._raft.leading_term == self._leading_term and self._raft.at_rest
 
     def _status(self) -> StatusResponse:
-        raft = self._raft
-        store, log = self._store, raft.log
-        return StatusResponse(
-            self._member,
-            self._peers.address(raft.leader),
-            raft.term,
-            store.revision,
-            log.committed,
-            log.applied,
-            version=__version__,
-            db_bytes=self._disk.bytes,
-            in_use_bytes=store.keyspace.bytes,
-            last_index=log.last_index,
-            errors=(*self._maintenance.errors, *self._membership.errors(self._member)),
-            learner=self._member in log.configuration.learners,
-            compact_revision=store.compacted,
-        )
+        errors = (*self._maintenance.errors, *self._membership.errors(self._member))
+        leader = self._peers.address(self._raft.leader)
+        return status_of(self._member, leader, self._raft, self._store, self._disk.bytes, errors)
 
     def _keep_house(self) -> None:
         self._feeds.tell_progress()
@@ -337,7 +334,8 @@ class Etcd(Actor):
                 self._lease_clock, self._store.leases, every_s, self._leading_term, self.ctx.now
             )
         self._maintenance.check_if_due(self._peers, self._config.check_every_s)
-        self._wake()
+        if self._internal:
+            self._wake()
 
     def _not_leader(self) -> NotLeader:
         leader = self._peers.address(self._raft.leader) if self._raft.leader != self._member else ""

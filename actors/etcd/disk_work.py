@@ -73,7 +73,7 @@ class DiskWork:
                     await self._install(group)
                 else:
                     await self._persist(group)
-            if jobs and (self._raft.behind or not self._raft.at_rest):
+            if jobs and not self._raft.is_silent:
                 self._wake()
             if self._mark_is_due and not self._jobs:
                 self._mark_is_due = False

@@ -18,6 +18,11 @@ class Arrival:
         self._pieces: list[InstallSnapshot] = []  # not yet handed on
         self._install: Mark | None = None
 
+    @property
+    def is_under_way(self) -> bool:
+        """Some of one is here, and not yet done with."""
+        return self._identity is not None
+
     def receive(self, piece: InstallSnapshot) -> int:
         """Take it if it follows. Returns how many bytes are here."""
         identity = (piece.term, piece.source, piece.index)

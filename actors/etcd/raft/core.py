@@ -238,8 +238,27 @@ class Raft:
 
     @property
     def at_rest(self) -> bool:
-        """Whether a leader whose heartbeat was answered has nothing to do for it: no read, no entry waited for that."""
-        return self.leadership is not None and self.leadership.at_rest and not self._now_out
+        """Whether a heartbeat, or the answer to one, has left nothing to do but to send `beats`, if there are any."""
+        return not (
+            self._out_when_persisted
+            or self._arrival.is_under_way
+            or self.log.applied < self.log.committed
+            or self.log.saved < self.log.last_index
+            or (self.term, self.vote) != (self._saved.term, self._saved.vote)
+            or not (self.leadership is None or self.leadership.at_rest)
+        )
+
+    @property
+    def is_silent(self) -> bool:
+        """It is at rest, and says nothing."""
+        return self.at_rest and not self._now_out and not (self.leadership is not None and self.leadership.beats)
+
+    def beats(self) -> list[Outgoing]:
+        """What to send now, where a member is `at_rest`: heartbeats, and answers to them."""
+        messages, self._now_out = self._now_out, []
+        if self.leadership is not None and self.leadership.beats:
+            messages += self.leadership.outgoing()
+        return messages
 
     def commits(self) -> list[Outgoing]:
         """What followers have not been told of how far the log is committed: `ready` tells it, too."""

@@ -53,7 +53,7 @@ class Leadership:
         self._answered = 0  # the newest round whose reads may have been answered
         self._round = 0
         self._read_waits = False
-        self._beats = False
+        self.beats = False
         self._lease = ReadLease(config.lease_s)
         # The entry that opens the term: once it is committed, so is all before it (Raft 5.4.2).
         # A log that does not say yet who belongs to it does so with it.
@@ -196,7 +196,7 @@ class Leadership:
 
     def beat(self, now: float) -> None:
         self.beat_due = now + self._config.heartbeat_s
-        self._beats = True
+        self.beats = True
         if self._config.lease_s:
             self._round += 1
             self._lease.beat(self._round, now)
@@ -251,12 +251,13 @@ class Leadership:
     def _open_round(self) -> None:
         self._read_waits = False
         self._round += 1
-        self._beats = not self._lease.covers(self._round) or self._beats
+        self.beats = not self._lease.covers(self._round) or self.beats
         self._rounds.append(ReadRound(self._round, max(self._log.committed, self.first_index)))
 
     @property
     def at_rest(self) -> bool:
-        if self._beats or self.handover.to or (self._rounds and self._rounds[-1].number > self._answered):
+        """No read waits, and nobody is to be sent anything but heartbeats."""
+        if self._read_waits or (self._rounds and self._rounds[-1].number > self._answered):
             return False
         last = self._log.last_index
         return not self.handover.to and not any(progress.may_send(last) for progress in self.peers.values())
@@ -279,11 +280,11 @@ class Leadership:
         for peer, progress in self.peers.items():
             while progress.next > self._log.base.index and progress.may_send(self._log.last_index):
                 messages.append(Outgoing(peer, self._next_append(progress)))
-            if self._beats:
+            if self.beats:
                 progress.told_commit = known = self._known(progress)
                 messages.append(Outgoing(peer, ConfirmLeader(self.term, self._config.member, known, self._round)))
         messages += self.commits()
-        self._beats = False
+        self.beats = False
         if (to := self.handover.to) and self.handover.is_due(self.peers[to].match == self._log.last_index):
             messages.append(Outgoing(to, TimeoutNow(self.term, self._config.member)))
         return messages
