@@ -103,6 +103,43 @@ STORE = [
         "if newest is not None:",
         "tests/etcd/test_snapshot.py::test_a_snapshot_shows_one_moment_while_the_store_goes_on",
     ),
+    Bug(
+        "a nested comparison sees what the transaction around it did",
+        "actors/etcd/mvcc/store.py",
+        "            responses = tuple([self._run(inner, branches) for inner in taken(op.txn, branches)])\n",
+        "            branches = path(op.txn, self.keyspace)\n"
+        "            responses = tuple([self._run(inner, branches) for inner in taken(op.txn, branches)])\n",
+        "tests/etcd/test_store.py::test_a_nested_comparison_looks_at_what_was_there_before_the_whole_transaction",
+    ),
+    Bug(
+        "a watcher in step is not told what compaction took from it",
+        "actors/etcd/feeds.py",
+        "            self._fall_behind()  # what",
+        "            pass  # what",
+        "tests/etcd/test_feeds.py::"
+        "test_a_watch_whose_events_were_compacted_before_anybody_looked_is_told_that_it_lost_them",
+    ),
+    Bug(
+        "what a full disk took in part stays in the log",
+        "actors/etcd/storage.py",
+        "            self._disk.truncate(name, self._size)\n",
+        "",
+        "tests/etcd/test_storage.py::test_a_full_disk_leaves_no_trace_and_the_log_goes_on_when_there_is_room",
+    ),
+    Bug(
+        "of replicas that differ, the leader is always right",
+        "actors/etcd/checker.py",
+        "right = most if count * 2 > len(hashes) else hashes[leader]",
+        "right = hashes[leader]",
+        "tests/etcd/test_checker.py::test_a_majority_is_right_and_without_one_the_leader",
+    ),
+    Bug(
+        "the copy of a store is made of any log",
+        "actors/etcd/files.py",
+        "return max(members, key=lambda found: (found.last.term, found.last.index))",
+        "return members[0]",
+        "tests/etcd/test_files.py::test_the_most_up_to_date_log_is_copied",
+    ),
 ]
 
 API_SERVER = [
