@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from actorkube.runtime.disk import DiskFull
 from protocols.errors import Answer, AskError, decode_error, encode_error
 from protocols.message import Message, decode, encode
 
@@ -136,7 +137,7 @@ def unpack_value(entry: Any) -> Any:
         case ("error", body):
             return decode_error(body)
         case ("os error", number, text):
-            return OSError(number, text)
+            return DiskFull(number, text) if number == errno.ENOSPC else OSError(number, text)
         case ("end",):
             return StopAsyncIteration()
         case ("plain", value):
