@@ -11,6 +11,7 @@ from tests.planted.component_bugs import API_SERVER, CONTROLLERS, NODE, SCHEDULE
 from tests.planted.history_bugs import HISTORY
 from tests.planted.life_bugs import HANDOVER, LIFE, MONITORS, NAMES
 from tests.planted.runtime_bugs import CLOCK, HOSTILE_PEERS, LINKS, MAILBOXES, RUNTIME, SHORT_WAYS
+from tests.planted.wire_bugs import FRAMES
 from tests.planted.world_bugs import OBSERVATION, SIMULATION, TESTING
 
 BUGS = [
@@ -25,6 +26,7 @@ BUGS = [
     *SHORT_WAYS,
     *HOSTILE_PEERS,
     *LINKS,
+    *FRAMES,
     *CLOCK,
     *LIFE,
     *MONITORS,

@@ -328,8 +328,8 @@ LINKS = [
     Bug(
         "a full link takes work until memory ends",
         "actorkube/runtime/wire.py",
-        "(self.size > self._most or kind in _new_work)",
-        "False",
+        "if size > self.high and (size > self._most or kind in _new_work):",
+        "if False:",
         "tests/runtime/test_flow.py::test_a_peer_that_does_not_read_gets_no_new_work_until_it_reads_again",
     ),
     Bug(
