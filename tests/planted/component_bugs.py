@@ -64,8 +64,8 @@ STORE = [
     Bug(
         "Raft's leader rests though a read waits for the heartbeat's answer",
         "actors/etcd/raft/leadership.py",
-        "if self._beats or (self._rounds and self._rounds[-1].number > self._answered):",
-        "if self._beats:",
+        "if self._read_waits or (self._rounds and self._rounds[-1].number > self._answered):",
+        "if self._read_waits:",
         "tests/sim/test_etcd.py::test_reads_and_writes_at_any_moment_wait_for_no_heartbeat",
     ),
     Bug(
