@@ -67,6 +67,11 @@ class Stream(Generic[Item], AsyncIterator[Item]):
         """Whether an item can be had without waiting: consumers use it to take what is there as one batch."""
         return bool(self._items)
 
+    @property
+    def buffered(self) -> int:
+        """How many items can be had without waiting; below half the window, the producer has credit."""
+        return len(self._items)
+
     def close(self) -> None:
         """Tell the producer that nobody reads any more. What is buffered is forgotten."""
         self._items.clear()
