@@ -160,6 +160,39 @@ def etcd_host(spec: ClusterSpec, member: str) -> Host:
     return Host(member, f"etcd ×{spec.etcd}", boot, ("actors.etcd.actor",), listens=True)
 
 
+def store_hosts(
+    listeners: Sequence[socket.socket], certificate: tuple[str, str] | None = None, client_ca: str = ""
+) -> list[Host]:
+    """The store alone: a replica for each listener, which is open to etcd's clients."""
+    members = {f"etcd-{number}": f"etcd-{number}/etcd" for number in range(len(listeners))}
+    scheme = "https" if certificate else "http"
+    urls = {
+        member: "{}://{}:{}".format(scheme, *listener.getsockname()[:2])
+        for member, listener in zip(members, listeners, strict=True)
+    }
+
+    def boot_of(member: str, listener: socket.socket) -> Callable[[System], Awaitable[str]]:
+        async def boot(system: System) -> str:
+            from actors.etcd.actor import Etcd
+            from actors.etcd.grpc.door import Door, DoorConfig, IsOpen, cluster_id
+            from protocols.etcd import Status
+
+            ref = system.spawn(lambda: Etcd(member, members), "etcd")
+            await until(system, ref, Status(), lambda status: bool(status.leader))
+            config = DoorConfig(member, members[member], cluster_id(members), listener, urls, certificate, client_ca)
+            door = system.spawn(lambda: Door(config), "door")
+            await until(system, door, IsOpen(), lambda _: True)
+            return urls[member]
+
+        return boot
+
+    modules = ("actors.etcd.actor", "actors.etcd.grpc.door")
+    return [
+        Host(member, member, boot_of(member, listener), modules, listens=True)
+        for member, listener in zip(members, listeners, strict=True)
+    ]
+
+
 def api_host(spec: ClusterSpec) -> Host:
     async def boot(system: System) -> str:
         from actors.apiserver.actor import ApiServer

@@ -17,6 +17,7 @@ from actorkube.cli.errors import CliError
 
 EPILOG = """\
 what:
+  serve                            the store alone, open to etcdctl and other clients of etcd (--client-port, --data)
   inspect DIR                      what is in it: members, terms, indexes, revisions, sizes, segments
   verify DIR                       read all of it with every checksum, replay it, compare the members
   snapshot save FILE --data DIR    copy the store's state into one file, also while it runs
@@ -32,6 +33,8 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     parser.description = "Look after the files of a store."
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    from actorkube.cli.etcd_serve import add_arguments
+
     commands = parser.add_subparsers(required=True, metavar="WHAT")
     _add(commands, "inspect", _inspect).add_argument("dir", metavar="DIR")
     _add(commands, "verify", _verify).add_argument("dir", metavar="DIR")
@@ -41,6 +44,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     save.add_argument("--data", required=True, metavar="DIR", help="the cluster's data directory, or a member's")
     _add(snapshot, "status", _status).add_argument("file", metavar="FILE")
     _add_member_commands(commands)
+    add_arguments(_add(commands, "serve", _serve))
     restore = _add(commands, "restore", _restore)
     restore.add_argument("file", metavar="FILE")
     restore.add_argument("--data", required=True, metavar="DIR", help="of the new cluster: empty, or not there yet")
@@ -52,6 +56,12 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="let revisions go on so much later, and compact all before: who watched the old cluster reads again",
     )
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from actorkube.cli.etcd_serve import command
+
+    return command(options)
 
 
 def _add_member_commands(commands: Any) -> None:

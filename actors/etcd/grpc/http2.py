@@ -79,7 +79,7 @@ class _Stream:
         self.window = window  # what the peer allows us
         self.uncredited = 0
         self.receives = self.sends = True
-        self.waiting: deque[bytes] = deque()
+        self.waiting: deque[memoryview] = deque()  # views: what is cut is not copied
         self.waiting_bytes = 0
         self.ends = False  # after what waits
         self.trailers = b""
@@ -165,7 +165,7 @@ class Connection:
         if stream is None or not stream.sends or stream.ends:
             return
         if data:
-            stream.waiting.append(data)
+            stream.waiting.append(memoryview(data))
             stream.waiting_bytes += len(data)
             self.waiting_bytes += len(data)
         stream.ends = end
@@ -233,7 +233,7 @@ class Connection:
         self.waiting_bytes -= stream.waiting_bytes
         self._blocked.pop(number, None)
 
-    def _frame(self, kind: int, flags: int, stream: int, body: bytes) -> None:
+    def _frame(self, kind: int, flags: int, stream: int, body: bytes | memoryview) -> None:
         self._out.append(_head.pack(len(body) >> 8, len(body) & 255, kind, flags, stream) + body)
 
     # -- what comes in --------------------------------------------------------------------------------------------

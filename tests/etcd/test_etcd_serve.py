@@ -1,0 +1,172 @@
+"""`actorkube etcd serve` and etcd's own client (Debian: etcd-client)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(not shutil.which("etcdctl"), reason="etcdctl is not installed (Debian: etcd-client)"),
+]
+
+
+class Served:
+    """Three replicas; `ctl` asks one of them."""
+
+    def __init__(self, data: Path, *options: str) -> None:
+        self.port = _free_ports(3)
+        command = [sys.executable, "-m", "actorkube", "etcd", "serve", "--client-port", str(self.port)]
+        self._process = subprocess.Popen(
+            [*command, "--data", str(data), *options], stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert self._process.stdout is not None
+        self.ready = self._process.stdout.readline()
+
+    def ctl(self, *arguments: str, member: int = 0, stdin: str = "", check: bool = True) -> str:
+        done = subprocess.run(
+            ["etcdctl", "--endpoints", f"127.0.0.1:{self.port + member}", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env={**os.environ, "ETCDCTL_API": "3"},
+        )
+        assert done.returncode == 0 or not check, done.stderr
+        return done.stdout if check else done.stderr
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(20)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+def _free_ports(count: int) -> int:
+    """The first of so many that follow one another."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            first: int = found.getsockname()[1]
+        try:
+            for port in range(first, first + count):
+                socket.create_server(("127.0.0.1", port)).close()
+            return first
+        except (OSError, OverflowError):
+            continue
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    found = Served(tmp_path_factory.mktemp("store"))
+    yield found
+    found.stop()
+
+
+def test_what_one_member_is_told_every_member_says(served: Served) -> None:
+    served.ctl("put", "all/a", "1", member=0)
+    served.ctl("put", "all/b", "2", member=1)
+
+    said = [served.ctl("get", "--prefix", "all/", member=member) for member in range(3)]
+
+    assert said == ["all/a\n1\nall/b\n2\n"] * 3
+
+
+def test_a_transaction_takes_the_branch_that_its_comparisons_say(served: Served) -> None:
+    create = 'mod("txn") = "0"\n\nput txn first\n\nget txn\n\n'
+
+    first, second = served.ctl("txn", stdin=create), served.ctl("txn", stdin=create)
+
+    assert first.split() == ["SUCCESS", "OK"]
+    assert second.split() == ["FAILURE", "txn", "first"]
+
+
+def test_a_range_is_deleted_and_says_how_much(served: Served) -> None:
+    for key in "abc":
+        served.ctl("put", f"del/{key}", key)
+
+    deleted = served.ctl("del", "--prefix", "--prev-kv", "del/")
+
+    assert deleted.split() == ["3", "del/a", "a", "del/b", "b", "del/c", "c"]
+
+
+def test_a_watch_from_the_past_sees_all_that_came_with_what_was_there(served: Served) -> None:
+    served.ctl("put", "seen", "1")
+    revision = served.ctl("get", "seen", "-w", "fields").split('"Revision" : ')[1].split()[0]
+    served.ctl("put", "seen", "2")
+    served.ctl("del", "seen")
+    watch = subprocess.Popen(
+        ["etcdctl", "--endpoints", f"127.0.0.1:{served.port + 2}", "watch", "--prev-kv", "--rev", revision, "seen"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "ETCDCTL_API": "3"},
+    )
+    assert watch.stdout is not None
+
+    lines = [watch.stdout.readline().strip() for _ in range(12)]
+    watch.kill()
+    watch.wait()
+    watch.stdout.close()
+
+    assert [line for line in lines if line] == [
+        "PUT",
+        "seen",
+        "1",
+        "PUT",
+        "seen",
+        "1",
+        "seen",
+        "2",
+        "DELETE",
+        "seen",
+        "2",
+        "seen",
+    ]
+
+
+def test_a_revoked_lease_takes_its_keys_along(served: Served) -> None:
+    lease = served.ctl("lease", "grant", "60").split()[1]
+    served.ctl("put", "--lease", lease, "leased", "1")
+
+    kept = served.ctl("lease", "keep-alive", "--once", lease)
+    served.ctl("lease", "revoke", lease)
+
+    assert "TTL(60)" in kept
+    assert served.ctl("get", "leased") == ""
+    assert "already expired" in served.ctl("lease", "timetolive", lease)
+
+
+def test_a_lock_is_taken_and_given_back(served: Served) -> None:
+    assert served.ctl("lock", "mutex", "echo", "mine") == "mine\n"
+    assert served.ctl("get", "--prefix", "mutex") == ""
+
+
+def test_what_is_refused_is_refused_in_etcds_words(served: Served) -> None:
+    served.ctl("put", "old", "1")
+    served.ctl("put", "old", "2")
+    revision = int(served.ctl("get", "old", "-w", "fields").split('"Revision" : ')[1].split()[0])
+    served.ctl("compact", str(revision))
+
+    assert "mvcc: required revision has been compacted" in served.ctl("get", "old", "--rev", "1", check=False)
+    assert "mvcc: required revision is a future revision" in served.ctl("get", "old", "--rev", "999999", check=False)
+    assert "requested lease not found" in served.ctl("lease", "revoke", "7", check=False)
+
+
+def test_members_are_listed_healthy_and_of_one_hash(served: Served) -> None:
+    members = served.ctl("member", "list").splitlines()
+    hashes = {served.ctl("endpoint", "hashkv", member=member).split()[-1] for member in range(3)}
+
+    assert [line.split(", ")[2] for line in members] == ["etcd-0", "etcd-1", "etcd-2"]
+    assert len(hashes) == 1
+    assert "3.6.0" in served.ctl("endpoint", "status")
+
+
+def test_the_ready_line_says_where_it_is(served: Served) -> None:
+    assert f"127.0.0.1:{served.port}" in served.ready
