@@ -19,12 +19,15 @@ from actors.apiserver.values import new_mark, value_of
 from actors.apiserver.writes import Committed, Refused, Write, refusal, settle, transaction
 from protocols.errors import (
     AskError,
+    InternalError,
     NotSent,
     RequestEntityTooLarge,
     ServiceUnavailable,
     Unknown,
 )
 from protocols.etcd import (
+    Compacted,
+    EtcdAnswer,
     KeyValue,
     LeaseGrant,
     NotLeader,
@@ -55,13 +58,10 @@ class Store:
         self.on_leader_moved: Callable[[], None] = lambda: None
 
     async def commit(self, write: Write) -> Committed | Refused:
-        """Raises Unknown when it may or may not have happened, ServiceUnavailable when it did not."""
+        """Raises Unknown when it may or may not have happened, another StatusError when it did not."""
         value = value_of(write.body, new_mark(self._ctx.random)) if write.body is not None else None
         self._causes.expect(write.key, value)
-        try:
-            response, doubt = await self._ask_until_answered(transaction(write, value))
-        except TooLarge:
-            raise RequestEntityTooLarge("etcdserver: request is too large") from None
+        response, doubt = await self._ask_until_answered(transaction(write, value))
         if response.succeeded:
             return Committed(write.body, response.revision)
         refused = refusal(write, response)
@@ -105,7 +105,7 @@ class Store:
         self._leader = self._replicas[(at + 1) % len(self._replicas)]
 
     async def _ask_until_answered(self, request: Request[R]) -> tuple[R, bool]:
-        """The answer, and whether an earlier attempt may have happened too. Raises Answers, but never NotLeader."""
+        """The answer, and whether an earlier attempt may have happened too. Raises StatusErrors, Unknown, Compacted."""
         loop = asyncio.get_running_loop()
         until = min(loop.time() + ANSWER_WITHIN_S, deadline.get())
         attempts, doubt = 0, False
@@ -119,6 +119,10 @@ class Store:
                 probe("api server: a replica does not lead")
                 trouble: Exception = refusal
                 self._follow(str(refusal.details.get("leader") or ""))
+            except Compacted:
+                raise
+            except EtcdAnswer as refusal:
+                raise _refused(refusal, doubt and isinstance(request, Txn)) from None
             except AskError as error:
                 trouble, doubt = error, doubt or not isinstance(error, NotSent)
                 self._try_another()
@@ -146,6 +150,15 @@ class Store:
             return 0.0
         step = min(attempts - len(self._replicas), len(_BACKOFF_S) - 1)
         return _BACKOFF_S[step] * (0.5 + self._ctx.random.random())
+
+
+def _refused(refusal: EtcdAnswer, doubt: bool) -> Exception:
+    """As Kubernetes passes on what etcd says; an earlier attempt of what is refused now may have happened."""
+    if doubt:
+        return Unknown(f"the store refuses now; the write may have happened ({refusal})")
+    if isinstance(refusal, TooLarge):
+        return RequestEntityTooLarge(refusal.etcd_text)
+    return InternalError(refusal.etcd_text)
 
 
 def _given_up(request: Request[R], doubt: bool, trouble: Exception) -> Exception:

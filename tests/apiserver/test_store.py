@@ -12,8 +12,8 @@ from actors.apiserver.keys import store_key
 from actors.apiserver.values import value_of
 from actors.etcd.actor import EtcdConfig
 from protocols import api as door
-from protocols.errors import Conflict, Expired, NotFound, ServiceUnavailable, StatusError, Unknown
-from protocols.etcd import Compacted, Op, Status, Txn
+from protocols.errors import Conflict, Expired, InternalError, NotFound, ServiceUnavailable, StatusError, Unknown
+from protocols.etcd import Compacted, NoSpace, Op, Status, Txn
 from protocols.objects import decode_object, encode_object
 from tests.apiserver.lossy import Lossy
 from tests.apiserver.world import World, config_map, namespace, service
@@ -235,6 +235,32 @@ async def test_a_store_that_is_not_there_is_named_as_the_reason(tmp_path: Path) 
             await here.ask(door.Create("configmaps", encode_object(config_map("a")), "default"), timeout_s=1.5)
     finally:
         await here.stop()
+
+
+async def test_a_store_without_room_is_named_in_etcds_words(api: World) -> None:
+    api.lossy.before = no_room
+
+    with pytest.raises(InternalError, match="etcdserver: mvcc: database space exceeded"):
+        await api.create("configmaps", config_map("settings"))
+
+    with pytest.raises(NotFound):
+        await api.get("configmaps", "settings")
+
+
+async def test_a_write_whose_answer_is_lost_before_the_store_has_no_room_is_reported_as_unknown(api: World) -> None:
+    async def fill() -> None:
+        api.lossy.before = no_room
+
+    api.lossy.lose_answers, api.lossy.after_loss = 1, fill
+
+    with pytest.raises(Unknown, match="may have happened"):
+        await api.create("configmaps", config_map("settings"))
+
+    assert (await api.get("configmaps", "settings"))["metadata"]["name"] == "settings"
+
+
+async def no_room() -> None:
+    raise NoSpace("the disk is full")
 
 
 async def test_two_api_servers_before_one_store_show_each_others_writes_at_once(tmp_path: Path) -> None:
