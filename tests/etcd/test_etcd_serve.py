@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -170,3 +171,14 @@ def test_members_are_listed_healthy_and_of_one_hash(served: Served) -> None:
 
 def test_the_ready_line_says_where_it_is(served: Served) -> None:
     assert f"127.0.0.1:{served.port}" in served.ready
+
+
+def test_a_snapshot_is_saved_with_its_hash_and_the_member_goes_on(served: Served, tmp_path: Path) -> None:
+    served.ctl("put", "before", "1")
+
+    served.ctl("snapshot", "save", str(tmp_path / "copy"))
+
+    copy = (tmp_path / "copy").read_bytes()
+    assert hashlib.sha256(copy[:-32]).digest() == copy[-32:]
+    assert len(copy) % 512 == 32
+    assert served.ctl("get", "before") == "before\n1\n"

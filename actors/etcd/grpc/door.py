@@ -33,7 +33,6 @@ from protocols.message import Done, Message, Request
 LOOK_S = 0.5  # how often the member here is asked for its term, and whether anybody leads
 LEADERLESS_S = 3.0  # for so long nobody may lead before those who want to know are told
 BACKLOG = 1024
-CONNECTIONS_MAX = 10_000
 
 
 class IsOpen(Request[Done]):
@@ -85,18 +84,22 @@ class Door(Actor):
             **Cluster(self._replica, header, config.client_urls).methods(),
             **Maintenance(self.ctx, self._replica, header).methods(),
         }
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
+        server = await asyncio.get_running_loop().create_server(
             lambda: Peer(self), sock=config.listener.dup(), ssl=tls_of(config), backlog=BACKLOG
         )
+        self.ctx.background(self._keep_open(server), "etcd's API")
         self.ctx.every(LOOK_S, Look())
         self.ctx.tell(self.ctx.self_ref, Look())
         self.ctx.log.info("etcd's API is open", address=str(config.listener.getsockname()))
 
-    async def on_stop(self) -> None:
-        self._server.close()
-        for peer in list(self.connections):
-            peer.leave()
+    async def _keep_open(self, server: asyncio.Server) -> None:
+        """Until this instance ends, also by a crash: the next one finds nobody at its socket."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            server.close()
+            for peer in list(self.connections):
+                peer.leave()
 
     async def receive(self, message: Message) -> None:
         match message:

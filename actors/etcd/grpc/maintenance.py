@@ -125,7 +125,9 @@ class Maintenance:
                 await call.room()
                 digest.update(piece.data)
                 size += len(piece.data)
-                call.send(self._response("Snapshot", blob=piece.data, remaining_bytes=not piece.last, version=VERSION))
+                call.send(
+                    self._response("Snapshot", blob=piece.data, remaining_bytes=int(not piece.last), version=VERSION)
+                )
         filling = bytes(-size % BLOCK_BYTES)
         digest.update(filling)
         call.send(self._response("Snapshot", blob=filling + digest.digest(), version=VERSION))
