@@ -182,3 +182,34 @@ def test_a_snapshot_is_saved_with_its_hash_and_the_member_goes_on(served: Served
     assert hashlib.sha256(copy[:-32]).digest() == copy[-32:]
     assert len(copy) % 512 == 32
     assert served.ctl("get", "before") == "before\n1\n"
+
+
+def test_over_tls_only_who_has_a_certificate_of_the_authority_is_served(tmp_path: Path) -> None:
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    request = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    names = ["-subj", "/CN=store", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*request, *names, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    served = Served(tmp_path / "data", "--cert-file", cert, "--key-file", key, "--trusted-ca-file", cert)
+
+    try:
+        served.ctl("--cacert", cert, "--cert", cert, "--key", key, "put", "secret", "1", member=1)
+        told = served.ctl("--cacert", cert, "--cert", cert, "--key", key, "get", "secret", member=2)
+        refused = served.ctl(
+            "--cacert", cert, "--dial-timeout", "1s", "--command-timeout", "1s", "get", "secret", check=False
+        )
+    finally:
+        served.stop()
+
+    assert told == "secret\n1\n"
+    assert "secret" not in refused
