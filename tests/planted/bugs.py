@@ -8,6 +8,7 @@ tests/etcd/planted_bugs.py.
 from __future__ import annotations
 
 from tests.planted.component_bugs import API_SERVER, CONTROLLERS, NODE, SCHEDULER, STORE
+from tests.planted.grpc_bugs import GRPC
 from tests.planted.history_bugs import HISTORY
 from tests.planted.life_bugs import HANDOVER, LIFE, MONITORS, NAMES
 from tests.planted.runtime_bugs import CLOCK, HOSTILE_PEERS, LINKS, MAILBOXES, RUNTIME, SHORT_WAYS
@@ -17,6 +18,7 @@ from tests.planted.world_bugs import OBSERVATION, SIMULATION, TESTING
 BUGS = [
     *STORE,
     *HISTORY,
+    *GRPC,
     *API_SERVER,
     *SCHEDULER,
     *CONTROLLERS,
