@@ -213,3 +213,30 @@ def test_over_tls_only_who_has_a_certificate_of_the_authority_is_served(tmp_path
 
     assert told == "secret\n1\n"
     assert "secret" not in refused
+
+
+def test_progress_that_is_asked_for_is_told(served: Served) -> None:
+    served.ctl("put", "progressing", "1")
+    revision = served.ctl("get", "progressing", "-w", "fields").split('"Revision" : ')[1].split()[0]
+    watch = subprocess.Popen(
+        ["etcdctl", "--endpoints", f"127.0.0.1:{served.port + 1}", "watch", "-i"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "ETCDCTL_API": "3"},
+    )
+    assert watch.stdin is not None and watch.stdout is not None
+
+    watch.stdin.write(f"watch --rev {revision} progressing\n")
+    watch.stdin.flush()
+    put = [watch.stdout.readline().strip() for _ in range(3)]
+    watch.stdin.write("progress\n")
+    watch.stdin.flush()
+    told = watch.stdout.readline()
+    watch.kill()
+    watch.wait()
+    watch.stdin.close()
+    watch.stdout.close()
+
+    assert put == ["PUT", "progressing", "1"]
+    assert told.startswith("progress notify: ")
