@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from actorkube.runtime import LATER, Actor, DiskFull, Mailbox, Timer
+from actorkube.runtime import LATER, Actor, DiskFull, Down, Mailbox, Timer
 from actorkube.runtime.actor import Context
 from actors.etcd import lease_rules
 from actors.etcd.commands import Command, ExpireLeases, decode_commands, encode_commands
@@ -235,6 +235,9 @@ class Etcd(Actor):
                 self._membership.is_removed = True
             case RaftDue():
                 self._raft_due()
+            case Down():
+                self._raft.lost(self._peers.lost(), self.ctx.now)
+                self._wake()
             case TellCommit():
                 self._peers.tell_commit(self._raft.commits())
             case KeepHouse():
@@ -289,6 +292,7 @@ class Etcd(Actor):
         if isinstance(message, RequestVote) and self._membership.has_removed(message.source):
             self._peers.tell(message.source, Removed(self._raft.term, self._member))
         self._raft.step(message, self.ctx.now)
+        self._peers.mind(self._raft.leader)
         if not (isinstance(message, ConfirmLeader | LeaderConfirmed | Appended) and self._is_at_rest):
             self._wake()
             return

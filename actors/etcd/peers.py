@@ -24,6 +24,7 @@ class Peers:
         self._addresses = dict(addresses)
         self._refs = {name: ctx.ref(address) for name, address in addresses.items()}
         self._learnt: Configuration | None = None
+        self._minded = ""
         self._put_off: dict[str, CommitAdvanced] = {}  # by the member that it is for
         self._put_off_timer: Timer | None = None
 
@@ -46,6 +47,21 @@ class Peers:
         """Somebody of whom the log has not said yet where it is, is answered where it wrote from."""
         if name not in self._refs and sender is not None and len(self._refs) < REFS_MAX:
             self._refs[name] = sender
+
+    def mind(self, leader: str) -> None:
+        """Be told by a Down when it cannot be reached any more."""
+        if leader == self._minded:
+            return
+        if (ref := self._refs.get(self._minded)) is not None:
+            self._ctx.unwatch(ref)
+        self._minded = leader
+        if (ref := self._refs.get(leader)) is not None:
+            self._ctx.watch(ref)
+
+    def lost(self) -> str:
+        """Who was minded, and cannot be reached."""
+        name, self._minded = self._minded, ""
+        return name
 
     def tell(self, name: str, message: Message) -> None:
         if (ref := self._refs.get(name)) is not None:

@@ -83,6 +83,27 @@ BUGS = [
         BY_LEASE,
     ),
     Bug(
+        "read lease: a promise ends with the connection to the leader",
+        CORE,
+        "if not member or member != self.leader or self._promised:",
+        "if not member or member != self.leader:",
+        BY_LEASE,
+    ),
+    Bug(
+        "whose connection to the leader ends waits for it like everybody",
+        CORE,
+        "        self._due = min(self._due, now + self._chance.uniform(*self.config.first_election_s))\n",
+        "",
+        ("test_raft_core",),
+    ),
+    Bug(
+        "nobody minds the connection to the leader",
+        "actors/etcd/actor.py",
+        "        self._peers.mind(self._raft.leader)\n",
+        "",
+        ("test_etcd_actor",),
+    ),
+    Bug(
         "read lease: a promise ends with the term",
         CORE,
         "return (bool(self.leader) or self._promised) and",

@@ -119,6 +119,26 @@ def test_a_leader_that_is_back_at_once_leads_at_once(kind: str, tmp_path: Path) 
     run_in(kind, scenario, tmp_path)
 
 
+def test_a_leader_that_dies_is_replaced_before_its_silence_is_waited_out(kind: str, tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        patient = EtcdConfig(election_s=(30.0, 60.0))
+        system = await boot(world, patient)
+        await Client(system).ask(put(b"a"))
+        dead = await leader(system, world)
+
+        world.crash(dead)
+
+        async def writes() -> bool:
+            try:
+                return (await Client(system).ask(put(b"b"), within_s=2.0)).succeeded
+            except (NoAnswer, TimeoutError):
+                return False
+
+        await world.until(writes, within_s=10.0)
+
+    run_in(kind, scenario, tmp_path)
+
+
 def test_a_replica_set_that_was_stopped_continues_where_it_was(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         system = await boot(world)

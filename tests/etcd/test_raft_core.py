@@ -455,6 +455,37 @@ def test_a_leader_that_is_deposed_by_a_member_without_its_entries_soon_asks_to_l
     assert a.wait(0.040) == [(peer, RequestVote(3, "a", 1, 1, pre=True)) for peer in "bc"]
 
 
+def test_a_member_whose_connection_to_the_leader_ends_asks_for_votes_at_once_and_lets_others_ask() -> None:
+    a = Talk()
+    a.say(append(1, (0, 0), entry(1, 1), source="b"))
+
+    a.raft.lost("b", a.now)
+
+    said = a.wait(0.05)
+    assert [(to, type(message), message.term) for to, message in said] == [("b", RequestVote, 2), ("c", RequestVote, 2)]
+    assert a.say(vote(2, (1, 1), "c", pre=True)) == [("c", Voted(2, "a", pre=True, granted=True))]
+    assert a.raft.term == 1
+
+
+def test_a_leader_that_is_heard_again_after_its_connection_ended_is_followed() -> None:
+    a = Talk()
+    a.say(append(1, (0, 0), entry(1, 1), source="b"))
+    a.raft.lost("b", a.now)
+
+    a.say(append(1, (1, 1), source="b"))
+
+    assert a.raft.leader == "b" and a.wait(0.9) == []
+
+
+def test_the_end_of_a_connection_to_another_follower_is_nothing() -> None:
+    a = Talk()
+    a.say(append(1, (0, 0), entry(1, 1), source="b"))
+
+    a.raft.lost("c", a.now)
+
+    assert a.raft.leader == "b" and a.wait(0.9) == []
+
+
 def test_6_2_who_was_voted_for_once_does_not_disturb_the_leader_that_won() -> None:
     a = Talk(term=1, vote="c")
     a.say(append(1, (0, 0), entry(1, 1), source="b"))

@@ -93,3 +93,13 @@ def test_a_promise_outlives_the_term_in_which_it_was_given() -> None:
     answer = b.say(vote(4, (1, 1), "d"))
 
     assert [m for _, m in answer if isinstance(m, Voted) and m.granted] == []
+
+
+def test_a_promise_to_a_leader_outlives_the_connection_to_it() -> None:
+    a = Talk(lease_s=LEASE_S)
+    a.say(append(1, (0, 0), source="b"))
+
+    a.raft.lost("b", a.now)
+
+    assert a.wait(0.9) == []
+    assert a.say(vote(2, (9, 9), "c", pre=True)) == [("c", Voted(1, "a", pre=True, granted=False))]

@@ -144,6 +144,15 @@ class Raft:
         else:
             self._campaign(now, pre=True)
 
+    def lost(self, member: str, now: float) -> None:
+        """The connection to it has ended. A leader has most likely died then: no need to wait out its silence. If it
+        has not, the others still hear it, and refuse a pre-vote."""
+        if not member or member != self.leader or self._promised:
+            return  # a promise to a leader that reads by its clock holds as long as it was made for
+        probe("raft: the connection to the leader is lost")
+        self.leader = ""
+        self._due = min(self._due, now + self._chance.uniform(*self.config.first_election_s))
+
     def propose(self, data: bytes) -> int | Dropped:
         """Append `data` to the log, if this is the leader. Returns its index; its term is the current one."""
         if self.leadership is None:
