@@ -402,3 +402,17 @@ async def test_nobody_says_the_end_of_what_another_peer_has(stage: Stage) -> Non
     assert list(stage.server.monitors._watches) == [number]
     stage.server.monitors.unwatch(echo, hole)
     await stage.check()
+
+
+@pytest.mark.parametrize("kind", [Kind.TELL, Kind.ASK, Kind.SEND, Kind.STREAM])
+async def test_what_is_said_to_nobody_is_counted_or_answered_and_kept_nowhere(stage: Stage, kind: Kind) -> None:
+    hostile, lost = await stage.hostile(), stage.server.dead_letters
+    type_id = FuzzFeed.type_id if kind == Kind.STREAM else TEXT
+
+    for number in range(100):
+        hostile.link.send(kind, type_id, 0xDEAD_BEEF, 0, number, 1000, b"\x90")
+
+    assert not await hostile.is_cut_off()
+    assert stage.server.dead_letters - lost == (100 if kind == Kind.TELL else 0)
+    assert not hostile.back.calls and not hostile.back.outlets
+    await stage.check()
