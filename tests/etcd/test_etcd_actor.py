@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from actorkube.runtime import System
 from actorkube.testing import WORLDS, World, run_in
 from actors.etcd.actor import Etcd, EtcdConfig
 from protocols.errors import Answer, BadRequest
@@ -98,6 +99,13 @@ def test_writes_go_on_when_the_leader_is_killed_and_none_that_was_acknowledged_i
     run_in(kind, scenario, tmp_path)
 
 
+async def takes_writes(system: System) -> bool:
+    try:
+        return (await Client(system).ask(put(b"b"), within_s=2.0)).succeeded
+    except (NoAnswer, TimeoutError):
+        return False
+
+
 def test_a_leader_that_is_back_at_once_leads_at_once(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         slow = EtcdConfig(election_s=(30.0, 60.0))
@@ -108,13 +116,7 @@ def test_a_leader_that_is_back_at_once_leads_at_once(kind: str, tmp_path: Path) 
         world.crash(name)
         await world.restart(name)
 
-        async def writes() -> bool:
-            try:
-                return (await Client(system).ask(put(b"b"), within_s=2.0)).succeeded
-            except (NoAnswer, TimeoutError):
-                return False
-
-        await world.until(writes, within_s=10.0)
+        await world.until(lambda: takes_writes(system), within_s=10.0)
 
     run_in(kind, scenario, tmp_path)
 
@@ -128,13 +130,7 @@ def test_a_leader_that_dies_is_replaced_before_its_silence_is_waited_out(kind: s
 
         world.crash(dead)
 
-        async def writes() -> bool:
-            try:
-                return (await Client(system).ask(put(b"b"), within_s=2.0)).succeeded
-            except (NoAnswer, TimeoutError):
-                return False
-
-        await world.until(writes, within_s=10.0)
+        await world.until(lambda: takes_writes(system), within_s=10.0)
 
     run_in(kind, scenario, tmp_path)
 
