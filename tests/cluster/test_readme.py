@@ -61,9 +61,13 @@ def test_the_named_processes_exist(cluster: LiveCluster) -> None:
 def test_every_subcommand_and_option_that_the_readme_names_exists() -> None:
     helps = {
         name: subprocess.run(
-            [sys.executable, "-m", "actorkube", name, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+            [sys.executable, "-m", "actorkube", *name.split(), "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
-        for name in ("cluster", "run", "sim", "time", "top", "trace")
+        for name in ("cluster", "run", "sim", "time", "top", "trace", "etcd serve")
     }
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--replicas"}
 
