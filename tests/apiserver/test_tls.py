@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import socket
+import ssl
 import stat
+import warnings
 from pathlib import Path
 
 import aiohttp
@@ -66,3 +71,26 @@ async def test_a_certificate_of_another_authority_is_turned_away(tmp_path: Path)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
             with pytest.raises(aiohttp.ClientError):
                 await client.send("GET", "/version", session=session)
+
+
+def test_a_connection_that_its_client_keeps_open_ends_with_the_server(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "pki", NOW)
+
+    def connect(port: int) -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", port), timeout=20)
+        tls = client_context(authority, authority.admin()).wrap_socket(plain, server_hostname="localhost")
+        tls.sendall(b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert tls.recv(12) == b"HTTP/1.1 200"
+        return tls
+
+    async def scenario() -> ssl.SSLSocket:
+        async with rest(tmp_path) as client:
+            return await asyncio.to_thread(connect, client.config.address[1])
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        kept = asyncio.run(scenario())
+        gc.collect()
+    kept.close()
+
+    assert [str(warning.message) for warning in said if warning.category is ResourceWarning] == []

@@ -74,7 +74,11 @@ class RestServer:
             self._context.log.info("REST is open", address=f"{self._config.address}")
             await asyncio.get_running_loop().create_future()
         finally:
+            transports = [connection.transport for connection in server.connections]
             await runner.cleanup()
+            for transport in transports:  # who keeps a TLS connection open does not answer that it is closed
+                if transport is not None:
+                    transport.abort()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request. A bug costs its own request and is logged, not the connections of everybody else."""
