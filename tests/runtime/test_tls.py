@@ -461,7 +461,7 @@ def test_a_link_does_not_outlive_the_certificate_of_its_peer(loop: str, tmp_path
             here, server = await pair.client(ca.identity("client"))
             await here.ask(server, LinkNumbered(0))
 
-            await until(lambda: refused(there) == {"expired": 1})
+            await until(lambda: refused(there).get("expired") == 1)  # a successor may be under way: refused, too
 
             await until(lambda: not transport_of(here)._all)
 
