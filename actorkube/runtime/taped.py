@@ -150,6 +150,28 @@ class TapedContext(Context):
         self.tape.put("stream", str(ref.address), *pack_value(request)[1:], window)
         return TapedStream(self, super().stream(ref, request, window) if self.tape.live else None)
 
+    # -- others' ends: a Down or an Exited is a message like any other ---------------------------------------------
+
+    def watch(self, ref: Ref) -> None:
+        self.tape.put("watch", str(ref.address))
+        if self.tape.live:
+            super().watch(ref)
+
+    def unwatch(self, ref: Ref) -> None:
+        self.tape.put("unwatch", str(ref.address))
+        if self.tape.live:
+            super().unwatch(ref)
+
+    def link(self, ref: Ref) -> None:
+        self.tape.put("link", str(ref.address))
+        if self.tape.live:
+            super().link(ref)
+
+    def unlink(self, ref: Ref) -> None:
+        self.tape.put("unlink", str(ref.address))
+        if self.tape.live:
+            super().unlink(ref)
+
     # -- time, disk, tasks ----------------------------------------------------------------------------------------
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from actorkube.cli import main
 from actorkube.testing import World, run_in
 from actors.etcd.files import member_files, read_copy, read_member
 from protocols.etcd import Compacted, LeaseGrant, LeaseTimeToLive, Op, Range, Txn, WatchKeys
-from tests.etcd.cluster import MEMBERS, Client, boot, leader
+from tests.etcd.cluster import MEMBERS, QUICK, Client, boot, leader
 
 
 def put(key: bytes, value: bytes = b"v", lease: int = 0) -> Txn:
@@ -19,7 +20,8 @@ def put(key: bytes, value: bytes = b"v", lease: int = 0) -> Txn:
 
 async def fill(world: World) -> None:
     """So much that there is a snapshot and a log behind it."""
-    system = await boot(world)
+    patient = dataclasses.replace(QUICK, election_s=(10.0, 20.0))  # one leader, however slow the machine is
+    system = await boot(world, patient)
     client = Client(system)
     await client.ask(LeaseGrant(600, 7))
     await client.ask(put(b"leased", lease=7))
