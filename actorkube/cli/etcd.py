@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 from pathlib import Path
 from typing import Any
 
 from actorkube.cli.data import DataDirectory
 from actorkube.cli.errors import CliError
+from actorkube.runtime.disk import write_whole
 
 EPILOG = """\
 what:
@@ -203,17 +203,9 @@ def _restore_member(data: Path, member: str, store: Any) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Beside, synced, and renamed: it is there whole, or not at all."""
-    beside = path.with_name(f"{path.name}.tmp")
     try:
-        fd = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(fd)
-        beside.rename(path)
+        write_whole(path, content)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise CliError(f"cannot write {path}: {error.strerror}", "choose another place, with room") from None
 
 

@@ -179,29 +179,39 @@ class FileDisk:
             self._named[name] = None
 
     def _replace(self, name: str, data: bytes) -> None:
-        beside = self._root / f"{name}.tmp"
-        try:
-            fd = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(fd)
-        except OSError as error:
-            beside.unlink(missing_ok=True)
-            raise _named(error) from error
-        beside.rename(self._root / name)
-        self._sync_directory()
+        write_whole(self._root / name, data)
 
     def _rename(self, name: str, new: str) -> None:
         (self._root / name).rename(self._root / new)
         self._sync_directory()
 
     def _sync_directory(self) -> None:
-        fd = os.open(self._root, os.O_RDONLY)
-        try:
+        sync_directory(self._root)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Beside, synced and renamed, and so is the name: it is there whole, or not at all. Raises OSError, DiskFull."""
+    beside = path.with_name(f"{path.name}.tmp")
+    try:
+        fd = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
             os.fsync(fd)
-        finally:
-            os.close(fd)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise _named(error) from error
+    beside.rename(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """The names in it are durable."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class FileDisks:

@@ -53,8 +53,8 @@ TELL = int(Kind.TELL)
 OBSERVER = "observer"
 OBSERVER_ID = actor_id(OBSERVER)
 NAMES = "names"
-AT_ONCE_MAX = 16  # asks that are handled without a turn of the loop between them
 NAMES_ID = actor_id(NAMES)
+AT_ONCE_MAX = 16  # asks that are handled without a turn of the loop between them
 
 
 class System:
@@ -100,9 +100,8 @@ class System:
         receiver = Receiver(self, self._cells)
         self.handlers = receiver.handlers  # by the kind of a frame
         self.on_batch = receiver.on_batch
-        self.corked: list[Cell] | None = (
-            None  # who was woken by what a connection is just reading: theirs is the next turn
-        )
+        # Who was woken by what a connection is just reading: theirs is the next turn.
+        self.corked: list[Cell] | None = None
 
     # -- life -----------------------------------------------------------------------------------------------------
 
