@@ -33,10 +33,6 @@ def key_value(kv: KeyValue) -> Any:
     )
 
 
-def to_key_value(kv: Any) -> KeyValue:
-    return KeyValue(kv.key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease)
-
-
 def event(event: Event) -> Any:
     prev_kv = key_value(event.prev_kv) if event.prev_kv is not None else None
     return EVENT(type=0 if event.type == "put" else 1, kv=key_value(event.kv), prev_kv=prev_kv)

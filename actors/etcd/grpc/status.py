@@ -68,9 +68,3 @@ def trailers(code: Code, text: str = "") -> tuple[tuple[bytes, bytes], ...]:
 def percent_encoded(text: str) -> bytes:
     """gRPC's: of bytes that are no printable ASCII, and of the percent sign."""
     return b"".join([bytes((byte,)) if 32 <= byte < 127 and byte != 37 else b"%%%02X" % byte for byte in text.encode()])
-
-
-def percent_decoded(text: bytes) -> str:
-    from urllib.parse import unquote_to_bytes
-
-    return unquote_to_bytes(text).decode(errors="replace")
