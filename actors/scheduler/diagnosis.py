@@ -1,6 +1,6 @@
 """Why a pod is pending: the reasons of every node, and the sentence that `kubectl describe pod` shows.
 
-`0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {dedicated: gpu}. preemption: ...`
+`0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s). preemption: ...`
 """
 
 from __future__ import annotations

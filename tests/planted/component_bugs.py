@@ -262,9 +262,9 @@ SCHEDULER = [
     Bug(
         "scheduler ignores taints",
         "actors/scheduler/plugins/taint_toleration.py",
-        "return {name: _refusal(taint) for name, taint in first.items() if taint is not None}",
+        "return {name: _REFUSAL for name, taint in first.items() if taint is not None}",
         "return {}",
-        "tests/scheduler/test_plugins.py::test_the_first_untolerated_taint_is_named",
+        "tests/scheduler/test_plugins.py::test_an_untolerated_taint_keeps_a_pod_away",
     ),
 ]
 

@@ -14,11 +14,19 @@ from actors.scheduler.diagnosis import Unschedulable
 from actors.scheduler.profile import DEFAULT_PROFILE
 from protocols.objects import Object, key_of
 from tests.scheduler import reference, worlds
+from tests.scheduler.reference_cluster import Cluster
 from tests.scheduler.worlds import cluster, make_node, make_pod
 
 
 def attempt(pod: Object, nodes: list[Object], placed: list[Object] | None = None, seed: int = 1) -> Any:
     return decide(PodDemand(pod), cluster(nodes, placed or []), DEFAULT_PROFILE, random.Random(seed))
+
+
+def reference_cluster(nodes: list[Object], placed: list[Object]) -> Cluster:
+    cluster = Cluster({node["metadata"]["name"]: node for node in nodes})
+    for pod in placed:
+        cluster.place(pod, pod["spec"]["nodeName"])
+    return cluster
 
 
 @settings(max_examples=150, deadline=None)
@@ -32,8 +40,10 @@ def test_decides_as_the_slow_reference_does(data: st.DataObject) -> None:
         placed[node].append(data.draw(worlds.pods(f"placed-{index}", node=node)))
     pod = data.draw(worlds.pods("new"))
 
-    expected = reference.totals(pod, nodes, placed)
-    decision = attempt(pod, nodes, [other for others in placed.values() for other in others])
+    others = [other for others in placed.values() for other in others]
+
+    expected = reference.answer(pod, reference_cluster(nodes, others)).totals
+    decision = attempt(pod, nodes, others)
 
     if not expected:
         assert isinstance(decision, Unschedulable)
@@ -114,7 +124,7 @@ def test_says_what_is_wrong_with_each_node() -> None:
     refused = attempt(make_pod("p", "2"), nodes)
 
     assert refused.message == (
-        "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {dedicated: gpu}. "
+        "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s). "
         "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
     )
     assert refused.refused_by == ("NodeResourcesFit", "TaintToleration")

@@ -110,7 +110,7 @@ def test_a_pod_that_asks_for_nothing_does_not_change_the_balance() -> None:
     assert pre_score(Cycle(cluster([])), PodDemand(make_pod("p", "1"))) is None
 
 
-def test_the_first_untolerated_taint_is_named() -> None:
+def test_an_untolerated_taint_keeps_a_pod_away() -> None:
     taints = [
         {"key": "soft", "effect": "PreferNoSchedule"},
         {"key": "mine", "effect": "NoExecute"},
@@ -120,7 +120,7 @@ def test_the_first_untolerated_taint_is_named() -> None:
 
     refused = refusal(TaintToleration(), pod, make_node("n0", taints=taints))
 
-    assert refused == (("node(s) had untolerated taint {gpu: yes}",), False)
+    assert refused == (("node(s) had untolerated taint(s)",), False)
 
 
 def test_soft_taints_are_counted_unless_a_soft_toleration_covers_them() -> None:

@@ -15,7 +15,9 @@ from actors.scheduler.framework import (
     normalize_by_max,
 )
 from actors.scheduler.node_state import NodeState
-from protocols.rules.taints import PREFER_NO_SCHEDULE, Taint, untolerated
+from protocols.rules.taints import PREFER_NO_SCHEDULE, untolerated
+
+_REFUSAL = Refusal(("node(s) had untolerated taint(s)",), resolvable=False)
 
 
 class TaintToleration(Filter, Score, NormalizeScore):
@@ -24,7 +26,7 @@ class TaintToleration(Filter, Score, NormalizeScore):
 
     def filter(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> Mapping[str, Refusal]:
         first = {node.name: next(untolerated(node.taints, pod.tolerations), None) for node in nodes if node.taints}
-        return {name: _refusal(taint) for name, taint in first.items() if taint is not None}
+        return {name: _REFUSAL for name, taint in first.items() if taint is not None}
 
     def score(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> list[int]:
         soft = (PREFER_NO_SCHEDULE,)
@@ -32,8 +34,3 @@ class TaintToleration(Filter, Score, NormalizeScore):
 
     def normalize_score(self, cycle: Cycle, scores: Sequence[int]) -> list[int]:
         return normalize_by_max(scores, reverse=True)
-
-
-def _refusal(taint: Taint) -> Refusal:
-    reason = f"node(s) had untolerated taint {{{taint.get('key')}: {taint.get('value') or ''}}}"
-    return Refusal((reason,), resolvable=False)
