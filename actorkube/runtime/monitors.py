@@ -176,7 +176,11 @@ class Monitors:
             return
         link, number = watcher
         self._peers.get(link, {}).pop(number, None)
-        link.send(Kind.DOWN, 0, 0, 0, number, 0, reason.encode())
+        kind: int = Kind.DOWN
+        body = reason.encode()
+        if self._system.tracing:
+            kind, body = self._system.tracer.framed(kind, body, None)
+        link.send(kind, 0, 0, 0, number, 0, body)
 
     def _over(self, watch: Watch, reason: str) -> None:
         """What it waited for has come. The watch lasts until the watcher hears of it."""

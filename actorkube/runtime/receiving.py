@@ -14,6 +14,7 @@ from actorkube.runtime.actor import Ref
 from actorkube.runtime.envelope import Envelope, FromLink, Opening, RemoteAsk, RemoteSend
 from actorkube.runtime.link import Link
 from actorkube.runtime.stream import CREDIT_MAX
+from actorkube.runtime.tracing import because
 from protocols.address import Address
 from protocols.errors import Answer, AskError, BadRequest, Overloaded, Terminated, decode_error, encode_error
 from protocols.frame import Kind, Row
@@ -55,7 +56,7 @@ class Receiver:
         handlers[Kind.WATCH] = self._system.monitors.on_watch
         handlers[Kind.UNWATCH] = self._system.monitors.on_unwatch
         handlers[Kind.DOWN] = self._system.monitors.on_down
-        for kind in (Kind.TELL, Kind.ASK, Kind.SEND, Kind.STREAM, Kind.ITEM, Kind.REPLY, Kind.ERROR):
+        for kind in (Kind.TELL, Kind.ASK, Kind.SEND, Kind.STREAM, Kind.ITEM, Kind.REPLY, Kind.ERROR, Kind.DOWN):
             handlers[kind | TRACED] = partial(self._on_traced, kind)
         return handlers
 
@@ -77,6 +78,9 @@ class Receiver:
             self._on_send(link, type_id, target, sender, corr, number, body, trace)
         elif kind == Kind.STREAM:
             self._on_stream(link, type_id, target, sender, corr, number, body, trace)
+        elif kind == Kind.DOWN:
+            with because(trace):
+                self._system.monitors.on_down(link, type_id, target, sender, corr, number, body)
         else:
             if corr in link.asks:
                 self._system.tracer.answered(self._system.asks.pending.get(corr), trace)

@@ -138,11 +138,11 @@ class SimHost:
             life.ready.set_exception(ConnectionAbortedError(f"{self.name} crashed while it booted"))
             life.ready.exception()  # nobody needs to look at it
 
-    async def stop(self) -> None:
-        """Planned: on_stop runs; what was not synced is still there."""
+    async def stop(self, drain_s: float = 0.0) -> None:
+        """Planned: on_stop runs; what was not synced is still there. See System.stop for `drain_s`."""
         life = self.life
         if life is not None:
-            stopping = self.loop.create_task(life.system.stop(), context=life.context.copy())
+            stopping = self.loop.create_task(life.system.stop(drain_s), context=life.context.copy())
             stopping.add_done_callback(partial(self._stopped, life))
             await life.over
 

@@ -95,9 +95,9 @@ class Stage(abc.ABC):
         assert life is not None
         return await life.ready
 
-    async def stop(self, name: str) -> None:
+    async def stop(self, name: str, drain_s: float = 0.0) -> None:
         self.network.note(f"stop {name}")
-        await self.hosts[name].stop()
+        await self.hosts[name].stop(drain_s)
 
     def pause(self, name: str) -> None:
         """The host does nothing, and does not know it: its timers fire late, what others send it waits."""

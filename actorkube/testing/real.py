@@ -116,12 +116,12 @@ class RealWorld(abc.ABC):
             host.ending.append(asyncio.ensure_future(host.system.abort()))
             host.system = None
 
-    async def stop(self, name: str) -> None:
+    async def stop(self, name: str, drain_s: float = 0.0) -> None:
         host = self.hosts[name]
         await asyncio.gather(*host.ending)
         system, host.system = host.system, None
         if system is not None:
-            await system.stop()
+            await system.stop(drain_s)
 
     def partition(self, one: Collection[str], other: Collection[str]) -> None:
         raise NotImplementedError("only the simulated world can be partitioned: ask world.can_partition")

@@ -49,8 +49,8 @@ class World(Protocol):
     async def restart(self, name: str) -> System:
         """A new life on the same disk, unless it is up already."""
 
-    async def stop(self, name: str) -> None:
-        """Planned: on_stop runs."""
+    async def stop(self, name: str, drain_s: float = 0.0) -> None:
+        """Planned: on_stop runs. Before that, for at most `drain_s`, its actors handle what waits."""
 
     def partition(self, one: Collection[str], other: Collection[str]) -> None:
         """Where `can_partition`: nothing gets from one side to the other."""

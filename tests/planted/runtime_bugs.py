@@ -6,25 +6,39 @@ from tests.planted.bug import Bug
 
 RUNTIME = [
     Bug(
+        "end of an actor crosses a link without its cause",
+        "actorkube/runtime/monitors.py",
+        "        if self._system.tracing:\n            kind, body",
+        "        if False:\n            kind, body",
+        "tests/runtime/test_tracing.py::test_who_hears_of_a_crash_acts_because_of_the_message_that_caused_it",
+    ),
+    Bug(
+        "host is stopped before it is drained",
+        "actorkube/sim/host.py",
+        "life.system.stop(drain_s)",
+        "life.system.stop()",
+        "tests/runtime/test_promises_stopping.py::test_a_system_that_is_drained_answers_what_it_was_asked_before_it_stops",
+    ),
+    Bug(
         "actor begins a request that nobody waits for any more",
         "actorkube/runtime/dispatch.py",
         "if envelope.expires_at <= now and not self._is_due(envelope):",
         "if isinstance(envelope, Tick) and not self._is_due(envelope):",
-        "tests/runtime/test_messages.py::test_a_request_that_nobody_waits_for_any_more_is_not_begun",
+        "tests/runtime/test_promises_work.py::test_a_request_that_nobody_waits_for_any_more_is_not_begun",
     ),
     Bug(
         "deadline does not travel with what is asked on the way",
         "actorkube/runtime/system.py",
         "if (inherited := deadline.get()) < expires_at:",
         "if (inherited := deadline.get()) < 0:",
-        "tests/runtime/test_handlers.py::test_what_is_asked_on_the_way_inherits_what_is_left_of_the_request",
+        "tests/runtime/test_promises_work.py::test_what_is_asked_on_the_way_inherits_what_is_left_of_the_request",
     ),
     Bug(
         "stream goes on without credit",
         "actorkube/runtime/stream.py",
         "        self.credit -= 1\n",
         "",
-        "tests/runtime/test_streams.py::test_a_producer_is_never_more_than_the_window_ahead_of_its_reader",
+        "tests/runtime/test_promises_streams.py::test_a_slow_reader_leaves_no_more_than_its_window_under_way",
     ),
     Bug(
         "mailbox grows without bound",
@@ -38,7 +52,7 @@ RUNTIME = [
         "actorkube/runtime/dispatch.py",
         "while budget and self._in_flight < self._concurrency and",
         "while budget and",
-        "tests/runtime/test_messages.py::test_a_coroutine_handler_is_not_re_entered",
+        "tests/runtime/test_promises_work.py::test_a_coroutine_handler_is_not_re_entered",
     ),
     Bug(
         "supervisor never gives up",
@@ -83,21 +97,21 @@ MAILBOXES = [
         "actorkube/runtime/asks.py",
         "            self.link.asks.pop(self.corr, None)\n            self._take_back()",
         "            self.link.asks.pop(self.corr, None)",
-        "tests/runtime/test_promises.py::test_an_asker_that_leaves_cancels_the_work_down_to_its_end",
+        "tests/runtime/test_promises_work.py::test_an_asker_that_leaves_cancels_the_work_down_to_its_end",
     ),
     Bug(
         "work goes on for a host that is dead",
         "actorkube/runtime/system.py",
         "            call.cancel()\n",
         "            call.discard()\n",
-        "tests/runtime/test_promises.py::test_a_host_that_dies_leaves_no_work_behind",
+        "tests/runtime/test_promises_work.py::test_a_host_that_dies_leaves_no_work_behind",
     ),
     Bug(
         "an actor is interrupted that must not be",
         "actorkube/runtime/dispatch.py",
         "if self.actor.cancellable:",
         "if True:",
-        "tests/runtime/test_promises.py::test_an_actor_may_finish_what_it_has_begun_and_its_late_answer_is_counted",
+        "tests/runtime/test_promises_work.py::test_an_actor_may_finish_what_it_has_begun_and_its_late_answer_is_counted",
     ),
     Bug(
         "a message does not take the place of the older one with its key",
@@ -139,21 +153,21 @@ MAILBOXES = [
         "actorkube/runtime/timer.py",
         "            self._cell.cancel(self._waiting)\n",
         "",
-        "tests/runtime/test_promises.py::test_a_timer_that_is_cancelled_or_restarted_ticks_no_more_before_its_new_time",
+        "tests/runtime/test_promises_timers.py::test_a_timer_that_is_cancelled_or_restarted_ticks_no_more_before_its_new_time",
     ),
     Bug(
         "what a tick asks for has no time",
         "actorkube/runtime/dispatch.py",
         "            envelope.expires_at = math.inf\n",
         "",
-        "tests/runtime/test_promises.py::test_a_tick_has_no_deadline_and_time_stands_still_while_it_is_handled",
+        "tests/runtime/test_promises_timers.py::test_a_tick_has_no_deadline_and_time_stands_still_while_it_is_handled",
     ),
     Bug(
         "an actor that is drained takes new messages",
         "actorkube/runtime/cell.py",
         "        self.box.close()\n",
         "",
-        "tests/runtime/test_promises.py::test_an_actor_that_is_drained_handles_what_waits_and_takes_nothing_new",
+        "tests/runtime/test_promises_stopping.py::test_an_actor_that_is_drained_handles_what_waits_and_takes_nothing_new",
     ),
 ]
 

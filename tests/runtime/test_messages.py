@@ -1,4 +1,4 @@
-"""Messages between actors of one process: replies, refusals, deadlines, streams, crashes."""
+"""Asks between actors: answers, refusals, those who are not there, crashes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from actorkube.runtime import LATER, Actor, Mailbox, Outlet, Ref, System
+from actorkube.runtime import Actor, Mailbox, Ref, System
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
 from actorkube.runtime.tcp import TcpTransport
-from protocols.errors import DeadlineExceeded, NotFound, NotSent, Overloaded, Terminated, Unknown
-from protocols.message import Done, Message, Request, Streaming
+from protocols.errors import NotFound, NotSent, Overloaded, Terminated, Unknown
+from protocols.message import Done, Message, Request
 
 
 class Number(Message):
@@ -37,38 +37,8 @@ class Break(Request[Done]):
     pass
 
 
-class Never(Request[Done]):
-    pass
-
-
-class CountTo(Streaming[Number]):
-    most: int
-
-
-class PushTo(Streaming[Number]):
-    most: int
-
-
-class Note(Message):
-    value: int
-
-
-class HeardThat(Message):
-    values: tuple[int, ...]
-    senders: tuple[str, ...]
-
-
-class Heard(Request[HeardThat]):
-    pad: int
-
-
 class Calculator(Actor):
     mailbox = Mailbox(capacity=4)
-
-    def __init__(self) -> None:
-        self.noted: list[int] = []
-        self.outlets: list[Outlet] = []
-        self.senders: list[Ref | None] = []
 
     def receive(self, message: Message) -> object:
         match message:
@@ -80,44 +50,11 @@ class Calculator(Actor):
                 raise NotFound('pods "x" not found')
             case Break():
                 raise RuntimeError("planted")
-            case Never():
-                self.ctx.reply_handle()
-                return LATER
-            case CountTo(most):
-                return self.count(most)
-            case PushTo(most):
-                return self.push(most)
-            case Note(value):
-                self.senders.append(self.ctx.sender)
-                self.noted.append(value)
-                return None
-            case Heard():
-                senders = tuple(str(s.address) for s in self.senders if s)
-                return HeardThat(tuple(self.noted), senders)
         raise AssertionError(message)
 
     async def slow(self, message: SlowDouble) -> Number:
         await self.ctx.sleep(message.delay_s)
         return Number(message.value * 2)
-
-    async def count(self, most: int) -> AsyncIterator[Number]:
-        for value in range(most):
-            yield Number(value)
-
-    def push(self, most: int) -> object:
-        outlet = self.ctx.outlet()
-        self.outlets.append(outlet)
-        left = list(range(most))
-
-        def feed() -> None:
-            while left and outlet.credit:
-                outlet.send(Number(left.pop(0)))
-            if not left:
-                outlet.end()
-
-        outlet.on_ready = feed
-        feed()
-        return LATER
 
 
 @pytest.fixture(params=["same system", "two systems", "tcp"])
@@ -167,24 +104,6 @@ async def test_a_refusal_reaches_the_asker_by_its_own_type(pair: Pair) -> None:
         await system.ask(calculator, Refuse())
 
 
-async def test_an_ask_ends_when_its_time_is_up(pair: Pair) -> None:
-    system, calculator = pair
-
-    with pytest.raises(DeadlineExceeded):
-        await system.ask(calculator, Never(), timeout_s=0.01)
-
-
-async def test_a_request_that_nobody_waits_for_any_more_is_not_begun(pair: Pair) -> None:
-    system, calculator = pair
-    blocking = system.ask(calculator, SlowDouble(1, delay_s=0.05))
-
-    with pytest.raises(DeadlineExceeded):
-        await system.ask(calculator, SlowDouble(2, delay_s=60), timeout_s=0.01)
-    await blocking
-
-    assert await system.ask(calculator, Double(3), timeout_s=2) == Number(6)
-
-
 async def test_an_actor_that_does_not_exist_is_said_to_be_terminated(pair: Pair) -> None:
     system, calculator = pair
 
@@ -218,76 +137,3 @@ async def test_a_full_mailbox_refuses_asks(pair: Pair) -> None:
 
     assert sum(isinstance(a, Overloaded) for a in answers) >= 5
     assert sum(isinstance(a, Number) for a in answers) >= 4
-
-
-async def test_a_coroutine_handler_is_not_re_entered(pair: Pair) -> None:
-    system, calculator = pair
-
-    slow, quick = system.ask(calculator, SlowDouble(1, delay_s=0.01)), system.ask(calculator, Double(2))
-    await quick
-
-    assert slow.done()
-
-
-async def test_a_generator_streams_all_its_items_through_a_small_window(pair: Pair) -> None:
-    system, calculator = pair
-
-    got = [item.value async for item in system.stream(calculator, CountTo(100), window=3)]
-
-    assert got == list(range(100))
-
-
-async def test_an_outlet_streams_all_its_items_through_a_small_window(pair: Pair) -> None:
-    system, calculator = pair
-
-    got = [item.value async for item in system.stream(calculator, PushTo(100), window=3)]
-
-    assert got == list(range(100))
-
-
-async def test_a_slow_reader_leaves_no_more_than_its_window_under_way(pair: Pair) -> None:
-    system, calculator = pair
-    stream = system.stream(calculator, PushTo(1000), window=4)
-
-    await anext(stream)
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-    assert len(stream._items) <= 4
-    stream.close()
-
-
-async def test_tells_arrive_in_order_and_name_their_sender(pair: Pair) -> None:
-    system, calculator = pair
-
-    class Teller(Actor):
-        async def on_start(self) -> None:
-            for value in (1, 2, 3):
-                self.ctx.tell(calculator, Note(value))
-            await self.ctx.ask(calculator, Heard(2))
-            self.told.set()
-
-        told = asyncio.Event()
-
-    teller = system.spawn(Teller, "teller")
-    await asyncio.wait_for(Teller.told.wait(), 5)
-
-    assert await system.ask(calculator, Heard(0)) == HeardThat((1, 2, 3), (str(teller.address),) * 3)
-
-
-@pytest.mark.parametrize("how", ["two systems", "tcp"])
-async def test_stopping_the_other_system_ends_streams_and_asks(how: str) -> None:
-    here, there = await two_systems(how)
-    calculator = there.spawn(Calculator, "calculator")
-    stream = here.stream(calculator, PushTo(1000), window=1)
-    await anext(stream)
-    waiting = here.ask(calculator, Never())
-    await here.ask(calculator, Double(1))
-
-    await there.stop()
-
-    with pytest.raises((Unknown, Terminated)):
-        [item async for item in stream]
-    with pytest.raises((Unknown, Terminated)):
-        await waiting
-    await here.stop()

@@ -270,9 +270,12 @@ async def test_a_span_lasts_as_long_as_the_task_that_answers(one_system: System)
     assert first.ended > first.began
 
 
-async def test_what_an_unfollowed_message_leads_to_is_not_followed(one_system: System) -> None:
+@pytest.mark.parametrize("kind", WORLDS)
+def test_what_an_unfollowed_message_leads_to_is_not_followed(kind: str, tmp_path: Path) -> None:
     class Reluctant(Actor):
         """Begins to be followed only when its work has begun."""
+
+        worked = False
 
         def receive(self, message: Message) -> object:
             if isinstance(message, LeadOn):
@@ -283,43 +286,44 @@ async def test_what_an_unfollowed_message_leads_to_is_not_followed(one_system: S
 
         async def _later(self) -> None:
             await self.ctx.ask(self.ctx.self_ref, PassOn())
-            one_system.tracer.rate = 0.0
+            self.worked = True
 
-    one_system.follow()
-    one_system.tracer.rate = 0.0
-    actor = one_system.spawn(Reluctant, "reluctant")
-    begun = one_system.ask(actor, LeadOn(""))  # without a cause: the dice say no
-    one_system.tracer.rate = 1.0
+    async def scenario(world: World, a: System, b: System) -> None:
+        actor = a.spawn(Reluctant, "reluctant")
+        a.tracer.rate = 0.0
+        begun = a.ask(actor, LeadOn(""))  # without a cause: the dice say no
+        a.tracer.rate = 1.0
 
-    await begun
-    while one_system.tracer.rate:
-        await one_system.ask(actor, PassOn())
+        await begun
+        await world.until(lambda: a.actor("reluctant").worked)  # type: ignore[attr-defined]
 
-    assert {span.what for span in one_system.tracer.spans} <= {"PassOn"}
-    assert all(span.parent_id == 0 for span in one_system.tracer.spans)
+        assert {span.what for span in a.tracer.spans} <= {"PassOn"}
+        assert all(span.parent_id == 0 for span in a.tracer.spans)
+
+    in_two_hosts(scenario, kind, tmp_path)
 
 
-async def test_a_loop_of_timers_does_not_grow_one_trace_for_ever(one_system: System) -> None:
+@pytest.mark.parametrize("kind", WORLDS)
+def test_a_loop_of_timers_does_not_grow_one_trace_for_ever(kind: str, tmp_path: Path) -> None:
     class Restless(Actor):
         ticks = 0
 
         def receive(self, message: Message) -> object:
-            if isinstance(message, TickOn):
-                self.ticks += 1
-                self.ctx.after(0.0, TickOn())
+            self.ticks += 1
+            self.ctx.after(0.001, TickOn())
             return None
 
-    one_system.follow()
-    restless = one_system.spawn(Restless, "restless")
-    one_system.tell(restless, TickOn())
+    async def scenario(world: World, a: System, b: System) -> None:
+        a.tell(a.spawn(Restless, "restless"), TickOn())
 
-    while one_system.actor("restless").ticks < 30:  # type: ignore[attr-defined]
-        await one_system.ask(restless, PassOn())
+        await world.until(lambda: a.actor("restless").ticks >= 30)  # type: ignore[attr-defined]
 
-    ticks: dict[bytes, int] = {}
-    for span in one_system.tracer.spans:
-        ticks[span.trace_id] = ticks.get(span.trace_id, 0) + (span.what == "TickOn")
-    assert max(ticks.values()) == 5
+        ticks: dict[bytes, int] = {}
+        for span in a.tracer.spans:
+            ticks[span.trace_id] = ticks.get(span.trace_id, 0) + (span.what == "TickOn")
+        assert max(ticks.values()) == 5
+
+    in_two_hosts(scenario, kind, tmp_path)
 
 
 async def test_the_ring_of_spans_is_bounded(one_system: System) -> None:
@@ -334,33 +338,35 @@ async def test_the_ring_of_spans_is_bounded(one_system: System) -> None:
     assert len(one_system.tracer.spans) == one_system.tracer.spans.maxlen
 
 
-async def test_who_hears_of_a_crash_acts_because_of_the_message_that_caused_it(one_system: System) -> None:
+@pytest.mark.parametrize("kind", WORLDS)
+def test_who_hears_of_a_crash_acts_because_of_the_message_that_caused_it(kind: str, tmp_path: Path) -> None:
     class Breaker(Actor):
         def receive(self, message: Message) -> object:
-            raise RuntimeError("broken")
+            raise OSError("planted")
 
     class Heir(Actor):
         traps_exits = True
 
         async def on_start(self) -> None:
-            self.ctx.link(self.ctx.ref("a/breaker"))
+            self.ctx.link(self.ctx.ref("b/breaker"))
 
         def receive(self, message: Message) -> object:
             if isinstance(message, Exited):
-                self.ctx.tell(self.ctx.ref("a/back"), HintAt())
+                self.ctx.tell(self.ctx.ref("b/back"), HintAt())
             return None
 
-    one_system.follow()
-    one_system.spawn(Back, "back")
-    breaker = one_system.spawn(Breaker, "breaker")
-    heir = one_system.spawn(Heir, "heir")
-    await one_system.ask(heir, PassOn())
-    one_system.tell(breaker, LeadOn("break"))
+    async def scenario(world: World, a: System, b: System) -> None:
+        breaker = b.spawn(Breaker, "breaker")
+        heir = a.spawn(Heir, "heir")
+        await a.ask(heir, PassOn())
+        await world.until(lambda: b.monitors.watchers(breaker.actor_id))
 
-    while not one_system.actor("back").passes:  # type: ignore[attr-defined]
-        await one_system.ask(heir, PassOn())
+        b.tell(breaker, LeadOn("break"))
 
-    assert way_to("HintAt", one_system) == ["a/back HintAt", "a/heir Exited", "a/breaker LeadOn"]
+        await world.until(lambda: b.actor("back").passes == 1)  # type: ignore[attr-defined]
+        assert way_to("HintAt", a, b) == ["b/back HintAt", "a/heir Exited", "b/breaker LeadOn"]
+
+    in_two_hosts(scenario, kind, tmp_path)
 
 
 async def test_work_with_a_name_is_a_span_between_its_cause_and_what_it_does(one_system: System) -> None:
@@ -416,7 +422,7 @@ async def test_a_traced_frame_that_makes_no_sense_is_refused(kind: Kind, one_sys
 
     with pytest.raises(ValueError, match=r"traced|trace context"):
         one_system.on_frame(link, kind | TRACED, 0, 0, 0, 0, 0, b"short")
-    if kind not in (Kind.TELL, Kind.ASK, Kind.SEND, Kind.STREAM, Kind.ITEM, Kind.REPLY, Kind.ERROR):
+    if kind not in (Kind.TELL, Kind.ASK, Kind.SEND, Kind.STREAM, Kind.ITEM, Kind.REPLY, Kind.ERROR, Kind.DOWN):
         with pytest.raises(ValueError, match="with a trace context"):
             one_system.on_frame(link, kind | TRACED, 0, 0, 0, 0, 0, pack_context(bytes(16), 1, 0))
 

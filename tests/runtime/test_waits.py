@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actorkube.runtime import Actor
 from actorkube.runtime.waits import circle
-from actorkube.testing import World, run_in
+from actorkube.testing import WORLDS, World, run_in
 from protocols.address import Address
 from protocols.errors import AskError, DeadlineExceeded
 from protocols.message import Done, Message, Request
@@ -43,7 +43,7 @@ class Open(Asker):
     concurrency = 10
 
 
-@pytest.mark.parametrize("kind", ["local", "tcp", "sim"])
+@pytest.mark.parametrize("kind", WORLDS)
 def test_actors_of_one_system_that_wait_for_each_other_are_named(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         system = await world.boot("s")
@@ -71,7 +71,7 @@ def test_a_circle_through_several_systems_is_named(kind: str, tmp_path: Path) ->
     run_in(kind, scenario, tmp_path)
 
 
-@NEAR
+@pytest.mark.parametrize("kind", WORLDS)
 def test_who_is_slow_or_has_room_for_more_is_in_no_circle(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         system = await world.boot("s")
