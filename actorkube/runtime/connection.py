@@ -222,7 +222,9 @@ class Connection(asyncio.BufferedProtocol):
     def _deliver(self) -> None:
         if self._over:
             return
-        system = self._owner.system
+        system, link = self._owner.system, self.link
+        if link is not None:
+            link.turn_begins()
         corked = system.cork()
         try:
             self.inbox.deliver()
@@ -233,8 +235,8 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             if corked:
                 system.uncork()
-        if self.link is not None:
-            self.link.turn_ends()
+            if link is not None:
+                link.turn_ends()
 
     def _on_early(self, *frame: object) -> None:
         raise Refused(Reason.GARBAGE, "a frame before the handshake, or garbage")

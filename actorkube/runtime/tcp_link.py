@@ -44,6 +44,7 @@ class TcpLink(Link):
         self._reading: deque[Connection] = deque()  # the first is read, the last is written
         self._write: Callable[[bytes], None] | None = None  # of the last
         self._paused = False
+        self._flush_is_owed = False
         self._waiting: list[asyncio.Future[None]] = []
         self._bytes_sent = 0
         self._received_before = (0, 0)  # frames and bytes of connections that have done their work
@@ -65,17 +66,20 @@ class TcpLink(Link):
             self._waiting.append(waiter)
             await waiter
 
+    def turn_begins(self) -> None:
+        """Frames are handed over now: nothing that is said meanwhile asks for a flush of its own."""
+        if not self._outbox.due:
+            self._outbox.due = self._flush_is_owed = True
+
     def turn_ends(self) -> None:
-        """Frames have been received, and the actors that they woke have had their turn: what these said leaves now.
+        """The actors that were woken by the frames have had their turn: what these said leaves now.
 
         What tasks and futures say that were woken, leaves behind them in the next turn, in one write.
         """
-        outbox = self._outbox
-        if outbox.due:
-            if outbox.size:
-                self._flush()
-        else:
-            outbox.due = True
+        owed, self._flush_is_owed = self._flush_is_owed, False
+        if self._outbox.size:
+            self._flush()
+        elif owed:
             self._loop.call_soon(self._flush)
 
     def _flush_later(self) -> None:

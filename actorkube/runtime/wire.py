@@ -28,6 +28,7 @@ Handler = Callable[[Any, int, int, int, int, int, bytes], object]
 
 _unpack = HEADER.unpack_from
 _pack = HEADER.pack
+_is_batched = [kind in BATCHED for kind in range(KINDS)]  # the hash of an enum's member is a call in Python
 _new_work = frozenset(kind | mark for kind in (Kind.TELL, Kind.ASK, Kind.STREAM) for mark in (0, TRACED))
 
 
@@ -139,8 +140,12 @@ class Outbox:
             self._refused()
             return False
         length = len(body)
+        was_empty = not size
         self.size = size = size + HEADER_SIZE + length
         if kind == self._rows_kind and length < BATCHED_BODY and size < self._rows_end:
+            self._rows.append((type_id, target, sender, corr, number, body))
+        elif was_empty and length < BATCHED_BODY and _is_batched[kind]:
+            self._rows_kind, self._rows_start, self._rows_end = kind, 0, BATCH_BYTES
             self._rows.append((type_id, target, sender, corr, number, body))
         else:
             self._put_other(kind, type_id, target, sender, corr, number, body)
@@ -161,7 +166,7 @@ class Outbox:
             self.frames += 1
             self._rows_kind = 0
             return
-        if kind in BATCHED and len(body) < BATCHED_BODY and not self._slow:
+        if _is_batched[kind] and len(body) < BATCHED_BODY and not self._slow:
             self._rows_kind, self._rows_start, self._rows_end = kind, start, start + BATCH_BYTES
             self._rows.append((type_id, target, sender, corr, number, body))
         else:
@@ -190,6 +195,8 @@ class Outbox:
 
     def take(self) -> bytes:
         """Everything, joined: for a few small frames, the usual case."""
+        if len(self._rows) == 1 and not self._parts:
+            return self._take_one()
         if self._rows:
             self._close_batch(self.size)
         parts, first, self._parts, self._first, self.size = self._parts, self._first, [], 0, 0
@@ -197,6 +204,13 @@ class Outbox:
         while self._slow:
             slow.append(self._slow.next())
         return b"".join((parts[first:] if first else parts) + slow)
+
+    def _take_one(self) -> bytes:
+        """A question and its answer are alone, most often."""
+        type_id, target, sender, corr, number, body = self._rows.pop()
+        kind, self._rows_kind, self.size = self._rows_kind, 0, 0
+        self.frames += 1
+        return _pack(len(body), kind | type_id << KIND_BITS, target, sender, corr, number) + body
 
     def chunk(self) -> bytes:
         """The next of what waits (something must): small frames joined, a big body as it is, or part of a large one."""
