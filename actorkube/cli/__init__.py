@@ -41,7 +41,9 @@ def parser() -> argparse.ArgumentParser:
     _add_cluster(commands.add_parser("cluster", help="start a whole cluster on this machine and keep it running"))
     _add_run(commands.add_parser("run", help="run one component on its own and join it to a cluster"))
     _add_time(commands.add_parser("time", help="control the clock of a cluster that runs with --time virtual"))
-    _add_host(commands.add_parser("host", help="kill and start hosts of a cluster that runs with --time virtual"))
+    _add_host(
+        commands.add_parser("host", help="cut hosts of a running cluster off, set their clocks; kill and start them")
+    )
     _add_sim(commands.add_parser("sim", help="run a scenario in simulation, under one seed or thousands"))
     _add_top(commands.add_parser("top", help="show what the actors of a running cluster do"))
     _add_trace(commands.add_parser("trace", help="follow a request from actor to actor, or ask why something happened"))
@@ -117,9 +119,14 @@ def _add_time(parser: argparse.ArgumentParser) -> None:
 
 def _add_host(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_host)
-    parser.description = "Kill a host, or all hosts of a node, as a loss of power would; start them again."
-    parser.add_argument("action", choices=("list", "kill", "start"))
-    parser.add_argument("name", nargs="?", metavar="NAME", help="such as etcd-0 or node-3")
+    parser.description = (
+        "Kill a host, or all hosts of a node, as a loss of power would; start them again (with --time virtual). "
+        "Cut hosts off from each other, or from everybody else; set their clocks ahead or behind; heal that."
+    )
+    parser.add_argument("action", choices=("list", "kill", "start", "partition", "skew", "heal"))
+    parser.add_argument("names", nargs="*", metavar="NAME", help="such as etcd-0 or node-3; skew: and a time, as 5m")
+    parser.add_argument("--one-way", action="store_true", help="partition: only what the first says is lost")
+    parser.add_argument("--behind", action="store_true", help="skew: behind the others, not ahead")
     parser.add_argument("--data", metavar="DIR", help="the cluster's data directory (default: of kubectl's cluster)")
 
 
@@ -193,9 +200,9 @@ def _time(options: argparse.Namespace) -> int:
 
 
 def _host(options: argparse.Namespace) -> int:
-    from actorkube.cli.time import host_command
+    from actorkube.cli.host import command
 
-    return host_command(options)
+    return command(options)
 
 
 def _sim(options: argparse.Namespace) -> int:

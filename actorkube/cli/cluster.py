@@ -11,14 +11,16 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 from actorkube.cli.addresses import Block, listen_anywhere, listen_for_api, take_block
 from actorkube.cli.checklist import Checklist
 from actorkube.cli.composition import Composition, composition
-from actorkube.cli.data import SOCKET, DataDirectory, write_private
+from actorkube.cli.data import FAULTS, SOCKET, DataDirectory, write_private
 from actorkube.cli.errors import CliError
+from actorkube.cli.faults import begin_faults
 from actorkube.cli.join import Join
 from actorkube.cli.kubeconfig import DEFAULT, write_kubeconfig
 from actorkube.cli.sockets import Sockets
@@ -32,7 +34,12 @@ API_SERVER = "apiserver"  # the one system that others call from outside
 LINKS = "pki/links"  # below the data directory: certificates of links
 GUESTS = "guests"
 READY_TIMEOUT_S = 60.0
-COMMON_MODULES = ("uvloop", "setproctitle", "actorkube.runtime.tcp")  # what every process needs
+COMMON_MODULES = (
+    "uvloop",
+    "setproctitle",
+    "actorkube.runtime.tcp",
+    "actorkube.runtime.faulty",
+)  # what every process needs
 
 
 def command(options: argparse.Namespace) -> int:
@@ -75,6 +82,7 @@ class Cluster:
         )
         self._hosts = self._root.cluster_hosts(self._spec)
         self._listeners: dict[str, socket.socket] = {}
+        self._controls: dict[str, socket.socket] = {}
         self._outside: socket.socket
         self._key = data.cluster_key()
         self._pids: dict[str, int] = {}
@@ -88,6 +96,8 @@ class Cluster:
         supervisor.listen_to_signals()
         sockets = Sockets(self._data.path)
         self._listeners = {host.name: sockets.listen(host.name) for host in self._hosts if host.listens}
+        self._controls = {host.name: sockets.listen(f"{host.name}.control") for host in self._hosts}
+        begin_faults(self._data.path, list(self._controls))
         self._outside = listen_anywhere()  # for those who join (`actorkube run`): the API server's, under TLS
         try:
             import_all(COMMON_MODULES)
@@ -119,7 +129,7 @@ class Cluster:
     def _process(self, name: str, hosts: Sequence[Host]) -> Callable[[Reporter], None]:
         def run(report: Reporter) -> None:
             log_to(self._data.path / "logs" / f"{name}.log", self._options)
-            run_process(hosts, self._system, report)
+            run_process(hosts, self._system, report, self._faulty)
 
         return run
 
@@ -153,6 +163,11 @@ class Cluster:
         system = System(host.name, transport, disk=self._data.path / host.name, metrics=True)
         system.follow(self._options.trace)
         return system
+
+    def _faulty(self, system: System) -> AbstractAsyncContextManager[None]:
+        from actorkube.runtime.faulty import faulty
+
+        return faulty(system, self._data.path / FAULTS, self._controls[system.name].dup())
 
     def _link_files(self) -> tuple[Path, Path, Path]:
         """The API server has made them by the time it is ready; they are read when somebody calls from outside."""

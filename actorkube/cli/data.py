@@ -1,6 +1,7 @@
 """The data directory: a cluster's state, locked while it runs, stamped with the version of its format.
 
-VERSION  lock  network  pki/  cluster.key  join.json  processes.json  kubeconfig  logs/  sockets/  <system>/<actor>/...
+VERSION  lock  network  pki/  cluster.key  join.json  processes.json  faults.json  kubeconfig  logs/  sockets/
+<system>/<actor>/...
 and, where time is virtual, control.sock and clock
 """
 
@@ -18,6 +19,7 @@ from actorkube.cli.errors import CliError
 
 FORMAT = "actorkube-data 1"
 SOCKET = "control.sock"  # where a cluster whose time is virtual is controlled
+FAULTS = "faults.json"  # of a cluster of many processes, as long as it runs
 
 
 class DataDirectory:

@@ -40,7 +40,7 @@ def _local(hosts: Sequence[Host], data: Path, ready: Report, follow: float) -> L
         system.follow(follow)
         return system
 
-    return LocalHosts(hosts, make, ready)
+    return LocalHosts(hosts, make, ready, network)
 
 
 async def _serve(hosts: LocalHosts) -> None:
@@ -59,7 +59,8 @@ async def _told_to_stop() -> None:
 def _run_on_a_clock(hosts: LocalHosts, control: Path, ahead: Path) -> None:
     """`ahead` keeps how far the clock is ahead of real time: in the next life of the cluster time does not go back."""
     from actorkube.runtime.clock_loop import ClockLoop
-    from actorkube.runtime.control import Control, serve_control
+    from actorkube.runtime.control import Control
+    from actorkube.runtime.control_socket import serve_control
 
     loop = ClockLoop(epoch=time.time() + (float(ahead.read_text()) if ahead.exists() else 0.0))
 

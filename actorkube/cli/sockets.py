@@ -11,6 +11,12 @@ from pathlib import Path
 
 PATH_MAX = 107  # unix(7): sun_path has 108 bytes, one of them ends it
 NAME_MAX = 40
+DIRECTORY = "sockets"
+
+
+def socket_path(data: Path, name: str) -> Path:
+    """Where that one listens in a run that has begun."""
+    return (data.absolute() / DIRECTORY).resolve() / _file_name(name)
 
 
 class Sockets:
@@ -21,7 +27,7 @@ class Sockets:
     """
 
     def __init__(self, data: Path) -> None:
-        self._directory = data.absolute() / "sockets"
+        self._directory = data.absolute() / DIRECTORY
         self._link: Path | None = None
         if len(os.fsencode(self._directory)) + 1 + NAME_MAX > PATH_MAX:
             self._link, self._directory = self._directory, Path(tempfile.mkdtemp(prefix="actorkube-", dir="/tmp"))
@@ -31,10 +37,7 @@ class Sockets:
         self._directory.chmod(0o700)
 
     def listen(self, system: str) -> socket.socket:
-        name = f"{system}.sock"
-        if len(os.fsencode(name)) > NAME_MAX:
-            name = hashlib.sha256(name.encode()).hexdigest()[:NAME_MAX]
-        path = self._directory / name
+        path = self._directory / _file_name(system)
         path.unlink(missing_ok=True)  # left by a run that was killed: the data directory is locked, so it is over
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
@@ -45,3 +48,8 @@ class Sockets:
         shutil.rmtree(self._directory, ignore_errors=True)
         if self._link is not None:
             self._link.unlink(missing_ok=True)
+
+
+def _file_name(system: str) -> str:
+    name = f"{system}.sock"
+    return name if len(os.fsencode(name)) <= NAME_MAX else hashlib.sha256(name.encode()).hexdigest()[:NAME_MAX]

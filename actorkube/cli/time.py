@@ -1,4 +1,4 @@
-"""`actorkube time` and `actorkube host`: control the clock and the hosts of a cluster that runs with `--time virtual`.
+"""`actorkube time`: control the clock of a cluster that runs with `--time virtual`.
 
 Which cluster: the one in `--data DIR`, or else the one that kubectl talks to; its kubeconfig says where its data are.
 """
@@ -14,21 +14,14 @@ from typing import Any
 from actorkube.cli.data import SOCKET
 from actorkube.cli.errors import CliError
 from actorkube.cli.kubeconfig import DEFAULT, data_of
-from actorkube.runtime.control import ControlError, ask_control
+from actorkube.runtime.control_socket import ControlError, ask_control
 from actorkube.runtime.duration import parse_duration
 
 WORDS = "show, pause, resume, step, settle, advance DURATION, or a rate such as x10"
 
 
 def time_command(options: argparse.Namespace) -> int:
-    return _send(options, time_request(options.words))
-
-
-def host_command(options: argparse.Namespace) -> int:
-    if (options.action == "list") == bool(options.name):
-        raise CliError(f"{options.action} what?", "say host list, host kill NAME or host start NAME")
-    request = {"do": "hosts"} if options.action == "list" else {"do": options.action, "name": options.name}
-    return _send(options, request)
+    return send(data_of_options(options), time_request(options.words))
 
 
 def time_request(words: list[str]) -> dict[str, Any]:
@@ -50,14 +43,18 @@ def time_request(words: list[str]) -> dict[str, Any]:
     raise CliError(f"time cannot {' '.join(words)!r}", f"say {WORDS}")
 
 
-def _send(options: argparse.Namespace, request: dict[str, Any]) -> int:
-    data = Path(options.data).expanduser() if options.data else _data_of_kubectl()
+def send(data: Path, request: dict[str, Any]) -> int:
+    """Print the answer of the cluster with those data. Raises CliError."""
     try:
         print(ask_control(data / SOCKET, request))
     except ControlError as error:
         hint = "start it with --time virtual" if "no cluster" in str(error) else "see actorkube time --help"
         raise CliError(f"{error} ({data})", hint) from None
     return 0
+
+
+def data_of_options(options: argparse.Namespace) -> Path:
+    return Path(options.data).expanduser() if options.data else _data_of_kubectl()
 
 
 def _data_of_kubectl() -> Path:

@@ -58,6 +58,7 @@ class Connection(asyncio.BufferedProtocol):
         self._owner = owner
         self._over = False  # refused or given up: nothing that still comes is looked at
         self._held = False
+        self._deaf = False
         self._timer: asyncio.TimerHandle | None = None
         self._greeting: Greeting
         handlers: list[Handler] = [self._on_early] * KINDS
@@ -97,7 +98,18 @@ class Connection(asyncio.BufferedProtocol):
 
     def release(self) -> None:
         self._held = False
-        if self.socket is not None and not self._over:
+        if self.socket is not None and not self._over and not self._deaf:
+            self.socket.resume_reading()
+            self._deliver()
+
+    def hear(self, hears: bool) -> None:
+        """Whether anything is read at all: a fault stops that."""
+        self._deaf = not hears
+        if self.socket is None or self._over or self.closed.done():
+            return
+        if self._deaf:
+            self.socket.pause_reading()
+        elif not self._held:
             self.socket.resume_reading()
             self._deliver()
 

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,9 +39,30 @@ class HostFailed(Exception):
     """Supervision gave up inside a host; the process that carries it must end."""
 
 
-async def serve(host: Host, system: System, stop: asyncio.Event, report: Callable[..., Any]) -> None:
-    """Start the system, boot the host, say that it is ready, and stay until `stop`. Raises HostFailed."""
+Beside = Callable[[System], AbstractAsyncContextManager[None]]
+
+
+def nothing_beside(system: System) -> AbstractAsyncContextManager[None]:
+    return contextlib.nullcontext()
+
+
+async def serve(
+    host: Host,
+    system: System,
+    stop: asyncio.Event,
+    report: Callable[..., Any],
+    beside: Beside = nothing_beside,
+) -> None:
+    """Start the system, boot the host, say that it is ready, and stay until `stop`. Raises HostFailed.
+
+    `beside` is what else is there as long as the system lives.
+    """
     await system.start()
+    async with beside(system):
+        await _serve(host, system, stop, report)
+
+
+async def _serve(host: Host, system: System, stop: asyncio.Event, report: Callable[..., Any]) -> None:
     assert system.failed is not None
     boot: asyncio.Future[Any] = asyncio.ensure_future(host.boot(system))
     stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
@@ -60,7 +82,12 @@ async def serve(host: Host, system: System, stop: asyncio.Event, report: Callabl
         await system.stop()
 
 
-def run_process(hosts: Sequence[Host], make_system: Callable[[Host], System], report: Callable[..., Any]) -> None:
+def run_process(
+    hosts: Sequence[Host],
+    make_system: Callable[[Host], System],
+    report: Callable[..., Any],
+    beside: Beside = nothing_beside,
+) -> None:
     """Serve hosts in this process until SIGTERM. One that fails ends them all."""
     import uvloop
 
@@ -69,7 +96,7 @@ def run_process(hosts: Sequence[Host], make_system: Callable[[Host], System], re
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
         async with asyncio.TaskGroup() as group:
             for host in hosts:
-                group.create_task(serve(host, make_system(host), stop, partial(report, host=host.name)))
+                group.create_task(serve(host, make_system(host), stop, partial(report, host=host.name), beside))
 
     gc.set_threshold(*GC_THRESHOLDS)
     uvloop.run(main())

@@ -11,7 +11,9 @@ import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from actorkube.runtime.faults import Faults
 from actorkube.runtime.host import Host
+from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.system import System
 
 RESPAWN_S = 1.0
@@ -22,7 +24,11 @@ class LocalHosts:
     """`make_system` is called once for each life of a host; `report` each time that one is ready."""
 
     def __init__(
-        self, hosts: Iterable[Host], make_system: Callable[[Host], System], report: Report = lambda host, note: None
+        self,
+        hosts: Iterable[Host],
+        make_system: Callable[[Host], System],
+        report: Report = lambda host, note: None,
+        network: LocalNetwork | None = None,
     ) -> None:
         self._hosts = {host.name: host for host in hosts}
         self._make_system = make_system
@@ -31,6 +37,8 @@ class LocalHosts:
         self._systems: dict[str, System] = {}
         self._ready: dict[str, asyncio.Event] = {name: asyncio.Event() for name in self._hosts}
         self._planned = False
+        self._network = network
+        self._faults = Faults(tuple(self._hosts))
 
     @property
     def names(self) -> list[str]:
@@ -74,6 +82,18 @@ class LocalHosts:
         for name in names or self._hosts:
             await self._ready[name].wait()
 
+    def change_faults(self, change: Callable[[Faults], Faults]) -> None:
+        """Links that are cut, clocks that are set. Needs the network that joins the hosts. Raises KeyError."""
+        assert self._network is not None
+        before, self._faults = self._faults, change(self._faults)
+        self._network.cut(self._faults.cuts)
+        for name, system in self._systems.items():
+            if self._faults.ahead_s.get(name) != before.ahead_s.get(name):
+                self._set_clock(name, system)
+
+    def _set_clock(self, name: str, system: System) -> None:
+        system.set_clock(self._faults.ahead_s.get(name, 0.0))
+
     async def kill(self, *names: str) -> None:
         """End them between two callbacks: no on_stop runs, links break. They stay down until `start`."""
         await self._end(names)
@@ -97,6 +117,8 @@ class LocalHosts:
             system = self._make_system(host)
             await system.start()
             self._systems[host.name] = system
+            if host.name in self._faults.ahead_s:
+                self._set_clock(host.name, system)
             reason = "is to stop"
             try:
                 reason = await self._serve(host, system)

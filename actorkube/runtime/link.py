@@ -7,7 +7,7 @@ and both systems are told by `link_lost`.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from protocols.message import Lane
@@ -104,6 +104,10 @@ class Transport(abc.ABC):
     def census(self) -> Census:
         """For those who look on."""
         return Census()
+
+    def cut(self, unheard: Collection[str]) -> None:
+        """A fault: from now on nothing gets here that these peers say; of all others, everything."""
+        raise NotImplementedError(f"{type(self).__name__} cannot be cut")
 
     @abc.abstractmethod
     async def stop(self) -> None:

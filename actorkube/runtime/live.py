@@ -14,12 +14,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Collection, Coroutine, Generator, Iterable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from actorkube.runtime.clock_loop import ClockLoop, Passed
 from actorkube.runtime.duration import in_seconds
+from actorkube.runtime.faults import Faults
 from actorkube.runtime.host import Host
 from actorkube.runtime.hosts import LocalHosts
 from actorkube.runtime.local import LocalNetwork
@@ -106,7 +107,7 @@ class LiveHosts:
         self.clock = LiveClock(self)
         self.loop: ClockLoop
         self._rate = rate
-        self.hosts = LocalHosts(hosts, system)
+        self.hosts = LocalHosts(hosts, system, network=network)
         self._thread = threading.Thread(target=self._run, name="actorkube live hosts", daemon=True)
         self._running: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._stop: asyncio.Event
@@ -175,6 +176,23 @@ class LiveHosts:
             await self.hosts.ready(*names)
 
         return self.call(restart())
+
+    def partition(
+        self, one: str | Collection[str], other: str | Collection[str] = (), *, both_ways: bool = True
+    ) -> Outcome[None]:
+        """Links between the two sides end, and none joins them until `heal`; without `other`, to all other hosts."""
+        return self._change_faults(lambda faults: faults.partition(one, other, both_ways=both_ways))
+
+    def skew(self, name: str, by: str | float) -> Outcome[None]:
+        """Set a host's wall clock so far ahead of the others', or behind ("-5m"); its timers do not follow."""
+        return self._change_faults(lambda faults: faults.skew(name, by))
+
+    def heal(self) -> Outcome[None]:
+        """End all partitions and skews."""
+        return self._change_faults(Faults.heal)
+
+    def _change_faults(self, change: Callable[[Faults], Faults]) -> Outcome[None]:
+        return self.look(lambda hosts: hosts.change_faults(change))
 
     # -- in the thread ------------------------------------------------------------------------------------------------
 

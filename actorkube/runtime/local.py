@@ -6,6 +6,7 @@ A system that stops or is cut off ends its links, as a closed connection would.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from actorkube.runtime.link import Census, Link, Transport
 from actorkube.runtime.system import System
@@ -17,9 +18,20 @@ class LocalNetwork:
 
     def __init__(self) -> None:
         self.systems: dict[str, LocalTransport] = {}
+        self._cuts: frozenset[tuple[str, str]] = frozenset()
 
     def transport(self) -> LocalTransport:
         return LocalTransport(self)
+
+    def cut(self, cuts: Collection[tuple[str, str]]) -> None:
+        """A fault: no link joins these pairs of systems until the next call. Those that do now end at once, on both
+        sides, also where only one direction is cut: nobody here waits for a silent peer."""
+        self._cuts = frozenset(cuts)
+        for transport in list(self.systems.values()):
+            transport.end_what_is_cut()
+
+    def is_cut(self, one: str, other: str) -> bool:
+        return (one, other) in self._cuts or (other, one) in self._cuts
 
 
 class LocalTransport(Transport):
@@ -38,7 +50,7 @@ class LocalTransport(Transport):
         link = self._links.get((peer, lane))
         if link is None:
             other = self._network.systems.get(peer)
-            if other is None or self.system is None:
+            if other is None or self.system is None or self._network.is_cut(self.system.name, peer):
                 return None
             link = self._join(other, peer, lane)
         return link
@@ -49,6 +61,11 @@ class LocalTransport(Transport):
     def near(self, peer: str) -> System | None:
         other = self._network.systems.get(peer)
         return other.system if other is not None else None
+
+    def end_what_is_cut(self) -> None:
+        for link in list(self._links.values()):
+            if self.system is not None and self._network.is_cut(self.system.name, link.peer):
+                link.end()
 
     async def stop(self) -> None:
         if self.system is None:

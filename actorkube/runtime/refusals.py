@@ -33,6 +33,8 @@ class Reason(enum.StrEnum):
     LATE = "late"  # no complete greeting in time
     SILENCE = "silence"
     UNREAD = "unread"  # does not read what it is owed
+    # faults that were asked for
+    CUT = "cut"  # a test or a user has cut us off from that peer
     # what others decided
     UNREACHABLE = "unreachable"  # cannot be dialled
     BY_PEER = "by_peer"  # the other side refused us, and said why

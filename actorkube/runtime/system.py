@@ -89,6 +89,8 @@ class System:
         self.unsent = 0
         self._disk = FileDisks(disk) if isinstance(disk, Path) else disk
         self._epoch = epoch
+        self._ahead_s = 0.0
+        self._latest = -math.inf  # below which the wall clock does not go
         self.tree = Tree(self, _metered() if metrics else Cell)
         self.monitors = Monitors(self)
         self.registry: Registry | None = None  # names across systems, where they are used
@@ -150,7 +152,16 @@ class System:
 
     @property
     def now(self) -> float:
-        return (self._epoch or 0.0) + self.loop.time()
+        now = (self._epoch or 0.0) + self._ahead_s + self.loop.time()
+        return now if now > self._latest else self._latest
+
+    def set_clock(self, ahead_s: float) -> None:
+        """Step the wall clock (`now`): it is so far ahead of real time, behind if negative.
+
+        It does not go back: it stands still until it is right. Timers do not follow it.
+        """
+        self._latest = self.now
+        self._ahead_s = ahead_s
 
     def disk(self, actor: str) -> Disk:
         if self._disk is None:

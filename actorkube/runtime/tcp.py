@@ -76,6 +76,7 @@ class TcpTransport(Transport):
         self._watch_timer: asyncio.TimerHandle | None = None
         self._last_link = 0
         self._down: dict[tuple[str, Lane], Down] = {}
+        self._unheard: frozenset[str] = frozenset()
         self._random: random.Random
         self.system: System
 
@@ -105,6 +106,14 @@ class TcpTransport(Transport):
 
     def peers(self) -> list[str]:
         return list(self.book)
+
+    def cut(self, unheard: Collection[str]) -> None:
+        """As a network does that parts: what is under way on a connection waits, and arrives late if that is healed
+        before `silence_s`; then the link ends. New connections are refused until it is healed."""
+        self._unheard = frozenset(unheard)
+        for link in self._all:
+            link.hear(link.peer not in self._unheard)
+        self._down = {key: down for key, down in self._down.items() if key[0] in self._unheard}
 
     async def stop(self) -> None:
         if self._watch_timer is not None:
@@ -206,6 +215,8 @@ class TcpTransport(Transport):
 
     def _check_name(self, connection: Connection, name: str) -> None:
         """Who lives on this host is not believed from elsewhere, nor is a guest who is in our book."""
+        if name in self._unheard:
+            raise Refused(Reason.CUT, f"{name} is cut off from {self.system.name}")
         if not connection.unix and (name in self._here or isinstance(self.book.get(name), str)):
             raise Refused(Reason.PLACE, f"{name} lives on this host, and calls over the network")
         if connection.identity is None or connection.tls is None:
@@ -239,6 +250,8 @@ class TcpTransport(Transport):
         if known is None or (known is not link and known.opened_by not in (None, peer.incarnation)):
             self._use(key, link)
         link.opened(connection, peer.incarnation)
+        if link.peer in self._unheard:  # it greeted before it was cut off
+            link.hear(False)
 
     def disconnected(self, connection: Connection, error: Exception | None) -> None:
         self._connections.pop(connection, None)

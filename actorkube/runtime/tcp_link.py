@@ -186,6 +186,11 @@ class TcpLink(Link):
             self._paused = False
             self._flush()
 
+    def hear(self, hears: bool) -> None:
+        """Whether what the peer says is read; otherwise it waits on its side."""
+        for connection in self._reading:
+            connection.hear(hears)
+
     def disconnected(self, connection: Connection) -> None:
         if connection in self._reading or not self._reading:
             self.end()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -38,6 +38,9 @@ class Backing(Protocol):
     def restart(self, name: str) -> None: ...
     def pause(self, name: str) -> None: ...
     def resume(self, name: str) -> None: ...
+    def partition(self, one: str | Collection[str], other: str | Collection[str], both_ways: bool) -> None: ...
+    def skew(self, name: str, by: str | float) -> None: ...
+    def heal(self) -> None: ...
     def logs(self) -> str: ...
     def settled(self, within_s: float) -> None: ...
 
@@ -120,6 +123,23 @@ class LiveCluster:
 
     def resume(self, name: str) -> None:
         self._backing.resume(name)
+
+    def partition(
+        self, one: str | Collection[str], other: str | Collection[str] = (), *, both_ways: bool = True
+    ) -> None:
+        """Nothing gets from one side to the other, by links; clients still reach the API server. Without `other`: from
+        everybody else. Of many processes, as a network does that parts: what is under way arrives late if it is
+        healed within 10 s; then links end. In one process they end at once, both directions with one."""
+        self._backing.partition(one, other, both_ways)
+
+    def skew(self, name: str, by: str | float) -> None:
+        """Set the clock so far ahead of the others' ("-5m": behind); it jumps forward, or stands still until then.
+        It survives the host's restart."""
+        self._backing.skew(name, by)
+
+    def heal(self) -> None:
+        """End all partitions, pauses and skews; who was killed stays down."""
+        self._backing.heal()
 
     def story(self) -> str:
         """For whoever looks at a failed test: where it was, and the end of its logs."""

@@ -8,12 +8,15 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import NoReturn
 
 import psutil
 
 import actorkube
+from actorkube.cli.faults import change_faults
+from actorkube.runtime.faults import Faults
 from actorkube.runtime.live import LiveClock
 from actorkube.testing.options import Options
 
@@ -97,6 +100,17 @@ class ProcessBacking:
         for process in reversed(self._paused.pop(name, [])):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.resume()
+
+    def partition(self, one: str | Collection[str], other: str | Collection[str], both_ways: bool) -> None:
+        change_faults(self._data, lambda faults: faults.partition(one, other, both_ways=both_ways))
+
+    def skew(self, name: str, by: str | float) -> None:
+        change_faults(self._data, lambda faults: faults.skew(name, by))
+
+    def heal(self) -> None:
+        for name in list(self._paused):
+            self.resume(name)
+        change_faults(self._data, Faults.heal)
 
     def _pid(self, name: str) -> int:
         """Of a component, or of a node: the process above its components."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,15 @@ class ThreadBacking:
 
     def resume(self, name: str) -> None:
         self.pause(name)
+
+    def partition(self, one: str | Collection[str], other: str | Collection[str], both_ways: bool) -> None:
+        self._hosts.partition(one, other, both_ways=both_ways).result()
+
+    def skew(self, name: str, by: str | float) -> None:
+        self._hosts.skew(name, by).result()
+
+    def heal(self) -> None:
+        self._hosts.heal().result()
 
     def logs(self) -> str:
         return "\n".join(self._log.lines)

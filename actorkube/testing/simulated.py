@@ -21,6 +21,7 @@ from actorkube.cli.composition import composition
 from actorkube.kube.why import Why, why
 from actorkube.runtime import Actor, Ref, System
 from actorkube.runtime.duration import in_seconds
+from actorkube.runtime.faults import signed_seconds
 from actorkube.runtime.host import Host
 from actorkube.runtime.supervisor import Supervision
 from actorkube.sim import World
@@ -252,7 +253,7 @@ class SimulatedCluster:
     def skew(self, name: str, by: str | float) -> None:
         """Set the clock so far ahead of the others' ("-5m": behind); it jumps forward, or stands still until then."""
         for host in self.hosts(name):
-            self.world.skew(host, _signed(by))
+            self.world.skew(host, signed_seconds(by))
 
     def heal(self) -> None:
         """End all faults; who was killed stays down."""
@@ -265,12 +266,6 @@ class SimulatedCluster:
 
 def look_every_s(within_s: float) -> float:
     return min(1.0, max(0.02, within_s / LOOKS))
-
-
-def _signed(by: str | float) -> float:
-    if not isinstance(by, str):
-        return float(by)
-    return -in_seconds(by[1:]) if by.startswith("-") else in_seconds(by)
 
 
 def _names(one: str | Collection[str]) -> Collection[str]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from actorkube.cli import main
+from actorkube.cli import main, parser
 from actorkube.cli.errors import CliError
+from actorkube.cli.host import host_request
 from actorkube.cli.kubeconfig import write_kubeconfig
 from actorkube.cli.time import time_request
 
@@ -65,6 +66,34 @@ def test_the_cluster_is_that_of_kubectl(
 def test_hosts_need_a_name_to_be_killed_by(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["host", "kill"]) == 1
     assert "say host list, host kill NAME or host start NAME" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "request_"),
+    [
+        ("host list", {"do": "hosts"}),
+        ("host start node-1", {"do": "start", "name": "node-1"}),
+        ("host partition a", {"do": "partition", "one": "a", "other": "", "both_ways": True}),
+        ("host partition a b --one-way", {"do": "partition", "one": "a", "other": "b", "both_ways": False}),
+        ("host skew node-1 5m", {"do": "skew", "name": "node-1", "seconds": 300}),
+        ("host skew node-1 1h --behind", {"do": "skew", "name": "node-1", "seconds": -3600}),
+        ("host heal", {"do": "heal"}),
+    ],
+)
+def test_words_say_what_becomes_of_hosts(words: str, request_: dict[str, Any]) -> None:
+    options = parser().parse_args(words.split())
+
+    asked = host_request(options.action, options.names, one_way=options.one_way, behind=options.behind)
+
+    assert asked == request_
+
+
+@pytest.mark.parametrize("words", ["list x", "kill", "partition", "partition a b c", "skew a", "skew a soon", "heal a"])
+def test_other_words_about_hosts_are_refused_with_those_that_there_are(words: str) -> None:
+    action, *names = words.split()
+
+    with pytest.raises(CliError, match=r"say host list, host kill|as in skew node-1 5m"):
+        host_request(action, names)
 
 
 def test_one_clock_cannot_rule_many_processes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,28 @@ from tests.planted.bug import Bug
 
 RUNTIME = [
     Bug(
+        "cut link is still read",
+        "actorkube/runtime/connection.py",
+        "            self.socket.pause_reading()\n        elif not self._held:",
+        "            pass\n        elif not self._held:",
+        "tests/runtime/test_cuts.py::"
+        "test_what_is_said_across_a_cut_arrives_late_and_in_order_when_it_is_healed_in_time",
+    ),
+    Bug(
+        "who is cut off greets anew and is heard",
+        "actorkube/runtime/tcp.py",
+        "if name in self._unheard:",
+        "if False:",
+        "tests/runtime/test_cuts.py::test_a_cut_that_lasts_ends_the_link_and_no_other_comes_about_before_it_is_healed",
+    ),
+    Bug(
+        "clock that is set back goes back",
+        "actorkube/runtime/system.py",
+        "return now if now > self._latest else self._latest",
+        "return now",
+        "tests/runtime/test_cuts.py::test_a_clock_that_is_set_back_stands_still_until_it_is_right",
+    ),
+    Bug(
         "end of an actor crosses a link without its cause",
         "actorkube/runtime/monitors.py",
         "        if self._system.tracing:\n            kind, body",

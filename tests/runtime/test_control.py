@@ -16,7 +16,8 @@ import pytest
 
 from actorkube.runtime import Actor, System
 from actorkube.runtime.clock_loop import ClockLoop
-from actorkube.runtime.control import REQUEST_BYTES_MAX, Control, ControlError, ask_control, serve_control, stamp
+from actorkube.runtime.control import Control, stamp
+from actorkube.runtime.control_socket import REQUEST_BYTES_MAX, ControlError, ask_control, serve_control
 from actorkube.runtime.host import Host
 from actorkube.runtime.hosts import LocalHosts
 from actorkube.runtime.local import LocalNetwork

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 import ssl
 import urllib.error
@@ -15,6 +16,7 @@ import psutil
 import pytest
 import yaml
 
+from actorkube.cli import main
 from actorkube.sim.errors import NotConverged
 from actorkube.testing import Cluster, LiveCluster
 from actorkube.testing.leaks import leaked, resources
@@ -74,6 +76,86 @@ def test_a_cluster_in_a_thread_serves_any_client_and_its_time_is_the_tests(live_
     alive = [p for p in pods if "deletionTimestamp" not in p["metadata"]]
     assert len(alive) == 3
     assert pod["spec"]["nodeName"] not in {p["spec"]["nodeName"] for p in alive}
+
+
+def ready(rest: Rest, node: str) -> str:
+    """Of a node's condition: True, False or Unknown."""
+    conditions = rest(f"/api/v1/nodes/{node}")["status"]["conditions"]
+    found: str = next(condition["status"] for condition in conditions if condition["type"] == "Ready")
+    return found
+
+
+@pytest.mark.actorkube(nodes=2, etcd=1)
+def test_a_node_that_is_cut_off_is_not_ready_until_that_is_healed(live_cluster: LiveCluster) -> None:
+    rest = Rest(live_cluster)
+
+    live_cluster.partition("node-1", "apiserver")
+    live_cluster.clock.advance("2m").result()
+    cut_off = [ready(rest, "node-1"), ready(rest, "node-2")]
+    live_cluster.heal()
+    live_cluster.clock.advance("1m").result()
+
+    assert cut_off == ["Unknown", "True"]
+    assert ready(rest, "node-1") == "True"
+
+
+@pytest.mark.actorkube(nodes=1, etcd=1)
+def test_a_host_of_a_live_cluster_believes_the_clock_that_a_test_sets(live_cluster: LiveCluster) -> None:
+    rest = Rest(live_cluster)
+
+    def made(name: str) -> str:
+        found: str = rest(CONFIG_MAPS, config_map(name))["metadata"]["creationTimestamp"]
+        return found
+
+    before = made("before")
+    live_cluster.skew("apiserver", "48h")
+    ahead = made("ahead")
+    live_cluster.heal()
+    stands_still = made("healed")
+
+    assert ahead[:10] > before[:10]
+    assert stands_still[:10] == ahead[:10]
+    with pytest.raises(KeyError, match="etcd-0"):
+        live_cluster.partition("etcd-9")
+
+
+@pytest.mark.cluster
+@pytest.mark.actorkube(nodes=2, etcd=1, processes="many", node_monitor_grace="3s")
+def test_a_process_that_is_cut_off_is_not_ready_also_after_a_restart_and_comes_back(live_cluster: LiveCluster) -> None:
+    rest = Rest(live_cluster)
+
+    live_cluster.partition("node-1", "apiserver")
+    live_cluster.eventually(lambda: ready(rest, "node-1") == "Unknown", within="60s")
+    live_cluster.kill("apiserver")
+    live_cluster.eventually(lambda: ready(rest, "node-2") == "True", within="60s")
+    assert ready(rest, "node-1") == "Unknown"
+    live_cluster.heal()
+
+    assert live_cluster.eventually(lambda: ready(rest, "node-1") == "True", within="60s")
+
+
+@pytest.mark.cluster
+@pytest.mark.actorkube(nodes=0, etcd=1, processes="many")
+def test_the_command_line_cuts_hosts_off_and_sets_their_clocks(
+    live_cluster: LiveCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rest = Rest(live_cluster)
+    data = ["--data", str(live_cluster.directory / "data")]
+
+    assert main(["host", "skew", "apiserver", "48h", *data]) == 0
+    assert main(["host", "partition", "scheduler", "apiserver", "--one-way", *data]) == 0
+    today = rest(CONFIG_MAPS, config_map("ahead"))["metadata"]["creationTimestamp"][:10]
+    assert main(["host", "heal", *data]) == 0
+    assert main(["host", "partition", "etcd-9", *data]) == 1
+
+    assert today > datetime.datetime.now(datetime.UTC).date().isoformat()
+    told = capsys.readouterr()
+    assert told.out.splitlines() == [
+        "the clock of apiserver is 48h0m0s ahead",
+        "scheduler is not heard by apiserver",
+        "healed",
+    ]
+    assert "there is no host etcd-9; there are apiserver, etcd-0" in told.err
 
 
 @pytest.mark.cluster
