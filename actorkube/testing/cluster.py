@@ -117,6 +117,18 @@ class Cluster:
         self._note("delete", _word(what), name)
         self._run(self.inside.delete(what, name, namespace, grace_s=grace_s))
 
+    def logs(
+        self,
+        pod: str | Object,
+        container: str = "",
+        namespace: str = "default",
+        *,
+        previous: bool = False,
+        tail: int | None = None,
+    ) -> str:
+        """What a container has printed, as `kubectl logs`; what it prints stands in `actorkube.dev/sim-prints`."""
+        return self._run(self.inside.logs(pod, container, namespace, previous=previous, tail=tail))
+
     def ask(self, address: str, request: Request[R], timeout_s: float = ASK_TIMEOUT_S) -> R:
         return self._run(self.inside.ask(address, request, timeout_s))
 

@@ -17,7 +17,9 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from urllib.parse import quote, urlencode
 
+from actorkube.cli.api import Api
 from actorkube.runtime.duration import in_seconds
 from actorkube.runtime.live import LiveClock
 from actorkube.sim.errors import NotConverged
@@ -41,7 +43,7 @@ class Backing(Protocol):
     def partition(self, one: str | Collection[str], other: str | Collection[str], both_ways: bool) -> None: ...
     def skew(self, name: str, by: str | float) -> None: ...
     def heal(self) -> None: ...
-    def logs(self) -> str: ...
+    def component_logs(self) -> str: ...
     def settled(self, within_s: float) -> None: ...
 
     @property
@@ -79,6 +81,23 @@ class LiveCluster:
     def environment(self) -> dict[str, str]:
         """For clients that are told by it: kubectl, helm, kopf."""
         return {"KUBECONFIG": str(self.kubeconfig)}
+
+    def logs(
+        self,
+        pod: str,
+        container: str = "",
+        namespace: str = "default",
+        *,
+        previous: bool = False,
+        tail: int | None = None,
+    ) -> str:
+        """What a container of a pod ("web-1" or "pod/web-1") has printed, as `kubectl logs`: its `tail` last lines, or
+        all; `previous`: before its last restart. Raises NotFound, and StatusError where there is no log yet."""
+        words = {"container": container, "previous": "true" if previous else "", "tailLines": tail}
+        query = urlencode({word: value for word, value in words.items() if value not in ("", None)})
+        with Api(str(self.kubeconfig)) as api:
+            path = f"/api/v1/namespaces/{namespace}/pods/{quote(pod.removeprefix('pod/'), safe='')}/log?{query}"
+            return api.get(path).decode(errors="replace")
 
     # -- waiting --------------------------------------------------------------------------------------------------
 
@@ -143,7 +162,7 @@ class LiveCluster:
 
     def story(self) -> str:
         """For whoever looks at a failed test: where it was, and the end of its logs."""
-        return f"{self.server}, {self.options}\n{self._backing.logs()}"
+        return f"{self.server}, {self.options}\n{self._backing.component_logs()}"
 
 
 def _backing(options: Options, directory: Path, kubeconfig: Path) -> Backing:

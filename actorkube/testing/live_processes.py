@@ -58,7 +58,7 @@ class ProcessBacking:
             if any(line.startswith("Ctrl-C") for line in lines):
                 return next(line.split()[1] for line in lines if line.startswith("API "))
             if self._process.poll() is not None or time.monotonic() > end:
-                raise AssertionError("the cluster did not become ready:\n" + "\n".join(lines) + self.logs())
+                raise AssertionError("the cluster did not become ready:\n" + "\n".join(lines) + self.component_logs())
             time.sleep(LOOK_EVERY_S)
 
     def stop(self) -> None:
@@ -128,7 +128,7 @@ class ProcessBacking:
     def settled(self, within_s: float) -> None:
         _only_in_one("settled")
 
-    def logs(self) -> str:
+    def component_logs(self) -> str:
         """The end of each component's log."""
         logs = sorted((self._data / "logs").glob("*.log"))
         return "".join(f"\n--- {path.name}\n{path.read_text()[-LOG_BYTES:]}" for path in logs)

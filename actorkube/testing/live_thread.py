@@ -99,5 +99,5 @@ class ThreadBacking:
     def heal(self) -> None:
         self._hosts.heal().result()
 
-    def logs(self) -> str:
+    def component_logs(self) -> str:
         return "\n".join(self._log.lines)

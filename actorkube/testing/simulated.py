@@ -30,14 +30,16 @@ from actorkube.testing.manifests import Manifest, objects_in
 from actorkube.testing.options import Options
 from actorkube.testing.quiet import Quiet
 from actorkube.testing.resources import Resources, Target
-from protocols.api import Create, Delete, Get, List, Patch, PatchType, Stored, StoredList
-from protocols.errors import AskError, NotFound, StatusError
+from protocols.api import Create, Delete, Get, List, Patch, PatchType, ReadLog, Stored, StoredList
+from protocols.errors import AskError, BadRequest, NotFound, StatusError
 from protocols.message import Message, Request
-from protocols.objects import Object, decode_object, encode_object, meta
+from protocols.objects import Object, decode_object, encode_object, meta, name_of, namespace_of
 from protocols.rules.conditions import condition_is
+from protocols.rules.pods import node_of, only_container
 
 R = TypeVar("R")
 
+API_SERVER = "apiserver"
 USER = "user"  # the host from which the test speaks
 FIELD_MANAGER = "actorkube-testing"
 PATIENCE_S = 0.1
@@ -136,6 +138,36 @@ class SimulatedCluster:
             await self.certainly(Delete(target.resource, target.name, target.namespace, grace_s=grace_s))
         except NotFound:
             return
+
+    async def logs(
+        self,
+        pod: str | Object,
+        container: str = "",
+        namespace: str = "default",
+        *,
+        previous: bool = False,
+        tail: int | None = None,
+    ) -> str:
+        """What a container of a pod ("web-1", "pod/web-1", an object) has printed, as `kubectl logs`: its `tail` last
+        lines, or all; `previous`: before its last restart. Raises NotFound, BadRequest where there is no log yet,
+        and AskError or TimeoutError where the kubelet does not answer.
+
+        A simulated container prints what the annotation `actorkube.dev/sim-prints` says, when it starts."""
+        what = f"pod/{pod}" if isinstance(pod, str) and "/" not in pod else pod
+        found = await self.get(what, namespace=namespace)
+        request = ReadLog(
+            namespace_of(found),
+            name_of(found),
+            container or only_container(found),
+            previous=previous,
+            tail_lines=-1 if tail is None else tail,
+        )
+        if not node_of(found):
+            raise BadRequest(f"pod {name_of(found)} does not have a host assigned")
+        system = self.world.system(API_SERVER)  # kubelets only dial, so it is who reaches them
+        kubelet = system.ref(f"{node_of(found)}-kubelet/kubelet")
+        async with asyncio.timeout(ASK_TIMEOUT_S), system.stream(kubelet, request) as chunks:
+            return b"".join([chunk.data async for chunk in chunks]).decode(errors="replace")
 
     async def ask(self, address: str, request: Request[R], timeout_s: float = ASK_TIMEOUT_S) -> R:
         """Any request to any actor, "node-1-kubelet/kubelet" for example; no second try."""

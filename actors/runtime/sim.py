@@ -80,6 +80,8 @@ class SimBackend(Backend):
         if sim.script.start_error:
             raise ContainerRefused(sim.script.start_error, {"reason": "RunContainerError"})
         self._write(sim, f"{container.name} starts, attempt {container.config.metadata.attempt}")
+        for line in sim.script.prints.splitlines():
+            self._write(sim, line)
         if sim.script.exit_after_s < math.inf:
             self._exit_at(self._ctx.now + sim.script.exit_after_s, container, sim.script.exit_code, 0)
 

@@ -2,6 +2,7 @@
 
     actorkube.dev/sim-pull-seconds     how long its image takes to pull (0)
     actorkube.dev/sim-start-error      starting it is refused with this message
+    actorkube.dev/sim-prints           what it prints when it has started, in its log
     actorkube.dev/sim-exit-after       it exits by itself then (never)
     actorkube.dev/sim-exit-code        with this code (0)
     actorkube.dev/sim-ready-after      probes and execs fail before then (0)
@@ -22,6 +23,7 @@ PREFIX = "actorkube.dev/sim-"
 
 class SimScript(NamedTuple):
     start_error: str = ""
+    prints: str = ""
     exit_after_s: float = math.inf
     exit_code: int = 0
     ready_after_s: float = 0.0
@@ -40,6 +42,7 @@ def read_script(annotations: Mapping[str, str], container: str) -> SimScript:
 
     return SimScript(
         start_error=_text(annotations, "start-error", container),
+        prints=_text(annotations, "prints", container),
         exit_after_s=seconds("exit-after", math.inf),
         exit_code=int(seconds("exit-code", 0)),
         ready_after_s=seconds("ready-after", 0.0),

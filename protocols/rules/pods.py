@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from protocols.objects import Object
+from protocols.errors import BadRequest
+from protocols.objects import Object, meta, name_of
 from protocols.rules.conditions import find_condition
 from protocols.rules.owners import is_deleting
 from protocols.rules.times import seconds_of
+
+_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 
 def phase_of(pod: Object) -> str:
@@ -17,6 +20,20 @@ def phase_of(pod: Object) -> str:
 def node_of(pod: Object) -> str:
     """The node it is bound to, "" while it is not."""
     return str((pod.get("spec") or {}).get("nodeName") or "")
+
+
+def only_container(pod: Object) -> str:
+    """Whose log is meant when none is named: the only one, or the default. Raises BadRequest in Kubernetes' words."""
+    spec = pod.get("spec") or {}
+    names, inits = [
+        [str(container["name"]) for container in spec.get(field) or ()] for field in ("containers", "initContainers")
+    ]
+    default = (meta(pod).get("annotations") or {}).get(_DEFAULT_CONTAINER)
+    if default in names or len(names) == 1:
+        return str(default or names[0])
+    more = f" or one of the init containers: [{' '.join(inits)}]" if inits else ""
+    choices = f"[{' '.join(names)}]{more}"
+    raise BadRequest(f"a container name must be specified for pod {name_of(pod)}, choose one of: {choices}")
 
 
 def is_terminated(pod: Object) -> bool:

@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from actorkube.runtime import Actor
 from actorkube.sim.errors import NotConverged
 from actorkube.testing import Cluster, SimulatedCluster
-from protocols.errors import AlreadyExists, AskError, Invalid, NotFound, StatusError
+from protocols.errors import AlreadyExists, AskError, BadRequest, Invalid, NotFound, StatusError
 from protocols.message import Done, Message, Request
 from protocols.objects import Object
 
@@ -259,3 +260,39 @@ def test_the_order_of_causes_can_be_asserted(cluster: Cluster) -> None:
     assert changed.caused_by(f"pods default/{pod}")
     assert len(changed.hops) > len(created.hops)
     assert created.lines()[0].endswith(f"pods default/{pod} @{created.origin.revision}")
+
+
+def talker(*containers: str, **notes: str) -> dict[str, Any]:
+    annotations = {f"actorkube.dev/sim-{name.replace('_', '-')}": value for name, value in notes.items()}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "talker", "annotations": annotations},
+        "spec": {"containers": [{"name": name, "image": "x"} for name in containers]},
+    }
+
+
+@pytest.mark.actorkube(nodes=1, etcd=1)
+def test_what_a_container_printed_can_be_read(cluster: Cluster) -> None:
+    cluster.apply(talker("main", prints="one\ntwo", exit_after="5"))
+    cluster.eventually(
+        lambda: cluster.get("pod/talker")["status"]["containerStatuses"][0]["restartCount"] == 1, within="2m"
+    )
+
+    assert cluster.logs("talker") == "main starts, attempt 1\none\ntwo\n"
+    assert cluster.logs("pod/talker", "main", tail=1) == "two\n"
+    assert cluster.logs(cluster.get("pod/talker"), previous=True).startswith("main starts, attempt 0\n")
+
+
+@pytest.mark.actorkube(nodes=1, etcd=1)
+def test_a_log_that_there_is_not_is_refused_as_kubectl_is(cluster: Cluster) -> None:
+    cluster.apply(talker("main", "beside"))
+    cluster.wait("pod/talker", "Running")
+
+    with pytest.raises(NotFound):
+        cluster.logs("nobody")
+    with pytest.raises(BadRequest, match=r"choose one of: \[main beside\]"):
+        cluster.logs("talker")
+    with pytest.raises(BadRequest, match="previous terminated container"):
+        cluster.logs("talker", "beside", previous=True)
+    assert cluster.logs("talker", "beside") == "beside starts, attempt 0\n"

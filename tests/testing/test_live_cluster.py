@@ -20,6 +20,7 @@ from actorkube.cli import main
 from actorkube.sim.errors import NotConverged
 from actorkube.testing import Cluster, LiveCluster
 from actorkube.testing.leaks import leaked, resources
+from protocols.errors import NotFound, StatusError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "web.yaml"
 
@@ -156,6 +157,22 @@ def test_the_command_line_cuts_hosts_off_and_sets_their_clocks(
         "healed",
     ]
     assert "there is no host etcd-9; there are apiserver, etcd-0" in told.err
+
+
+@pytest.mark.actorkube(nodes=1, etcd=1)
+def test_what_a_container_of_a_live_cluster_printed_can_be_read(live_cluster: LiveCluster) -> None:
+    rest = Rest(live_cluster)
+    pod = {"metadata": {"name": "talker", "annotations": {"actorkube.dev/sim-prints": "one\ntwo"}}}
+    rest("/api/v1/namespaces/default/pods", {**pod, "spec": {"containers": [{"name": "main", "image": "x"}]}})
+
+    live_cluster.eventually(lambda: "two" in live_cluster.logs("talker"))
+
+    assert live_cluster.logs("pod/talker") == "main starts, attempt 0\none\ntwo\n"
+    assert live_cluster.logs("talker", "main", tail=1) == "two\n"
+    with pytest.raises(NotFound):
+        live_cluster.logs("nobody")
+    with pytest.raises(StatusError, match="previous terminated container"):
+        live_cluster.logs("talker", previous=True)
 
 
 @pytest.mark.cluster

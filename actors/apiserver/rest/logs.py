@@ -11,12 +11,11 @@ from actorkube.runtime import Context, Stream
 from actors.apiserver.rest.params import Params
 from protocols.api import LogChunk, ReadLog
 from protocols.errors import AskError, BadRequest, InternalError
-from protocols.objects import Object, meta, name_of, namespace_of
-from protocols.rules.pods import node_of
+from protocols.objects import Object, name_of, namespace_of
+from protocols.rules.pods import node_of, only_container
 from protocols.rules.times import seconds_of
 
 _FIRST_CHUNK_WITHIN_S = 1.0  # a refusal comes quickly; after that the answer begins, whether or not there is output
-_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 _CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 
@@ -48,12 +47,7 @@ def choose_container(pod: Object, wanted: str) -> str:
         if not any(wanted in names for names in lists):
             raise BadRequest(f"container {wanted} is not valid for pod {name_of(pod)}")
         return wanted
-    default = (meta(pod).get("annotations") or {}).get(_DEFAULT_CONTAINER)
-    if default in lists[0] or len(lists[0]) == 1:
-        return str(default or lists[0][0])
-    choices = f"[{' '.join(lists[0])}]"
-    inits = f" or one of the init containers: [{' '.join(lists[1])}]" if lists[1] else ""
-    raise BadRequest(f"a container name must be specified for pod {name_of(pod)}, choose one of: {choices}{inits}")
+    return only_container(pod)
 
 
 async def stream_log(context: Context, request: web.BaseRequest, pod: Object, params: Params) -> web.StreamResponse:
