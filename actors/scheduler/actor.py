@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from actorkube.kube.client import Client
@@ -21,15 +22,16 @@ from actorkube.runtime.probe import probe
 from actorkube.runtime.tracing import Span
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.conditions import ERROR, GATED, UNSCHEDULABLE, not_scheduled_patch
-from actors.scheduler.cycle import Decision, decide, fits, gate
+from actors.scheduler.cycle import Decision, SchedulingCycle, gate
 from actors.scheduler.demand import PodDemand, trim_pod
 from actors.scheduler.framework import ClusterEvent, Profile
+from actors.scheduler.groups import KINDS, trim_group
 from actors.scheduler.profile import DEFAULT_PROFILE
 from actors.scheduler.queue import Place, QueuedPod, SchedulingQueue
 from protocols.controller import Activity, AskActivity
 from protocols.errors import Answer, AskError, NotFound, Unknown
 from protocols.message import Message
-from protocols.objects import Object, split_key
+from protocols.objects import Object, labels_of, split_key
 from protocols.rules.owners import is_deleting
 from protocols.rules.pods import is_terminated, node_of
 from protocols.scheduler import SchedulerDue
@@ -47,10 +49,11 @@ class Scheduler(Actor):
     def __init__(self, *, name: str = DEFAULT_SCHEDULER, profile: Profile = DEFAULT_PROFILE) -> None:
         self._name = name
         self._profile = profile
-        self._state = ClusterState()
         self._queue = SchedulingQueue({plugin.name: plugin.events for plugin in profile.plugins})
         self._nodes = View("nodes")
         self._pods = View("pods", trim=trim_pod)
+        self._namespaces = View("namespaces", trim=trim_group)
+        self._groups = [View(resource, trim=trim_group) for resource in KINDS]
         self._causes: dict[str, Span | TraceContext] = {}  # why each pod that is ours waits
         self._under_way = 0
         self._decisions = self._writes = self._retries = 0
@@ -61,10 +64,15 @@ class Scheduler(Actor):
     async def on_start(self) -> None:
         self._client = Client(self.ctx)
         self._recorder = Recorder(self.ctx, self._client, self._name)
+        self._state = ClusterState(self.ctx.random)
+        self._cycle = SchedulingCycle(self._state, self._profile)
         self._nodes.on_change(self._node_changed)
         self._pods.on_change(self._pod_changed)
+        self._namespaces.on_change(self._namespace_changed)
+        for view in self._groups:
+            view.on_change(partial(self._group_changed, KINDS[view.resource]))
         api = self.ctx.ref("apiserver/api")
-        for view in (self._nodes, self._pods):
+        for view in self._views:
             self.ctx.background(follow(self.ctx, api, view, self._wake), f"watch of {view.resource}")
 
     def receive(self, message: Message) -> Message | None:
@@ -96,7 +104,11 @@ class Scheduler(Actor):
 
     @property
     def _synced(self) -> bool:
-        return self._nodes.synced and self._pods.synced
+        return all(view.synced for view in self._views)
+
+    @property
+    def _views(self) -> list[View]:
+        return [self._nodes, self._namespaces, *self._groups, self._pods]
 
     # -- what the watches say -------------------------------------------------------------------------------------
 
@@ -105,6 +117,15 @@ class Scheduler(Actor):
             self._state.remove_node(key)
         else:
             self._room_on(key, self._state.set_node(new.peek()))
+
+    def _namespace_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
+        self._state.set_namespace(key, labels_of(new.peek()) if new is not None else None)
+
+    def _group_changed(self, kind: str, key: str, old: Entry | None, new: Entry | None) -> None:
+        if new is not None:
+            self._state.groups.set(kind, new.peek())
+        else:
+            self._state.groups.remove(kind, *split_key(key))
 
     def _pod_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
         if old is not None and (new is None or new.uid != old.uid):
@@ -116,7 +137,7 @@ class Scheduler(Actor):
         pod = new.peek()
         self._room_on(self._state.set_pod(pod), ClusterEvent.POD_DELETED)
         if self._is_ours(pod):
-            self._enqueue(PodDemand(pod))
+            self._enqueue(PodDemand(pod, self._state.shapes))
         else:
             self._queue.remove(key)
             self._causes.pop(key, None)
@@ -135,10 +156,9 @@ class Scheduler(Actor):
         self._wake()
 
     def _room_on(self, node_name: str, event: ClusterEvent) -> None:
-        """Something changed on a node: pods that would fit on it now are worth another try."""
-        node = self._state.nodes.get(node_name)
-        if node is not None and event:
-            self._queue.on_event(event, self.ctx.now, lambda pod: fits(pod, self._state, self._profile, node))
+        """Something changed on a node: pods that it may let fit now are worth another try."""
+        if node_name in self._state.nodes and event:
+            self._queue.on_event(event, self.ctx.now, lambda pod: self._cycle.may_fit(pod, node_name))
             self._wake()
 
     # -- deciding -------------------------------------------------------------------------------------------------
@@ -165,9 +185,10 @@ class Scheduler(Actor):
     def _decide(self, queued: QueuedPod) -> None:
         demand = queued.demand
         self._decisions += 1
-        decision = decide(demand, self._state, self._profile, self.ctx.random)
+        decision = self._cycle.decide(demand)
         if isinstance(decision, Decision):
             self._state.assume(demand, decision.node)
+            self._room_on(decision.node, ClusterEvent.POD_ADDED)
             self._begin(self._bind(queued, decision.node))
             return
         probe("scheduler: no node fits a pod")

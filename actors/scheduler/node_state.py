@@ -1,106 +1,92 @@
-"""One node as the scheduler sees it: what it offers, and sums of what its pods take, kept as pods come and go."""
+"""One node as the scheduler sees it: its object, its pods, and what of them is not a number in a column."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors.scheduler.demand import Footprint, HostPort
 from protocols.objects import Object, labels_of
-from protocols.rules.resources import Amounts, amounts
+from protocols.rules.resources import Amounts
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from actors.scheduler.room import Room
 
-_MEMO_MAX = 256
+
+class Placed(NamedTuple):
+    """A pod on a node."""
+
+    uid: str
+    footprint: Footprint
 
 
 class NodeState:
-    """`node` is None while pods are known on a node that is not (any more) known itself.
+    """`node` is None while pods are known on a node that is not (any more) known itself. Its numbers are in `room`."""
 
-    `memo` is for plugins: what they worked out about the node as it is. It is forgotten when the node changes, so of
-    many nodes only the one that the last pod went to is looked at again for the next pod of that kind.
-    """
+    __slots__ = ("images", "name", "node", "pods", "ports", "priorities", "room", "row")
 
-    __slots__ = (
-        "allocatable",
-        "images",
-        "labels",
-        "memo",
-        "name",
-        "node",
-        "pods",
-        "pods_max",
-        "ports",
-        "priorities",
-        "requested",
-        "scoring",
-        "taints",
-        "unschedulable",
-    )
-
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, row: int, room: Room) -> None:
         self.name = name
-        self.pods: dict[str, Footprint] = {}
-        self.requested: Amounts = {}
-        self.scoring: Amounts = {}
+        self.row = row
+        self.room = room
+        self.node: Object | None = None
+        self.pods: dict[str, Placed] = {}
         self.ports: Counter[HostPort] = Counter()
         self.priorities: Counter[int] = Counter()
-        self.memo: dict[Hashable, Any] = {}
-        self.set_node(None)
+        self.images: dict[str, int] = {}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return labels_of(self.node or {})
+
+    @property
+    def requested(self) -> Amounts:
+        return {name: int(column.requested.at[self.row]) for name, column in self.room.resources.items()}
+
+    @property
+    def allocatable(self) -> Amounts:
+        return {name: int(column.allocatable.at[self.row]) for name, column in self.room.resources.items()}
 
     def set_node(self, node: Object | None) -> None:
-        spec, status = (node or {}).get("spec") or {}, (node or {}).get("status") or {}
-        self.memo.clear()
         self.node = node
-        self.labels: dict[str, str] = labels_of(node or {})
-        self.taints: tuple[Mapping[str, Any], ...] = tuple(spec.get("taints") or ())
-        self.unschedulable = bool(spec.get("unschedulable"))
-        self.allocatable: Amounts = amounts(status.get("allocatable"))
-        self.pods_max = self.allocatable.get("pods", 0)
-        self.images: dict[str, int] = {
+        self.images = {
             name: image.get("sizeBytes") or 0
-            for image in status.get("images") or ()
+            for image in ((node or {}).get("status") or {}).get("images") or ()
             for name in image.get("names") or ()
         }
 
-    def remember(self, key: Hashable, value: T) -> T:
-        """Keep in the memo what was worked out."""
-        if len(self.memo) >= _MEMO_MAX:
-            self.memo.clear()
-        self.memo[key] = value
-        return value
-
-    def add(self, key: str, footprint: Footprint) -> None:
+    def add(self, key: str, placed: Placed) -> None:
         assert key not in self.pods, f"pod/{key} is on {self.name} already"
-        self.memo.clear()
-        self.pods[key] = footprint
-        _add(self.requested, footprint.requests, 1)
-        _add(self.scoring, footprint.scoring, 1)
-        self.ports.update(footprint.ports)
-        self.priorities[footprint.priority] += 1
+        self.pods[key] = placed
+        footprint = placed.footprint
+        if footprint.ports:
+            self.ports.update(footprint.ports)
+        self._count_priority(footprint.priority, 1)
+        self.room.add(self.row, footprint, 1)
 
-    def remove(self, key: str) -> None:
-        footprint = self.pods.pop(key)
-        self.memo.clear()
-        _add(self.requested, footprint.requests, -1)
-        _add(self.scoring, footprint.scoring, -1)
+    def remove(self, key: str) -> Footprint:
+        footprint = self.pods.pop(key).footprint
         _uncount(self.ports, *footprint.ports)
-        _uncount(self.priorities, footprint.priority)
+        self._count_priority(footprint.priority, -1)
+        self.room.add(self.row, footprint, -1)
+        return footprint
 
     def check(self) -> None:
         """The sums are what adding up the pods again gives."""
-        again = NodeState(self.name)
-        for key, footprint in self.pods.items():
-            again.add(key, footprint)
-        for name in ("requested", "scoring", "ports", "priorities"):
-            kept, counted = getattr(self, name), getattr(again, name)
-            assert {k: v for k, v in kept.items() if v} == {k: v for k, v in counted.items() if v}, (self.name, name)
+        footprints = [placed.footprint for placed in self.pods.values()]
+        for name, column in self.room.resources.items():
+            assert column.requested.at[self.row] == sum(f.requests.get(name, 0) for f in footprints), (self.name, name)
+            assert column.scoring.at[self.row] == sum(f.scoring.get(name, 0) for f in footprints), (self.name, name)
+        assert self.room.pods.at[self.row] == len(footprints)
+        assert self.ports == Counter(port for f in footprints for port in f.ports)
+        assert self.priorities == Counter(f.priority for f in footprints)
 
-
-def _add(total: Amounts, part: Amounts, times: int) -> None:
-    for resource, count in part.items():
-        total[resource] = total.get(resource, 0) + times * count
+    def _count_priority(self, priority: int, number: int) -> None:
+        count = self.priorities[priority] = self.priorities[priority] + number
+        if not count:
+            del self.priorities[priority]
+        if count == (number > 0):  # a priority came or went
+            self.room.lowest_priority.at[self.row] = min(self.priorities, default=float("inf"))
 
 
 def _uncount(counter: Counter[Any], *items: object) -> None:

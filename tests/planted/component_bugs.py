@@ -248,7 +248,7 @@ SCHEDULER = [
     Bug(
         "scheduler does not count pods that it has assumed",
         "actors/scheduler/cluster_state.py",
-        "        self._place(demand.key, demand.footprint, node)\n",
+        "        self._place(demand.key, Placed(demand.uid, demand.footprint), node)\n",
         "        self._placed[demand.key] = node\n",
         "tests/scheduler/test_cluster_state.py::test_an_assumed_pod_counts_before_the_api_server_knows",
     ),
@@ -262,8 +262,8 @@ SCHEDULER = [
     Bug(
         "scheduler ignores taints",
         "actors/scheduler/plugins/taint_toleration.py",
-        "return {name: _REFUSAL for name, taint in first.items() if taint is not None}",
-        "return {}",
+        "return next(untolerated(taints, cycle.shape.tolerations), None) is None",
+        "return True",
         "tests/scheduler/test_plugins.py::test_an_untolerated_taint_keeps_a_pod_away",
     ),
 ]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from actors.scheduler.columns import ALL
+from actors.scheduler.cycle import SchedulingCycle
 from actors.scheduler.demand import HostPort, PodDemand, host_ports
-from actors.scheduler.framework import Cycle, Skip, normalize_by_max
+from actors.scheduler.framework import Cycle, Profile, Skip, normalize_by_max
 from actors.scheduler.plugins.image_locality import ImageLocality, full_name
 from actors.scheduler.plugins.node_name import NodeName
 from actors.scheduler.plugins.node_ports import NodePorts
@@ -21,15 +24,21 @@ from tests.scheduler.worlds import cluster, make_node, make_pod
 MIB = 1024 * 1024
 
 
+def alone(plugin: Any, *objects: Object, filters: list[str] | None = None) -> SchedulingCycle:
+    """A scheduler with this one plugin, and a cluster of these nodes and pods."""
+    nodes = [obj for obj in objects if "allocatable" in obj["status"]]
+    pods = [obj for obj in objects if obj not in nodes]
+    return SchedulingCycle(cluster(nodes, pods), Profile((plugin, 1), filters=filters))
+
+
 def refusal(plugin: Any, pod: Object, node: Object, *placed: Object) -> tuple[tuple[str, ...], bool] | None:
-    state = cluster([node], placed)
-    return plugin.filter(Cycle(state), PodDemand(pod), [state.nodes["n0"]]).get("n0")  # type: ignore[no-any-return]
+    refusals = alone(plugin, node, *placed).examine(PodDemand(pod)).refusals
+    return refusals["n0"][1] if refusals else None
 
 
-def score(plugin: Any, pod: Object, node: Object, *placed: Object) -> int:
-    state = cluster([node], placed)
-    (score,) = plugin.score(Cycle(state), PodDemand(pod), [state.nodes["n0"]])
-    return int(score)
+def score(plugin: Any, pod: Object, *objects: Object) -> int:
+    scores = alone(plugin, *objects, filters=[]).examine(PodDemand(pod)).by_plugin.get(plugin.name)
+    return scores["n0"] if scores else 0
 
 
 @pytest.mark.parametrize(
@@ -106,8 +115,8 @@ def test_prefers_what_makes_the_node_even(cpu: str, memory: str, placed: Any, ex
 def test_a_pod_that_asks_for_nothing_does_not_change_the_balance() -> None:
     pre_score = NodeResourcesBalancedAllocation().pre_score
 
-    assert isinstance(pre_score(Cycle(cluster([])), PodDemand(make_pod("p", "0"))), Skip)
-    assert pre_score(Cycle(cluster([])), PodDemand(make_pod("p", "1"))) is None
+    assert isinstance(pre_score(Cycle(cluster([]), PodDemand(make_pod("p", "0")).shape)), Skip)
+    assert pre_score(Cycle(cluster([]), PodDemand(make_pod("p", "1")).shape)) is None
 
 
 def test_an_untolerated_taint_keeps_a_pod_away() -> None:
@@ -130,21 +139,36 @@ def test_soft_taints_are_counted_unless_a_soft_toleration_covers_them() -> None:
         {"key": "b", "operator": "Exists"},
         {"key": "c", "operator": "Exists", "effect": "NoSchedule"},
     ]
-    plugin, pod = TaintToleration(), PodDemand(make_pod("p", tolerations=tolerations))
-    state = cluster([make_node("n0", taints=taints)])
-    cycle = Cycle(state)
+    plugin, pod = TaintToleration(), make_pod("p", tolerations=tolerations)
+    cycle = Cycle(cluster([make_node("n0", taints=taints)]), PodDemand(pod).shape)
 
-    assert plugin.score(cycle, pod, [state.nodes["n0"]]) == [1]
-    assert plugin.normalize_score(cycle, [3, 1, 0]) == [0, 67, 100]
+    scores = plugin.score(cycle, ALL)
+
+    assert scores is not None
+    assert scores.max() == 1
+    assert numbers(plugin.normalize_score(cycle, np.array([3.0, 1, 0]), np.ones(3, np.bool_))) == [0, 67, 100]
+
+
+def numbers(scores: Any) -> list[float] | None:
+    return None if scores is None else scores.tolist()
 
 
 @pytest.mark.parametrize(
     ("scores", "straight", "reversed_"),
-    [([0, 0], [0, 0], [100, 100]), ([1, 3, 2], [33, 100, 66], [67, 0, 34]), ([], [], [])],
+    [([0, 0], None, None), ([1, 3, 2], [33, 100, 66], [67, 0, 34]), ([], None, None)],
 )
-def test_normalising_stretches_by_the_highest(scores: list[int], straight: list[int], reversed_: list[int]) -> None:
-    assert normalize_by_max(scores) == straight
-    assert normalize_by_max(scores, reverse=True) == reversed_
+def test_normalising_stretches_by_the_highest(scores: list[int], straight: Any, reversed_: Any) -> None:
+    values, feasible = np.array(scores, np.float64), np.ones(len(scores), np.bool_)
+
+    assert numbers(normalize_by_max(values, feasible)) == straight
+    assert numbers(normalize_by_max(values, feasible, reverse=True)) == reversed_
+
+
+def test_only_feasible_nodes_count_for_the_highest() -> None:
+    stretched = normalize_by_max(np.array([9.0, 3, 1]), np.array([False, True, True]))
+
+    assert stretched is not None
+    assert stretched.tolist()[1:] == [100, 33]
 
 
 def test_a_cordoned_node_takes_only_who_tolerates_it() -> None:
@@ -186,21 +210,18 @@ def test_sidecars_open_host_ports_and_other_init_containers_do_not() -> None:
 
 def test_prefers_the_node_that_has_the_image_scaled_by_its_spread() -> None:
     image = {"names": ["app:latest"], "sizeBytes": 523 * MIB}
-    state = cluster(
-        [make_node("n0", images=[image]), make_node("n1", images=[image]), make_node("n2"), make_node("n3")]
-    )
-    plugin, pod, cycle = ImageLocality(), PodDemand(make_pod("p", image="app")), Cycle(state)
+    nodes = [make_node("n0", images=[image]), make_node("n1", images=[image]), make_node("n2"), make_node("n3")]
 
-    plugin.pre_score(cycle, pod)
+    scores = alone(ImageLocality(), *nodes).examine(PodDemand(make_pod("p", image="app"))).by_plugin["ImageLocality"]
 
     # Half of the nodes have it: 261.5 MiB of what counts between 23 and 1000 MiB.
     expected = 100 * (523 * MIB // 2 - 23 * MIB) // (977 * MIB)
     assert expected == 24
-    assert plugin.score(cycle, pod, list(state.nodes.values())) == [expected, expected, 0, 0]
+    assert scores == {"n0": expected, "n1": expected, "n2": 0, "n3": 0}
 
 
 def test_an_unknown_image_says_nothing() -> None:
-    assert isinstance(ImageLocality().pre_score(Cycle(cluster([make_node("n0")])), PodDemand(make_pod("p"))), Skip)
+    assert alone(ImageLocality(), make_node("n0")).examine(PodDemand(make_pod("p"))).by_plugin == {}
 
 
 @pytest.mark.parametrize(

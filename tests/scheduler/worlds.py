@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from typing import Any
 
@@ -39,8 +40,8 @@ def make_pod(name: str, cpu: str | None = None, memory: str | None = None, *, ui
     }
 
 
-def cluster(nodes: Iterable[Object], pods: Iterable[Object] = ()) -> ClusterState:
-    state = ClusterState()
+def cluster(nodes: Iterable[Object], pods: Iterable[Object] = (), seed: int = 1) -> ClusterState:
+    state = ClusterState(random.Random(seed))
     for node in nodes:
         state.set_node(node)
     for pod in pods:

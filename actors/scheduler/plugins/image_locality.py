@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import numpy as np
 
-from actors.scheduler.demand import PodDemand
-from actors.scheduler.framework import SCORE_MAX, SKIP, Cycle, PreScore, Score, Skip
-from actors.scheduler.node_state import NodeState
+from actors.scheduler.columns import Floats, Rows
+from actors.scheduler.framework import SCORE_MAX, Cycle, PreScore, Scope, Score
 
 _MIB = 1024 * 1024
 _SIZE_BYTES_MIN = 23 * _MIB
@@ -15,24 +14,25 @@ _SIZE_BYTES_MAX = 1000 * _MIB
 
 class ImageLocality(PreScore, Score):
     name = "ImageLocality"
+    scope = Scope.OBJECT
 
-    def pre_score(self, cycle: Cycle, pod: PodDemand) -> Skip | None:
-        containers = [*(pod.spec.get("initContainers") or ()), *(pod.spec.get("containers") or ())]
-        images = [full_name(container.get("image") or "") for container in containers]
-        worth = {image: _worth(cycle, image) for image in images}
-        cycle.memo[self.name] = [(image, worth[image]) for image in images]
-        return None if any(worth.values()) else SKIP
+    def pre_score(self, cycle: Cycle) -> None:
+        spec = cycle.shape.spec
+        containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+        cycle.memo[self.name] = [full_name(container.get("image") or "") for container in containers]
 
-    def score(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> list[int]:
-        images: list[tuple[str, int]] = cycle.memo[self.name]
-        return [_score(sum(worth for image, worth in images if image in node.images), len(images)) for node in nodes]
-
-
-def _score(held_bytes: int, containers: int) -> int:
-    """Linear between what is hardly worth it and what is as good as it gets."""
-    highest = _SIZE_BYTES_MAX * containers
-    counted = min(max(held_bytes, _SIZE_BYTES_MIN), highest)
-    return SCORE_MAX * (counted - _SIZE_BYTES_MIN) // (highest - _SIZE_BYTES_MIN)
+    def score(self, cycle: Cycle, rows: Rows) -> Floats | None:
+        state, images = cycle.state, cycle.memo[self.name]
+        held = np.zeros(state.rows)
+        for image in images:
+            worth = _worth(cycle, image)
+            if worth:
+                held[[state.objects.row_of[node] for node in state.image_sizes[image]]] += worth
+        if not held.any():
+            return None
+        highest = _SIZE_BYTES_MAX * len(images)
+        counted = np.clip(held, _SIZE_BYTES_MIN, highest) - _SIZE_BYTES_MIN
+        return np.floor(SCORE_MAX * counted / (highest - _SIZE_BYTES_MIN))[rows]
 
 
 def _worth(cycle: Cycle, image: str) -> int:

@@ -1,48 +1,93 @@
-"""NodeResourcesBalancedAllocation: prefer nodes on which CPU and memory would be used evenly.
+"""NodeResourcesBalancedAllocation: prefer nodes on which their resources would be used evenly.
 
-Since Kubernetes 1.36 the score is how much the pod changes the balance: 75 leaves it as it is.
+Since Kubernetes 1.36 the score is how much the pod changes the balance: 75 leaves it as it is. Balance is 100 minus
+the standard deviation of the used fractions, in hundredths; of two it is half their difference.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from actors.scheduler.demand import PodDemand
-from actors.scheduler.framework import SCORE_MAX, SKIP, Cycle, PreScore, Score, Skip
-from actors.scheduler.node_state import NodeState
+import numpy as np
 
-_RESOURCES = ("cpu", "memory")
+from actors.scheduler.columns import Bools, Floats, Rows
+from actors.scheduler.framework import SCORE_MAX, SKIP, Cycle, PreScore, Scope, Score, Skip
+from actors.scheduler.resource_scoring import Counted, counted
+
+_HALF = SCORE_MAX // 2
 
 
 class NodeResourcesBalancedAllocation(PreScore, Score):
     name = "NodeResourcesBalancedAllocation"
+    scope = Scope.NODE
 
-    def pre_score(self, cycle: Cycle, pod: PodDemand) -> Skip | None:
-        return None if any(pod.requests.get(resource) for resource in _RESOURCES) else SKIP
+    def __init__(self, resources: Sequence[str] = ("cpu", "memory")) -> None:
+        self._resources = dict.fromkeys(resources, 1)
 
-    def score(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> list[int]:
-        cpu, memory = (pod.requests.get(resource, 0) for resource in _RESOURCES)
-        key = (self.name, cpu, memory)
-        return [
-            known if (known := node.memo.get(key)) is not None else node.remember(key, _score(node, cpu, memory))
-            for node in nodes
-        ]
+    def pre_score(self, cycle: Cycle) -> Skip | None:
+        requests = cycle.shape.requests
+        if not any(requests.get(resource) for resource in self._resources):
+            return SKIP
+        cycle.memo[self.name] = counted(cycle, self._resources, requests, scoring=False)
+        return None
+
+    def score(self, cycle: Cycle, rows: Rows) -> Floats:
+        found: list[Counted] = cycle.memo[self.name]
+        change = _balance_all(found, rows, True) - _balance_all(found, rows, False)
+        return _HALF + np.floor((_HALF + change) / 2)
+
+    def score_one(self, cycle: Cycle, row: int) -> float:
+        found: list[Counted] = cycle.memo[self.name]
+        with_pod, without = [], []
+        for resource in found:
+            capacity = resource.allocatable.at[row]
+            if capacity:
+                taken = resource.taken.at[row]
+                with_pod.append(min(1.0, (taken + resource.amount) / capacity))
+                without.append(min(1.0, taken / capacity))
+        return _HALF + (_HALF + _balance(with_pod) - _balance(without)) // 2
 
 
-def _score(node: NodeState, cpu: int, memory: int) -> int:
-    half = SCORE_MAX // 2
-    return half + (half + balance(node, cpu, memory) - balance(node, 0, 0)) // 2
-
-
-def balance(node: NodeState, cpu: int, memory: int) -> int:
-    """100 minus the standard deviation of the used fractions, in hundredths; of two it is half their difference."""
-    cpu_used, memory_used = _used_fraction(node, "cpu", cpu), _used_fraction(node, "memory", memory)
-    if cpu_used < 0 or memory_used < 0:
+def _balance(fractions: Sequence[float]) -> int:
+    if len(fractions) == 2:
+        return int((1 - abs(fractions[0] - fractions[1]) / 2) * SCORE_MAX)
+    if len(fractions) < 2:
         return SCORE_MAX
-    return int((1 - abs(cpu_used - memory_used) / 2) * SCORE_MAX)
+    mean = sum(fractions) / len(fractions)
+    squares = sum((fraction - mean) * (fraction - mean) for fraction in fractions)
+    return int((1 - math.sqrt(squares / len(fractions))) * SCORE_MAX)
 
 
-def _used_fraction(node: NodeState, resource: str, extra: int) -> float:
-    """How much of a resource would be used; -1 where there is none of it, which does not count."""
-    capacity = node.allocatable.get(resource, 0)
-    return min(1.0, (node.requested.get(resource, 0) + extra) / capacity) if capacity else -1.0
+def _balance_all(found: Sequence[Counted], rows: Rows, with_pod: bool) -> Floats:
+    """The same for many rows; a resource that a node has none of does not count."""
+    capacities = [resource.allocatable.values[rows] for resource in found]
+    has = [capacity > 0 for capacity in capacities]
+    fractions = [
+        np.minimum(1.0, _taken(resource, rows, with_pod) / np.where(there, capacity, 1.0)) * there
+        for resource, capacity, there in zip(found, capacities, has, strict=True)
+    ]
+    number = sum(there.astype(np.float64) for there in has) if has else np.zeros(1)
+    deviation = _deviation(fractions, has, np.maximum(number, 1.0))
+    if len(found) == 2:
+        deviation = np.abs(fractions[0] - fractions[1]) / 2
+    elif len(found) > 2:
+        deviation = np.where(number == 2, _half_difference(fractions, has), deviation)
+    return np.where(number < 2, float(SCORE_MAX), np.trunc((1 - deviation) * SCORE_MAX))
+
+
+def _taken(resource: Counted, rows: Rows, with_pod: bool) -> Floats:
+    return resource.taken.values[rows] + resource.amount * with_pod
+
+
+def _deviation(fractions: Sequence[Floats], has: Sequence[Bools], number: Floats) -> Floats:
+    mean = sum(fractions, np.zeros(1)) / number
+    squares = [(fraction - mean) * (fraction - mean) * there for fraction, there in zip(fractions, has, strict=True)]
+    return np.sqrt(sum(squares, np.zeros(1)) / number)
+
+
+def _half_difference(fractions: Sequence[Floats], has: Sequence[Bools]) -> Floats:
+    """Where exactly two count: the difference between the larger and the smaller."""
+    most = np.max(fractions, axis=0)
+    least = np.min([np.where(there, fraction, 2.0) for fraction, there in zip(fractions, has, strict=True)], axis=0)
+    return np.asarray(np.abs(most - least) / 2)

@@ -1,65 +1,101 @@
-"""NodeResourcesFit: refuse nodes without room for the pod's requests; prefer those with most room left.
+"""NodeResourcesFit: refuse nodes without room for the pod's requests; rate the others by what is, or is not, left.
 
-The score is the LeastAllocated strategy over CPU and memory, and counts containers without requests as small ones.
+Strategies: LeastAllocated spreads (the default), MostAllocated packs, RequestedToCapacityRatio follows a shape. They
+count containers without requests as small ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from actors.scheduler.demand import PodDemand
-from actors.scheduler.framework import SCORE_MAX, ClusterEvent, Cycle, Filter, Refusal, Score
-from actors.scheduler.node_state import NodeState
+import numpy as np
 
-_SCORED_RESOURCES = ("cpu", "memory")
+from actors.scheduler.columns import Floats, Ints, Rows
+from actors.scheduler.framework import ClusterEvent, Cycle, Filter, PreFilter, PreScore, Refusal, Scope, Score
+from actors.scheduler.resource_scoring import LEAST_ALLOCATED, Counted, Strategy, counted
+from actors.scheduler.room import Resource
+
 _FIRST = ("cpu", "memory", "ephemeral-storage")
+_UNRESOLVABLE = 2
+_TOO_MANY = 1
 
 
-class NodeResourcesFit(Filter, Score):
+class _Wanted(NamedTuple):
+    """A resource that the pod asks for; `bit` is what says in a number that it is insufficient."""
+
+    name: str
+    amount: int
+    column: Resource
+    bit: int
+
+
+class NodeResourcesFit(PreFilter, Filter, PreScore, Score):
+    """Numbers of refusals are bits: too many pods, too small even if empty, and one for each resource."""
+
     name = "NodeResourcesFit"
     events = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_ALLOCATABLE | ClusterEvent.POD_DELETED
+    scope = Scope.NODE
 
-    def filter(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> Mapping[str, Refusal]:
-        wanted = tuple((resource, amount) for resource, amount in pod.requests.items() if amount)
-        key = ("missing", wanted)
-        refusals = {}
-        for node in nodes:
-            missing: list[str] | None = node.memo.get(key)
-            if missing is None:
-                missing = node.remember(key, _missing(node, wanted))
-            if missing or len(node.pods) >= node.pods_max:
-                refusals[node.name] = _refusal(pod, node, missing)
-        return refusals
+    def __init__(
+        self,
+        strategy: Strategy = LEAST_ALLOCATED,
+        resources: Mapping[str, int] | None = None,
+        ignored: Sequence[str] = (),
+        ignored_groups: Sequence[str] = (),
+    ) -> None:
+        """`resources`: what scores count, with weights. `ignored`: resources that are somebody else's to look at."""
+        self._strategy = strategy
+        self._resources = dict(resources or {"cpu": 1, "memory": 1})
+        self._ignored = frozenset(ignored)
+        self._ignored_groups = frozenset(ignored_groups)
 
-    def score(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> list[int]:
-        wanted = tuple(pod.footprint.scoring.get(resource, 0) for resource in _SCORED_RESOURCES)
-        key = (self.name, wanted)
-        return [
-            known if (known := node.memo.get(key)) is not None else node.remember(key, _score(node, wanted))
-            for node in nodes
+    def pre_filter(self, cycle: Cycle) -> None:
+        requests = cycle.shape.requests
+        names = [name for name, amount in requests.items() if amount > 0 and not self._ignores(name)]
+        ordered = [*(n for n in _FIRST if n in names), *sorted(n for n in names if n not in _FIRST)]
+        room = cycle.state.room
+        cycle.memo["NodeResourcesFit"] = [
+            _Wanted(name, requests[name], room.resource(name), 4 << index) for index, name in enumerate(ordered[:16])
         ]
 
+    def filter(self, cycle: Cycle, rows: Rows) -> Ints:
+        room = cycle.state.room
+        numbers = (room.pods.values[rows] >= room.pods_max.values[rows]).astype(np.int32)
+        wanted: list[_Wanted] = cycle.memo["NodeResourcesFit"]
+        for _, amount, column, bit in wanted:
+            most = column.allocatable.values[rows]
+            numbers |= np.where(amount > most - column.requested.values[rows], bit, 0)
+            numbers |= np.where(amount > most, _UNRESOLVABLE, 0)
+        return numbers
 
-def _missing(node: NodeState, wanted: Sequence[tuple[str, int]]) -> list[str]:
-    allocatable, requested = node.allocatable, node.requested
-    return [
-        resource for resource, amount in wanted if amount > allocatable.get(resource, 0) - requested.get(resource, 0)
-    ]
+    def filter_one(self, cycle: Cycle, row: int) -> int:
+        room = cycle.state.room
+        number = int(room.pods.at[row] >= room.pods_max.at[row])
+        for _, amount, column, bit in cycle.memo["NodeResourcesFit"]:
+            most = column.allocatable.at[row]
+            if amount > most - column.requested.at[row]:
+                number |= bit if amount <= most else bit | _UNRESOLVABLE
+        return number
 
+    def refusal(self, cycle: Cycle, number: int) -> Refusal:
+        """All that is missing, in kube-scheduler's order; unresolvable when even the empty node is too small."""
+        wanted: list[_Wanted] = cycle.memo["NodeResourcesFit"]
+        crowded = ["Too many pods"] if number & _TOO_MANY else []
+        missing = [f"Insufficient {resource.name}" for resource in wanted if number & resource.bit]
+        return Refusal((*crowded, *missing), not number & _UNRESOLVABLE)
 
-def _refusal(pod: PodDemand, node: NodeState, missing: Sequence[str]) -> Refusal:
-    """All that is missing, in kube-scheduler's order; unresolvable when even the empty node is too small."""
-    ordered = [*(r for r in _FIRST if r in missing), *sorted(r for r in missing if r not in _FIRST)]
-    crowded = ["Too many pods"] if len(node.pods) >= node.pods_max else []
-    resolvable = all(pod.requests[resource] <= node.allocatable.get(resource, 0) for resource in missing)
-    return Refusal((*crowded, *(f"Insufficient {resource}" for resource in ordered)), resolvable)
+    def pre_score(self, cycle: Cycle) -> None:
+        cycle.memo["NodeResourcesFit score"] = counted(
+            cycle, self._resources, cycle.shape.footprint.scoring, scoring=True
+        )
 
+    def score(self, cycle: Cycle, rows: Rows) -> Floats:
+        found: list[Counted] = cycle.memo["NodeResourcesFit score"]
+        return self._strategy.rate_all(found, rows, cycle.state.rows)
 
-def _score(node: NodeState, wanted: Sequence[int]) -> int:
-    """The mean of what would stay free of each resource, in hundredths; one that the node has none of is left out."""
-    parts = [
-        max(0, capacity - node.scoring.get(resource, 0) - amount) * SCORE_MAX // capacity
-        for resource, amount in zip(_SCORED_RESOURCES, wanted, strict=True)
-        if (capacity := node.allocatable.get(resource, 0))
-    ]
-    return sum(parts) // len(parts) if parts else 0
+    def score_one(self, cycle: Cycle, row: int) -> float:
+        return self._strategy.rate_one(cycle.memo["NodeResourcesFit score"], row)
+
+    def _ignores(self, name: str) -> bool:
+        return name in self._ignored or name.partition("/")[0] in self._ignored_groups

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from actors.scheduler.demand import PodDemand
+import numpy as np
+
+from actors.scheduler.columns import Bools, Floats, Ints, Rows
 from actors.scheduler.framework import (
     ClusterEvent,
     Cycle,
     Filter,
     NormalizeScore,
     Refusal,
+    Scope,
     Score,
     normalize_by_max,
 )
-from actors.scheduler.node_state import NodeState
-from protocols.rules.taints import PREFER_NO_SCHEDULE, untolerated
+from protocols.rules.taints import PREFER_NO_SCHEDULE, Taint, untolerated
 
 _REFUSAL = Refusal(("node(s) had untolerated taint(s)",), resolvable=False)
 
@@ -23,14 +25,26 @@ _REFUSAL = Refusal(("node(s) had untolerated taint(s)",), resolvable=False)
 class TaintToleration(Filter, Score, NormalizeScore):
     name = "TaintToleration"
     events = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_TAINT
+    scope = Scope.OBJECT
 
-    def filter(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> Mapping[str, Refusal]:
-        first = {node.name: next(untolerated(node.taints, pod.tolerations), None) for node in nodes if node.taints}
-        return {name: _REFUSAL for name, taint in first.items() if taint is not None}
+    def filter(self, cycle: Cycle, rows: Rows) -> Ints:
+        return cycle.state.objects.by_taints(lambda taints: not tolerates(cycle, taints))[rows].astype(np.int32)
 
-    def score(self, cycle: Cycle, pod: PodDemand, nodes: Sequence[NodeState]) -> list[int]:
-        soft = (PREFER_NO_SCHEDULE,)
-        return [len(list(untolerated(node.taints, pod.tolerations, soft))) if node.taints else 0 for node in nodes]
+    def refusal(self, cycle: Cycle, number: int) -> Refusal:
+        return _REFUSAL
 
-    def normalize_score(self, cycle: Cycle, scores: Sequence[int]) -> list[int]:
-        return normalize_by_max(scores, reverse=True)
+    def score(self, cycle: Cycle, rows: Rows) -> Floats | None:
+        counts = cycle.state.objects.by_taints(lambda taints: _intolerable(cycle, taints))[rows]
+        return counts.astype(np.float64) if counts.any() else None
+
+    def normalize_score(self, cycle: Cycle, scores: Floats, feasible: Bools) -> Floats | None:
+        return normalize_by_max(scores, feasible, reverse=True)
+
+
+def tolerates(cycle: Cycle, taints: Sequence[Taint]) -> bool:
+    """Does the pod tolerate every taint that keeps pods away?"""
+    return next(untolerated(taints, cycle.shape.tolerations), None) is None
+
+
+def _intolerable(cycle: Cycle, taints: Sequence[Taint]) -> int:
+    return len(list(untolerated(taints, cycle.shape.tolerations, (PREFER_NO_SCHEDULE,))))
