@@ -93,7 +93,7 @@ def workloads(nodes: int) -> dict[str, Callable[[], Iterator[Object]]]:
     kinds = [spec for name, spec in SPECS.items() if name not in ("unschedulable", "anti-affinity, hosts")]
 
     def mixed() -> Iterator[Object]:
-        return (make_pod(index, app=f"app-{index % 50}", **kinds[index % 7]) for index in range(several))
+        return (make_pod(index, app=f"app-{index % 50}", **kinds[index % 50 % 7]) for index in range(several))
 
     return {**found, "mixed, 50 kinds of pods": mixed}
 

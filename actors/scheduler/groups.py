@@ -16,8 +16,8 @@ from protocols.rules.selectors import InvalidSelector, map_matches
 KINDS = {
     "services": "Service",
     "replicationcontrollers": "ReplicationController",
-    "replicasets": "ReplicaSet",
-    "statefulsets": "StatefulSet",
+    "replicasets.apps": "ReplicaSet",
+    "statefulsets.apps": "StatefulSet",
 }
 _KEPT_MAX = 4096
 
