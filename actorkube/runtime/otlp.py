@@ -32,18 +32,25 @@ def _resource(system: str, spans: Sequence[SpanReport]) -> dict[str, Any]:
 
 
 def _span(span: SpanReport) -> dict[str, Any]:
-    facts = {"actorkube.actor": span.actor, **{f"actorkube.{name}": value for name, value in span.notes.items()}}
     return {
         "traceId": span.trace_id,
         "spanId": f"{span.span_id:016x}",
         **({"parentSpanId": f"{span.parent_id:016x}"} if span.parent_id else {}),
-        "name": f"{span.actor} {span.what}",
+        "name": name_of(span),
         "kind": KIND_CONSUMER,
         "startTimeUnixNano": _nanoseconds(span.began),
         "endTimeUnixNano": _nanoseconds(max(span.ended, span.began)),
-        "attributes": [_attribute(name, value) for name, value in facts.items()],
+        "attributes": [_attribute(name, value) for name, value in facts_of(span).items()],
         "status": {"code": STATUS_ERROR, "message": span.error} if span.error else {},
     }
+
+
+def name_of(span: SpanReport) -> str:
+    return f"{span.actor} {span.what}"
+
+
+def facts_of(span: SpanReport) -> dict[str, str]:
+    return {f"{SCOPE}.actor": span.actor, **{f"{SCOPE}.{name}": value for name, value in span.notes.items()}}
 
 
 def _attribute(name: str, value: str) -> dict[str, Any]:

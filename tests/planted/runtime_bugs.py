@@ -6,6 +6,13 @@ from tests.planted.bug import Bug
 
 RUNTIME = [
     Bug(
+        "span is exported again and again",
+        "actorkube/runtime/span_export.py",
+        "self._exported = set(ended)",
+        "self._exported = set()",
+        "tests/observe/test_span_export.py::test_an_exporter_gets_each_span_once_with_its_parent[local]",
+    ),
+    Bug(
         "cut link is still read",
         "actorkube/runtime/connection.py",
         "            self.socket.pause_reading()\n        elif not self._held:",
