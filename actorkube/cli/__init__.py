@@ -141,9 +141,10 @@ def _add_top(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_top)
     parser.description = "Show what each actor of a running cluster does. Ctrl-C ends it."
     add = parser.add_argument
-    add("--once", action="store_true", help="one look, as plain text")
+    add("--once", action="store_true", help="one look, as plain text; so it is wherever standard output is no terminal")
     add("--interval", type=_seconds, default=1.0, metavar="TIME", help="between two looks (default 1s)")
-    add("--sort", choices=("rate", "actor", "mailbox"), default="rate")
+    add("--sort", choices=("rate", "actor", "mailbox"), default="rate", help="of the actors")
+    add("--by", choices=("actor", "process"), help="a line an actor (default) or a process; one look shows both")
     add("--kubeconfig", metavar="FILE", help="of the cluster (default: KUBECONFIG, or ~/.actorkube/kubeconfig)")
 
 

@@ -45,7 +45,7 @@ def test_why_a_pod_is_there_and_what_every_actor_does(
     ]
     assert "deployments.apps default/web" in why[-1]
     assert "kubectl" in why[-1].split()[-1]
-    actors = {line.split()[0] for line in top[3:]}
+    actors = {line.split()[0] for line in top[3:] if line}
     everybody = ["apiserver/api", "etcd-0/etcd", "scheduler/scheduler", "controller-manager/controllers"]
     everybody += ["node-1-kubelet/kubelet", "node-1-runtime/runtime", "node-1-proxy/proxy"]
     assert actors.issuperset(everybody)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from actorkube.cli import parser
-from actorkube.cli.top import duration, rows, table
+from actorkube.cli.top import duration, process_table, rows, table, watch
 from actorkube.kube.trees import LINES_MAX, summaries, tree
 from actorkube.runtime.log import add_cause
+from actorkube.runtime.observers import Observers
 from actorkube.runtime.otlp import otlp
 from actorkube.runtime.tracing import NOT_FOLLOWED, because
-from protocols.observe import ActorReport, Histogram, SpanReport, SystemReport
+from protocols.message import Message
+from protocols.observe import ActorReport, Histogram, Inspect, Peers, SpanReport, SystemReport
 from protocols.trace import TraceContext
 
 ONE, OTHER = "1" * 32, "2" * 32
@@ -59,6 +63,51 @@ def test_the_table_is_one_line_about_all_and_one_an_actor() -> None:
     assert lines[0] == "1 systems in 1 processes, 1 actors   50 messages/s   CPU 50 %   memory 1 MiB"
     assert lines[2].split()[:2] == ["ACTOR", "MSG/S"]
     assert lines[3].split()[:3] == ["a/shop", "50.0", "3"]
+
+
+def test_each_process_says_what_it_takes_the_largest_first() -> None:
+    shared = {f"s{n}": replace(report(100, pid=1, cpu_s=2.0), memory_bytes=3 * 2**20) for n in range(6)}
+    alone = replace(report(50, pid=2, cpu_s=1.5), memory_bytes=9 * 2**20)
+    before = {name: replace(found, cpu_s=1.0) for name, found in {**shared, "b": alone}.items()}
+
+    lines = process_table(before, {**shared, "b": alone}, 2.0)
+
+    assert lines == [
+        "PROCESS   CPU  MEMORY  MSG/S  ACTORS  SYSTEMS",
+        "2        25 %   9 MiB    0.0       1  b",
+        "1        50 %   3 MiB    0.0       6  s0, s1, s2, s3 and 2 more",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "heads"),
+    [
+        ("", ["ACTOR", "PROCESS"]),
+        ("--once", ["ACTOR", "PROCESS"]),
+        ("--by actor", ["ACTOR"]),
+        ("--by process", ["PROCESS"]),
+    ],
+)
+def test_where_there_is_no_terminal_one_look_shows_both(
+    words: str, heads: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = parser().parse_args(["top", "--interval", "1ms", *words.split()])
+
+    asyncio.run(watch(OneSystem(), options))
+
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert [line.split()[0] for line in printed.splitlines() if line.startswith(("ACTOR", "PROCESS"))] == heads
+
+
+class OneSystem(Observers):
+    """A cluster that is one report."""
+
+    def __init__(self) -> None:
+        async def ask(path: tuple[str, ...], request: Message) -> Message:
+            return report(7) if isinstance(request, Inspect) else Peers("a", ())
+
+        super().__init__(ask, "a")
 
 
 @pytest.mark.parametrize(
