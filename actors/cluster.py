@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from actorkube.cli.composition import Credentials
+from actorkube.cli.composition import Credentials, ExternalStore
 from actorkube.runtime import Ref, System
 from actorkube.runtime.host import Host
 from actorkube.runtime.identity import LinkAuthority
@@ -62,6 +62,7 @@ class ClusterSpec:
     eviction_timeout_s: float = 300.0
     guests: Mapping[str, None] = field(default_factory=dict)
     cluster: str = ""  # the name in the certificates of links, where some go over the network
+    store: ExternalStore | None = None  # a real etcd, in the place of replicas of our own
 
     @property
     def etcd_members(self) -> dict[str, str]:
@@ -84,7 +85,9 @@ class ClusterSpec:
 
 def cluster_hosts(spec: ClusterSpec) -> list[Host]:
     """Every host of a cluster, in the order in which they should be started: who takes longest comes first."""
-    hosts = [api_host(spec), *(etcd_host(spec, member) for member in spec.etcd_members)]
+    hosts = [api_host(spec)]
+    if spec.store is None:
+        hosts += [etcd_host(spec, member) for member in spec.etcd_members]
     hosts += [scheduler_host(spec), controller_host(spec), cloud_host(spec)]
     for number in range(1, spec.nodes + 1):
         hosts += node_hosts(spec, f"node-{number}", number, f"{spec.nodes} nodes")
@@ -200,9 +203,10 @@ def api_host(spec: ClusterSpec) -> Host:
 
         rest = rest_config(spec)
         toleration_s = int(spec.eviction_timeout_s)
+        replicas = list(spec.etcd_members.values()) if spec.store is None else [external_etcd(system, spec.store)]
         system.spawn(
             lambda: ApiServer(
-                list(spec.etcd_members.values()),
+                replicas,
                 rest=rest,
                 service_cidr=spec.service_cidr,
                 toleration_s=toleration_s,
@@ -214,6 +218,35 @@ def api_host(spec: ClusterSpec) -> Host:
         return "https://{}:{}".format(*rest.address) if rest else ""
 
     return Host("apiserver", "apiserver", boot, listens=True)
+
+
+def external_etcd(system: System, store: ExternalStore) -> str:
+    """The address of an actor that answers as our replicas do."""
+    from actors.etcd.external.actor import ExternalEtcd
+    from actors.etcd.external.address import parse
+
+    where = parse(*store)
+    return str(system.spawn(lambda: ExternalEtcd(where), "store").address)
+
+
+def find_store(store: ExternalStore) -> str:
+    """Which etcd answers there, for the user. Raises CliError where none does, or it is no store for this cluster."""
+    from actorkube.cli.errors import CliError
+    from actors.apiserver.keys import ROOT, ROOT_END
+    from actors.etcd.external.address import parse
+    from actors.etcd.external.look import look
+
+    try:
+        found = asyncio.run(look(parse(*store), ROOT, ROOT_END))
+    except ValueError as error:
+        raise CliError(str(error), "see actorkube cluster --help") from None
+    except OSError as error:
+        raise CliError(f"no etcd answers: {error}", "start it first, or leave --store out") from None
+    if found.value and not found.value.startswith(b"{"):
+        raise CliError(
+            f"the etcd at {store.url} holds objects of another API server", "use an etcd of this cluster's own"
+        )
+    return f"etcd {found.version} at {store.url.partition('://')[2]}"
 
 
 def scheduler_host(spec: ClusterSpec, name: str = "scheduler") -> Host:

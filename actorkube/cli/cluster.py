@@ -17,7 +17,7 @@ from typing import Any
 
 from actorkube.cli.addresses import Block, listen_anywhere, listen_for_api, take_block
 from actorkube.cli.checklist import Checklist
-from actorkube.cli.composition import Composition, composition
+from actorkube.cli.composition import Composition, ExternalStore, composition
 from actorkube.cli.data import FAULTS, SOCKET, DataDirectory, write_private
 from actorkube.cli.errors import CliError
 from actorkube.cli.faults import begin_faults
@@ -34,6 +34,7 @@ API_SERVER = "apiserver"  # the one system that others call from outside
 LINKS = "pki/links"  # below the data directory: certificates of links
 GUESTS = "guests"
 READY_TIMEOUT_S = 60.0
+ETCD_REPLICAS = 3
 COMMON_MODULES = (
     "uvloop",
     "setproctitle",
@@ -47,21 +48,43 @@ def command(options: argparse.Namespace) -> int:
     virtual = options.time == "virtual"
     if virtual and options.processes == "many":
         raise CliError("one clock rules one process, so its hosts cannot live in many", "leave --processes many out")
+    store = external_store(options)
     data = DataDirectory(options.data)
     try:
         block, held = take_block(data.path)
         with held, listen_for_api(options.api_port, data.path) as api:
-            cluster = Cluster(options, data, block, api, began)
+            cluster = Cluster(options, data, block, api, store, began)
             return cluster.in_one_process() if virtual or options.processes == "one" else cluster.in_many_processes()
     finally:
         data.close()
+
+
+def external_store(options: argparse.Namespace) -> ExternalStore | None:
+    """The real etcd that the user wants, which answers; None: replicas of our own. Raises CliError."""
+    if options.store is None:
+        if options.store_ca or options.store_cert or options.store_key:
+            raise CliError("certificates of which store?", "say --store etcds://HOST:PORT")
+        return None
+    if options.etcd is not None:
+        raise CliError("--etcd counts replicas of our own, and --store wants another's", "leave one of them out")
+    if options.time == "virtual":
+        raise CliError("a real etcd's time cannot be virtual", "leave --store out")
+    store = ExternalStore(options.store, options.store_ca, options.store_cert, options.store_key)
+    print(f"the store is {composition().find_store(store)}", flush=True)
+    return store
 
 
 class Cluster:
     """One run of a cluster on this machine."""
 
     def __init__(
-        self, options: argparse.Namespace, data: DataDirectory, block: Block, api: socket.socket, began: float
+        self,
+        options: argparse.Namespace,
+        data: DataDirectory,
+        block: Block,
+        api: socket.socket,
+        store: ExternalStore | None,
+        began: float,
     ) -> None:
         self._options = options
         self._data = data
@@ -71,7 +94,7 @@ class Cluster:
         self._spec = self._root.ClusterSpec(
             data=data.path,
             nodes=options.nodes,
-            etcd=options.etcd,
+            etcd=options.etcd or ETCD_REPLICAS,
             octet=block.octet,
             runtime=options.runtime,
             api_address=api.getsockname(),
@@ -79,6 +102,7 @@ class Cluster:
             node_monitor_grace_s=options.node_monitor_grace_period,
             eviction_timeout_s=options.pod_eviction_timeout,
             cluster=data.cluster_name(),
+            store=store,
         )
         self._hosts = self._root.cluster_hosts(self._spec)
         self._listeners: dict[str, socket.socket] = {}

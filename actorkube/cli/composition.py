@@ -23,6 +23,15 @@ class Credentials(NamedTuple):
     key_pem: bytes
 
 
+class ExternalStore(NamedTuple):
+    """A real etcd that keeps the cluster's objects: `url` is etcd://HOST:PORT[,...] or etcds://...; files."""
+
+    url: str
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
 class Composition(Protocol):
     def cluster_hosts(self, spec: Any) -> Sequence[Host]: ...
     def joined_hosts(self, component: str, spec: Any, name: str) -> Sequence[Host]: ...
@@ -36,6 +45,7 @@ class Composition(Protocol):
         eviction_timeout_s: float,
         guests: Mapping[str, None],
     ) -> Any: ...
+    def find_store(self, store: ExternalStore) -> str: ...
     def api_resources(self) -> Sequence[Any]: ...
     def store_hosts(
         self, listeners: Sequence[socket.socket], certificate: tuple[str, str] | None, client_ca: str
@@ -54,6 +64,7 @@ class Composition(Protocol):
         node_monitor_grace_s: float,
         eviction_timeout_s: float,
         cluster: str = ...,
+        store: ExternalStore | None = ...,
     ) -> Any: ...
 
 
