@@ -242,7 +242,7 @@ def find_store(store: ExternalStore) -> str:
         raise CliError(str(error), "see actorkube cluster --help") from None
     except OSError as error:
         raise CliError(f"no etcd answers: {error}", "start it first, or leave --store out") from None
-    if found.value and not found.value.startswith(b"{"):
+    if found.value.startswith((b"k8s", b"{")):  # ours are neither kube-apiserver's protobuf nor its JSON
         raise CliError(
             f"the etcd at {store.url} holds objects of another API server", "use an etcd of this cluster's own"
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,29 +13,55 @@ import pytest
 from actors.apiserver.keys import store_key
 from actors.apiserver.values import value_of
 from actors.etcd.actor import EtcdConfig
+from actors.etcd.external.actor import ExternalEtcd
+from actors.etcd.external.address import parse
+from actors.etcd.grpc.door import Door, DoorConfig, IsOpen, cluster_id
 from protocols import api as door
 from protocols.errors import Conflict, Expired, InternalError, NotFound, ServiceUnavailable, StatusError, Unknown
 from protocols.etcd import Compacted, NoSpace, Op, Status, Txn
 from protocols.objects import decode_object, encode_object
 from tests.apiserver.lossy import Lossy
 from tests.apiserver.world import World, config_map, namespace, service
+from tests.etcd.real_etcd import needs_etcd, real_etcd
 
 QUICK = EtcdConfig(heartbeat_s=0.02, election_s=(0.1, 0.2))
 
 
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[World]:
-    """An API server that reaches its store through a Lossy, which tests find as `api.lossy`."""
+STORES = ["replicas", "etcd's API of ours", pytest.param("a real etcd", marks=[pytest.mark.cluster, needs_etcd])]
+
+
+@pytest.fixture(params=STORES)
+async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    """An API server that reaches its store through a Lossy, which tests find as `api.lossy`; behind it is a replica,
+    or an actor that calls one as it would call a real etcd, or calls a real one. `etcd-0/etcd` is the store itself."""
     here = World(tmp_path)
     await here.system("test")
-    try:
-        await here.store()
-        here.lossy = Lossy("etcd-0/etcd")
-        await here.actor("between", "etcd", here.lossy)
-        here.api = await here.api_server(["between/etcd"])
-        yield here
-    finally:
-        await here.stop()
+    with contextlib.ExitStack() as stack:
+        try:
+            store = "etcd-0/etcd"
+            if request.param == "a real etcd":
+                url = stack.enter_context(real_etcd(tmp_path / "real")).url
+                await here.actor("etcd-0", "etcd", ExternalEtcd(parse(url)))
+            else:
+                await here.store()
+            if request.param == "etcd's API of ours":
+                store = await external(here, stack)
+            here.lossy = Lossy(store)
+            await here.actor("between", "etcd", here.lossy)
+            here.api = await here.api_server(["between/etcd"])
+            yield here
+        finally:
+            await here.stop()
+
+
+async def external(here: World, stack: contextlib.ExitStack) -> str:
+    """The address of an actor that calls the gRPC door of etcd-0."""
+    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    config = DoorConfig("etcd-0", "etcd-0/etcd", cluster_id(["etcd-0"]), listener)
+    opened = await here.actor("etcd-0", "door", Door(config))
+    await here.systems["test"].ask(opened, IsOpen())
+    address = parse("etcd://{}:{}".format(*listener.getsockname()))
+    return str((await here.actor("external", "etcd", ExternalEtcd(address))).address)
 
 
 async def test_a_create_whose_answer_is_lost_happens_once_and_succeeds(api: World) -> None:

@@ -182,3 +182,24 @@ def test_whatever_bytes_come_nothing_is_raised(said: bytes) -> None:
 
     server.receive(said, 0.0)
     client.receive(said, 0.0)
+
+
+@given(st.lists(st.integers(0, 200_000), min_size=1, max_size=4))
+@settings(deadline=None)
+def test_requests_larger_than_the_windows_end_once_and_whole(sizes: list[int]) -> None:
+    client, server = Connection(client=True), Connection(client=False)
+    for size in sizes:
+        client.data(client.open(REQUEST), b"x" * size, end=True)
+
+    came: dict[int, list[Data]] = {}
+    while to_server := client.take_output():
+        for event in server.receive(to_server, 0.0):
+            assert not isinstance(event, Ended), event
+            if isinstance(event, Data):
+                came.setdefault(event.stream, []).append(event)
+        client.receive(server.take_output(), 0.0)
+        for number in (0, *came):  # also for those that have ended
+            client.receive(frame(http2.WINDOW_UPDATE, 0, number, struct.pack(">I", 20_000)), 0.0)
+
+    assert [sum(len(event.data) for event in came[stream]) for stream in sorted(came)] == sizes
+    assert all([event.end for event in events] == [False] * (len(events) - 1) + [True] for events in came.values())

@@ -29,4 +29,32 @@ GRPC = [
         "room = min(self._window, self._peer_frame_max)",
         TESTS + "test_a_stream_whose_reader_is_slow_delays_no_other",
     ),
+    Bug(
+        "grpc: a request that has ended ends again when a window opens",
+        HTTP2,
+        "        if not stream.sends:\n            self._blocked.pop(number, None)\n            return\n",
+        "",
+        TESTS + "test_requests_larger_than_the_windows_end_once_and_whole",
+    ),
+    Bug(
+        "external etcd: a lost write is said not to have happened",
+        "actors/etcd/external/failures.py",
+        "return Unknown(str(error)) if error.sent else NotLeader(str(error))",
+        "return NotLeader(str(error))",
+        "tests/etcd/test_external.py::test_a_failure_says_what_is_known",
+    ),
+    Bug(
+        "external etcd: a watch claims to be as far as etcd is",
+        "actors/etcd/external/convert.py",
+        "return WatchResponse(last - response.fragment, events, response.fragment)",
+        "return WatchResponse(response.header.revision, events, response.fragment)",
+        "tests/etcd/test_external.py::test_events_tell_how_far_they_reach_whatever_the_header_says",
+    ),
+    Bug(
+        "external etcd: an endpoint that hangs up is called again",
+        "actors/etcd/external/actor.py",
+        "            if isinstance(error, Lost):\n                self._leave(channel)\n",
+        "            self._at += 0\n",
+        "tests/etcd/test_external.py::test_an_endpoint_that_does_not_serve_is_left_for_the_next",
+    ),
 ]

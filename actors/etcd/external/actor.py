@@ -17,12 +17,13 @@ from actors.etcd.external.address import Endpoint, ExternalAddress
 from actors.etcd.external.channel import Channel, Failed, Lost
 from actors.etcd.external.failures import ended, failure
 from actors.etcd.grpc.messages import DecodeError, message
-from protocols.errors import Answer, AskError, BadRequest, NotSent, Unknown
+from protocols.errors import Answer, AskError, BadRequest, Unknown
 from protocols.etcd import (
     Compact,
     Compare,
     LeaseGrant,
     LeaseGranted,
+    NotLeader,
     Op,
     Range,
     RangeResponse,
@@ -181,13 +182,13 @@ class ExternalEtcd(Actor):
             raise
 
     async def _connected(self) -> Channel:
-        """Raises NotSent. Whoever comes while a connection is being made waits for that one."""
+        """Raises NotLeader. Whoever comes while a connection is being made waits for that one."""
         if self._channel is None or not self._channel.is_usable:
             if self._connecting is None or self._connecting.done():
                 self._connecting = self.ctx.background(self._connect(), "connect to etcd")
             await asyncio.shield(self._connecting)
         if self._channel is None:
-            raise NotSent(f"no etcd answers: {self._trouble}")
+            raise NotLeader(f"no etcd answers: {self._trouble}")
         return self._channel
 
     async def _connect(self) -> None:
@@ -204,13 +205,13 @@ class ExternalEtcd(Actor):
         self._trouble = "; ".join(troubles)
 
     async def _open(self) -> Channel:
-        """A connection of a watch's own, where calls go, too. Raises NotSent."""
+        """A connection of a watch's own, where calls go, too. Raises NotLeader."""
         await self._connected()
         try:
             return await Channel.open(self._endpoint, self._context, CONNECT_S)
         except OSError as error:
             self._at += 1
-            raise NotSent(f"no etcd answers at {self._endpoint}: {error}") from None
+            raise NotLeader(f"no etcd answers at {self._endpoint}: {error}") from None
 
     @property
     def _endpoint(self) -> Endpoint:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actors.etcd.external.channel import Failed, Lost
 from actors.etcd.grpc.status import Code
-from protocols.errors import Answer, AskError, BadRequest, NotSent, Unknown
+from protocols.errors import Answer, AskError, BadRequest, Unknown
 from protocols.etcd import Compacted, EtcdAnswer, NotLeader
 
 _REFUSALS = {cls.etcd_text: cls for cls in EtcdAnswer.__subclasses__() if cls.etcd_text and cls is not NotLeader}
@@ -14,16 +14,16 @@ _NEVER_BEGUN = (Code.UNAUTHENTICATED, Code.PERMISSION_DENIED)
 
 def failure(error: Failed | Lost) -> Answer | AskError:
     """A refusal that etcd has words for is an answer: it did not happen. Of the rest, only what was never begun is
-    known not to have."""
+    known not to have; that is told as a replica tells that nobody leads, so that it is asked again."""
     if isinstance(error, Lost):
-        return Unknown(str(error)) if error.sent else NotSent(str(error))
+        return Unknown(str(error)) if error.sent else NotLeader(str(error))
     known = _REFUSALS.get(error.text)
     if known is not None:
         return known(error.text)
     if error.code in _BAD:
         return BadRequest(f"etcd: {error}")
     if error.code in _NEVER_BEGUN:
-        return NotSent(f"etcd: {error}")
+        return NotLeader(f"etcd: {error}")
     return Unknown(f"etcd: {error}")
 
 

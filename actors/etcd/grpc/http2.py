@@ -192,7 +192,10 @@ class Connection:
             self._frame(GOAWAY, 0, 0, struct.pack(">II", last, code) + why.encode()[:200])
 
     def _send(self, number: int, stream: _Stream) -> None:
-        """As much as the windows allow."""
+        """As much as the windows allow; of a stream that has said all, nothing more."""
+        if not stream.sends:
+            self._blocked.pop(number, None)
+            return
         while stream.waiting:
             room = min(stream.window, self._window, self._peer_frame_max)
             if room <= 0:
