@@ -18,6 +18,8 @@ from actors.apiserver.calls import Call
 from actors.apiserver.causes import Causes
 from actors.apiserver.changes import Changes, Settings
 from actors.apiserver.commits import Commits
+from actors.apiserver.custom.keeper import Keeper
+from actors.apiserver.custom.served import Served
 from actors.apiserver.door import Door
 from actors.apiserver.feed import Feed
 from actors.apiserver.pipeline import Pipeline
@@ -71,14 +73,16 @@ class ApiServer(Actor):
         feed = Feed(self.ctx, store, watch_cache, causes)
         commits = Commits(self.ctx, store, feed, watch_cache)
         changes = Changes(self.ctx, watch_cache, feed, commits, _types(), self._settings)
+        served = Served(watch_cache, _types())
         tokens = self._rest.tokens if self._rest is not None else {}
-        self._pipeline = Pipeline(self.ctx, Reads(watch_cache, feed), changes, _types(), tokens.get)
+        self._pipeline = Pipeline(self.ctx, Reads(watch_cache, feed), changes, _types(), served, tokens.get)
         self._door = Door(self._pipeline, causes)
         if self._rest is not None:
             self._open_rest(self._rest)
         feed.start()
         await feed.loaded()
         await self._bootstrap()
+        self.ctx.background(Keeper(self.ctx, watch_cache, feed, changes, served).run(), "definitions")
         self._serving = True
         self.ctx.log.info("serving", revision=watch_cache.revision)
 

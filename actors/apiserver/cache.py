@@ -102,6 +102,7 @@ class ResourceCache:
 
     def __init__(self, group_resource: str, floor: int, log_events_max: int, log_bytes_max: int) -> None:
         self.items: SortedDict[str, Item] = SortedDict()
+        self.changes = 0  # how often anything changed: what was made of the items is as new as it says
         self.log = Log(floor, log_events_max, log_bytes_max)
         self._read_index = indexed_field(group_resource)
         self._value_of: dict[str, str] = {}  # key -> value of the indexed field
@@ -109,6 +110,7 @@ class ResourceCache:
 
     def load(self, items: Iterable[Item], floor: int) -> list[Callable[[], None]]:
         self.items = SortedDict({item.key: item for item in items})
+        self.changes += 1
         self._value_of.clear()
         self._keys_by_value.clear()
         for item in self.items.values():
@@ -118,6 +120,7 @@ class ResourceCache:
     def apply(self, key: str, body: bytes | None, revision: int) -> tuple[Topic, ...]:
         """One change; returns the topics it belongs to. body None is a deletion."""
         previous: Item | None = self.items.get(key)
+        self.changes += 1
         if body is None:
             if previous is None:
                 return ()

@@ -37,8 +37,15 @@ class Call:
         return object_key(self.namespace, self.name)
 
     @property
+    def judged(self) -> Resource:
+        """Whose rules hold for what the caller sends: a custom resource has them in every version."""
+        return self.resource if self.resource.custom is not None else self.stored
+
+    @property
     def stored(self) -> Resource:
-        """The resource that the objects are kept as; not the call's own for an alias (events.k8s.io)."""
+        """The resource that the objects are kept as; not the call's own for an alias (events.k8s.io) or a version."""
+        if self.resource.custom is not None:
+            return self.resource.custom.storage
         resource = find(self.resource.storage)
         assert resource is not None, self.resource.storage
         return resource

@@ -18,6 +18,7 @@ from actors.apiserver.answers import already_exists, modified, not_found
 from actors.apiserver.cache import Cache
 from actors.apiserver.calls import Call
 from actors.apiserver.commits import Commits
+from actors.apiserver.custom.names import DEFINITIONS, settled
 from actors.apiserver.deletion import Deletion, Mark, decide_deletion, is_finished
 from actors.apiserver.event_versions import to_served, to_stored
 from actors.apiserver.feed import Feed
@@ -28,6 +29,7 @@ from actors.apiserver.patch import track_update
 from actors.apiserver.rules.defaults import apply_defaults
 from actors.apiserver.rules.prepare import prepare_create, prepare_update
 from actors.apiserver.rules.validate import invalid, validate
+from actors.apiserver.rules.validate.definitions import definition
 from actors.apiserver.schema.resources import Resource
 from actors.apiserver.schema.types import Types
 from actors.apiserver.writes import Refused
@@ -73,14 +75,14 @@ class Changes:
         """Store a new object. `obj` is checked, and the call's to change; `applied` as for `change`."""
         resource = call.stored
         obj = to_stored(call.resource, obj)
-        apply_defaults(resource, obj)
+        apply_defaults(call.judged, obj)
         await self._confirmed(lambda: self._admit(call, resource, obj))
         for _ in range(_ATTEMPTS):
-            new = self._prepared(resource, obj)
+            new = self._prepared(call.judged, obj)
             allocation = await self._confirmed(lambda new=new: self._allocated(resource, new, None))  # type: ignore[misc]
             settled = applied or call.untracked
             new = allocation.service if settled else self._tracked(call, None, allocation.service)
-            self._validated(resource, new, None, "")
+            self._validated(call.judged, new, None, "")
             call.name = name_of(new)
             outcome = await self._commits.put(call, new, 0, allocation.claims)
             if isinstance(outcome, Item):
@@ -112,18 +114,18 @@ class Changes:
         self, call: Call, decide: Callable[[Item], Object], *, applied: bool = False, as_is: bool = False
     ) -> Item:
         async def attempt(item: Item) -> Item | Refused:
-            old, resource = item.object(), call.stored
+            old, resource = _known(call, item), call.stored
             new = to_stored(call.resource, decide(item))
             check_uid(call, new, old)
             if revision_of(new) not in (0, item.revision):
                 raise modified(call.resource, call.name)
             if not as_is:
-                apply_defaults(resource, new)
-                new = prepare_update(resource, old, new, call.subresource)
+                apply_defaults(call.judged, new)
+                new = self._updated(call.judged, old, new, call.subresource)
             allocation = self._allocated(resource, new, old)
             new = allocation.service
             if not as_is:
-                self._validated(resource, new, old, call.subresource)
+                self._validated(call.judged, new, old, call.subresource)
             if is_finished(resource, new):
                 return await self._commits.remove(call, new, item.revision, _held(resource, old))
             if not applied:
@@ -200,7 +202,18 @@ class Changes:
 
     def _prepared(self, resource: Resource, obj: Object) -> Object:
         uid = self._ctx.uuid()
-        return prepare_create(resource, obj, now=self._ctx.now, uid=uid, suffix=suffix(uid))
+        new = prepare_create(resource, obj, now=self._ctx.now, uid=uid, suffix=suffix(uid))
+        return self._settled_definition(resource, new)
+
+    def _updated(self, resource: Resource, old: Object, new: Object, subresource: str) -> Object:
+        new = prepare_update(resource, old, new, subresource)
+        return new if subresource else self._settled_definition(resource, new)
+
+    def _settled_definition(self, resource: Resource, new: Object) -> Object:
+        """A definition is served with the write that makes it: its status is decided here, not by somebody later."""
+        if resource.group_resource != DEFINITIONS or any(definition(new, None)):
+            return new
+        return settled(new, [item.object() for item in self._cache.of(DEFINITIONS).items.values()], self._ctx.now)
 
     def _allocated(self, resource: Resource, new: Object, old: Object | None) -> Allocation:
         if resource.group_resource != "services":
@@ -219,7 +232,7 @@ class Changes:
     def _tracked(self, call: Call, old: Object | None, new: Object) -> Object:
         return track_update(
             self._types,
-            call.stored,
+            call.judged,
             old,
             new,
             manager=call.manager,
@@ -231,6 +244,12 @@ class Changes:
 
 def _is_generated(obj: Object) -> bool:
     return bool(not name_of(obj) and meta(obj).get("generateName"))
+
+
+def _known(call: Call, item: Item) -> Object:
+    """The stored object, of a custom resource as far as the caller's version knows it."""
+    obj = item.object()
+    return obj if call.resource.custom is None else call.resource.custom.serve(obj, obj["apiVersion"])
 
 
 def _held(resource: Resource, obj: Object) -> tuple[bytes, ...]:

@@ -21,7 +21,7 @@ from actors.apiserver.event_versions import to_served
 from actors.apiserver.item import Item
 from actors.apiserver.pipeline import Pipeline, permit
 from actors.apiserver.reads import CURRENT, Query
-from actors.apiserver.schema.resources import Resource, find, named
+from actors.apiserver.schema.resources import Resource
 from protocols import api
 from protocols.errors import Answer, AskError, BadRequest
 from protocols.objects import encode_object
@@ -32,48 +32,49 @@ _MANAGERS = {"node": "kubelet"}
 class Door:
     def __init__(self, pipeline: Pipeline, causes: Causes) -> None:
         self._pipeline = pipeline
+        self._served = pipeline.served
         self._causes = causes
 
     async def get(self, message: api.Get, caller: Caller) -> api.Stored:
-        call = _call(caller, message.resource, message.namespace, message.name, message.subresource)
+        call = self._call(caller, message.resource, message.namespace, message.name, message.subresource)
         return _stored(call.resource, await self._pipeline.get(call))
 
     async def list(self, message: api.List, caller: Caller) -> api.StoredList:
-        call = _call(caller, message.resource, message.namespace)
+        call = self._call(caller, message.resource, message.namespace)
         query = Query(message.label_selector, message.field_selector, message.limit, message.continue_token)
         listing = await self._pipeline.list(call, query)
         items = tuple(_stored(call.resource, item) for item in listing.items)
         return api.StoredList(items, listing.revision, listing.token, listing.remaining)
 
     async def create(self, message: api.Create, caller: Caller) -> api.Stored:
-        call = _call(caller, message.resource, message.namespace, message.name, message.subresource)
+        call = self._call(caller, message.resource, message.namespace, message.name, message.subresource)
         call.dry_run, call.untracked = message.dry_run, True
         return _stored(call.resource, await self._pipeline.create(call, _decoded(message.body)))
 
     async def update(self, message: api.Update, caller: Caller) -> api.Stored:
-        call = _call(caller, message.resource, message.namespace, message.name, message.subresource)
+        call = self._call(caller, message.resource, message.namespace, message.name, message.subresource)
         call.revision, call.dry_run = message.revision, message.dry_run
         return _stored(call.resource, await self._pipeline.update(call, _decoded(message.body)))
 
     async def patch(self, message: api.Patch, caller: Caller) -> api.Stored:
-        call = _call(caller, message.resource, message.namespace, message.name, message.subresource)
+        call = self._call(caller, message.resource, message.namespace, message.name, message.subresource)
         call.dry_run, call.force = message.dry_run, message.force
         call.manager = message.field_manager or call.manager
         return _stored(call.resource, await self._pipeline.patch(call, message.type, _decoded(message.body)))
 
     async def delete(self, message: api.Delete, caller: Caller) -> api.Stored:
-        call = _call(caller, message.resource, message.namespace, message.name)
+        call = self._call(caller, message.resource, message.namespace, message.name)
         deletion = Deletion(message.uid, message.revision, message.grace_s, message.propagation)
         return _stored(call.resource, (await self._pipeline.delete(call, deletion)).item)
 
     async def delete_collection(self, message: api.DeleteCollection, caller: Caller) -> api.StoredList:
-        call = _call(caller, message.resource, message.namespace)
+        call = self._call(caller, message.resource, message.namespace)
         query = Query(message.label_selector, message.field_selector)
         listing = await self._pipeline.delete_collection(call, query, Deletion(propagation=message.propagation))
         return api.StoredList(tuple(_stored(call.resource, item) for item in listing.items), listing.revision)
 
     async def history(self, message: api.AskHistory, caller: Caller) -> api.History:
-        resource = named(message.resource)
+        resource = self._served.named(message.resource)
         if resource is None:
             raise BadRequest(f'the server doesn\'t have a resource type "{message.resource}"')
         call = Call(caller, resource, message.namespace if resource.namespaced else "", message.name)
@@ -91,7 +92,7 @@ class Door:
     async def open_watch(self, message: api.Watch, caller: Caller, outlet: Outlet) -> None:
         """Start a watch; the stream's own events carry it on from here."""
         try:
-            call = _call(caller, message.resource, message.namespace)
+            call = self._call(caller, message.resource, message.namespace)
             query = Query(message.label_selector, message.field_selector, revision=CURRENT)
             watch = DoorWatch(outlet, call.resource, self._causes)
             if message.revision:
@@ -102,6 +103,12 @@ class Door:
             watch.follow(watcher, listing.items, listing.revision)
         except (Answer, AskError) as refusal:
             outlet.end(refusal)
+
+    def _call(self, caller: Caller, group_resource: str, namespace: str, name: str = "", subresource: str = "") -> Call:
+        resource = self._served.find(group_resource)
+        if resource is None:
+            raise BadRequest(f'there is no resource "{group_resource}"')
+        return Call(caller, resource, namespace, name, subresource, manager=_manager(caller))
 
 
 class DoorWatch:
@@ -156,13 +163,6 @@ class DoorWatch:
         self._outlet.send(api.WatchEvent(type, stored.body, stored.revision), because)
 
 
-def _call(caller: Caller, group_resource: str, namespace: str, name: str = "", subresource: str = "") -> Call:
-    resource = find(group_resource)
-    if resource is None:
-        raise BadRequest(f'there is no resource "{group_resource}"')
-    return Call(caller, resource, namespace, name, subresource, manager=_manager(caller))
-
-
 def _manager(caller: Caller) -> str:
     """The field manager of a component: kubelet, kube-scheduler, kube-controller-manager."""
     _, _, name = caller.user.partition(":")
@@ -170,7 +170,7 @@ def _manager(caller: Caller) -> str:
 
 
 def _stored(resource: Resource, item: Item) -> api.Stored:
-    if resource.storage == resource.group_resource:
+    if item.made or (resource.storage == resource.group_resource and resource.custom is None):
         return api.Stored(item.body, item.revision)
     return api.Stored(encode_object(to_served(resource, item.object())), item.revision)
 

@@ -1,4 +1,6 @@
-"""Events have two API versions, `v1` and `events.k8s.io/v1`, with one store: kept as v1, translated at the door."""
+"""What is kept in one version and served in several. Events are kept as `v1` and also served as `events.k8s.io/v1`;
+a custom resource is kept in its storage version, and its versions differ in what they show.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,15 @@ _BACK = {core: new for new, core in _FIELDS.items()}
 
 def to_stored(resource: Resource, obj: Object) -> Object:
     """The object as it is kept."""
+    if resource.custom is not None:
+        return {**obj, "apiVersion": resource.custom.storage.api_version}
     return _renamed(obj, _FIELDS, "v1") if resource.storage != resource.group_resource else obj
 
 
 def to_served(resource: Resource, obj: Object) -> Object:
-    """A stored object as the resource shows it."""
+    """A stored object, the caller's own, as the resource shows it."""
+    if resource.custom is not None:
+        return resource.custom.serve(obj, resource.api_version)
     return _renamed(obj, _BACK, resource.api_version) if resource.storage != resource.group_resource else obj
 
 

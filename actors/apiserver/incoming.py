@@ -6,7 +6,11 @@ from __future__ import annotations
 
 from actors.apiserver.answers import wrong_uid
 from actors.apiserver.calls import Call
-from actors.apiserver.schema.check import cannot_be_handled, check
+from actors.apiserver.custom.names import DEFINITIONS
+from actors.apiserver.custom.schemas import check_schemas
+from actors.apiserver.custom.structural import prune
+from actors.apiserver.custom.version import CustomVersion
+from actors.apiserver.schema.check import Checked, cannot_be_handled, check, check_metadata
 from actors.apiserver.schema.types import Types
 from protocols.errors import BadRequest, InternalError
 from protocols.objects import Object, meta, name_of, namespace_of, uid_of
@@ -15,26 +19,50 @@ from protocols.objects import Object, meta, name_of, namespace_of, uid_of
 def accept(types: Types, call: Call, obj: object) -> Object:
     """The object of a create, update or patch, checked in place against the resource's type; it is then the call's."""
     resource = call.resource
-    return accept_kind(types, call, obj, resource.api_version, resource.kind)
+    if resource.custom is not None:
+        return _accept_custom(types, call, obj, resource.custom)
+    accepted = accept_kind(types, call, obj, resource.api_version, resource.kind)
+    if resource.group_resource == DEFINITIONS:
+        _pass(call, check_schemas(types, accepted), resource.api_version, resource.kind)
+    return accepted
 
 
 def accept_kind(types: Types, call: Call, obj: object, api_version: str, kind: str) -> Object:
     """As `accept`, for subresources that speak a kind of their own (Scale, Binding, Eviction)."""
+    obj = _of_kind(obj, api_version, kind)
+    type = types.by_kind(api_version, kind)
+    if type is None:
+        raise InternalError(f"there is no type for {kind} of {api_version}")
+    _pass(call, check(obj, type), api_version, kind)
+    _place(call, obj)
+    return obj
+
+
+def _accept_custom(types: Types, call: Call, obj: object, custom: CustomVersion) -> Object:
+    """The metadata is of the type that all objects have; of the rest, what the schema does not specify goes."""
+    resource = call.resource
+    obj = _of_kind(obj, resource.api_version, resource.kind)
+    checked = check_metadata(types, obj)
+    checked.unknown += [f'unknown field "{path}"' for path in prune(custom.node, obj)]
+    _pass(call, checked, resource.api_version, resource.kind)
+    _place(call, obj)
+    return obj
+
+
+def _of_kind(obj: object, api_version: str, kind: str) -> Object:
     if not isinstance(obj, dict):
         raise BadRequest(cannot_be_handled(api_version, kind, "the object is not a JSON object"))
     given_version, given_kind = obj.setdefault("apiVersion", api_version), obj.setdefault("kind", kind)
     if (given_version, given_kind) != (api_version, kind):
         raise BadRequest(_wrong_kind(str(given_version), str(given_kind), api_version, kind))
-    type = types.by_kind(api_version, kind)
-    if type is None:
-        raise InternalError(f"there is no type for {kind} of {api_version}")
-    checked = check(obj, type)
+    return obj
+
+
+def _pass(call: Call, checked: Checked, api_version: str, kind: str) -> None:
     problem = checked.problem(call.validation)
     if problem:
         raise BadRequest(cannot_be_handled(api_version, kind, problem))
     call.warnings += checked.warnings(call.validation)
-    _place(call, obj)
-    return obj
 
 
 def accept_options(types: Types, options: object) -> Object:

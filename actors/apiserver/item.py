@@ -7,11 +7,14 @@ for and kept beside the bytes, so a list of a thousand pods is a join of a thous
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
 from protocols.objects import Object, decode_object, split_key
+
+if TYPE_CHECKING:
+    from actors.apiserver.schema.resources import Resource
 
 
 class Head(NamedTuple):
@@ -22,13 +25,16 @@ class Head(NamedTuple):
 
 
 class Item:
-    __slots__ = ("_head", "_json", "body", "key", "revision")
+    made = False  # whether it was made for an answer, and is shown as it is, whatever it was asked of
+
+    __slots__ = ("_head", "_json", "_seen_as", "body", "key", "revision")
 
     def __init__(self, key: str, body: bytes, revision: int) -> None:
         self.key = key
         self.body = body
         self.revision = revision
         self._json: bytes | None = None
+        self._seen_as: Resource | None = None
         self._head: Head | None = None
 
     @property
@@ -48,6 +54,12 @@ class Item:
             self._json = orjson.dumps(self.object())
         return self._json
 
+    def json_as(self, view: Resource, render: Callable[[], bytes]) -> bytes:
+        """As somebody sees it: rendered once for whoever asks next with the same view."""
+        if self._json is None or self._seen_as is not view:
+            self._json, self._seen_as = render(), view
+        return self._json
+
     def head(self, look: Callable[[Item], Head]) -> Head:
         if self._head is None:
             self._head = look(self)
@@ -63,3 +75,10 @@ class Item:
 
     def __repr__(self) -> str:
         return f"<Item {self.key}@{self.revision}>"
+
+
+class Made(Item):
+    """An object of another kind than what it was asked of: a Scale, the answer to a review."""
+
+    __slots__ = ()
+    made = True

@@ -20,10 +20,11 @@ from actors.apiserver.cache import Watcher
 from actors.apiserver.callers import Caller, authorize
 from actors.apiserver.calls import Call
 from actors.apiserver.changes import Changes, Removed
+from actors.apiserver.custom.served import Served
 from actors.apiserver.deletion import Deletion, deletion_of
 from actors.apiserver.eviction import budget_to_spend, spent
 from actors.apiserver.incoming import accept, accept_kind
-from actors.apiserver.item import Item
+from actors.apiserver.item import Item, Made
 from actors.apiserver.patch import apply_patch
 from actors.apiserver.reads import CURRENT, Listing, Query, Reads
 from actors.apiserver.reviews import answer_review
@@ -42,8 +43,11 @@ ByToken = Callable[[str], Caller | None]
 
 
 class Pipeline:
-    def __init__(self, ctx: Context, reads: Reads, changes: Changes, types: Types, by_token: ByToken) -> None:
+    def __init__(
+        self, ctx: Context, reads: Reads, changes: Changes, types: Types, served: Served, by_token: ByToken
+    ) -> None:
         self.reads = reads
+        self.served = served
         self.types = types
         self._ctx = ctx
         self._changes = changes
@@ -54,7 +58,7 @@ class Pipeline:
     async def get(self, call: Call, revision: int = CURRENT) -> Item:
         permit(call, "get")
         item = await self.reads.get(call, revision)
-        return _as_item(scale_of(item.object())) if call.subresource == "scale" else item
+        return _as_item(scale_of(call.resource, item.object())) if call.subresource == "scale" else item
 
     async def list(self, call: Call, query: Query) -> Listing:
         permit(call, "list")
@@ -81,7 +85,7 @@ class Pipeline:
             raise BadRequest("resourceVersion should not be set on objects to be created")
         if call.resource.stored:
             return await self._changes.create(call, obj)
-        answer = answer_review(call.resource, obj, call.caller, self._by_token)
+        answer = answer_review(call.resource, obj, call.caller, self._by_token, self.served)
         if answer is None:
             raise method_not_allowed(call.resource, "", "create")
         return _as_item(answer)
@@ -149,14 +153,14 @@ class Pipeline:
 
     async def _rescale(self, call: Call, decide: Callable[[Object], Object]) -> Item:
         def rescaled(obj: Object) -> Object:
-            scale = decide(scale_of(obj))
+            scale = decide(scale_of(call.resource, obj))
             check_scale(call.resource, call.name, scale)
-            new = scaled(obj, scale)
+            new = scaled(call.resource, obj, scale)
             new["metadata"]["resourceVersion"] = str(revision_of(scale) or revision_of(obj))
             return new
 
         item = await self._changes.change(call, rescaled)
-        return _as_item(scale_of(item.object()))
+        return _as_item(scale_of(call.resource, item.object()))
 
     # -- deleting -------------------------------------------------------------------------------------------------
 
@@ -198,7 +202,7 @@ def _of(call: Call, group_resource: str, name: str = "") -> Call:
 
 
 def _as_item(obj: Object) -> Item:
-    return Item(key_of(obj), encode_object(obj), revision_of(obj))
+    return Made(key_of(obj), encode_object(obj), revision_of(obj))
 
 
 def _scale_patch(type: PatchType) -> PatchType:

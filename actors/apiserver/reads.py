@@ -85,7 +85,7 @@ class Reads:
         return self._cache.of(call.resource.storage).watch(self.selection(call, query), revision, wake)
 
     def selection(self, call: Call, query: Query) -> Selection:
-        return select(call.resource.storage, call.namespace, query.labels, query.fields)
+        return select(call.resource.storage, call.namespace, query.labels, query.fields, call.resource.selectable)
 
     @property
     def revision(self) -> int:

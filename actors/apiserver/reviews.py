@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.apiserver.callers import AUTHENTICATED, Caller, allowed
-from actors.apiserver.schema.resources import RESOURCES, Resource
+from actors.apiserver.custom.served import Served
+from actors.apiserver.schema.resources import Resource
 from protocols.objects import Object
 
 _ALL = ["*"]
-_BY_GROUP_AND_PLURAL = {(resource.group, resource.plural): resource for resource in RESOURCES}
 
 
 def answer_review(
-    resource: Resource, obj: Object, caller: Caller, by_token: Callable[[str], Caller | None]
+    resource: Resource, obj: Object, caller: Caller, by_token: Callable[[str], Caller | None], served: Served
 ) -> Object | None:
     """The review with its status; None for a resource that is no review."""
     spec = obj.get("spec") or {}
@@ -22,10 +22,10 @@ def answer_review(
         case "selfsubjectreviews":
             status: dict[str, Any] = {"userInfo": _user_info(caller)}
         case "selfsubjectaccessreviews":
-            status = _access(caller, spec)
+            status = _access(caller, spec, served)
         case "subjectaccessreviews" | "localsubjectaccessreviews":
             groups = (*(spec.get("groups") or ()), AUTHENTICATED)
-            status = _access(Caller(spec.get("user") or "", groups), spec)
+            status = _access(Caller(spec.get("user") or "", groups), spec, served)
         case "selfsubjectrulesreviews":
             status = _rules(caller)
         case "tokenreviews":
@@ -39,13 +39,13 @@ def _user_info(caller: Caller) -> dict[str, Any]:
     return {"username": caller.user, "groups": list(caller.groups)}
 
 
-def _access(caller: Caller, spec: dict[str, Any]) -> dict[str, Any]:
+def _access(caller: Caller, spec: dict[str, Any], served: Served) -> dict[str, Any]:
     attributes = spec.get("resourceAttributes")
     if attributes is None:
         permitted = caller.authenticated
     else:
-        place = (attributes.get("group") or "", attributes.get("resource") or "")
-        permitted = allowed(caller, _BY_GROUP_AND_PLURAL.get(place))
+        group, plural = attributes.get("group") or "", attributes.get("resource") or ""
+        permitted = allowed(caller, served.find(f"{plural}.{group}" if group else plural))
     return {"allowed": permitted} if permitted else {"allowed": False, "reason": "RBAC is not evaluated yet"}
 
 

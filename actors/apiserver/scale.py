@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from actors.apiserver.answers import details
 from actors.apiserver.rules.field import FieldError, invalid_value
 from actors.apiserver.schema.resources import Resource
@@ -14,8 +16,10 @@ KIND = "Scale"
 _COPIED = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
-def scale_of(obj: Object) -> Object:
-    """The Scale of a Deployment, ReplicaSet, StatefulSet or ReplicationController."""
+def scale_of(resource: Resource, obj: Object) -> Object:
+    """The Scale of a workload, or of a custom resource whose definition says where its numbers are."""
+    if resource.custom is not None:
+        return _custom_scale(resource.custom.scale, obj)
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     selector = spec.get("selector") or {}
     text = (
@@ -34,10 +38,42 @@ def scale_of(obj: Object) -> Object:
     }
 
 
-def scaled(obj: Object, scale: Object) -> Object:
+def scaled(resource: Resource, obj: Object, scale: Object) -> Object:
     """The object with the Scale's number of replicas."""
     replicas = (scale.get("spec") or {}).get("replicas") or 0
+    if resource.custom is not None:
+        return _with(obj, _steps(resource.custom.scale["specReplicasPath"]), replicas)
     return {**obj, "spec": {**(obj.get("spec") or {}), "replicas": replicas}}
+
+
+def _custom_scale(paths: dict[str, str], obj: Object) -> Object:
+    """`paths`: the scale subresource of a definition's version."""
+    replicas = _at(obj, paths["specReplicasPath"]) or 0
+    selector = _at(obj, paths["labelSelectorPath"]) if paths.get("labelSelectorPath") else None
+    status = {"replicas": _at(obj, paths["statusReplicasPath"]) or 0, **({"selector": selector} if selector else {})}
+    return {
+        "kind": KIND,
+        "apiVersion": API_VERSION,
+        "metadata": {key: meta(obj)[key] for key in _COPIED if key in meta(obj)},
+        "spec": {"replicas": replicas} if replicas else {},
+        "status": status,
+    }
+
+
+def _at(obj: Object, path: str) -> Any:
+    value: Any = obj
+    for step in _steps(path):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _with(obj: Object, steps: list[str], value: Any) -> Object:
+    first, *rest = steps
+    return {**obj, first: _with(obj.get(first) or {}, rest, value) if rest else value}
+
+
+def _steps(path: str) -> list[str]:
+    return path.strip(".").split(".")
 
 
 def check_scale(resource: Resource, name: str, scale: Object) -> None:

@@ -65,13 +65,16 @@ class Selection:
         namespace: str = "",
         labels: list[Requirement] | None = None,
         fields: list[FieldRequirement] | None = None,
+        paths: tuple[str, ...] | None = None,
     ) -> None:
         self.namespace = namespace
         self.labels = labels or []
         self.name: str | None = None
         self.indexed: str | None = None
         self._prefix = f"{namespace}/" if namespace else ""
-        self._look = reader(group_resource)
+        self._paths = FIELDS.get(group_resource, ()) if paths is None else paths
+        self._own = paths is not None  # of a custom resource: what can be selected by may change, so nothing is kept
+        self._look = reader(group_resource) if paths is None else lambda item: _head_of(item, paths)
         self._metadata: list[FieldRequirement] = []
         self._fields: list[tuple[int, bool, str]] = []
         for requirement in fields or ():
@@ -87,7 +90,7 @@ class Selection:
             return False
         if not (self.labels or self._fields):
             return True
-        head = item.head(self._look)
+        head = self._look(item) if self._own else item.head(self._look)
         return all((head.fields[at] == value) == equal for at, equal, value in self._fields) and labels_match(
             self.labels, head.labels
         )
@@ -101,21 +104,23 @@ class Selection:
             if equal and requirement.path == "metadata.name":
                 self.name = requirement.value
             return
-        self._fields.append((FIELDS[group_resource].index(requirement.path), equal, requirement.value))
+        self._fields.append((self._paths.index(requirement.path), equal, requirement.value))
 
 
-def select(group_resource: str, namespace: str = "", labels: str = "", fields: str = "") -> Selection:
-    """The selection of a request. Raises BadRequest with Kubernetes' words."""
+def select(
+    group_resource: str, namespace: str = "", labels: str = "", fields: str = "", selectable: tuple[str, ...] = ()
+) -> Selection:
+    """The selection of a request; `selectable` are a custom resource's own fields. Raises BadRequest."""
     try:
         label_requirements = parse_label_selector(labels)
         field_requirements = parse_field_selector(fields)
     except InvalidSelector as error:
         raise BadRequest(str(error)) from None
-    known = FIELDS.get(group_resource, ())
+    known = FIELDS.get(group_resource, selectable)
     for requirement in field_requirements:
         if requirement.path not in known and requirement.path not in ("metadata.name", "metadata.namespace"):
             raise BadRequest(f"field label not supported: {requirement.path}")
-    return Selection(group_resource, namespace, label_requirements, field_requirements)
+    return Selection(group_resource, namespace, label_requirements, field_requirements, selectable or None)
 
 
 @cache
@@ -130,6 +135,12 @@ def reader(group_resource: str) -> Callable[[Item], Head]:
         return Head(labels, tuple(field_value(part, path) for path in paths))
 
     return look
+
+
+def _head_of(item: Item, paths: tuple[str, ...]) -> Head:
+    obj = item.object()
+    labels = (obj.get("metadata") or {}).get("labels") or {}
+    return Head(labels, tuple(field_value(obj, path) for path in paths))
 
 
 @cache

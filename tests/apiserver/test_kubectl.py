@@ -13,6 +13,7 @@ import pytest
 
 from actorkube.cli.kubeconfig import kubeconfig
 from actors.apiserver.tls import Authority
+from tests.apiserver.custom.widgets import WIDGETS, definition, widget
 from tests.apiserver.rest_client import NOW, Rest, rest
 from tests.apiserver.world import deployment, service
 
@@ -132,3 +133,27 @@ async def test_a_watch_prints_what_happens(kubectl: Kubectl) -> None:
     printed = await watching
 
     assert "team" in printed and "kube-system" in printed
+
+
+async def test_a_kind_that_is_defined_is_served_like_any_other(kubectl: Kubectl) -> None:
+    assert "created" in await kubectl("apply", "-f", "-", stdin=definition())
+    assert "condition met" in await kubectl("wait", "--for=condition=Established", f"crd/{WIDGETS}", "--timeout=20s")
+    assert "widget.shop.example.com/one created" in await kubectl("apply", "-f", "-", stdin=widget())
+    assert "configured" in await kubectl("apply", "-f", "-", stdin=widget(replicas=2))
+    assert await kubectl("scale", "wd/one", "--replicas=3") == "widget.shop.example.com/one scaled"
+    listed = await kubectl("get", "widgets")
+    in_all = await kubectl("get", "all")
+    explained = await kubectl("explain", "widget.spec.color")
+    refused = await kubectl("apply", "-f", "-", stdin=widget(color="blue"))
+    unknown = await kubectl("apply", "--validate=strict", "-f", "-", stdin=widget(odd=1))
+    applied = await kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=widget(replicas=4))
+    deleted = await kubectl("delete", "crd", WIDGETS)
+
+    assert listed.split()[:4] == ["NAME", "COLOR", "READY", "AGE"]
+    assert "widget.shop.example.com/one" in in_all
+    assert "How it looks." in explained
+    assert 'spec.color: Unsupported value: "blue"' in refused
+    assert 'unknown field "spec.odd"' in unknown
+    assert "serverside-applied" in applied
+    assert "deleted" in deleted
+    assert "NotFound" in await kubectl("get", "widgets")

@@ -6,12 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.apiserver.cache import Cache
+from actors.apiserver.custom.served import Served
 from actors.apiserver.reads import CURRENT
 from actors.apiserver.rest.bodies import decode_body, decode_patch
 from actors.apiserver.rest.negotiate import JSON, YAML, Output, negotiate
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.paths import parse_path
+from actors.apiserver.schema.types import Types
 from protocols.errors import BadRequest, Invalid, NotAcceptable, UnsupportedMediaType
+
+SERVED = Served(Cache(), Types.load())
 
 
 @pytest.mark.parametrize(
@@ -40,7 +45,7 @@ from protocols.errors import BadRequest, Invalid, NotAcceptable, UnsupportedMedi
     ],
 )
 def test_a_path_names_a_target(path: str, expected: tuple[str, ...] | None) -> None:
-    target = parse_path(path)
+    target = parse_path(SERVED, path)
 
     found = (target.resource.group_resource, *target[1:]) if target is not None else None
     assert found == expected
@@ -48,7 +53,7 @@ def test_a_path_names_a_target(path: str, expected: tuple[str, ...] | None) -> N
 
 @given(st.lists(st.sampled_from(["api", "apis", "v1", "apps", "namespaces", "pods", "x", "", "status"]), max_size=9))
 def test_any_path_is_a_target_or_none(parts: list[str]) -> None:
-    target = parse_path("/" + "/".join(parts))
+    target = parse_path(SERVED, "/" + "/".join(parts))
 
     assert target is None or target.resource.stored or target.resource.verbs
 

@@ -13,10 +13,14 @@ from actors.apiserver.patch.strategic import strategic_merge
 from actors.apiserver.schema.resources import Resource
 from actors.apiserver.schema.types import Type, Types
 from protocols.api import PatchType
-from protocols.errors import BadRequest, NotFound
+from protocols.errors import BadRequest, NotFound, UnsupportedMediaType
 from protocols.objects import Object
 
 _SCALE = ("autoscaling/v1", "Scale")
+_NO_STRATEGIC = (
+    "the body of the request was in an unknown format - accepted media types include: "
+    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+)
 
 
 def apply_patch(
@@ -50,11 +54,15 @@ def apply_patch(
     if type == "merge":
         merged: Object = merge_patch(_fresh(current), patch)
         return merged
+    if resource.custom is not None and subresource != "scale":
+        raise UnsupportedMediaType(_NO_STRATEGIC)
     return strategic_merge(_type(types, resource, subresource), _fresh(current), patch)
 
 
 def _type(types: Types, resource: Resource, subresource: str) -> Type | None:
     """The structure that is patched; None where there is none, and patches fall back to plain merging."""
+    if resource.custom is not None and subresource != "scale":
+        return resource.custom.type
     api_version, kind = _SCALE if subresource == "scale" else (resource.api_version, resource.kind)
     return types.by_kind(api_version, kind)
 

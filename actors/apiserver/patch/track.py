@@ -41,7 +41,7 @@ def track_update(
     A client may send managedFields of its own (to hand fields over), or an empty list or entry to be rid of them;
     through a subresource it may not. Objects that are stored without managedFields stay so until they are applied.
     """
-    type = types.by_kind(resource.api_version, resource.kind)
+    type = resource.custom.type if resource.custom is not None else types.by_kind(resource.api_version, resource.kind)
     kept = _managed_fields(old or {})
     entries = _entries(kept, new, subresource)
     if type is None or (old is not None and entries is None):

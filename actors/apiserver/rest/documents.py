@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from actorkube import __version__
+from actors.apiserver.custom.served import Served
 from actors.apiserver.rest.negotiate import JSON, accepted
 from actors.apiserver.rest.render import Renderer, Reply
 from actors.apiserver.schema import discovery
 from actors.apiserver.schema.page import Page
-from actors.apiserver.schema.resources import RESOURCES
+from actors.apiserver.schema.resources import Resource
 from actors.apiserver.schema.types import Types
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ _TEXT = "text/plain; charset=utf-8"
 class Documents:
     """`serving` says whether the API is open: the store is reachable and the cluster's first objects exist."""
 
-    def __init__(self, types: Types, address: str, serving: Callable[[], bool]) -> None:
+    def __init__(self, types: Types, served: Served, address: str, serving: Callable[[], bool]) -> None:
         self._types = types
+        self._served = served
         self._address = address
         self._serving = serving
         self._building = asyncio.Lock()
@@ -46,7 +48,7 @@ class Documents:
             return self._discovery(path.rstrip("/"), accept, renderer)
         if path.rstrip("/") == "/version":
             return renderer.document(discovery.version_document(self._types.version, __version__))
-        return renderer.document({"paths": _paths()}) if path == "/" else None
+        return renderer.document({"paths": _paths(self._served.all())}) if path == "/" else None
 
     # -- health ---------------------------------------------------------------------------------------------------
 
@@ -70,26 +72,25 @@ class Documents:
         if path in ("/api", "/apis"):
             version = _aggregated_version(accept)
             if version is not None:
-                document = discovery.aggregated(path == "/api", version)
+                document = discovery.aggregated(self._served.all(), path == "/api", version)
                 reply = renderer.document(document)
                 return Reply(reply.body, content_type=discovery.aggregated_content_type(version))
         found = self._legacy(path.split("/")[1:])
         return renderer.document(found) if found is not None else None
 
     def _legacy(self, parts: list[str]) -> discovery.Document | None:
+        resources = self._served.all()
         match parts:
             case ["api"]:
                 return discovery.core_versions(self._address)
             case ["apis"]:
-                return discovery.group_list()
+                return discovery.group_list(resources)
             case ["api", version]:
-                return discovery.resource_list("", version)
+                return discovery.resource_list(resources, "", version)
             case ["apis", group]:
-                return discovery.group(group)
+                return discovery.group(resources, group)
             case ["apis", group, version]:
-                return discovery.resource_list(group, version)
-            case ["apis", discovery.EXTENSIONS_GROUP, "v1", "customresourcedefinitions"]:
-                return discovery.no_custom_resources()
+                return discovery.resource_list(resources, group, version)
         return None
 
     # -- OpenAPI --------------------------------------------------------------------------------------------------
@@ -97,27 +98,28 @@ class Documents:
     async def _openapi(self, path: str, accept: str) -> Reply | None:
         """Built in a thread when first asked for: that takes long enough for a heartbeat to be missed."""
         async with self._building:
+            self._served.all()  # compiled here, if need be: a thread must not
             return await asyncio.to_thread(self._openapi_page, path.rstrip("/"), accept)
 
     @cached_property
     def _openapi_v2(self) -> OpenApiV2:
         from actors.apiserver.schema.openapi_v2 import OpenApiV2
 
-        return OpenApiV2(self._types)
+        return OpenApiV2(self._types, self._served)
 
     @cached_property
     def _openapi_v3(self) -> OpenApiV3:
         from actors.apiserver.schema.openapi_v3 import OpenApiV3
 
-        return OpenApiV3(self._types)
+        return OpenApiV3(self._types, self._served)
 
     def _openapi_page(self, path: str, accept: str) -> Reply | None:
         if path == "/openapi/v2":
             types = [media.media_type for media in accepted(accept)]
             wanted = next((media_type for media_type in types if media_type in (*_GNOSTIC_NAMES, JSON, "*/*")), JSON)
             if wanted in _GNOSTIC_NAMES:
-                return _page(self._openapi_v2.protobuf, _GNOSTIC)
-            return _page(self._openapi_v2.json, JSON)
+                return _page(self._openapi_v2.protobuf(), _GNOSTIC)
+            return _page(self._openapi_v2.json(), JSON)
         if path == "/openapi/v3":
             return _page(self._openapi_v3.index(), JSON)
         name = path.removeprefix("/openapi/v3/")
@@ -142,8 +144,8 @@ def _aggregated_version(accept: str) -> discovery.AggregatedVersion | None:
     return None
 
 
-def _paths() -> list[str]:
-    versions = dict.fromkeys((resource.group, resource.version) for resource in RESOURCES)
+def _paths(resources: Sequence[Resource]) -> list[str]:
+    versions = dict.fromkeys((resource.group, resource.version) for resource in resources)
     apis = [f"/apis/{group}/{version}" for group, version in versions if group]
     groups = [f"/apis/{group}" for group, _ in versions if group]
     return sorted(dict.fromkeys(["/api", "/api/v1", "/apis", *groups, *apis, *_HEALTH, "/openapi/v2", "/openapi/v3"]))

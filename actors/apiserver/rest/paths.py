@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from actors.apiserver.schema.resources import Resource, by_path
+from actors.apiserver.custom.served import Served
+from actors.apiserver.schema.resources import Resource
 
 
 class Target(NamedTuple):
@@ -16,27 +17,23 @@ class Target(NamedTuple):
     subresource: str = ""
 
 
-def parse_path(path: str) -> Target | None:
+def parse_path(served: Served, path: str) -> Target | None:
     """The target of /api/v1/... or /apis/<group>/<version>/...; None for what is no resource that there is."""
     parts = path.strip("/").split("/")
     if parts[0] == "api" and len(parts) > 2:
-        return _target("", parts[1], parts[2:])
+        return _target(served, "", parts[1], parts[2:])
     if parts[0] == "apis" and len(parts) > 3:
-        return _target(parts[1], parts[2], parts[3:])
+        return _target(served, parts[1], parts[2], parts[3:])
     return None
 
 
-def _target(group: str, version: str, rest: list[str]) -> Target | None:
+def _target(served: Served, group: str, version: str, rest: list[str]) -> Target | None:
     if rest[0] == "namespaces" and len(rest) > 2:
-        within = _resource(group, version, rest[2])
+        within = served.by_path(group, version, rest[2])
         if within is not None and within.namespaced:
             return _sized(within, rest[1], rest[3:])
-    resource = _resource(group, version, rest[0])
+    resource = served.by_path(group, version, rest[0])
     return _sized(resource, "", rest[1:]) if resource is not None else None
-
-
-def _resource(group: str, version: str, plural: str) -> Resource | None:
-    return by_path(group, version, plural)
 
 
 def _sized(resource: Resource, namespace: str, rest: list[str]) -> Target | None:

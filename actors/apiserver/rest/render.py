@@ -92,6 +92,10 @@ class Renderer:
 
 
 def object_json(resource: Resource, item: Item) -> bytes:
+    if item.made:
+        return item.json()
+    if resource.custom is not None:
+        return item.json_as(resource, lambda: orjson.dumps(_served(resource, item)))
     if resource.storage == resource.group_resource:
         return item.json()
     return orjson.dumps(_served(resource, item))
@@ -109,7 +113,7 @@ def warning_headers(warnings: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _served(resource: Resource, item: Item) -> Object:
-    return to_served(resource, item.object())
+    return item.object() if item.made else to_served(resource, item.object())
 
 
 def _metadata_only(obj: Object, version: str) -> Object:

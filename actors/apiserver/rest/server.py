@@ -62,7 +62,7 @@ class RestServer:
         self._serving = serving
         self._in_flight = 0  # watches included: each holds a connection
         host, port = config.address
-        self._documents = Documents(pipeline.types, f"{host}:{port}", serving)
+        self._documents = Documents(pipeline.types, pipeline.served, f"{host}:{port}", serving)
 
     async def serve(self) -> None:
         server = web.Server(self.handle, handler_cancellation=True, access_log=None)
@@ -103,7 +103,7 @@ class RestServer:
     async def _answer(self, request: web.BaseRequest) -> Answer:
         caller = authenticate(request, self._config.tokens)
         params = Params(request.query)
-        target = parse_path(request.path)
+        target = parse_path(self._pipeline.served, request.path)
         if target is None:
             authorize_path(caller, request.method.lower(), request.path)
             return await self._document(request, params, caller)

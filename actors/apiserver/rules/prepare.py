@@ -107,12 +107,17 @@ def _headed(resource: Resource, obj: Object) -> Object:
 
 
 def _counts_generations(resource: Resource, obj: Object) -> bool:
+    if resource.custom is not None:
+        return True
     return ("spec" in obj and resource.group_resource not in _UNCOUNTED) or resource.group_resource == _COUNTED_WHOLE
 
 
 def _acted_on_changed(resource: Resource, new: Object, old: Object) -> bool:
+    if resource.custom is not None:
+        own = {"apiVersion", "metadata", "status"} if "status" in resource.subresources else {"apiVersion", "metadata"}
+        return _without(own, new) != _without(own, old)
     if resource.group_resource == _COUNTED_WHOLE:
-        return _without_metadata(new) != _without_metadata(old)
+        return _without({"metadata"}, new) != _without({"metadata"}, old)
     if resource.group_resource == _ANNOTATIONS_COUNT and _annotations(new) != _annotations(old):
         return True
     return bool(new.get("spec") != old.get("spec"))
@@ -138,7 +143,9 @@ def _drop_unreadable_managed_fields(metadata: dict[str, Any]) -> None:
 def _first_status(resource: Resource, created: Object) -> None:
     if "status" not in resource.subresources or resource.group_resource == _CREATED_WITH_STATUS:
         return
-    if resource.group_resource == "pods":
+    if resource.custom is not None:
+        created.pop("status", None)
+    elif resource.group_resource == "pods":
         created["status"] = {"phase": "Pending", "qosClass": _qos_class(created)}
     else:
         created["status"] = {**_FIRST_STATUS.get(resource.group_resource, {})}
@@ -195,5 +202,5 @@ def _annotations(obj: Object) -> dict[str, str]:
     return (obj.get("metadata") or {}).get("annotations") or {}
 
 
-def _without_metadata(obj: Object) -> Object:
-    return {key: value for key, value in obj.items() if key != "metadata"}
+def _without(fields: set[str], obj: Object) -> Object:
+    return {key: value for key, value in obj.items() if key not in fields}

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from actors.apiserver.schema.types import Type
+from actors.apiserver.schema.types import Type, Types
 from protocols.rules.quantity import InvalidQuantity, canonical_quantity
 
 FieldValidation = Literal["Ignore", "Warn", "Strict"]
@@ -22,6 +22,7 @@ FieldValidation = Literal["Ignore", "Warn", "Strict"]
 # Where a value stands: its parent's place and its own step, a field or map key, or an index. None is the root.
 _Place = tuple["_Place | None", str | int, bool]
 
+_OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _UNKNOWN_MAX = 100  # as many as Kubernetes lists
 _BOUNDS = {"int32": (-(2**31), 2**31 - 1), "": (-(2**63), 2**63 - 1), "int64": (-(2**63), 2**63 - 1)}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -54,6 +55,15 @@ def check(obj: dict[str, Any], type_: Type) -> Checked:
     """Check `obj` against its type, in place: unknown fields and nulls go, quantities and times become canonical."""
     walk = _Walk()
     walk.object(obj, type_, None, "")
+    return walk.checked
+
+
+def check_metadata(types: Types, obj: dict[str, Any]) -> Checked:
+    """Check the metadata of `obj`, whatever else it is, in place."""
+    walk = _Walk()
+    if obj.get("metadata") is None:
+        obj["metadata"] = {}
+    walk.object(obj["metadata"], types.definition(_OBJECT_META), (None, "metadata", True), "")
     return walk.checked
 
 

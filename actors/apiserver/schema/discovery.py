@@ -1,4 +1,4 @@
-"""Discovery: the documents by which a client learns what the API serves, all made from the resource table.
+"""Discovery: the documents by which a client learns what the API serves, all made from the resources that are served.
 
 There are two forms. The legacy one is a document per group version (kr8s, kopf and the JavaScript client need it); the
 aggregated one says the same in two documents, so that a cold `kubectl get` takes 3 requests instead of 39.
@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-from actors.apiserver.schema.resources import RESOURCES, Resource, subresource_kind, subresource_verbs
+from actors.apiserver.schema.resources import Resource, subresource_kind, subresource_verbs
 
 Document = dict[str, Any]
 AggregatedVersion = Literal["v2", "v2beta1"]
-EXTENSIONS_GROUP = "apiextensions.k8s.io"
 
 
 def core_versions(server_address: str) -> Document:
@@ -25,31 +23,31 @@ def core_versions(server_address: str) -> Document:
     return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": by_client}
 
 
-def group_list() -> Document:
+def group_list(resources: Sequence[Resource]) -> Document:
     """/apis"""
-    groups = [_group(name, resources) for name, resources in _groups() if name]
+    groups = [_group(name, served) for name, served in _groups(resources) if name]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
 
-def group(name: str) -> Document | None:
+def group(resources: Sequence[Resource], name: str) -> Document | None:
     """/apis/<group>"""
-    resources = [resource for resource in RESOURCES if resource.group == name]
-    return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, resources)} if name and resources else None
+    own = [resource for resource in resources if resource.group == name]
+    return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, own)} if name and own else None
 
 
-def resource_list(group: str, version: str) -> Document | None:
+def resource_list(resources: Sequence[Resource], group: str, version: str) -> Document | None:
     """/api/v1 and /apis/<group>/<version>"""
-    resources = [resource for resource in RESOURCES if (resource.group, resource.version) == (group, version)]
-    if not resources:
+    own = [resource for resource in resources if (resource.group, resource.version) == (group, version)]
+    if not own:
         return None
-    entries = [entry for resource in resources for entry in _legacy_entries(resource)]
+    entries = [entry for resource in own for entry in _legacy_entries(resource)]
     head = {"kind": "APIResourceList"} if not group else {"kind": "APIResourceList", "apiVersion": "v1"}
-    return {**head, "groupVersion": resources[0].api_version, "resources": entries}
+    return {**head, "groupVersion": own[0].api_version, "resources": entries}
 
 
-def aggregated(core: bool, version: AggregatedVersion = "v2") -> Document:
+def aggregated(resources: Sequence[Resource], core: bool, version: AggregatedVersion = "v2") -> Document:
     """/api (core) and /apis for a client that accepts `as=APIGroupDiscoveryList` of apidiscovery.k8s.io."""
-    items = [_aggregated_group(name, resources) for name, resources in _groups() if core == (name == "")]
+    items = [_aggregated_group(name, served) for name, served in _groups(resources) if core == (name == "")]
     kind = "APIGroupDiscoveryList"
     return {"kind": kind, "apiVersion": f"apidiscovery.k8s.io/{version}", "metadata": {}, "items": items}
 
@@ -57,13 +55,6 @@ def aggregated(core: bool, version: AggregatedVersion = "v2") -> Document:
 def aggregated_content_type(version: AggregatedVersion) -> str:
     """The Content-Type of `aggregated`; clients compare it to the letter."""
     return f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
-
-
-def no_custom_resources() -> Document:
-    """The list of CustomResourceDefinitions. There can be none yet, but kubectl reads it before it says that a kind is
-    not known, and gives up on a server that does not have it."""
-    kind = "CustomResourceDefinitionList"
-    return {"kind": kind, "apiVersion": f"{EXTENSIONS_GROUP}/v1", "metadata": {"resourceVersion": "1"}, "items": []}
 
 
 def version_document(api_version: str, build: str) -> Document:
@@ -82,10 +73,12 @@ def version_document(api_version: str, build: str) -> Document:
     }
 
 
-def _groups() -> Iterator[tuple[str, list[Resource]]]:
-    """Groups in the order of the table, which is the order in which kubectl resolves short names."""
-    for name, resources in groupby(RESOURCES, key=lambda resource: resource.group):
-        yield name, list(resources)
+def _groups(resources: Sequence[Resource]) -> Iterator[tuple[str, list[Resource]]]:
+    """Groups in the order of the resources, which is the order in which kubectl resolves short names."""
+    groups: dict[str, list[Resource]] = {}
+    for resource in resources:
+        groups.setdefault(resource.group, []).append(resource)
+    yield from groups.items()
 
 
 def _group(name: str, resources: list[Resource]) -> Document:
@@ -125,10 +118,12 @@ def _legacy_subresource(resource: Resource, subresource: str) -> Document:
 
 
 def _aggregated_group(name: str, resources: list[Resource]) -> Document:
-    by_version = groupby(resources, key=lambda resource: resource.version)
+    by_version: dict[str, list[Resource]] = {}
+    for resource in resources:
+        by_version.setdefault(resource.version, []).append(resource)
     versions = [
         {"version": version, "resources": [_aggregated_entry(resource) for resource in served], "freshness": "Current"}
-        for version, served in by_version
+        for version, served in by_version.items()
     ]
     metadata = {"name": name, "creationTimestamp": None} if name else {"creationTimestamp": None}
     return {"metadata": metadata, "versions": versions}

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from actors.apiserver.custom.published import definition_name, definitions_of
 from actors.apiserver.schema.resources import Resource, subresource_kind
 from actors.apiserver.schema.types import Types
 
@@ -27,9 +28,23 @@ _DESCRIPTIONS = {
 class Definitions:
     """Definitions by name, decoded while a document is built and given up with it."""
 
-    def __init__(self, types: Types) -> None:
+    def __init__(self, types: Types, resources: Iterable[Resource] = ()) -> None:
+        """`resources`: custom ones among them bring their own definitions."""
         self._types = types
         self._schemas: dict[str, Schema] = {}
+        self._custom: dict[tuple[str, str], str] = {}
+        for resource in resources:
+            if resource.custom is not None:
+                self._schemas.update(definitions_of(resource))
+                for kind in (resource.kind, resource.list_kind):
+                    self._custom[resource.api_version, kind] = definition_name(resource, kind)
+
+    def is_custom(self, name: str) -> bool:
+        return name in self._custom.values()
+
+    def is_custom_kind(self, kind: tuple[str, str, str]) -> bool:
+        """Whether a (group, version, kind) is one of the custom ones."""
+        return (f"{kind[0]}/{kind[1]}", kind[2]) in self._custom
 
     def schema(self, name: str) -> Schema:
         """A definition in its published form; references still start with PREFIX."""
@@ -52,6 +67,8 @@ class Definitions:
         return sorted(reached)
 
     def of_kind(self, api_version: str, kind: str) -> str:
+        if (api_version, kind) in self._custom:
+            return self._custom[api_version, kind]
         type_ = self._types.by_kind(api_version, kind)
         assert type_ is not None, f"no definition of {api_version} {kind}"
         return type_.name

@@ -1,19 +1,20 @@
 """OpenAPI v2: one document for everything, as JSON (Headlamp) and as gnostic protobuf (kubectl 1.27 insists on it).
 
-Both are built when first asked for, and kept as bytes.
+Both are built when first asked for, and kept as bytes until a definition of a custom resource changes.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
 
 import orjson
 
+from actors.apiserver.custom.published import for_v2
+from actors.apiserver.custom.served import Served
 from actors.apiserver.schema import gnostic
 from actors.apiserver.schema.openapi_definitions import PREFIX, Definitions, Schema
 from actors.apiserver.schema.openapi_paths import Operation, Parameter, Path, paths_of
 from actors.apiserver.schema.page import Page
-from actors.apiserver.schema.resources import RESOURCES
 from actors.apiserver.schema.types import Types
 
 PROTOBUF_CONTENT_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
@@ -25,29 +26,39 @@ _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 class OpenApiV2:
     """/openapi/v2 in its two encodings."""
 
-    def __init__(self, types: Types) -> None:
+    def __init__(self, types: Types, served: Served) -> None:
         self._types = types
+        self._served = served
+        self._editions: dict[str, tuple[int, Page]] = {}
 
-    @cached_property
     def json(self) -> Page:
-        return Page.of(orjson.dumps(self._document()))
+        return self._page("json", orjson.dumps)
 
-    @cached_property
     def protobuf(self) -> Page:
-        return Page.of(gnostic.encode(self._document()))
+        return self._page("protobuf", gnostic.encode)
+
+    def _page(self, encoding: str, encode: Callable[[Schema], bytes]) -> Page:
+        edition = self._served.edition
+        if encoding not in self._editions or self._editions[encoding][0] != edition:
+            self._editions[encoding] = (edition, Page.of(encode(self._document())))
+        return self._editions[encoding][1]
 
     def _document(self) -> Schema:
-        definitions = Definitions(self._types)
-        names = definitions.closure(definitions.roots(RESOURCES))
+        resources = self._served.all()
+        definitions = Definitions(self._types, resources)
+        names = definitions.closure(definitions.roots(resources))
         return {
             "swagger": "2.0",
             "info": {"title": "Kubernetes", "version": f"v{self._types.version}.0"},
-            "paths": {path.template: _path(path, definitions) for resource in RESOURCES for path in paths_of(resource)},
-            "definitions": {name: _definition(name, definitions.schema(name)) for name in names},
+            "paths": {path.template: _path(path, definitions) for resource in resources for path in paths_of(resource)},
+            "definitions": {name: _definition(name, definitions) for name in names},
         }
 
 
-def _definition(name: str, schema: Schema) -> Schema:
+def _definition(name: str, definitions: Definitions) -> Schema:
+    schema = definitions.schema(name)
+    if definitions.is_custom(name):
+        schema = for_v2(schema)
     if name == _QUANTITY:
         return {"description": schema["description"], "type": "string"}
     if name == _INT_OR_STRING:

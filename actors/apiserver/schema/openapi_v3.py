@@ -1,6 +1,7 @@
 """OpenAPI v3: an index, and one document per group version, for `kubectl explain`, `apply` and validation.
 
-Everything is built when the first client asks for the index (its hashes need the documents) and kept as bytes.
+Everything is built when the first client asks for the index (its hashes need the documents) and kept as bytes. The
+documents of custom resources are built again when a definition has changed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from actors.apiserver.custom.served import Served
 from actors.apiserver.schema.openapi_definitions import PREFIX, Definitions, Schema
 from actors.apiserver.schema.openapi_paths import Operation, Parameter, Path, paths_of
 from actors.apiserver.schema.page import Page
@@ -29,11 +31,14 @@ _PATCH_TYPES = (
 
 
 class OpenApiV3:
-    """The pages below /openapi/v3, built once."""
+    """The pages below /openapi/v3: of built-in resources made once, of others with every edition of what is served."""
 
-    def __init__(self, types: Types) -> None:
+    def __init__(self, types: Types, served: Served) -> None:
         self._types = types
-        self._pages: dict[str, Page] = {}
+        self._served = served
+        self._builtin: dict[str, Page] = {}
+        self._custom: dict[str, Page] = {}
+        self._edition = -1
 
     def index(self) -> Page:
         """/openapi/v3"""
@@ -45,12 +50,21 @@ class OpenApiV3:
         return self._built().get(name)
 
     def _built(self) -> dict[str, Page]:
-        if not self._pages:
-            components = _Components(Definitions(self._types))
-            for api_version, resources in groupby(RESOURCES, key=lambda resource: resource.api_version):
-                name = f"apis/{api_version}" if "/" in api_version else f"api/{api_version}"
-                self._pages[name] = components.page(list(resources), self._types.version)
-        return self._pages
+        if not self._builtin:
+            self._builtin = self._pages([*RESOURCES])
+        edition = self._served.edition
+        if self._edition != edition:
+            self._custom = self._pages([resource for resource in self._served.all() if resource.custom is not None])
+            self._edition = edition
+        return {**self._builtin, **self._custom}
+
+    def _pages(self, resources: list[Resource]) -> dict[str, Page]:
+        components = _Components(Definitions(self._types, resources))
+        pages = {}
+        for api_version, of_version in groupby(resources, key=lambda resource: resource.api_version):
+            name = f"apis/{api_version}" if "/" in api_version else f"api/{api_version}"
+            pages[name] = components.page(list(of_version), self._types.version)
+        return pages
 
 
 class _Components:
@@ -93,7 +107,9 @@ class _Components:
         if operation.takes_body:
             rendered["requestBody"] = _body(("application/json",), self._reference(group, version, kind))
         elif operation.action == "patch":
-            rendered["requestBody"] = _body(_PATCH_TYPES, {"type": "object"})
+            # kubectl chooses its patch by what is listed here.
+            types = _PATCH_TYPES[:-1] if self._definitions.is_custom_kind(operation.kind) else _PATCH_TYPES
+            rendered["requestBody"] = _body(types, {"type": "object"})
         return rendered
 
     def _reference(self, group: str, version: str, kind: str) -> Schema:

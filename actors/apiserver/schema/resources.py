@@ -3,14 +3,19 @@
 A row is what `kubectl api-resources -o wide` shows. Nothing else in the API server names a kind in order to serve it:
 paths, discovery, OpenAPI and storage keys all follow from this table.
 
-Left out: componentstatuses (deprecated), apiextensions and admissionregistration (no CustomResourceDefinitions or
-webhooks yet), and the subresources that stream both ways (exec, attach, portforward, proxy), which are listed here as
-soon as they answer.
+Custom resources are not in the table: custom/served.py adds them to what one server serves.
+
+Left out: componentstatuses (deprecated), admissionregistration (no webhooks yet), and the subresources that stream both
+ways (exec, attach, portforward, proxy), which are listed here as soon as they answer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from actors.apiserver.custom.version import CustomVersion
 
 _VERBS = {
     "all": ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"),
@@ -116,6 +121,9 @@ RuntimeClass              runtimeclasses             -       cluster  all     - 
 
 = discovery.k8s.io/v1
 EndpointSlice             endpointslices             -       ns       all     -                            -
+
+= apiextensions.k8s.io/v1
+CustomResourceDefinition  customresourcedefinitions  crd,crds cluster all    status                       api-extensions
 """
 
 
@@ -134,6 +142,7 @@ class Resource:
     verbs: tuple[str, ...]
     subresources: tuple[str, ...]
     storage: str  # the group resource that the objects are stored as: its own, but for aliases
+    custom: CustomVersion | None = field(default=None, compare=False, repr=False)  # None: built in
 
     @property
     def group_resource(self) -> str:
@@ -146,7 +155,12 @@ class Resource:
 
     @property
     def list_kind(self) -> str:
-        return f"{self.kind}List"
+        return self.custom.list_kind if self.custom is not None else f"{self.kind}List"
+
+    @property
+    def selectable(self) -> tuple[str, ...]:
+        """The fields that a custom resource can be selected by; those of built-in ones are in selectors.py."""
+        return self.custom.selectable if self.custom is not None else ()
 
     @property
     def stored(self) -> bool:
@@ -179,6 +193,11 @@ def by_kind(api_version: str, kind: str) -> Resource | None:
 def subresource_kind(resource: Resource, subresource: str) -> tuple[str, str, str]:
     """The (group, version, kind) that a subresource speaks; its resource's own unless it says otherwise."""
     return _SUBRESOURCE_KINDS.get(subresource, (resource.group, resource.version, resource.kind))
+
+
+def verbs_of(name: str) -> tuple[str, ...]:
+    """The verbs by their name in the table."""
+    return _VERBS[name]
 
 
 def subresource_verbs(subresource: str) -> tuple[str, ...]:

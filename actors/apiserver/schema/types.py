@@ -26,6 +26,8 @@ Kind = Literal[
 
 _API = "io.k8s.api."
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+_EXTENSIONS_GROUP = "apiextensions.k8s.io"
+_EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions."
 _META_KINDS = frozenset({"DeleteOptions", "Status"})
 _SPECIAL_KINDS: dict[str, Kind] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": "quantity",
@@ -60,6 +62,10 @@ class Types:
         group, _, version = api_version.rpartition("/")
         name = _META + kind if kind in _META_KINDS else _definition_name(group, version, kind)
         return self.definition(name) if name in self._definitions else None
+
+    def custom(self, schema: bytes, name: str) -> Type:
+        """The type of a custom resource, by its schema in JSON; definitions of the API may be referred to."""
+        return Type(self, _schema_decoder.decode(schema), name)
 
     def definition(self, name: str) -> Type:
         """The shared type of a definition, by its full name ("io.k8s.api.core.v1.PodSpec")."""
@@ -119,7 +125,8 @@ class Type:
         """The fields of an object by name; empty for every other kind."""
         if self._fields is None:
             properties = self._schema.properties if self.kind == "object" else {}
-            self._fields = {field: self._types.node(schema) for field, schema in properties.items()}
+            fields = {field: self._types.node(schema) for field, schema in properties.items()}
+            self._fields = _Open(fields, self._types) if self._schema.open else fields
         return self._fields
 
     @property
@@ -164,6 +171,17 @@ def installed_versions() -> list[str]:
     return sorted((name[1 : -len(suffix)] for name in names), key=lambda version: int(version.split(".")[1]))
 
 
+class _Open(dict[str, Type]):
+    """The fields of an object that may have others, too: those can be anything."""
+
+    def __init__(self, fields: dict[str, Type], types: Types) -> None:
+        super().__init__(fields)
+        self._any = Type(types, _Schema(), "")
+
+    def get(self, field: str, default: object = None) -> Type:
+        return super().get(field, self._any)
+
+
 class _Schema(msgspec.Struct):
     """A JSON schema as the definitions use it; descriptions are skipped while decoding."""
 
@@ -179,6 +197,7 @@ class _Schema(msgspec.Struct):
     list_type: str = msgspec.field(default="", name="x-kubernetes-list-type")
     list_map_keys: tuple[str, ...] = msgspec.field(default=(), name="x-kubernetes-list-map-keys")
     map_type: str = msgspec.field(default="", name="x-kubernetes-map-type")
+    open: bool = msgspec.field(default=False, name="x-kubernetes-preserve-unknown-fields")
 
 
 class _Described(msgspec.Struct):
@@ -208,6 +227,8 @@ def _kind(schema: _Schema, name: str) -> Kind:
 
 def _definition_name(group: str, version: str, kind: str) -> str:
     """Definitions are named after Go packages: the first word of the group, "core" for the group without a name."""
+    if group == _EXTENSIONS_GROUP:
+        return f"{_EXTENSIONS}{version}.{kind}"
     return f"{_API}{group.partition('.')[0] or 'core'}.{version}.{kind}"
 
 

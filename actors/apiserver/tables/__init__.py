@@ -82,6 +82,8 @@ def table(
 ) -> Object:
     """The objects as a Table. `include` says how much of each object goes with its row (`includeObject`)."""
     printer = _PRINTERS.get(resource.group_resource, _NAME_AND_AGE)
+    if resource.custom is not None:
+        printer = resource.custom.printer
     rows = [{"cells": printer.cells(obj, now), "object": _included(obj, include)} for obj in objects]
     if resource.group_resource == "pods":
         _mark_completed(rows, objects)

@@ -167,6 +167,15 @@ addressType: IPv4
 endpoints: [{addresses: [10.0.0.1]}]
 ports: [{port: 80}]
 ---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  names: {kind: Widget, plural: widgets}
+  scope: Cluster
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
+---
 {apiVersion: v1, kind: Event, metadata: {name: a}, involvedObject: {kind: Pod, name: a}, reason: Started, type: Normal}
 """
 

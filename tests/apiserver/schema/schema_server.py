@@ -7,11 +7,14 @@ from typing import Any
 
 from aiohttp import web
 
+from actors.apiserver.cache import Cache
+from actors.apiserver.custom.served import Served
 from actors.apiserver.schema import discovery, protobuf
 from actors.apiserver.schema.check import cannot_be_handled, check
 from actors.apiserver.schema.openapi_v2 import PROTOBUF_CONTENT_TYPE, OpenApiV2
 from actors.apiserver.schema.openapi_v3 import OpenApiV3
 from actors.apiserver.schema.page import Page
+from actors.apiserver.schema.resources import RESOURCES
 from actors.apiserver.schema.types import Types
 from protocols.errors import BadRequest, NotFound
 
@@ -21,7 +24,8 @@ class SchemaServer:
 
     def __init__(self, aggregated: bool = True, v3: bool = True) -> None:
         self.types = Types.load()
-        self.v2, self.v3 = OpenApiV2(self.types), OpenApiV3(self.types) if v3 else None
+        served = Served(Cache(), self.types)
+        self.v2, self.v3 = OpenApiV2(self.types, served), OpenApiV3(self.types, served) if v3 else None
         self.aggregated = aggregated
         self.objects: dict[str, dict[str, Any]] = {}  # what GET answers, by path
         self.received: list[dict[str, Any]] = []
@@ -38,15 +42,15 @@ class SchemaServer:
             case ["api" | "apis"]:
                 return self._roots(request)
             case ["api", version]:
-                return _json(discovery.resource_list("", version))
+                return _json(discovery.resource_list(RESOURCES, "", version))
             case ["apis", group]:
-                return _json(discovery.group(group))
+                return _json(discovery.group(RESOURCES, group))
             case ["apis", group, version]:
-                return _json(discovery.resource_list(group, version))
+                return _json(discovery.resource_list(RESOURCES, group, version))
             case ["openapi", "v2"]:
                 as_protobuf = "proto" in request.headers["Accept"]
                 content_type = PROTOBUF_CONTENT_TYPE if as_protobuf else "application/json"
-                return _page(self.v2.protobuf if as_protobuf else self.v2.json, content_type)
+                return _page(self.v2.protobuf() if as_protobuf else self.v2.json(), content_type)
             case ["openapi", "v3", *below] if self.v3 is not None:
                 return _page(self.v3.document("/".join(below)) if below else self.v3.index(), "application/json")
         return _json(self.objects.get(request.path))
@@ -54,10 +58,10 @@ class SchemaServer:
     def _roots(self, request: web.Request) -> web.Response:
         core, accepted = request.path == "/api", request.headers.get("Accept", "")
         if self.aggregated and "v=v2;as=APIGroupDiscoveryList" in accepted:
-            return _json(discovery.aggregated(core), discovery.aggregated_content_type("v2"))
+            return _json(discovery.aggregated(RESOURCES, core), discovery.aggregated_content_type("v2"))
         if self.aggregated and "v=v2beta1;as=APIGroupDiscoveryList" in accepted:
-            return _json(discovery.aggregated(core, "v2beta1"), discovery.aggregated_content_type("v2beta1"))
-        return _json(discovery.core_versions("127.0.0.1") if core else discovery.group_list())
+            return _json(discovery.aggregated(RESOURCES, core, "v2beta1"), discovery.aggregated_content_type("v2beta1"))
+        return _json(discovery.core_versions("127.0.0.1") if core else discovery.group_list(RESOURCES))
 
     def _write(self, request: web.Request, body: bytes) -> web.Response:
         as_protobuf = request.content_type == protobuf.CONTENT_TYPE

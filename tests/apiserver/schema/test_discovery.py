@@ -10,10 +10,10 @@ from actors.apiserver.schema.resources import RESOURCES
 
 def legacy_facts():
     versions = [("", version) for version in discovery.core_versions("10.0.0.1:6443")["versions"]]
-    for group in discovery.group_list()["groups"]:
+    for group in discovery.group_list(RESOURCES)["groups"]:
         versions += [(group["name"], version["version"]) for version in group["versions"]]
     for group, version in versions:
-        for entry in discovery.resource_list(group, version)["resources"]:
+        for entry in discovery.resource_list(RESOURCES, group, version)["resources"]:
             name, _, subresource = entry["name"].partition("/")
             kind = (entry.get("group", group), entry.get("version", version), entry["kind"])
             scope = "Namespaced" if entry["namespaced"] else "Cluster"
@@ -24,7 +24,7 @@ def legacy_facts():
 
 def aggregated_facts():
     for core in (True, False):
-        for group in discovery.aggregated(core)["items"]:
+        for group in discovery.aggregated(RESOURCES, core)["items"]:
             for version in group["versions"]:
                 for entry in version["resources"]:
                     at = (group["metadata"].get("name", ""), version["version"], entry["resource"])
@@ -50,7 +50,7 @@ def test_every_resource_is_discovered_once():
 
 
 def test_a_scale_subresource_says_that_it_speaks_another_group():
-    apps = discovery.resource_list("apps", "v1")["resources"]
+    apps = discovery.resource_list(RESOURCES, "apps", "v1")["resources"]
     [scale] = [entry for entry in apps if entry["name"] == "deployments/scale"]
     [status] = [entry for entry in apps if entry["name"] == "deployments/status"]
 
@@ -61,23 +61,23 @@ def test_a_scale_subresource_says_that_it_speaks_another_group():
 def test_a_group_document_names_its_versions_and_the_preferred_one():
     apps = {"groupVersion": "apps/v1", "version": "v1"}
 
-    assert discovery.group("apps") == {
+    assert discovery.group(RESOURCES, "apps") == {
         "kind": "APIGroup", "apiVersion": "v1", "name": "apps", "versions": [apps], "preferredVersion": apps,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["", "example.com"])
 def test_a_group_that_is_not_served_has_no_document(name):
-    assert discovery.group(name) is None
+    assert discovery.group(RESOURCES, name) is None
 
 
 def test_a_version_that_is_not_served_has_no_document():
-    assert discovery.resource_list("apps", "v1beta1") is None
+    assert discovery.resource_list(RESOURCES, "apps", "v1beta1") is None
 
 
 @pytest.mark.parametrize("version", ["v2", "v2beta1"])
 def test_the_aggregated_form_names_itself_to_the_letter(version):
-    document = discovery.aggregated(core=True, version=version)
+    document = discovery.aggregated(RESOURCES, core=True, version=version)
 
     assert (document["kind"], document["apiVersion"]) == ("APIGroupDiscoveryList", f"apidiscovery.k8s.io/{version}")
     assert discovery.aggregated_content_type(version) == (

@@ -65,7 +65,7 @@ async def test_both_forms_of_discovery_list_every_resource(kubectl, aggregated):
 
     output = await kubectl(server, "api-resources", "--no-headers")
 
-    assert len(output.splitlines()) == 48
+    assert len(output.splitlines()) == 49
     assert ("GET /apis/apps/v1" in server.asked) == (not aggregated)
 
 

@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from actors.apiserver.cache import Cache
+from actors.apiserver.custom.served import Served
 from actors.apiserver.schema.openapi_v2 import OpenApiV2
 from actors.apiserver.schema.openapi_v3 import OpenApiV3
 from actors.apiserver.schema.resources import RESOURCES, by_kind
@@ -14,7 +16,8 @@ from actors.apiserver.schema.types import Types
 from tests.apiserver.schema import gnostic_reader
 
 TYPES = Types.load()
-V2, V3 = OpenApiV2(TYPES), OpenApiV3(TYPES)
+SERVED = Served(Cache(), TYPES)
+V2, V3 = OpenApiV2(TYPES, SERVED), OpenApiV3(TYPES, SERVED)
 INDEX = json.loads(V3.index().body)["paths"]
 METHODS = ("get", "put", "post", "delete", "patch")
 
@@ -54,8 +57,8 @@ def test_the_index_names_every_group_version_with_the_hash_of_its_document():
 
 
 def test_the_hashes_are_the_same_in_every_process_that_serves_the_same_version():
-    assert OpenApiV3(Types.load()).index() == V3.index()
-    assert OpenApiV3(Types.load("1.33")).index() != V3.index()
+    assert OpenApiV3(Types.load(), SERVED).index() == V3.index()
+    assert OpenApiV3(Types.load("1.33"), SERVED).index() != V3.index()
 
 
 def test_a_group_version_that_is_not_served_has_no_document():
@@ -71,7 +74,7 @@ def test_a_v3_document_refers_to_nothing_outside_itself(name):
 
 
 def test_the_v2_document_refers_to_nothing_outside_itself():
-    document = json.loads(V2.json.body)
+    document = json.loads(V2.json().body)
 
     assert set(references(document)) <= {f"#/definitions/{name}" for name in document["definitions"]}
 
@@ -140,7 +143,7 @@ def test_a_number_or_a_string_is_said_in_the_words_of_each_version():
         "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
         "io.k8s.apimachinery.pkg.api.resource.Quantity",
     )
-    new, old = v3("api/v1")["components"]["schemas"], json.loads(V2.json.body)["definitions"]
+    new, old = v3("api/v1")["components"]["schemas"], json.loads(V2.json().body)["definitions"]
 
     assert (new[int_or_string]["format"], new[int_or_string]["oneOf"]) == (
         "int-or-string", [{"type": "integer"}, {"type": "string"}],
@@ -151,7 +154,7 @@ def test_a_number_or_a_string_is_said_in_the_words_of_each_version():
 
 
 def test_v2_and_v3_have_the_same_paths_and_definitions():
-    old = json.loads(V2.json.body)
+    old = json.loads(V2.json().body)
     new = [v3(name) for name in INDEX]
 
     assert set(old["paths"]) == {path for document in new for path in document["paths"]}
@@ -165,4 +168,4 @@ def kinds(definition):
 
 
 def test_the_protobuf_form_reads_back_as_the_json_form():
-    assert gnostic_reader.read(V2.protobuf.body) == json.loads(V2.json.body)
+    assert gnostic_reader.read(V2.protobuf().body) == json.loads(V2.json().body)

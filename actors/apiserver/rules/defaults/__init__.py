@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from actors.apiserver.rules.defaults import cluster, jobs, policy, services, storage, workloads
+from actors.apiserver.custom.structural import fill as fill_custom
+from actors.apiserver.rules.defaults import cluster, definitions, jobs, policy, services, storage, workloads
 from actors.apiserver.rules.defaults.pods import pod
 from actors.apiserver.schema.resources import Resource
 from protocols.objects import Object
@@ -39,10 +40,14 @@ _DEFAULTS: dict[str, Callable[[Object], None]] = {
     "csidrivers.storage.k8s.io": storage.csi_driver,
     "horizontalpodautoscalers.autoscaling": policy.horizontal_pod_autoscaler,
     "limitranges": policy.limit_range,
+    "customresourcedefinitions.apiextensions.k8s.io": definitions.definition,
 }
 
 
 def apply_defaults(resource: Resource, obj: Object) -> None:
+    if resource.custom is not None:
+        fill_custom(resource.custom.node, obj)
+        return
     fill = _DEFAULTS.get(resource.group_resource)
     if fill is not None:
         fill(obj)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from actors.apiserver.rules.field import FieldError, FieldErrors, invalid
-from actors.apiserver.rules.validate import cluster, jobs, networking, policy, services, storage, workloads
+from actors.apiserver.rules.validate import cluster, definitions, jobs, networking, policy, services, storage, workloads
 from actors.apiserver.rules.validate.metadata import metadata, metadata_update
 from actors.apiserver.rules.validate.pod_status import pod_status
 from actors.apiserver.rules.validate.pods import pod
@@ -52,6 +52,7 @@ _RULES: dict[str, Rule] = {
     "poddisruptionbudgets.policy": policy.pod_disruption_budget,
     "horizontalpodautoscalers.autoscaling": policy.horizontal_pod_autoscaler,
     "resourcequotas": policy.resource_quota,
+    "customresourcedefinitions.apiextensions.k8s.io": definitions.definition,
 }
 _STATUS_RULES: dict[str, Rule] = {"pods": pod_status}
 
@@ -64,6 +65,8 @@ def validate(resource: Resource, obj: Object, old: Object | None = None, subreso
     """
     rules = _STATUS_RULES if subresource == "status" else _RULES if not subresource else {}
     errors = list(metadata(resource, obj) if old is None else metadata_update(obj, old))
+    if resource.custom is not None:
+        errors.extend(resource.custom.errors(obj, old))
     rule = rules.get(resource.group_resource)
     if rule is not None:
         errors.extend(rule(obj, old))

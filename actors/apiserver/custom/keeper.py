@@ -1,0 +1,124 @@
+"""What becomes of definitions beside the writes that are asked for: names that are free again, and deletion.
+
+A definition that is deleted takes its objects along (the finalizer customresourcecleanup.apiextensions.k8s.io): they
+are asked to go, and when the last one is gone, so is the definition. Every API server does this; it is harmless twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from actorkube.runtime import Context
+from actors.apiserver.cache import Cache
+from actors.apiserver.callers import SELF
+from actors.apiserver.calls import Call
+from actors.apiserver.changes import Changes, Decide
+from actors.apiserver.custom.names import CLEANUP, DEFINITIONS, settled, terminating
+from actors.apiserver.custom.served import Served
+from actors.apiserver.deletion import Deletion
+from actors.apiserver.feed import Feed
+from actors.apiserver.schema.resources import Resource, find
+from actors.apiserver.selectors import select
+from protocols.errors import Answer, AskError, NotFound
+from protocols.objects import Object, meta, name_of, split_key
+
+_RETRY_S = 1.0
+_DELETED_AT_ONCE = 16
+
+
+class Keeper:
+    def __init__(self, ctx: Context, cache: Cache, feed: Feed, changes: Changes, served: Served) -> None:
+        self._ctx = ctx
+        self._cache = cache
+        self._feed = feed
+        self._changes = changes
+        self._served = served
+
+    async def run(self) -> None:
+        while True:
+            revision = self._cache.revision
+            try:
+                watched = await self._look()
+            except (Answer, AskError) as error:
+                self._ctx.log.info("definitions are looked at again later", error=str(error))
+                await self._ctx.sleep(_RETRY_S)
+                continue
+            await self._until_changed([DEFINITIONS, *watched], revision)
+
+    async def _look(self) -> list[str]:
+        """One look at all definitions; the answer is whose objects are waited for."""
+        definitions = [item.object() for item in self._cache.of(DEFINITIONS).items.values()]
+        watched = []
+        for definition in definitions:
+            if "deletionTimestamp" not in meta(definition):
+                await self._settle(definition, definitions)
+            elif CLEANUP in (meta(definition).get("finalizers") or ()):
+                watched.append(await self._clean_up(definition))
+        return watched
+
+    async def _settle(self, definition: Object, definitions: Iterable[Object]) -> None:
+        if settled(definition, definitions, self._ctx.now) == definition:
+            return
+
+        def decide(current: Object) -> Object:
+            return settled(current, self.definitions(), self._ctx.now)
+
+        await self._change(definition, decide)
+
+    def definitions(self) -> list[Object]:
+        return [item.object() for item in self._cache.of(DEFINITIONS).items.values()]
+
+    async def _clean_up(self, definition: Object) -> str:
+        group_resource = name_of(definition)
+        await self._change(definition, lambda current: terminating(current, self._ctx.now))
+        resource = self._served.find(group_resource)
+        if resource is not None:
+            await self._delete_all(resource)
+            await self._feed.confirm()
+        if not self._cache.of(group_resource).items:
+            await self._change(definition, _released)
+        return group_resource
+
+    async def _delete_all(self, resource: Resource) -> None:
+        items = list(self._cache.of(resource.storage).items.values())
+        waiting = [item.key for item in items if "deletionTimestamp" not in meta(item.object())]
+        for start in range(0, len(waiting), _DELETED_AT_ONCE):
+            some = waiting[start : start + _DELETED_AT_ONCE]
+            await asyncio.gather(*(self._delete(Call(SELF, resource, *split_key(key))) for key in some))
+
+    async def _delete(self, call: Call) -> None:
+        try:
+            await self._changes.remove(call, Deletion(propagation="Background"))
+        except NotFound:
+            return  # somebody else was quicker
+
+    async def _change(self, definition: Object, decide: Decide) -> None:
+        resource = find(DEFINITIONS)
+        assert resource is not None
+        try:
+            await self._changes.change(Call(SELF, resource, name=name_of(definition)), decide, as_is=True)
+        except NotFound:
+            return  # gone meanwhile
+
+    async def _until_changed(self, resources: list[str], revision: int) -> None:
+        changed = asyncio.Event()
+        watchers = []
+        try:
+            for name in resources:
+                watcher = self._cache.of(name).watch(select(name), revision, changed.set)
+                watchers.append(watcher)
+                if watcher.take(1):
+                    return
+            await changed.wait()
+        except Answer:
+            return  # too much has happened since: look again
+        finally:
+            for watcher in watchers:
+                watcher.close()
+
+
+def _released(definition: Object) -> Object:
+    metadata = meta(definition)
+    kept = [finalizer for finalizer in metadata.get("finalizers") or () if finalizer != CLEANUP]
+    return {**definition, "metadata": {**metadata, "finalizers": kept}}

@@ -1,0 +1,343 @@
+"""CustomResourceDefinitions: names, versions, and the rules that make a schema structural (KEP-693)."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from actors.apiserver.custom.columns import NoPath, path
+from actors.apiserver.custom.judge import errors
+from actors.apiserver.custom.structural import INT_OR_STRING, JsonSchema, Node, nodes, prune
+from actors.apiserver.rules import names
+from actors.apiserver.rules.field import (
+    FieldErrors,
+    duplicate,
+    forbidden,
+    invalid_value,
+    not_supported,
+    one_of,
+    required,
+    unchanged,
+)
+from protocols.objects import Object, name_of
+
+_TYPES = ("array", "boolean", "integer", "number", "object", "string")
+_SIMPLE_PATH = re.compile(r"(\.[A-Za-z_][A-Za-z0-9_-]*)+")
+_COLUMN_TYPES = ("integer", "number", "string", "boolean", "date")
+# What only the structure itself may say, not a condition on it.
+_STRUCTURE_ONLY = {
+    "type": "must be empty to be structural",
+    "additionalProperties": "must be undefined to be structural",
+    "default": "must be undefined to be structural",
+    "title": "must be empty to be structural",
+    "description": "must be empty to be structural",
+    "nullable": "must be false to be structural",
+    "x-kubernetes-preserve-unknown-fields": "must be false to be structural",
+    "x-kubernetes-embedded-resource": "must be false to be structural",
+    "x-kubernetes-int-or-string": "must be false to be structural",
+    "x-kubernetes-list-map-keys": "must be empty to be structural",
+    "x-kubernetes-list-type": "must be undefined to be structural",
+    "x-kubernetes-map-type": "must be undefined to be structural",
+}
+_UNSUPPORTED = ("$ref", "definitions", "dependencies", "id", "patternProperties", "additionalItems")
+
+
+def definition(obj: Object, old: Object | None) -> FieldErrors:
+    spec: dict[str, Any] = obj.get("spec") or {}
+    named: dict[str, Any] = spec.get("names") or {}
+    if name_of(obj) != f"{named.get('plural')}.{spec.get('group')}":
+        yield invalid_value("metadata.name", name_of(obj), 'must be spec.names.plural+"."+spec.group')
+    yield from _group(spec.get("group") or "")
+    yield from one_of("spec.scope", spec.get("scope"), ("Cluster", "Namespaced"))
+    yield from _names(named)
+    yield from _versions(spec.get("versions") or [])
+    if (spec.get("preserveUnknownFields") or False) is True:
+        detail = "must be false in order to use apiextensions.k8s.io/v1"
+        yield invalid_value("spec.preserveUnknownFields", True, detail)
+    if old is not None:
+        yield from _update(spec, old["spec"], obj.get("status") or {})
+
+
+def _update(spec: dict[str, Any], old: dict[str, Any], status: dict[str, Any]) -> FieldErrors:
+    yield from unchanged("spec.group", spec.get("group"), old.get("group"))
+    yield from unchanged("spec.names.plural", spec["names"].get("plural"), old["names"].get("plural"))
+    yield from unchanged("spec.scope", spec.get("scope"), old.get("scope"))
+    yield from unchanged("spec.names.kind", spec["names"].get("kind"), old["names"].get("kind"))
+    known = [version.get("name") for version in spec.get("versions") or ()]
+    for index, stored in enumerate(status.get("storedVersions") or ()):
+        if stored not in known:
+            detail = f"missing from spec.versions; {stored} was previously a storage version, and must remain in "
+            detail += "spec.versions until a storage migration ensures no data remains persisted in "
+            detail += f"{stored} and removes {stored} from status.storedVersions"
+            yield invalid_value(f"status.storedVersions[{index}]", stored, detail)
+
+
+def _group(group: str) -> FieldErrors:
+    if not group:
+        yield required("spec.group")
+        return
+    problems = list(names.dns_subdomain(group))
+    if problems:
+        yield invalid_value("spec.group", group, ",".join(problems))
+    elif "." not in group:
+        yield invalid_value("spec.group", group, "should be a domain with at least one dot")
+
+
+def _names(named: dict[str, Any]) -> FieldErrors:
+    for key in ("plural", "singular", "kind", "listKind"):
+        value = named.get(key) or ""
+        problems = list(names.dns_1035_label(value.lower() if key in ("kind", "listKind") else value))
+        if not value:
+            yield required(f"spec.names.{key}")
+        elif problems:
+            mixed = "may have mixed case, but should otherwise match: " if key in ("kind", "listKind") else ""
+            yield invalid_value(f"spec.names.{key}", value, mixed + ",".join(problems))
+    for key in ("shortNames", "categories"):
+        for index, value in enumerate(named.get(key) or ()):
+            problems = list(names.dns_1035_label(value))
+            if problems:
+                yield invalid_value(f"spec.names.{key}[{index}]", value, ",".join(problems))
+    if named.get("kind") and named.get("kind") == named.get("listKind"):
+        yield invalid_value("spec.names.listKind", named["listKind"], "kind and listKind may not be the same")
+
+
+def _versions(versions: list[dict[str, Any]]) -> FieldErrors:
+    found = [version.get("name") or "" for version in versions]
+    if len(set(found)) != len(found):
+        yield invalid_value("spec.versions", found, "must contain unique version names")
+    if sum(bool(version.get("storage")) for version in versions) != 1:
+        yield invalid_value("spec.versions", found, "must have exactly one version marked as storage version")
+    for index, version in enumerate(versions):
+        at = f"spec.versions[{index}]"
+        problems = list(names.dns_1035_label(version.get("name") or ""))
+        if problems:
+            yield invalid_value(f"{at}.name", version.get("name") or "", ",".join(problems))
+        yield from _schema(version, f"{at}.schema.openAPIV3Schema")
+        yield from _scale((version.get("subresources") or {}).get("scale"), f"{at}.subresources.scale")
+        yield from _columns(version.get("additionalPrinterColumns") or [], f"{at}.additionalPrinterColumns")
+        yield from _selectable(version.get("selectableFields") or [], f"{at}.selectableFields")
+
+
+def _scale(scale: dict[str, Any] | None, at: str) -> FieldErrors:
+    if scale is None:
+        return
+    for key, root in (("specReplicasPath", ".spec."), ("statusReplicasPath", ".status.")):
+        value = scale.get(key) or ""
+        if not value:
+            yield required(f"{at}.{key}")
+        elif not (_SIMPLE_PATH.fullmatch(value) and value.startswith(root)):
+            yield invalid_value(f"{at}.{key}", value, f"should be a json path under {root.rstrip('.')}")
+    selector = scale.get("labelSelectorPath")
+    if selector and not (_SIMPLE_PATH.fullmatch(selector) and selector.startswith((".spec.", ".status."))):
+        yield invalid_value(f"{at}.labelSelectorPath", selector, "should be a json path under either .status or .spec")
+
+
+def _columns(columns: list[dict[str, Any]], at: str) -> FieldErrors:
+    for index, column in enumerate(columns):
+        if not column.get("name"):
+            yield required(f"{at}[{index}].name")
+        kind = column.get("type") or ""
+        if not kind:
+            yield required(f"{at}[{index}].type", f"must be one of {','.join(_COLUMN_TYPES)}")
+        elif kind not in _COLUMN_TYPES:
+            yield invalid_value(f"{at}[{index}].type", kind, f"must be one of {','.join(_COLUMN_TYPES)}")
+        yield from _json_path(column.get("jsonPath") or "", f"{at}[{index}].jsonPath")
+
+
+def _json_path(text: str, at: str) -> FieldErrors:
+    if not text:
+        yield required(at)
+        return
+    try:
+        path(text)
+    except NoPath as error:
+        yield invalid_value(at, text, f"is an invalid jsonpath: {error}")
+
+
+def _selectable(fields: list[dict[str, Any]], at: str) -> FieldErrors:
+    seen: set[str] = set()
+    for index, field in enumerate(fields):
+        text = field.get("jsonPath") or ""
+        if not _SIMPLE_PATH.fullmatch(text) or text.startswith(".metadata"):
+            yield invalid_value(f"{at}[{index}].jsonPath", text, "is an invalid path: must be a simple path to a field")
+        elif text in seen:
+            yield duplicate(f"{at}[{index}].jsonPath", text)
+        seen.add(text)
+
+
+# -- structural schemas -----------------------------------------------------------------------------------------------
+
+
+def _schema(version: dict[str, Any], at: str) -> FieldErrors:
+    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+    if schema is None:
+        yield required(at.removesuffix(".openAPIV3Schema"), "schemas are required")
+        return
+    found = [*_root(schema, at), *_structural(schema, at, "root")]
+    yield from found
+    if not found:
+        for place, node in nodes(Node(schema), at):
+            yield from _default(node, place)
+
+
+def _root(schema: JsonSchema, at: str) -> FieldErrors:
+    kind = schema.get("type") or ""
+    if kind and kind != "object":
+        yield invalid_value(f"{at}.type", kind, "must be object at the root")
+    if schema.get("nullable"):
+        yield forbidden(f"{at}.nullable", "nullable cannot be true at the root")
+    metadata = (schema.get("properties") or {}).get("metadata")
+    if isinstance(metadata, dict):
+        said = {key for key in metadata if key not in ("type", "description", "properties")}
+        if said or set(metadata.get("properties") or ()) - {"name", "generateName"}:
+            detail = "must not specify anything other than name and generateName, but metadata is implicitly specified"
+            yield forbidden(f"{at}.properties[metadata]", detail)
+
+
+def _structural(schema: JsonSchema, at: str, level: str) -> FieldErrors:
+    yield from _own(schema, at, level)
+    if isinstance(schema.get("items"), dict):
+        yield from _structural(schema["items"], f"{at}.items", "item")
+    for name, below in (schema.get("properties") or {}).items():
+        yield from _structural(below or {}, f"{at}.properties[{name}]", "field")
+    rest = schema.get("additionalProperties")
+    if isinstance(rest, dict):
+        yield from _structural(rest, f"{at}.additionalProperties", "field")
+    yield from _conditions(schema, at, schema.get("x-kubernetes-int-or-string") is True)
+
+
+def _own(schema: JsonSchema, at: str, level: str) -> FieldErrors:
+    kind, embedded = schema.get("type") or "", schema.get("x-kubernetes-embedded-resource")
+    anything = schema.get("x-kubernetes-int-or-string") or schema.get("x-kubernetes-preserve-unknown-fields")
+    if kind and kind not in _TYPES:
+        yield not_supported(f"{at}.type", kind, _TYPES)
+    if embedded and kind != "object":
+        detail = "must be object if x-kubernetes-embedded-resource is true"
+        yield invalid_value(f"{at}.type", kind, detail) if kind else required(f"{at}.type", detail)
+    elif not kind and not anything:
+        where = {"root": "at the root", "item": "for specified array items", "field": "for specified object fields"}
+        yield required(f"{at}.type", f"must not be empty {where[level]}")
+    if kind == "array" and not isinstance(schema.get("items"), dict):
+        yield required(f"{at}.items", "must be specified")
+    yield from _properties(schema, at, level)
+    yield from _lists(schema, at)
+    for key in _UNSUPPORTED:
+        if schema.get(key):
+            yield forbidden(f"{at}.{key}", f"{key} is not supported")
+    if schema.get("uniqueItems"):
+        detail = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
+        yield forbidden(f"{at}.uniqueItems", detail)
+
+
+def _properties(schema: JsonSchema, at: str, level: str) -> FieldErrors:
+    rest, properties = schema.get("additionalProperties"), schema.get("properties") or {}
+    if rest is not None and level == "root":
+        yield forbidden(f"{at}.additionalProperties", "must not be used at the root")
+    if rest is False:
+        yield forbidden(f"{at}.additionalProperties", "additionalProperties cannot be set to false")
+    elif rest and properties:
+        yield forbidden(f"{at}.additionalProperties", "additionalProperties and properties are mutual exclusive")
+    if schema.get("x-kubernetes-int-or-string") and schema.get("x-kubernetes-preserve-unknown-fields"):
+        detail = "must be false if x-kubernetes-int-or-string is true"
+        yield invalid_value(f"{at}.x-kubernetes-preserve-unknown-fields", True, detail)
+    if schema.get("x-kubernetes-preserve-unknown-fields") is False:
+        yield invalid_value(f"{at}.x-kubernetes-preserve-unknown-fields", False, "must be true or undefined")
+    embedded = schema.get("x-kubernetes-embedded-resource")
+    if embedded and not schema.get("x-kubernetes-preserve-unknown-fields") and not properties:
+        detail = "must not be empty if x-kubernetes-embedded-resource is true without "
+        yield required(f"{at}.properties", detail + "x-kubernetes-preserve-unknown-fields")
+
+
+def _lists(schema: JsonSchema, at: str) -> FieldErrors:
+    kind, keys = schema.get("x-kubernetes-list-type"), schema.get("x-kubernetes-list-map-keys") or []
+    if kind and kind not in ("atomic", "set", "map"):
+        yield not_supported(f"{at}.x-kubernetes-list-type", kind, ("atomic", "set", "map"))
+    if kind and schema.get("type") != "array":
+        detail = "must be array if x-kubernetes-list-type is specified"
+        yield invalid_value(f"{at}.type", schema.get("type") or "", detail)
+    if keys and kind != "map":
+        yield invalid_value(
+            f"{at}.x-kubernetes-list-type", kind, "must be map if x-kubernetes-list-map-keys is non-empty"
+        )
+    items: JsonSchema = schema["items"] if isinstance(schema.get("items"), dict) else {}
+    if kind == "set" and items.get("type") in ("object", "array"):
+        if items["type"] == "object" and items.get("x-kubernetes-map-type") != "atomic":
+            detail = "must be atomic as item of a list with x-kubernetes-list-type=set"
+            yield invalid_value(f"{at}.items.x-kubernetes-map-type", items.get("x-kubernetes-map-type"), detail)
+    if kind == "map":
+        if not keys:
+            yield required(f"{at}.x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map")
+        yield from _keys(keys, items, at)
+
+
+def _keys(keys: list[str], items: JsonSchema, at: str) -> FieldErrors:
+    properties = items.get("properties") or {}
+    for index, key in enumerate(keys):
+        place = f"{at}.x-kubernetes-list-map-keys[{index}]"
+        if key not in properties:
+            yield invalid_value(place, key, "entries must all be names of item properties")
+        elif properties[key].get("type") in ("object", "array"):
+            detail = "must be a scalar type if parent array's x-kubernetes-list-type is map"
+            yield invalid_value(f"{at}.items.properties[{key}].type", properties[key]["type"], detail)
+        elif key not in (items.get("required") or ()) and properties[key].get("default") is None:
+            detail = (
+                "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
+            )
+            yield required(f"{at}.items.properties[{key}].default", detail)
+    if len(set(keys)) != len(keys):
+        yield duplicate(f"{at}.x-kubernetes-list-map-keys", keys)
+
+
+def _conditions(schema: JsonSchema, at: str, int_or_string: bool) -> FieldErrors:
+    """Logical combinations may restrict what the structure specifies, and specify nothing themselves."""
+    for place, condition in _junctors(schema, at):
+        if int_or_string and schema.get("anyOf") == INT_OR_STRING and place.startswith(f"{at}.anyOf"):
+            continue
+        yield from _condition(condition, place, int_or_string and ".allOf[0]" in place)
+    pattern = schema.get("pattern")
+    if pattern and _broken(pattern):
+        detail = f"must be a valid regular expression, but isn't: {_broken(pattern)}"
+        yield invalid_value(f"{at}.pattern", pattern, detail)
+
+
+def _broken(pattern: str) -> str:
+    """Only what no dialect takes: Go's own escapes (`\\pL`) are left alone."""
+    try:
+        re.compile(re.sub(r"\\[pPzQEC]", "x", pattern))
+    except re.error as error:
+        return f"error parsing regexp: {error}"
+    return ""
+
+
+def _condition(schema: JsonSchema, at: str, int_or_string: bool = False) -> FieldErrors:
+    for key, detail in _STRUCTURE_ONLY.items():
+        if schema.get(key) not in (None, "", False, []):
+            yield forbidden(f"{at}.{key}", detail)
+    if "metadata" in (schema.get("properties") or {}):
+        yield forbidden(f"{at}.properties[metadata]", "must not be specified in a nested context")
+    if isinstance(schema.get("items"), dict):
+        yield from _condition(schema["items"], f"{at}.items")
+    for name, below in (schema.get("properties") or {}).items():
+        yield from _condition(below or {}, f"{at}.properties[{name}]")
+    yield from _conditions(schema, at, int_or_string)
+
+
+def _junctors(schema: JsonSchema, at: str) -> Iterator[tuple[str, JsonSchema]]:
+    for key in ("allOf", "anyOf", "oneOf"):
+        for index, each in enumerate(schema.get(key) or ()):
+            yield f"{at}.{key}[{index}]", each
+    if schema.get("not") is not None:
+        yield f"{at}.not", schema["not"]
+
+
+def _default(node: Node, at: str) -> FieldErrors:
+    """A default must be valid itself, and have no field that would be pruned."""
+    if not node.has_default:
+        return
+    if isinstance(node.default, dict) and not node.embedded:
+        gone = prune(node, copy.deepcopy(node.default))
+        if gone:
+            yield invalid_value(f"{at}.default", node.default, f"must not have unknown fields: {', '.join(gone)}")
+    yield from errors(node, node.default, path=f"{at}.default", root=False)
