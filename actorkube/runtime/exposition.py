@@ -1,4 +1,4 @@
-"""A system's report as Prometheus reads it. The text is prometheus-client's; what is in it is said here."""
+"""What systems report, as Prometheus reads it. The text is prometheus-client's; what is in it is said here."""
 
 from __future__ import annotations
 
@@ -17,19 +17,28 @@ _MICRO = 1e-6
 
 
 class _Reports:
-    def __init__(self, report: SystemReport) -> None:
-        self._report = report
+    def __init__(self, own: SystemReport, others: Iterable[SystemReport], silent: Iterable[str]) -> None:
+        self._own = own
+        self._all = [own, *others]
+        self._silent = silent
 
     def collect(self) -> Iterable[Metric]:
-        yield from _process(self._report)
-        yield from _system(self._report)
-        yield from _actors(self._report)
-        yield from _links(self._report)
+        yield from _process(self._own)
+        yield from _processes(self._all)
+        yield _answering(self._all, self._silent)
+        families: dict[str, Metric] = {}  # all samples of one family stand together
+        for report in self._all:
+            for family in (*_system(report), *_actors(report), *_links(report)):
+                known = families.setdefault(family.name, family)
+                if known is not family:
+                    known.samples.extend(family.samples)
+        yield from families.values()
 
 
-def render(report: SystemReport) -> bytes:
+def render(own: SystemReport, others: Iterable[SystemReport] = (), silent: Iterable[str] = ()) -> bytes:
+    """`own` is who is scraped; of others, too, where it has asked them; `silent` did not answer."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(cast(Any, _Reports(report)))  # all that is asked of a collector is `collect`
+    registry.register(cast(Any, _Reports(own, others, silent)))  # all that is asked of a collector is `collect`
     text: bytes = generate_latest(registry)
     return text
 
@@ -40,6 +49,26 @@ def _process(report: SystemReport) -> Iterator[Metric]:
     memory = GaugeMetricFamily("process_resident_memory_bytes", "Memory of the process.")
     memory.add_metric([], report.memory_bytes)
     yield from (cpu, memory)
+
+
+def _processes(reports: Iterable[SystemReport]) -> Iterator[Metric]:
+    """A process has the name of its first system: so its series goes on when it is started again."""
+    cpu = CounterMetricFamily("actorkube_process_cpu_seconds", "Processor time of a process.", labels=["process"])
+    memory = GaugeMetricFamily("actorkube_process_memory_bytes", "Memory of a process.", labels=["process"])
+    first = {report.pid: report for report in sorted(reports, key=lambda report: report.system, reverse=True)}
+    for report in first.values():
+        cpu.add_metric([report.system], report.cpu_s)
+        memory.add_metric([report.system], report.memory_bytes)
+    yield from (cpu, memory)
+
+
+def _answering(reports: Iterable[SystemReport], silent: Iterable[str]) -> Metric:
+    up = GaugeMetricFamily("actorkube_system_answers", "Whether the system has told its metrics.", labels=["system"])
+    for report in reports:
+        up.add_metric([report.system], 1)
+    for name in silent:
+        up.add_metric([name], 0)
+    return up
 
 
 def _system(report: SystemReport) -> Iterator[Metric]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar, cast
 
+from actorkube.runtime.actor import Context
 from actorkube.runtime.observer import PATH_MAX, relay_of
 from actorkube.runtime.system import OBSERVER, System
 from protocols.errors import Answer, AskError
@@ -29,18 +30,19 @@ class Observers:
 
     def __init__(self, ask: Ask, first: str) -> None:
         self._ask = ask
+        self.silent: set[str] = set()  # who is somebody's neighbour, and did not answer when it was asked last
         self.paths: dict[str, tuple[str, ...]] = {first: ()}
 
     @classmethod
-    def seen_from(cls, system: System, first: str) -> Observers:
-        """By messages of a system that has a link to the first one."""
-        observer = system.ref(f"{first}/{OBSERVER}")
+    def seen_from(cls, asker: System | Context, first: str, timeout_s: float = ASK_TIMEOUT_S) -> Observers:
+        """By messages of a system, or an actor, that has a link to the first one."""
+        observer = asker.ref(f"{first}/{OBSERVER}")
 
         async def ask(path: tuple[str, ...], request: Request[Any]) -> Message:
             if not path:
-                direct: Message = await system.ask(observer, request, ASK_TIMEOUT_S)
+                direct: Message = await asker.ask(observer, request, timeout_s)
                 return direct
-            answer = await system.ask(observer, relay_of(path, request), ASK_TIMEOUT_S)
+            answer = await asker.ask(observer, relay_of(path, request), timeout_s)
             return decode(answer.number, answer.body)
 
         return cls(ask, first)
@@ -63,14 +65,18 @@ class Observers:
     async def ask(self, name: str, request: Request[R]) -> R | None:
         """None: it did not answer."""
         try:
-            return cast(R, await self._ask(self.paths[name], request))
+            answer = cast(R, await self._ask(self.paths[name], request))
         except (Answer, AskError):
+            self.silent.add(name)
             return None
+        self.silent.discard(name)
+        return answer
 
-    async def ask_all(self, request: Request[R]) -> dict[str, R]:
-        """The answers by system, of those that answered."""
-        answers = await asyncio.gather(*(self.ask(name, request) for name in self.paths))
-        return {name: answer for name, answer in zip(self.paths, answers, strict=True) if answer is not None}
+    async def ask_all(self, request: Request[R], names: Collection[str] | None = None) -> dict[str, R]:
+        """The answers by system, of those (or all) that answered."""
+        some = list(self.paths if names is None else names)
+        answers = await asyncio.gather(*(self.ask(name, request) for name in some))
+        return {name: answer for name, answer in zip(some, answers, strict=True) if answer is not None}
 
     async def spans(self, trace_id: str = "", limit: int = 4096) -> list[SpanReport]:
         """Of all systems, in the order in which they began."""

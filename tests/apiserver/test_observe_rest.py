@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from actorkube.runtime import Actor
 from actorkube.runtime.observer import relay_of
-from protocols.api import AskHistory, History
+from protocols.api import AskHistory, History, Ready
+from protocols.errors import BadRequest
 from protocols.message import Message, Request, decode, encode
 from protocols.observe import AskPeers, AskSpans, Inspect, Peers, Relay, Relayed, Spans, SystemReport
 from protocols.trace import TraceContext, traceparent
@@ -42,6 +44,49 @@ async def test_metrics_are_served_to_who_is_authenticated(server: Rest) -> None:
     assert {"process_cpu_seconds", "actorkube_mailbox_messages", "actorkube_link_frames"} <= families
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert (stranger.code, robot.code) == (403, 200)
+
+
+class Mute(Actor):
+    def receive(self, message: Message) -> object:
+        raise BadRequest("tells nothing")
+
+
+def samples(answer: Answer, name: str) -> dict[str, float]:
+    """By the label `system`."""
+    families = text_string_to_metric_families(answer.body.decode())
+    return {
+        sample.labels["system"]: sample.value for family in families for sample in family.samples if sample.name == name
+    }
+
+
+async def test_metrics_are_of_every_system_that_can_be_reached(server: Rest) -> None:
+    answer = await server.get("/metrics")
+
+    text = answer.body.decode()
+    assert {"apiserver", "etcd-0"} <= set(samples(answer, "actorkube_system_up_seconds"))
+    assert set(samples(answer, "actorkube_system_answers").values()) == {1.0}
+    assert 'actorkube_mailbox_messages{actor="etcd",system="etcd-0"}' in text
+    assert text.count("# TYPE actorkube_mailbox_messages gauge") == 1
+
+
+async def test_metrics_of_one_system_are_asked_for_by_its_name(server: Rest) -> None:
+    answer = await server.get("/metrics?system=etcd-0")
+    nobody = await server.get("/metrics?system=etcd-9")
+
+    assert set(samples(answer, "actorkube_system_up_seconds")) == {"etcd-0"}
+    assert nobody.code == 404 and "etcd-0" in nobody.body.decode()
+
+
+async def test_who_does_not_answer_is_missing_and_named(server: Rest) -> None:
+    mute = await server.world.system("mute")
+    mute.spawn(Mute, "observer")
+    await mute.ask(mute.ref("apiserver/api"), Ready())
+
+    answer = await server.get("/metrics")
+
+    assert samples(answer, "actorkube_system_answers")["mute"] == 0.0
+    assert samples(answer, "actorkube_system_answers")["etcd-0"] == 1.0
+    assert "mute" not in samples(answer, "actorkube_system_up_seconds")
 
 
 async def test_all_systems_are_reached_through_the_api_server(server: Rest) -> None:

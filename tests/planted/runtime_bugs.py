@@ -6,6 +6,13 @@ from tests.planted.bug import Bug
 
 RUNTIME = [
     Bug(
+        "metrics are silent about who does not answer",
+        "actorkube/runtime/observers.py",
+        "            self.silent.add(name)\n",
+        "",
+        "tests/apiserver/test_observe_rest.py::test_who_does_not_answer_is_missing_and_named",
+    ),
+    Bug(
         "span is exported again and again",
         "actorkube/runtime/span_export.py",
         "self._exported = set(ended)",

@@ -129,7 +129,7 @@ class RestServer:
     async def _document(self, request: web.BaseRequest, params: Params, caller: Caller) -> Reply:
         match request.method, request.path:
             case "GET", observe.METRICS_PATH:
-                return await observe.metrics(self._context)
+                return await observe.metrics(self._context, params.text("system"))
             case "POST", observe.OBSERVE_PATH:
                 body = await read_body(request, observe.BODY_BYTES_MAX)
                 return await observe.observe(self._context, caller, body)
