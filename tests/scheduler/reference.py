@@ -93,7 +93,9 @@ def refusal(pod: Object, node: Object, cluster: Cluster, settings: Settings) -> 
     missing = lacks(pod, node, others)
     if missing:
         return "NodeResourcesFit: " + ", ".join(missing)
-    return reference_pods.spread_refusal(pod, node, cluster) or reference_pods.affinity_refusal(pod, node, cluster)
+    return reference_pods.spread_refusal(
+        pod, node, cluster, settings.default_constraints
+    ) or reference_pods.affinity_refusal(pod, node, cluster)
 
 
 def matches_any(selector: dict[str, Any] | None, node: Object) -> bool:

@@ -16,6 +16,7 @@ class Cluster:
     pods: dict[str, Object] = field(default_factory=dict)
     groups: list[Object] = field(default_factory=list)
     namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
 
     def set_node(self, node: Object) -> None:
         self.nodes[name_of(node)] = node
@@ -32,7 +33,9 @@ class Cluster:
         ]
 
     def image_size(self, image: str) -> int:
-        """The first node that reported it is believed."""
+        """The first node that reported it is believed: what `sizes` says, or else the first in their order."""
+        if image in self.sizes:
+            return self.sizes[image]
         for node in self.nodes.values():
             for listed in node["status"].get("images") or []:
                 if image in (listed.get("names") or []):
