@@ -9,7 +9,10 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 READ_BYTES_MAX = 1 << 20
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError)  # what a decoder raises for a payload that is none
 MAGIC = b"\xc5AK"
 
 _prefix = struct.Struct("<3sBII")

@@ -17,7 +17,7 @@ import msgspec
 from actors.etcd.mvcc.dump import Dump, Image
 from actors.etcd.mvcc.store import Store
 from actors.etcd.raft.types import Mark
-from actors.etcd.records import BrokenRecord, Record, encode_record, read_records
+from actors.etcd.records import UNDECODABLE, BrokenRecord, Record, encode_record, read_records
 from protocols.etcd import Event, KeyValue
 from protocols.etcd_maintenance import Alarm
 from protocols.raft import Configuration
@@ -99,7 +99,7 @@ def read_snapshot(read: Callable[[int], bytes]) -> Loaded:
         return _load(Parts(read_records(read)))
     except BrokenRecord as error:
         raise CorruptSnapshot(f"the snapshot is damaged at byte {error.offset}") from error
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise CorruptSnapshot(f"the snapshot does not decode: {error}") from error
 
 

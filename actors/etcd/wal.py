@@ -21,7 +21,7 @@ from typing import NamedTuple
 import msgspec
 
 from actors.etcd.raft.types import START, AppendJob, HardState, Mark
-from actors.etcd.records import Record, encode_record, records, sound_record_after
+from actors.etcd.records import UNDECODABLE, Record, encode_record, records, sound_record_after
 from protocols.raft import Entry
 
 # 1 had headers without `state` and what follows it, and began with sequence 1 always; 2 had no marks, and fewer kinds
@@ -194,7 +194,7 @@ def member_of(segments: Sequence[Segment]) -> str:
         if found and found[0][0] == HEADER:
             try:
                 return _header_decoder.decode(found[0][1]).member
-            except msgspec.MsgspecError:
+            except UNDECODABLE:
                 continue
     return ""
 
@@ -223,7 +223,7 @@ def _header(segment: Segment, record: Record, member: str) -> SegmentHeader:
     kind, payload = record
     try:
         header = _header_decoder.decode(payload) if kind == HEADER else None
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         header = None
     if header is None or not 1 <= header.version <= VERSION:
         raise CorruptWal(f"{segment.name} is not a log of format {VERSION}: it was written by another version")
@@ -242,5 +242,5 @@ def _batches(segment: Segment, found: Sequence[Record]) -> Iterator[Batch]:
             if kind != BATCH:
                 raise CorruptWal(f"{segment.name}: record {position + 1} has the unknown type {kind}")
             yield _batch_decoder.decode(payload)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise CorruptWal(f"{segment.name}: record {position + 1} does not decode: {error}") from error

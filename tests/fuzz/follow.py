@@ -9,7 +9,9 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["protocols", "actorkube.runtime.wire", "actorkube.runtime.greeting"]):
+READERS = ["protocols", "actorkube.runtime.wire", "actorkube.runtime.greeting", "hpack", "actors.etcd"]
+
+with atheris.instrument_imports(include=READERS):
     from tests.fuzz.targets import TARGETS
 
 

@@ -17,6 +17,7 @@ from protocols.frame import HEADER, decode_rows, encode_rows
 from protocols.message import UnknownMessage, decode
 from protocols.trace import split_context
 from tests.fuzz.bodies import BOMBS, ERRORS, GOOD, TYPES
+from tests.fuzz.store_targets import STORE_TARGETS, store_seeds
 
 FRAME_MAX = 100_000
 
@@ -92,11 +93,14 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "hello": hello,
     "context": context,
     "batch": batch,
+    **STORE_TARGETS,
 }
 
 
 def seeds(target: str) -> list[bytes]:
     """A corpus made by code: what the project itself sends, and what has been hard to bear before."""
+    if target in STORE_TARGETS:
+        return store_seeds(target)
     small = [body[:2000] for body in (*GOOD, *ERRORS, *BOMBS)]
     if target == "inbox":
         frame = msgspec.msgpack.encode(None)

@@ -1,4 +1,4 @@
-"""Bugs of the door for etcd's clients."""
+"""Bugs of the door for etcd's clients, and of what the store reads from disks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from tests.planted.bug import Bug
 
 HTTP2 = "actors/etcd/grpc/http2.py"
 TESTS = "tests/etcd/test_http2.py::"
+FUZZ = "tests/fuzz/test_bytes.py::"
 
 GRPC = [
     Bug(
@@ -56,5 +57,19 @@ GRPC = [
         "            if isinstance(error, Lost):\n                self._leave(channel)\n",
         "            self._at += 0\n",
         "tests/etcd/test_external.py::test_an_endpoint_that_does_not_serve_is_left_for_the_next",
+    ),
+    Bug(
+        "store: text that is none in a record crashes whoever reads the log",
+        "actors/etcd/records.py",
+        "UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError)",
+        "UNDECODABLE = (msgspec.MsgspecError,)",
+        FUZZ + "test_truncated_at_every_byte_and_with_every_bit_flipped_it_is_borne",
+    ),
+    Bug(
+        "grpc: a header block that does not decode crashes the connection's owner",
+        "actors/etcd/grpc/fields.py",
+        "except (hpack.HPACKError, IndexError) as error:",
+        "except IndexError as error:",
+        FUZZ + "test_truncated_at_every_byte_and_with_every_bit_flipped_it_is_borne",
     ),
 ]
