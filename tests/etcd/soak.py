@@ -1,7 +1,8 @@
 """A replica set under everything at once: python -m actorkube sim --scenario tests.etcd.soak:SCENARIO --seeds 1..10000
 
 Clients write, swap, delete and read, now and in the past; watchers come, go and change replicas; leases are kept alive
-and let go; history is compacted, and snapshots are written and sent, because all bounds are small. The nemesis crashes
+and let go; history is compacted, and snapshots are written and sent, because all bounds are small; in every other seed
+members are added, promoted, removed, and the leader is moved. The nemesis crashes
 hosts (also at chosen messages), cuts links one way or both, loses and tears what was not synced, fills and slows disks,
 and lets clocks run wrong. Raft's properties are checked all along, histories and watches in the end.
 The cores alone, checked after every step, are `tests.etcd.soak:cores`.
@@ -12,6 +13,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Sequence
+from typing import Any
 
 from actorkube.runtime import System
 from actorkube.sim import Swarm, World
@@ -21,13 +24,27 @@ from actorkube.sim.scenarios import Scenario
 from actors.etcd.actor import EtcdConfig
 from protocols.errors import Answer
 from protocols.etcd import Compact, Compare, Event, LeaseGrant, LeaseKeepAlive, LeaseRevoke, NoSpace, Op, Range, Txn
-from tests.etcd.cluster import MEMBERS, Client, History, NoAnswer, boot, converged, events_of, value_at
+from protocols.etcd_members import MemberAdd, MemberList, MemberPromote, MemberRemove, MoveLeader
+from protocols.message import Request
+from tests.etcd.cluster import (
+    MEMBERS,
+    Client,
+    History,
+    NoAnswer,
+    boot,
+    boot_joining,
+    converged,
+    events_of,
+    value_at,
+)
 from tests.etcd.invariants import Invariants, living_member
 from tests.etcd.raft_world import Weather
 from tests.etcd.raft_world import World as RaftWorld
 from tests.etcd.watching import Watching
 
 KEYS = (b"a", b"b", b"c")
+SPARE = ("etcd-3", "etcd-4")  # who may join, and may have to leave again; the others stay
+ALL = (*MEMBERS, *SPARE)
 CONFIG = EtcdConfig(
     revisions_kept=1_000_000,  # the scenario compacts, when all has been seen
     segment_bytes_max=4_000,
@@ -51,6 +68,7 @@ class Soak:
         self.all = Watching(system, MEMBERS, world.chance("watch all"))
         self.watchers = [self._watcher(world.chance(f"watcher {number}"), number) for number in range(3)]
         self.lease_keys: list[bytes] = []
+        self.changes = 0  # of members
         self.stop = asyncio.Event()
         self.users: list[asyncio.Task[None]] = []
         self.watching: list[asyncio.Task[None]] = []
@@ -60,9 +78,10 @@ class Soak:
         start, prev_kv = chance.choice([1, 2, 15]), chance.random() < 0.5
         return Watching(self.system, MEMBERS, chance, key, end, start, prev_kv=prev_kv, restless_s=2.0 + number)
 
-    def begin(self) -> None:
+    def begin(self, *, reshape: bool) -> None:
         work = [self.use(f"c{number}") for number in range(3)]
         work += [self.lease(number) for number in range(1, 3)] + [self.compact()]
+        work += [self.reshape()] if reshape else []
         self.users = [asyncio.ensure_future(each) for each in work]
         self.watching = [asyncio.ensure_future(each.watch()) for each in (self.all, *self.watchers)]
 
@@ -153,6 +172,15 @@ class Soak:
             except (NoAnswer, TimeoutError, Answer):
                 continue
 
+    async def reshape(self) -> None:
+        """One wish about the members after the other; many are refused."""
+        client, chance = Client(self.system, members=ALL), self.world.chance("reshape")
+        while not self.stop.is_set():
+            await self.pause(chance.uniform(0.2, 2.0))
+            with contextlib.suppress(NoAnswer, TimeoutError, Answer):
+                await client.ask(wish(chance), within_s=3.0)
+                self.changes += 1
+
     async def pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.stop.wait(), seconds)
@@ -176,32 +204,46 @@ class Soak:
             assert value_at(truth, key, 1 << 60) is None, f"{key!r} outlived its lease"
 
 
+def wish(chance: random.Random) -> Request[Any]:
+    spare, dice = chance.choice(SPARE), chance.random()
+    if dice < 0.3:
+        return MemberAdd(spare, f"{spare}/etcd")
+    if dice < 0.6:
+        return MemberPromote(spare)
+    return MoveLeader() if dice < 0.8 else MemberRemove(spare)
+
+
 async def replicas(world: World, for_s: float = 25.0) -> int:
     """Clients, watchers and leases of a replica set during faults: all they were told fits one history."""
     system = await boot(world, CONFIG)
-    invariants = Invariants(world, MEMBERS)
+    reshape = world.chance("shape").random() < 0.5
+    hosts = ALL if reshape else MEMBERS
+    for spare in hosts[len(MEMBERS) :]:
+        await boot_joining(world, spare, CONFIG)
+    invariants = Invariants(world, hosts)
     world.always("raft", invariants.check)
     soak = Soak(world, system, invariants)
-    soak.begin()
+    soak.begin(reshape=reshape)
 
     def leader() -> str | None:
-        return next((name for name in MEMBERS if (e := living_member(world, name)) and e._raft.leading_term), None)
+        return next((name for name in hosts if (e := living_member(world, name)) and e._raft.leading_term), None)
 
     swarm = Swarm.draw(world.chance("swarm"))
     # A real process counts its time from its start: no wall clock that is set (or set right, in the end) makes its
     # leases older. Here it does.
     invariants.leases_until = world.now + (0 if Skew in swarm.kinds else for_s)
-    await nemesis(world, MEMBERS, for_s, swarm, messages=RAFT, favourite=leader)
+    await nemesis(world, hosts, for_s, swarm, messages=RAFT, favourite=leader)
     await soak.users_stop()
 
-    await world.until(lambda: no_leases(world), within_s=120.0)
-    await world.until(lambda: converged(system), within_s=120.0)
-    revision = await converged(system)
+    members = [m.name for m in (await Client(system, members=hosts).ask(MemberList(), within_s=120.0)).members]
+    await world.until(lambda: no_leases(world, members), within_s=120.0)
+    await world.until(lambda: converged(system, members), within_s=120.0)
+    revision = await converged(system, members)
     assert revision is not None
     await soak.end(revision)
     soak.check()
     truth = soak.truth()
-    for member in MEMBERS:
+    for member in members:
         kept = living_member(world, member)
         assert kept is not None
         told = await events_of(system, member, revision, max(1, kept._store.compacted))
@@ -209,9 +251,9 @@ async def replicas(world: World, for_s: float = 25.0) -> int:
     return len(soak.history.answers)
 
 
-def no_leases(world: World) -> bool:
+def no_leases(world: World, names: Sequence[str]) -> bool:
     """Somebody leads, and all leases have run out."""
-    members = [living_member(world, name) for name in MEMBERS]
+    members = [living_member(world, name) for name in names]
     return all(etcd is not None and not list(etcd._store.leases.all()) for etcd in members)
 
 
