@@ -128,6 +128,7 @@ class Replay:
         self.state = HardState()
         self.base = START
         self.entries: list[Entry] = []
+        self._floor = 0  # entries up to it are final: a snapshot stands for them
 
     @property
     def last_index(self) -> int:
@@ -138,6 +139,7 @@ class Replay:
             raise CorruptWal(f"{segment.name} is the first segment that is there: those before it are missing")
         if first or header.fresh:
             self.base, self.entries = Mark(header.index, header.term), []
+            self._floor = header.index if header.fresh else 0
         elif header.version > 1 and header.index != self.last_index:
             raise CorruptWal(f"{segment.name} follows entry {header.index}, not {self.last_index}: some are missing")
         if header.version > 1:
@@ -145,10 +147,12 @@ class Replay:
 
     def add(self, segment: Segment, batch: Batch) -> None:
         for entry in batch.entries:
-            if not self.base.index < entry.index <= self.last_index + 1:
+            if not self._floor < entry.index <= self.last_index + 1:
                 raise CorruptWal(
                     f"{segment.name}: entry {entry.index} follows entry {self.last_index}: some are missing"
                 )
+            if entry.index <= self.base.index:  # a leader replaced what stands in segments that are gone by now
+                self.base, self.entries = Mark(entry.index - 1, 0), []
             del self.entries[entry.index - self.base.index - 1 :]
             self.entries.append(entry)
         self.state = batch.state or self.state

@@ -654,6 +654,20 @@ BUGS = [
         LOG_FORMAT,
     ),
     Bug(
+        "wal: what a leader replaced must be in the oldest segment that is left",
+        WAL,
+        "self._floor = header.index if header.fresh else 0",
+        "self._floor = header.index",
+        LOG_FORMAT,
+    ),
+    Bug(
+        "wal: what a snapshot stands for may be replaced",
+        WAL,
+        "self._floor = header.index if header.fresh else 0",
+        "self._floor = 0",
+        LOG_FORMAT,
+    ),
+    Bug(
         "wal: torn middle accepted",
         WAL,
         "(not last or sound_record_after(segment.data, offset))",

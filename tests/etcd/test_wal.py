@@ -162,6 +162,40 @@ def test_the_state_is_known_though_all_segments_with_batches_are_gone() -> None:
     assert recover([segment(4, before=3)], "etcd-0", Mark(3, 1)).state == HardState(1, "etcd-0", 0)
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4), st.booleans()), min_size=1, max_size=12),
+    st.integers(0, 40),
+)
+def test_segments_that_a_snapshot_stands_for_may_go_whatever_a_later_leader_replaced(
+    writes: list[tuple[int, int, bool]], snapshot_at: int
+) -> None:
+    log: list[Entry] = []
+    segments, records, begun, highest = [], [], START, [0]
+    for term, (back, count, rotate) in enumerate(writes, 1):
+        del log[max(0, len(log) - back) :]
+        new = tuple(Entry(term, len(log) + 1 + n, b"") for n in range(count))
+        log += new
+        records.append(encode_jobs([job(*new)]))
+        highest[-1] = max(highest[-1], log[-1].index)
+        if rotate:
+            segments.append(segment(len(segments) + 1, *records, before=begun.index, term=begun.term))
+            records, begun = [], Mark(log[-1].index, log[-1].term)
+            highest.append(begun.index)
+    segments.append(segment(len(segments) + 1, *records, before=begun.index, term=begun.term))
+    snapshot = Mark(log[snapshot_at % len(log)].index, log[snapshot_at % len(log)].term)
+
+    gone = 0
+    while gone < len(segments) - 1 and highest[gone] <= snapshot.index:
+        gone += 1
+
+    assert recover(segments[gone:], "etcd-0", snapshot).entries == log[snapshot.index :]
+
+
+def test_what_a_snapshot_stands_for_is_not_replaced() -> None:
+    with pytest.raises(CorruptWal, match="entry 9 follows entry 9"):
+        recover([segment(2, *records(1, first=9), before=9, fresh=True)], "etcd-0", Mark(9, 1))
+
+
 def test_a_log_of_format_1_is_still_read() -> None:
     header = encode_record(1, msgspec.msgpack.encode((1, "etcd-0", 1)))
     first, second = Segment(segment_name(1), header + b"".join(records(2))), segment(2, *records(1, first=3), before=2)
