@@ -322,7 +322,7 @@ class Compact(Request[Done]):
 class StatusResponse(Message):
     """`db_bytes` is what log and snapshot take on disk, `in_use_bytes` what keys and values take, as the quota counts.
 
-    `errors` are sentences about what is wrong; `learner`: it has no vote.
+    `errors` are sentences about what is wrong; `learner`: it has no vote. `cluster`: of a restored store, its number.
     """
 
     member: str
@@ -338,6 +338,7 @@ class StatusResponse(Message):
     errors: tuple[str, ...] = ()
     learner: bool = False
     compact_revision: int = 0
+    cluster: int = 0
 
 
 class Status(Request[StatusResponse]):

@@ -26,4 +26,5 @@ def status_of(
         errors=errors,
         learner=member in raft.log.configuration.learners,
         compact_revision=store.compacted,
+        cluster=store.cluster,
     )

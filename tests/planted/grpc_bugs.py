@@ -6,6 +6,9 @@ from tests.planted.bug import Bug
 
 HTTP2 = "actors/etcd/grpc/http2.py"
 TESTS = "tests/etcd/test_http2.py::"
+DOOR = "tests/etcd/test_door.py::"
+HOSTILE = "tests/etcd/test_hostile_clients.py::"
+APISERVER = "tests/etcd/test_apiserver_calls.py::"
 FUZZ = "tests/fuzz/test_bytes.py::"
 
 GRPC = [
@@ -71,5 +74,47 @@ GRPC = [
         "except (hpack.HPACKError, IndexError) as error:",
         "except IndexError as error:",
         FUZZ + "test_truncated_at_every_byte_and_with_every_bit_flipped_it_is_borne",
+    ),
+    Bug(
+        "grpc: a restored store goes by the number of the one it came from",
+        "actors/etcd/grpc/header.py",
+        "replica.cluster or self.cluster_id",
+        "self.cluster_id",
+        DOOR + "test_a_restored_store_is_another_cluster_to_its_clients_from_the_first_answer_on",
+    ),
+    Bug(
+        "grpc: the first answers are given before the store's number is known",
+        "actors/etcd/grpc/door.py",
+        "        await self._look()  # so that",
+        "        pass  # so that",
+        DOOR + "test_a_restored_store_is_another_cluster_to_its_clients_from_the_first_answer_on",
+    ),
+    Bug(
+        "grpc: answers that nobody reads are kept for ever",
+        "actors/etcd/grpc/server.py",
+        "            self._check_waiting()\n        if self._waiters",
+        "        if self._waiters",
+        HOSTILE + "test_who_reads_no_answers_is_closed_when_too_many_wait",
+    ),
+    Bug(
+        "grpc: a watch does not wait for its reader",
+        "actors/etcd/grpc/watch.py",
+        "                    await self._call.room()\n                    self._hand_on(response)",
+        "                    self._hand_on(response)",
+        HOSTILE + "test_a_watcher_that_opens_no_window_keeps_little_waiting_and_others_see_everything",
+    ),
+    Bug(
+        "grpc: requests that are not whole are not counted",
+        "actors/etcd/grpc/server.py",
+        "        if self._unfinished > UNFINISHED_BYTES_MAX:",
+        "        if False:",
+        HOSTILE + "test_requests_that_are_never_whole_are_closed",
+    ),
+    Bug(
+        "grpc: what is compacted is refused in other words than etcd's",
+        "actors/etcd/grpc/status.py",
+        "return Refused(Code[error.grpc_code], error.etcd_text)",
+        "return Refused(Code[error.grpc_code], str(error))",
+        APISERVER + "test_what_is_compacted_or_yet_to_come_is_refused_in_the_words_it_looks_for",
     ),
 ]

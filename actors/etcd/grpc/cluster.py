@@ -1,8 +1,12 @@
-"""etcdserverpb.Cluster: MemberList, MemberRemove, MemberPromote; and what a member is to etcd's clients."""
+"""etcdserverpb.Cluster: members that are listed, come and go; and what a member is to etcd's clients.
+
+A member's name and its actor's address are in the URL of its peers: actorkube://etcd-3/etcd.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actors.etcd.grpc.calls import Call, Method
@@ -10,9 +14,21 @@ from actors.etcd.grpc.header import Header
 from actors.etcd.grpc.messages import message
 from actors.etcd.grpc.replica import Replica
 from actors.etcd.grpc.status import Code, Refused
-from protocols.etcd_members import Member, MemberList, MemberNotFound, MemberPromote, MemberRemove, Members
+from protocols.etcd_members import (
+    Member,
+    MemberAdd,
+    MemberList,
+    MemberNotFound,
+    MemberPromote,
+    MemberRemove,
+    Members,
+)
 
+SCHEME = "actorkube://"
+BAD_URLS = Refused(Code.INVALID_ARGUMENT, "etcdserver: given member URLs are invalid")
+STAYS = Refused(Code.UNIMPLEMENTED, "etcdserver: a member stays at its address: add another one, and remove this one")
 NOT_FOUND = Refused(Code[MemberNotFound.grpc_code], MemberNotFound.etcd_text)
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 
 
 class Cluster:
@@ -29,8 +45,8 @@ class Cluster:
 
         return {
             b"/etcdserverpb.Cluster/MemberList": method("MemberList", self.list),
-            b"/etcdserverpb.Cluster/MemberAdd": method("MemberAdd", self.elsewhere),
-            b"/etcdserverpb.Cluster/MemberUpdate": method("MemberUpdate", self.elsewhere),
+            b"/etcdserverpb.Cluster/MemberAdd": method("MemberAdd", self.add),
+            b"/etcdserverpb.Cluster/MemberUpdate": method("MemberUpdate", self.update),
             b"/etcdserverpb.Cluster/MemberRemove": method("MemberRemove", self.remove),
             b"/etcdserverpb.Cluster/MemberPromote": method("MemberPromote", self.promote),
         }
@@ -47,9 +63,23 @@ class Cluster:
         name = await self._name(request.ID, call)
         return self._response("MemberPromote", await self._replica.asked(MemberPromote(name), call.timeout_s))
 
-    async def elsewhere(self, _: Any, call: Call) -> Any:
-        """Here a member is known by a name that is given with it, and etcd's messages have no room for one."""
-        raise Refused(Code.UNIMPLEMENTED, "etcdserver: members are added by name: python -m actorkube etcd member add")
+    async def add(self, request: Any, call: Call) -> Any:
+        address = address_in(request.peerURLs)
+        name = address.partition("/")[0]
+        found = await self._replica.asked(MemberAdd(name, address, request.isLearner), call.timeout_s)
+        response = self._response("MemberAdd", found)
+        for member in response.members:
+            if member.name == name:
+                response.member.CopyFrom(member)
+        return response
+
+    async def update(self, request: Any, call: Call) -> Any:
+        """Where a member is said to be where it is already, nothing needs to be done."""
+        found = await self._replica.asked(MemberList(), call.timeout_s)
+        name = name_of(request.ID, found)
+        if Member(name, address_in(request.peerURLs)) not in [Member(one.name, one.address) for one in found.members]:
+            raise STAYS
+        return self._response("MemberUpdate", found)
 
     async def _name(self, number: int, call: Call) -> str:
         found = await self._replica.asked(MemberList(), call.timeout_s)
@@ -66,7 +96,7 @@ class Cluster:
         described.ID = member.id
         described.name = member.name
         described.isLearner = member.learner
-        described.peerURLs.append(f"actorkube://{member.address}")
+        described.peerURLs.append(SCHEME + member.address)
         if url := self._client_urls.get(member.name):
             described.clientURLs.append(url)
 
@@ -77,3 +107,14 @@ def name_of(number: int, found: Members) -> str:
         if member.id == number:
             return member.name
     raise NOT_FOUND
+
+
+def address_in(urls: Sequence[str]) -> str:
+    """Of the actor that one such URL names. Raises Refused."""
+    if len(urls) != 1 or not urls[0].startswith(SCHEME):
+        raise BAD_URLS
+    address = urls[0].removeprefix(SCHEME)
+    system, _, actor = address.partition("/")
+    if not _NAME.fullmatch(system) or not _NAME.fullmatch(actor):
+        raise BAD_URLS
+    return address

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from actorkube.runtime import Actor
+from actors.etcd.grpc.auth import Auth
 from actors.etcd.grpc.calls import Method
 from actors.etcd.grpc.cluster import Cluster
 from actors.etcd.grpc.header import Header
@@ -83,13 +84,14 @@ class Door(Actor):
             **Leases(self._replica, header).methods(),
             **Cluster(self._replica, header, config.client_urls).methods(),
             **Maintenance(self.ctx, self._replica, header).methods(),
+            **Auth(header).methods(),
         }
+        await self._look()  # so that no answer is given without the store's number and term
         server = await asyncio.get_running_loop().create_server(
             lambda: Peer(self), sock=config.listener.dup(), ssl=tls_of(config), backlog=BACKLOG
         )
         self.ctx.background(self._keep_open(server), "etcd's API")
         self.ctx.every(LOOK_S, Look())
-        self.ctx.tell(self.ctx.self_ref, Look())
         self.ctx.log.info("etcd's API is open", address=str(config.listener.getsockname()))
 
     async def _keep_open(self, server: asyncio.Server) -> None:

@@ -8,6 +8,8 @@ from actors.etcd.grpc.replica import Replica
 
 
 class Header:
+    """`cluster_id` is the number of a store that began empty; a restored one says its own."""
+
     def __init__(self, cluster_id: int, member_id: int, replica: Replica) -> None:
         self.cluster_id = cluster_id
         self.member_id = member_id
@@ -18,7 +20,7 @@ class Header:
         replica = self._replica
         if revision > replica.revision:
             replica.revision = revision
-        header.cluster_id = self.cluster_id
+        header.cluster_id = replica.cluster or self.cluster_id
         header.member_id = self.member_id
         header.revision = revision or replica.revision
         header.raft_term = replica.term

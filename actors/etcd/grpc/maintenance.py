@@ -1,4 +1,4 @@
-"""etcdserverpb.Maintenance and Auth, and gRPC's own health service: what operators ask."""
+"""etcdserverpb.Maintenance, and gRPC's own health service: what operators ask."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ GET, ACTIVATE, DEACTIVATE = 0, 1, 2
 ALARMS = ("", "NOSPACE", "CORRUPT")
 SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
 BLOCK_BYTES = 512
-AUTH_IS_OFF = Refused(Code.FAILED_PRECONDITION, "etcdserver: authentication is not enabled")
-NO_ROOT = Refused(Code.FAILED_PRECONDITION, "etcdserver: root user does not exist")
+CANCEL = 2
+NO_DOWNGRADE = Refused(Code.FAILED_PRECONDITION, "etcdserver: no inflight downgrade job")
+BAD_TARGET = Refused(Code.INVALID_ARGUMENT, "etcdserver: invalid downgrade target version")
 
 
 class Maintenance:
@@ -46,12 +47,7 @@ class Maintenance:
             b"/etcdserverpb.Maintenance/Snapshot": Method(
                 message("etcdserverpb.SnapshotRequest"), stream=self.snapshot
             ),
-            b"/etcdserverpb.Auth/AuthStatus": method("AuthStatus", self.auth_status),
-            b"/etcdserverpb.Auth/AuthDisable": method("AuthDisable", self.auth_disable),
-            b"/etcdserverpb.Auth/AuthEnable": method("AuthStatus", self.auth_enable),
-            b"/etcdserverpb.Auth/Authenticate": method("AuthStatus", self.authenticate),
-            b"/etcdserverpb.Auth/UserList": method("AuthUserList", self.user_list),
-            b"/etcdserverpb.Auth/RoleList": method("AuthRoleList", self.role_list),
+            b"/etcdserverpb.Maintenance/Downgrade": method("Downgrade", self.downgrade),
             b"/grpc.health.v1.Health/Check": Method(health, plain=self.check),
             b"/grpc.health.v1.Health/Watch": Method(health, stream=self.watch_health),
         }
@@ -132,25 +128,9 @@ class Maintenance:
         digest.update(filling)
         call.send(self._response("Snapshot", blob=filling + digest.digest(), version=VERSION))
 
-    # -- auth: it is off ------------------------------------------------------------------------------------------
-
-    async def auth_status(self, _: Any, call: Call) -> Any:
-        return self._response("AuthStatus", authRevision=1)
-
-    async def auth_disable(self, _: Any, call: Call) -> Any:
-        return self._response("AuthDisable")
-
-    async def auth_enable(self, _: Any, call: Call) -> Any:
-        raise NO_ROOT
-
-    async def authenticate(self, _: Any, call: Call) -> Any:
-        raise AUTH_IS_OFF
-
-    async def user_list(self, _: Any, call: Call) -> Any:
-        return self._response("AuthUserList")
-
-    async def role_list(self, _: Any, call: Call) -> Any:
-        return self._response("AuthRoleList")
+    async def downgrade(self, request: Any, call: Call) -> Any:
+        """There is no older version of this store's format to which it could go back."""
+        raise NO_DOWNGRADE if request.action == CANCEL else BAD_TARGET
 
     # -- health ---------------------------------------------------------------------------------------------------
 

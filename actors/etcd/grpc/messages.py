@@ -88,6 +88,8 @@ etcdserverpb.SnapshotRequest:
 etcdserverpb.SnapshotResponse: header=1 ResponseHeader, remaining_bytes=2 uint64, blob=3 bytes, version=4 string
 etcdserverpb.MoveLeaderRequest: targetID=1 uint64
 etcdserverpb.MoveLeaderResponse: header=1 ResponseHeader
+etcdserverpb.DowngradeRequest: action=1 int32, version=2 string
+etcdserverpb.DowngradeResponse: header=1 ResponseHeader, version=2 string
 etcdserverpb.AuthStatusRequest:
 etcdserverpb.AuthStatusResponse: header=1 ResponseHeader, enabled=2 bool, authRevision=3 uint64
 etcdserverpb.AuthDisableRequest:

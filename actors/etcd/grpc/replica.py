@@ -22,7 +22,7 @@ PAUSE_S = 0.02  # while nobody leads
 
 
 class Replica:
-    """`revision` and `term` are the newest that were heard of; `status` is what the member here said last."""
+    """`revision` and `term` are the newest that were heard of; `cluster` is a restored store's number, or 0."""
 
     def __init__(self, ctx: Context, local: str) -> None:
         self._ctx = ctx
@@ -30,6 +30,7 @@ class Replica:
         self.leader: Ref = self.local
         self.revision = 0
         self.term = 0
+        self.cluster = 0
 
     def ask(
         self, request: Request[R], then: Callable[[R], None], otherwise: Callable[[Refused], None], timeout_s: float
@@ -73,6 +74,7 @@ class Replica:
         """This member's own. Raises an AskError."""
         status = await self._ctx.ask(self.local, Status())
         self.term = max(self.term, status.term)
+        self.cluster = status.cluster
         self.saw(status.revision)
         return status
 

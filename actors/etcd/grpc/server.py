@@ -53,6 +53,11 @@ class Peer(asyncio.Protocol):
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._transport: asyncio.Transport
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Of answers that its client has not read, nor made room for."""
+        return self._http.waiting_bytes + self._transport.get_write_buffer_size()
+
     # -- asyncio.Protocol -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
