@@ -25,6 +25,7 @@ from actorkube.cli.join import Join
 from actorkube.cli.kubeconfig import DEFAULT, write_kubeconfig
 from actorkube.cli.sockets import Sockets
 from actorkube.runtime.certificates import Issued
+from actorkube.runtime.duration import format_duration
 from actorkube.runtime.host import Host, run_process
 from actorkube.runtime.processes import Child, ProcessSupervisor, Reporter
 from actorkube.runtime.system import System
@@ -33,6 +34,7 @@ from protocols.message import table_digest
 API_SERVER = "apiserver"  # the one system that others call from outside
 LINKS = "pki/links"  # below the data directory: certificates of links
 GUESTS = "guests"
+AHEAD_LEAST_S = 1.0  # less is as good as right
 READY_TIMEOUT_S = 60.0
 ETCD_REPLICAS = 3
 COMMON_MODULES = (
@@ -51,6 +53,8 @@ def command(options: argparse.Namespace) -> int:
     store = external_store(options)
     data = DataDirectory(options.data)
     try:
+        if not virtual and (ahead_s := data.ahead_s(time.time())) >= AHEAD_LEAST_S:
+            print(ahead_warning(ahead_s), file=sys.stderr, flush=True)
         block, held = take_block(data.path)
         with held, listen_for_api(options.api_port, data.path) as api:
             cluster = Cluster(options, data, block, api, store, began)
@@ -306,6 +310,13 @@ def machines(hosts: Sequence[Host]) -> list[tuple[str, list[Host]]]:
     for host in hosts:
         found.setdefault(host.machine or host.name, []).append(host)
     return list(found.items())
+
+
+def ahead_warning(ahead_s: float) -> str:
+    return (
+        f"actorkube: the clock of these data is {format_duration(ahead_s)} ahead (--time virtual left it there):\n"
+        "until real time gets there, ages and time stamps are wrong. With --time virtual it goes on where it was."
+    )
 
 
 def ending(status: int) -> str:

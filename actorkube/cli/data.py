@@ -18,6 +18,7 @@ from pathlib import Path
 from actorkube.cli.errors import CliError
 
 FORMAT = "actorkube-data 1"
+CLOCK = "clock"  # how far a virtual clock was ahead of real time, in seconds, when it was looked at last
 SOCKET = "control.sock"  # where a cluster whose time is virtual is controlled
 FAULTS = "faults.json"  # of a cluster of many processes, as long as it runs
 
@@ -53,6 +54,13 @@ class DataDirectory:
     def cluster_name(self) -> str:
         """A name that no other cluster has, for its certificates: follows from the key, and does not give it away."""
         return f"actorkube-{hashlib.sha256(self.cluster_key()).hexdigest()[:12]}"
+
+    def ahead_s(self, now: float) -> float:
+        """How far what was written is ahead of real time, because a virtual clock was; 0: it is not (any more)."""
+        clock = self.path / CLOCK
+        if not clock.exists():
+            return 0.0
+        return max(0.0, clock.stat().st_mtime + float(clock.read_text()) - now)
 
     def _take_lock(self) -> int:
         fd = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)

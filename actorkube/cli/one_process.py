@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from actorkube.cli.data import CLOCK
 from actorkube.runtime.host import GC_THRESHOLDS, Host
 from actorkube.runtime.hosts import LocalHosts, Report
 from actorkube.runtime.local import LocalNetwork
@@ -29,7 +30,7 @@ def run_hosts(
 
         uvloop.run(_serve(_local(hosts, data, ready, follow)))
     else:
-        _run_on_a_clock(_local(hosts, data, ready, follow), control, data / "clock")
+        _run_on_a_clock(_local(hosts, data, ready, follow), control, data / CLOCK)
 
 
 def _local(hosts: Sequence[Host], data: Path, ready: Report, follow: float) -> LocalHosts:

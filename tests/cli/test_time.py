@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actorkube.cli import main, parser
+from actorkube.cli.data import CLOCK, DataDirectory
 from actorkube.cli.errors import CliError
 from actorkube.cli.host import host_request
 from actorkube.cli.kubeconfig import write_kubeconfig
@@ -99,3 +103,37 @@ def test_other_words_about_hosts_are_refused_with_those_that_there_are(words: st
 def test_one_clock_cannot_rule_many_processes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cluster", "--time", "virtual", "--processes", "many"]) == 1
     assert "one clock rules one process" in capsys.readouterr().err
+
+
+def start_in_vain(data: Path) -> None:
+    """As far as it gets before a port that is no port of ours ends it."""
+    taken = socket.create_server(("127.0.0.1", 0))
+    with taken:
+        assert main(["cluster", "--data", str(data), "--api-port", str(taken.getsockname()[1])]) == 1
+
+
+def test_who_starts_data_of_a_clock_that_is_ahead_in_real_time_is_warned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = DataDirectory(str(tmp_path / "data"))
+    data.close()
+    clock = data.path / CLOCK
+
+    clock.write_text("3600.0\n")
+    start_in_vain(data.path)
+    ahead = capsys.readouterr().err
+    os.utime(clock, (0, 0))  # long ago: real time has got there
+    start_in_vain(data.path)
+    caught_up = capsys.readouterr().err
+
+    assert re.search(r"the clock of these data is (1h0m0s|59m5\d\S*) ahead", ahead)
+    assert "the clock of these data" not in caught_up
+
+
+def test_data_without_a_clock_of_their_own_are_not_ahead(tmp_path: Path) -> None:
+    data = DataDirectory(str(tmp_path / "data"))
+
+    ahead_s = data.ahead_s(1e9)
+
+    data.close()
+    assert ahead_s == 0.0

@@ -6,6 +6,13 @@ from tests.planted.bug import Bug
 
 RUNTIME = [
     Bug(
+        "data that are ahead of real time are started without a word",
+        "actorkube/cli/data.py",
+        "if not clock.exists():",
+        "if True:",
+        "tests/cli/test_time.py::test_who_starts_data_of_a_clock_that_is_ahead_in_real_time_is_warned",
+    ),
+    Bug(
         "metrics are silent about who does not answer",
         "actorkube/runtime/observers.py",
         "            self.silent.add(name)\n",
