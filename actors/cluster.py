@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from actors.apiserver.rest.config import RestConfig
     from actors.apiserver.schema.resources import Resource
     from actors.apiserver.tls import Authority
+    from actors.scheduler.framework import Profile
 
 R = TypeVar("R")
 
@@ -61,6 +62,7 @@ class ClusterSpec:
     node_monitor_grace_s: float = 50.0
     eviction_timeout_s: float = 300.0
     guests: Mapping[str, None] = field(default_factory=dict)
+    scheduler_config: Path | None = None
     cluster: str = ""  # the name in the certificates of links, where some go over the network
     store: ExternalStore | None = None  # a real etcd, in the place of replicas of our own
 
@@ -229,6 +231,19 @@ def external_etcd(system: System, store: ExternalStore) -> str:
     return str(system.spawn(lambda: ExternalEtcd(where), "store").address)
 
 
+def scheduler_profiles(path: Path) -> list[Profile]:
+    """The profiles of a KubeSchedulerConfiguration. Raises CliError with the line of what is wrong there."""
+    from actorkube.cli.errors import CliError
+    from actors.scheduler.config import ConfigError, load_profiles
+
+    try:
+        return load_profiles(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CliError(f"cannot read {path}: {error}", "--scheduler-config wants a file") from None
+    except ConfigError as error:
+        raise CliError(str(error), "see docs/scheduler.md") from None
+
+
 def find_store(store: ExternalStore) -> str:
     """Which etcd answers there, for the user. Raises CliError where none does, or it is no store for this cluster."""
     from actorkube.cli.errors import CliError
@@ -252,8 +267,10 @@ def find_store(store: ExternalStore) -> str:
 def scheduler_host(spec: ClusterSpec, name: str = "scheduler") -> Host:
     async def boot(system: System) -> str:
         from actors.scheduler.actor import Scheduler
+        from actors.scheduler.profile import DEFAULT_PROFILE
 
-        system.spawn(Scheduler, "scheduler")
+        profiles = scheduler_profiles(spec.scheduler_config) if spec.scheduler_config else [DEFAULT_PROFILE]
+        system.spawn(lambda: Scheduler(profiles=profiles), "scheduler")
         await api_ready(system)
         return ""
 

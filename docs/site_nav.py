@@ -13,6 +13,7 @@ ORDER = (
     "testing",
     "simulation",
     "time",
+    "scheduler",
     "observability",
     "benchmarks",
     "etcd",

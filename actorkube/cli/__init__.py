@@ -62,6 +62,7 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     add("--store-ca", default="", metavar="FILE", help="the authority of its certificate (default: the system's)")
     add("--store-cert", default="", metavar="FILE", help="the certificate that it wants to see")
     add("--store-key", default="", metavar="FILE", help="and the key of that")
+    add("--scheduler-config", metavar="FILE", help="a KubeSchedulerConfiguration: profiles and plugins")
     add("--data", metavar="DIR", help="keep the cluster's state here; a second start continues from it")
     add("--kubeconfig", metavar="FILE", help="where to write the kubeconfig (default ~/.actorkube/kubeconfig)")
     add("--api-port", type=_count(1, 65535), metavar="PORT", help="REST port (default 6443, or the next free one)")

@@ -50,6 +50,8 @@ def command(options: argparse.Namespace) -> int:
     virtual = options.time == "virtual"
     if virtual and options.processes == "many":
         raise CliError("one clock rules one process, so its hosts cannot live in many", "leave --processes many out")
+    if options.scheduler_config is not None:
+        composition().scheduler_profiles(Path(options.scheduler_config))  # refused now, not by the scheduler later
     store = external_store(options)
     data = DataDirectory(options.data)
     try:
@@ -107,6 +109,7 @@ class Cluster:
             eviction_timeout_s=options.pod_eviction_timeout,
             cluster=data.cluster_name(),
             store=store,
+            scheduler_config=Path(options.scheduler_config) if options.scheduler_config else None,
         )
         self._hosts = self._root.cluster_hosts(self._spec)
         self._listeners: dict[str, socket.socket] = {}

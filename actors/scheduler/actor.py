@@ -9,7 +9,7 @@ on a node, so it is never decided twice; and should two schedulers ever race, th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from actorkube.runtime.tracing import Span
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.conditions import ERROR, GATED, UNSCHEDULABLE, not_scheduled_patch
 from actors.scheduler.cycle import Decision, SchedulingCycle, gate
-from actors.scheduler.demand import PodDemand, trim_pod
+from actors.scheduler.demand import PodDemand, scheduler_name, trim_pod
 from actors.scheduler.framework import ClusterEvent, Profile
 from actors.scheduler.groups import KINDS, trim_group
 from actors.scheduler.profile import DEFAULT_PROFILE
@@ -37,19 +37,17 @@ from protocols.rules.pods import is_terminated, node_of
 from protocols.scheduler import SchedulerDue
 from protocols.trace import TraceContext
 
-DEFAULT_SCHEDULER = "default-scheduler"
 UNDER_WAY_MAX = 128
 DECISIONS_PER_TURN_MAX = 32
 _LOOK_PAUSE_S = 0.2
 
 
 class Scheduler(Actor):
-    """Places every pod that names this scheduler and has no node yet."""
+    """Places every pod that names one of its profiles and has no node yet."""
 
-    def __init__(self, *, name: str = DEFAULT_SCHEDULER, profile: Profile = DEFAULT_PROFILE) -> None:
-        self._name = name
-        self._profile = profile
-        self._queue = SchedulingQueue({plugin.name: plugin.events for plugin in profile.plugins})
+    def __init__(self, *, profiles: Sequence[Profile] = (DEFAULT_PROFILE,)) -> None:
+        self._profiles = {profile.name: profile for profile in profiles}
+        self._queue = SchedulingQueue({plugin.name: plugin.events for p in profiles for plugin in p.plugins})
         self._nodes = View("nodes")
         self._pods = View("pods", trim=trim_pod)
         self._namespaces = View("namespaces", trim=trim_group)
@@ -63,9 +61,9 @@ class Scheduler(Actor):
 
     async def on_start(self) -> None:
         self._client = Client(self.ctx)
-        self._recorder = Recorder(self.ctx, self._client, self._name)
+        self._recorder = Recorder(self.ctx, self._client, next(iter(self._profiles)))
         self._state = ClusterState(self.ctx.random)
-        self._cycle = SchedulingCycle(self._state, self._profile)
+        self._cycles = {name: SchedulingCycle(self._state, profile) for name, profile in self._profiles.items()}
         self._nodes.on_change(self._node_changed)
         self._pods.on_change(self._pod_changed)
         self._namespaces.on_change(self._namespace_changed)
@@ -143,13 +141,16 @@ class Scheduler(Actor):
             self._causes.pop(key, None)
 
     def _is_ours(self, pod: Object) -> bool:
-        named = (pod.get("spec") or {}).get("schedulerName") or DEFAULT_SCHEDULER
-        return named == self._name and not (node_of(pod) or is_terminated(pod) or is_deleting(pod))
+        known = scheduler_name(pod) in self._profiles
+        return known and not (node_of(pod) or is_terminated(pod) or is_deleting(pod))
+
+    def _cycle(self, demand: PodDemand) -> SchedulingCycle:
+        return self._cycles[scheduler_name(demand.pod)]
 
     def _enqueue(self, demand: PodDemand) -> None:
         if (cause := self.ctx.cause) is not None:
             self._causes[demand.key] = cause
-        refusal = gate(demand, self._profile)
+        refusal = gate(demand, self._profiles[scheduler_name(demand.pod)])
         self._queue.set(demand, self.ctx.now, gated=refusal is not None)
         if refusal is not None:
             self._begin(self._report(demand, GATED, ", ".join(refusal.reasons)))
@@ -158,7 +159,7 @@ class Scheduler(Actor):
     def _room_on(self, node_name: str, event: ClusterEvent) -> None:
         """Something changed on a node: pods that it may let fit now are worth another try."""
         if node_name in self._state.nodes and event:
-            self._queue.on_event(event, self.ctx.now, lambda pod: self._cycle.may_fit(pod, node_name))
+            self._queue.on_event(event, self.ctx.now, lambda pod: self._cycle(pod).may_fit(pod, node_name))
             self._wake()
 
     # -- deciding -------------------------------------------------------------------------------------------------
@@ -185,7 +186,7 @@ class Scheduler(Actor):
     def _decide(self, queued: QueuedPod) -> None:
         demand = queued.demand
         self._decisions += 1
-        decision = self._cycle.decide(demand)
+        decision = self._cycle(demand).decide(demand)
         if isinstance(decision, Decision):
             self._state.assume(demand, decision.node)
             self._room_on(decision.node, ClusterEvent.POD_ADDED)

@@ -18,6 +18,7 @@ from protocols.rules.owners import is_deleting
 from protocols.rules.resources import Amounts, pod_requests, scoring_requests
 
 ANY_IP = "0.0.0.0"
+DEFAULT_SCHEDULER = "default-scheduler"
 _SHAPES_MAX = 4096
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "labels", "deletionTimestamp")
@@ -171,6 +172,11 @@ class PodDemand:
 
     def __repr__(self) -> str:
         return f"<pod/{self.key}>"
+
+
+def scheduler_name(pod: Object) -> str:
+    """The profile that is to place it."""
+    return (pod.get("spec") or {}).get("schedulerName") or DEFAULT_SCHEDULER
 
 
 def shape_key(pod: Object) -> bytes:

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 import numpy as np
 
 from actors.scheduler.columns import Bools, Floats, Ints, Rows
+from actors.scheduler.demand import DEFAULT_SCHEDULER, PodDemand, Shape
 
 if TYPE_CHECKING:
     from actors.scheduler.cluster_state import ClusterState
-    from actors.scheduler.demand import PodDemand, Shape
     from actors.scheduler.node_state import NodeState
 
 SCORE_MAX = 100
@@ -183,13 +183,13 @@ class NodeScore(Score):
 class Profile:
     """Which plugins decide, in order, with the weight of their scores; sorted by extension point once.
 
-    Filters of a wider scope are asked later, otherwise the order is kept. `schedulerName` is the pods' it is for.
+    Filters of a wider scope are asked later, otherwise the order is kept. `name`: the schedulerName of its pods.
     """
 
     def __init__(
         self,
         *plugins: tuple[Plugin, int],
-        name: str = "default-scheduler",
+        name: str = DEFAULT_SCHEDULER,
         filters: Sequence[str] | None = None,
         scores: Sequence[str] | None = None,
     ) -> None:

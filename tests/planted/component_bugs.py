@@ -266,6 +266,41 @@ SCHEDULER = [
         "return True",
         "tests/scheduler/test_plugins.py::test_an_untolerated_taint_keeps_a_pod_away",
     ),
+    Bug(
+        "scheduler counts pods that are on their way out",
+        "actors/scheduler/pod_counts.py",
+        "if sort.terminating and not question.terminating_too:",
+        "if False:",
+        "tests/scheduler/test_equal_to_reference.py::test_every_decision_is_that_of_the_reference",
+    ),
+    Bug(
+        "scheduler lets a pod follow what nobody has yet",
+        "actors/scheduler/plugins/inter_pod_affinity.py",
+        "nowhere = self._is_first and not",
+        "nowhere = not",
+        "tests/scheduler/test_equal_to_reference.py::test_every_decision_is_that_of_the_reference",
+    ),
+    Bug(
+        "scheduler forgets that placed pods want nobody beside them",
+        "actors/scheduler/plugins/inter_pod_affinity.py",
+        "for domains in self._unwanted:",
+        "for domains in self._unwanted[:0]:",
+        "tests/scheduler/test_equal_to_reference.py::test_every_decision_is_that_of_the_reference",
+    ),
+    Bug(
+        "scheduler forgets all but one of the nodes that changed",
+        "actors/scheduler/template.py",
+        "            for row in changed:\n",
+        "            for row in changed[:1]:\n",
+        "tests/scheduler/test_equal_to_reference.py::test_every_decision_is_that_of_the_reference",
+    ),
+    Bug(
+        "scheduler spreads over fewer domains than asked for",
+        "actors/scheduler/plugins/pod_topology_spread.py",
+        "if len(held) >= constraint.domains_min",
+        "if len(held)",
+        "tests/scheduler/test_equal_to_reference.py::test_every_decision_is_that_of_the_reference",
+    ),
 ]
 
 CONTROLLERS = [
