@@ -21,9 +21,9 @@ class Faults(msgspec.Struct, frozen=True):
     ahead_s: dict[str, float] = {}
 
     def partition(self, one: str | Collection[str], other: str | Collection[str] = (), *, both_ways: bool) -> Faults:
-        """Nothing gets from one side to the other. Without `other`: to everybody else."""
+        """Nothing gets from one side to the other. Without `other` (or ""): to everybody else."""
         inside = self._all_behind(one)
-        outside = self._all_behind(other) or [host for host in self.hosts if host not in inside]
+        outside = self._all_behind(other) if other else [host for host in self.hosts if host not in inside]
         cuts = {(a, b) for a in inside for b in outside if a != b}
         back = {(b, a) for a, b in cuts} if both_ways else set()
         return msgspec.structs.replace(self, cuts=self.cuts | cuts | back)

@@ -50,6 +50,7 @@ def controlled(path: Path, talk: Callable[[Path], list[str]]) -> list[str]:
     hosts = LocalHosts(
         [Host("tower-1", "", boot), Host("tower-2", "", boot)],
         lambda host: System(host.name, network.transport(), log=Quiet()),
+        network=network,
     )
     loop = ClockLoop(EPOCH)
     loop.pause()
@@ -111,6 +112,25 @@ def test_hosts_are_listed_killed_and_started(tmp_path: Path) -> None:
     ]
 
 
+def test_hosts_are_cut_off_and_their_clocks_set_until_that_is_healed(tmp_path: Path) -> None:
+    heard = controlled(
+        tmp_path / "control.sock",
+        all_of(
+            {"do": "partition", "one": "tower-1", "other": "tower-2", "both_ways": False},
+            {"do": "partition", "one": "tower-2", "other": "", "both_ways": True},
+            {"do": "skew", "name": "tower", "seconds": -90},
+            {"do": "heal"},
+        ),
+    )
+
+    assert [line.partition("  ")[2] for line in heard] == [
+        "tower-1 is not heard by tower-2",
+        "tower-2 is cut off from everybody else",
+        "the clock of tower is 1m30s behind",
+        "healed",
+    ]
+
+
 @pytest.mark.parametrize(
     ("request_", "refusal"),
     [
@@ -121,6 +141,9 @@ def test_hosts_are_listed_killed_and_started(tmp_path: Path) -> None:
         ({"do": "advance"}, "seconds"),
         ({"do": "run", "rate": 1e9}, "times real time"),
         ({"do": "kill", "name": "bridge"}, "there is no host bridge; there are tower-1, tower-2"),
+        ({"do": "partition", "one": "bridge", "other": "", "both_ways": True}, "there is no host bridge"),
+        ({"do": "skew", "name": "tower-1", "seconds": "soon"}, "could not convert"),
+        ({"do": "partition", "one": "tower-1"}, "other"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(tmp_path: Path, request_: dict[str, Any], refusal: str) -> None:

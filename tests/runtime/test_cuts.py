@@ -151,10 +151,11 @@ def test_names_stand_for_hosts_nodes_and_kinds() -> None:
 def test_a_partition_is_of_two_sides_or_from_everybody_else_and_adds_to_those_before() -> None:
     one_way = cut(lambda faults: faults.partition("etcd-0", "apiserver", both_ways=False))
     alone = cut(lambda faults: faults.partition("etcd", both_ways=False))
+    unsaid = cut(lambda faults: faults.partition("etcd", "", both_ways=False))
     two = Faults(HOSTS).partition("etcd-0", "apiserver", both_ways=True).partition("etcd-1", "etcd-0", both_ways=False)
 
     assert one_way == {("etcd-0", "apiserver")}
-    assert alone == {(etcd, other) for etcd in HOSTS[1:3] for other in HOSTS if other not in HOSTS[1:3]}
+    assert alone == unsaid == {(etcd, other) for etcd in HOSTS[1:3] for other in HOSTS if other not in HOSTS[1:3]}
     assert two.unheard_by("etcd-0") == {"apiserver", "etcd-1"}
     assert two.unheard_by("etcd-1") == frozenset()
     assert two.heal() == Faults(HOSTS)
