@@ -9,6 +9,7 @@ DOCS = Path(__file__).parent
 ORDER = (
     "index",
     "guide",
+    "extending",
     "contract",
     "testing",
     "simulation",

@@ -2,7 +2,7 @@
 
 from actorkube.kube.actor import ControllerActor
 from actorkube.kube.client import Client
-from actorkube.kube.controller import Controller, Views, Watches, own_key
+from actorkube.kube.controller import Controller, Grows, Views, Watches, own_key
 from actorkube.kube.events import Recorder
 from actorkube.kube.follow import follow
 from actorkube.kube.queue import WorkQueue
@@ -13,6 +13,7 @@ __all__ = [
     "Controller",
     "ControllerActor",
     "Entry",
+    "Grows",
     "Recorder",
     "View",
     "Views",

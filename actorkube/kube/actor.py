@@ -7,11 +7,12 @@ controller are being written for at once. Nothing is reconciled before the views
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from actorkube.kube.carry import Carrier, Unfinished, is_ending_namespace, is_refusal
 from actorkube.kube.client import Client
-from actorkube.kube.controller import Controller, Failure, Views, Watches, views_for
+from actorkube.kube.controller import Controller, Failure, Views, Watches, view_for, views_for
 from actorkube.kube.events import Recorder
 from actorkube.kube.follow import follow
 from actorkube.kube.queue import WorkQueue
@@ -34,6 +35,9 @@ class ControllerActor(Actor):
         self._api = api
         self._views = views_for(controllers)
         self._loops: list[Loop] = []
+        self._grown: dict[
+            str, asyncio.Task[object]
+        ] = {}  # what is watched because a view says so: resource -> its feed
         self._soon = False
         self._timer: Timer | None = None
         self._timer_at = 0.0
@@ -48,6 +52,8 @@ class ControllerActor(Actor):
             self._loops.append(Loop(controller, self._views, carrier, recorder, self))
         for view in self._views.values():
             ctx.background(follow(ctx, api, view, self.wake), f"watch {view.resource}")
+        for resource in {loop.controller.grows.resource: None for loop in self._loops if loop.controller.grows}:
+            self._views[resource].on_change(lambda key, old, new: self._grow())
 
     def receive(self, message: Message) -> Message | None:
         match message:
@@ -67,6 +73,28 @@ class ControllerActor(Actor):
         if not self._soon:
             self._soon = True
             self.ctx.call_soon(self._turn)
+
+    def _grow(self) -> None:
+        """Watch what the controllers want to watch beside by now, and nothing else."""
+        wanted: dict[str, list[tuple[Loop, Watches]]] = {}
+        for loop in self._loops:
+            for watches in loop.grown():
+                wanted.setdefault(watches.resource, []).append((loop, watches))
+        for resource in [resource for resource in self._grown if resource not in wanted]:
+            self._grown.pop(resource).cancel()
+            del self._views[resource]
+            for loop in self._loops:
+                loop.forget(resource)
+        for resource, sharers in wanted.items():
+            if resource not in self._views:
+                self._watch_too(resource, sharers)
+
+    def _watch_too(self, resource: str, sharers: list[tuple[Loop, Watches]]) -> None:
+        ctx, view = self.ctx, view_for(resource, [watches for _, watches in sharers])
+        self._views[resource] = view
+        for loop, watches in sharers:
+            loop.watch(view, watches)
+        self._grown[resource] = ctx.background(follow(ctx, ctx.ref(self._api), view, self.wake), f"watch {resource}")
 
     def _turn(self) -> None:
         self._soon = False
@@ -119,6 +147,18 @@ class Loop:
             self._actor.wake()
 
         self._views[watches.resource].on_change(changed)
+
+    def grown(self) -> Sequence[Watches]:
+        grows = self.controller.grows
+        return grows.watches(self._views[grows.resource]) if grows is not None else ()
+
+    def watch(self, view: View, watches: Watches) -> None:
+        """One more view: nothing is reconciled before it is complete."""
+        self._views.add(view)
+        self._subscribe(watches)
+
+    def forget(self, resource: str) -> None:
+        self._views.remove(resource)
 
     @property
     def synced(self) -> bool:

@@ -44,6 +44,12 @@ class Views(Mapping[str, View]):
     def __len__(self) -> int:
         return len(self._views)
 
+    def add(self, view: View) -> None:
+        self._views[view.resource] = view
+
+    def remove(self, resource: str) -> None:
+        self._views.pop(resource, None)
+
 
 Keys = Callable[[Object, Views], Iterable[str]]
 Reconcile = Callable[[str, Views, float], Sequence[Write]]
@@ -87,6 +93,17 @@ class Watches:
 
 
 @dataclass(frozen=True, slots=True)
+class Grows:
+    """What is watched beside, while one view says so: kinds that come and go as the controller runs.
+
+    watches: asked at each change of the view of `resource`, which the controller also watches itself.
+    """
+
+    resource: str
+    watches: Callable[[View], Sequence[Watches]]
+
+
+@dataclass(frozen=True, slots=True)
 class Controller:
     """`spacing_s`: two passes over one key start at least that far apart, so a burst of changes costs one pass."""
 
@@ -95,6 +112,7 @@ class Controller:
     reconcile: Reconcile
     workers: int = 8
     spacing_s: float = 0.0
+    grows: Grows | None = None
 
 
 def views_for(controllers: Iterable[Controller]) -> dict[str, View]:
@@ -103,10 +121,11 @@ def views_for(controllers: Iterable[Controller]) -> dict[str, View]:
     for controller in controllers:
         for watches in controller.watches:
             shared.setdefault(watches.resource, []).append(watches)
-    return {resource: _view(resource, sharers) for resource, sharers in shared.items()}
+    return {resource: view_for(resource, sharers) for resource, sharers in shared.items()}
 
 
-def _view(resource: str, sharers: list[Watches]) -> View:
+def view_for(resource: str, sharers: list[Watches]) -> View:
+    """The view that several watches of one resource share."""
     trims = [watches.trim for watches in sharers]
     return View(
         resource,

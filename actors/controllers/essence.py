@@ -15,3 +15,13 @@ def essence(obj: Object) -> Object:
         return obj
     metadata = meta(obj)
     return {"metadata": {field: metadata[field] for field in _KEPT if field in metadata}}
+
+
+def definition_essence(definition: Object) -> Object:
+    """Of a CustomResourceDefinition also what it defines; its schemas are most of it."""
+    spec, status = definition.get("spec") or {}, definition.get("status") or {}
+    kept = {
+        "spec": {key: spec[key] for key in ("group", "scope") if key in spec},
+        "status": {key: status[key] for key in ("acceptedNames", "conditions") if key in status},
+    }
+    return {**essence(definition), **kept}

@@ -12,14 +12,24 @@ Keys are identities of owners (owner_graph.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from actorkube.kube import Controller, Views, Watches
+from actorkube.kube import Controller, Grows, View, Views, Watches
+from actorkube.kube.view import SummaryFunction
 from actorkube.kube.writes import Confirm, Delete, Patch, Propagation, RequeueAfter, Rest, Write
-from actors.controllers.essence import essence
+from actors.controllers.essence import definition_essence, essence
 from actors.controllers.owner_graph import BY_OWNER, LINKS, Graph, Identity, Links, by_owner, identity, links_of
-from actors.controllers.resources import RESOURCES, Kinds, Resource, kinds_of
+from actors.controllers.resources import (
+    DEFINED,
+    DEFINITIONS,
+    RESOURCES,
+    Kinds,
+    Resource,
+    custom_resources,
+    defined,
+    kinds_of,
+)
 from protocols.objects import Object
 from protocols.rules.owners import FOREGROUND, ORPHAN
 
@@ -34,22 +44,35 @@ Dependents = Sequence[tuple[Identity, Links]]
 
 
 def controller(resources: Sequence[Resource] = RESOURCES) -> Controller:
-    """`resources`: all that is watched; references to and from anything else are left alone."""
-    kinds = kinds_of(resources)
+    """`resources`: what is watched, beside what users define; references to and from anything else are left alone."""
+    kinds = dict(kinds_of(resources))
+
+    def grown(definitions: View) -> list[Watches]:
+        custom = custom_resources(definitions)
+        kinds.clear()
+        kinds.update({**kinds_of(custom), **kinds_of(resources)})
+        return [watch(resource, kinds) for resource in custom]
 
     def reconcile(key: str, views: Views, now: float) -> list[Write]:
-        return collect(identity(key), Graph(kinds, views), now)
+        owner = identity(key)
+        return collect(owner, Graph(kinds, views), now) if owner.resource in views else []
 
     watches = tuple(watch(resource, kinds) for resource in resources)
-    return Controller("garbage-collector-controller", watches, reconcile, spacing_s=SPACING_S)
+    grows = Grows(DEFINITIONS, grown) if any(each.name == DEFINITIONS for each in resources) else None
+    return Controller("garbage-collector-controller", watches, reconcile, spacing_s=SPACING_S, grows=grows)
 
 
 def watch(resource: Resource, kinds: Kinds) -> Watches:
     def concerned(obj: Object, views: Views) -> list[str]:
         return Graph(kinds, views).concerned(resource, obj)
 
-    indexes, summaries = {BY_OWNER: by_owner}, {LINKS: links_of}
-    return Watches(resource.name, concerned, indexes, summaries, when=LINKS, trim=essence)
+    indexes = {BY_OWNER: by_owner}
+    summaries: dict[str, SummaryFunction] = {LINKS: links_of}
+    trim: Callable[[Object], Object] = essence
+    if resource.name == DEFINITIONS:
+        summaries[DEFINED] = defined
+        trim = definition_essence
+    return Watches(resource.name, concerned, indexes, summaries, when=LINKS, trim=trim)
 
 
 def collect(owner: Identity, graph: Graph, now: float) -> list[Write]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from actorkube.kube import Controller, Views, Watches
-from actorkube.kube.controller import Failure
+from actorkube.kube import Controller, Grows, View, Views, Watches
+from actorkube.kube.controller import Failure, no_keys
 from actorkube.kube.writes import Delete, DeleteAll, RequeueAfter, Update, UpdateStatus, Write
-from actors.controllers.essence import essence
+from actors.controllers.essence import definition_essence, essence
 from actors.controllers.owner_graph import LINKS, Links, links_of
-from actors.controllers.resources import NAMESPACED, Resource
+from actors.controllers.resources import DEFINED, DEFINITIONS, NAMESPACED, Resource, custom_resources, defined
 from protocols.objects import Object, namespace_of, split_key
 from protocols.rules.conditions import Condition, with_condition
 from protocols.rules.owners import is_deleting
@@ -32,17 +32,24 @@ Content = Mapping[str, Sequence[str]]  # resource -> keys of its objects
 
 
 def controller(resources: Sequence[Resource] = NAMESPACED) -> Controller:
-    """`resources`: what namespaces can contain."""
-    names = sorted((resource.name for resource in resources), key=lambda name: name == "pods")
+    """`resources`: what namespaces can contain, beside what users define."""
 
     def reconcile(key: str, views: Views, now: float) -> list[Write]:
-        return terminate(key, names, views, now)
+        names = (name for name in views if name not in (NAMESPACES, DEFINITIONS))
+        return terminate(key, sorted(names, key=lambda name: name == "pods"), views, now)
 
-    content = (
-        Watches(name, terminating_namespace, summaries={LINKS: links_of}, when=LINKS, trim=essence) for name in names
-    )
+    def grown(definitions: View) -> list[Watches]:
+        return [watch(resource) for resource in custom_resources(definitions) if resource.namespaced]
+
     namespaces = Watches(NAMESPACES, summaries={TERMINATING: is_deleting})
-    return Controller("namespace-controller", (namespaces, *content), reconcile, spacing_s=SPACING_S)
+    definitions = Watches(DEFINITIONS, no_keys, summaries={LINKS: links_of, DEFINED: defined}, trim=definition_essence)
+    watches = (namespaces, definitions, *map(watch, resources))
+    grows = Grows(DEFINITIONS, grown)
+    return Controller("namespace-controller", watches, reconcile, spacing_s=SPACING_S, grows=grows)
+
+
+def watch(resource: Resource) -> Watches:
+    return Watches(resource.name, terminating_namespace, summaries={LINKS: links_of}, when=LINKS, trim=essence)
 
 
 def terminating_namespace(obj: Object, views: Views) -> tuple[str, ...]:

@@ -1,10 +1,18 @@
 """The resources whose objects can own, be owned, or fill a namespace: what the garbage collector and the namespace
-controller watch. Events are left out: nobody owns them, they are many, and time removes them."""
+controller watch, beside the custom ones, which a view of definitions tells. Events are left out: nobody owns them, they
+are many, and time removes them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+
+from actorkube.kube import View
+from protocols.objects import Object
+from protocols.rules.conditions import condition_is
+
+DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
+DEFINED = "defined"  # the summary of a definition: `defined`
 
 
 class Resource(NamedTuple):
@@ -60,6 +68,7 @@ _CLUSTER = """
     csinodes.storage.k8s.io                           CSINode
     storageclasses.storage.k8s.io                     StorageClass
     volumeattachments.storage.k8s.io                  VolumeAttachment
+    customresourcedefinitions.apiextensions.k8s.io    CustomResourceDefinition
 """
 
 
@@ -77,3 +86,17 @@ Kinds = Mapping[tuple[str, str], Resource]
 def kinds_of(resources: Iterable[Resource]) -> Kinds:
     """The resources by group and kind, as owner references name them (whatever the version)."""
     return {(resource.group, resource.kind): resource for resource in resources}
+
+
+def defined(definition: Object) -> Resource | None:
+    """The resource that an established definition defines."""
+    if not condition_is(definition, "Established"):
+        return None
+    spec, names = definition["spec"], definition["status"]["acceptedNames"]
+    return Resource(f"{names['plural']}.{spec['group']}", names["kind"], spec["scope"] == "Namespaced")
+
+
+def custom_resources(definitions: View) -> list[Resource]:
+    """What is defined by now, by a view of definitions that keeps `DEFINED`."""
+    found = (definitions.summary(DEFINED, key) for key in definitions)
+    return [resource for resource in found if resource is not None]

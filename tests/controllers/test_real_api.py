@@ -11,8 +11,10 @@ import pytest
 
 from actorkube.kube import ControllerActor
 from actors.controllers import controllers
+from actors.controllers.resources import DEFINITIONS
 from protocols.api import Watch
 from protocols.objects import Object, decode_object, meta, name_of, uid_of
+from tests.apiserver.custom.widgets import WIDGETS, definition, widget
 from tests.apiserver.world import World, config_map, namespace, world
 
 NAMES = ("garbage-collector", "namespace", "service-account", "root-ca-certificate-publisher")
@@ -76,3 +78,49 @@ async def test_a_namespace_goes_with_its_content(cluster: World) -> None:
     await ends(cluster, "namespaces", "team")
     for resource in ("configmaps", "serviceaccounts", "events"):
         assert await cluster.names(resource, "team") == []
+
+
+async def test_a_namespace_takes_objects_of_defined_kinds_along(cluster: World) -> None:
+    await cluster.create(DEFINITIONS, definition())
+    await cluster.create(WIDGETS, in_team(widget("free")))
+    await cluster.create(WIDGETS, in_team(widget("held"), finalizers=["example.com/hold"]))
+    await cluster.delete("namespaces", "team", "")
+    await ends(cluster, WIDGETS, "free")
+    waiting = await cluster.names("namespaces", "")
+    await cluster.patch(WIDGETS, "held", {"metadata": {"finalizers": None}}, "team")
+
+    await ends(cluster, "namespaces", "team")
+    assert "team" in waiting
+    assert await cluster.names(WIDGETS, "team") == []
+
+
+async def test_defined_kinds_own_and_are_owned(cluster: World) -> None:
+    await cluster.create(DEFINITIONS, definition())
+    parent = await cluster.create("configmaps", config_map("parent", "team"))
+    owner = await cluster.create(WIDGETS, in_team(widget("owned"), ownerReferences=[reference(parent)]))
+    await cluster.create("configmaps", config_map("child", "team", ownerReferences=[reference(owner)]))
+    await cluster.delete("configmaps", "parent", "team")
+
+    await ends(cluster, "configmaps", "parent", "child")
+    assert await cluster.names(WIDGETS, "team") == []
+
+
+async def test_a_kind_that_is_defined_anew_is_looked_after_as_before(cluster: World) -> None:
+    await cluster.create(DEFINITIONS, definition())
+    await cluster.create(WIDGETS, in_team(widget("first")))
+    await cluster.delete(DEFINITIONS, WIDGETS, "")
+    await ends(cluster, DEFINITIONS, WIDGETS)
+    await cluster.create(DEFINITIONS, definition())
+    owner = await cluster.create(WIDGETS, in_team(widget("second")))
+    await cluster.create("configmaps", config_map("child", "team", ownerReferences=[reference(owner)]))
+    await cluster.delete(WIDGETS, "second", "team")
+
+    await ends(cluster, "configmaps", "child")
+
+
+def in_team(obj: Object, **metadata: Any) -> Object:
+    return {**obj, "metadata": {**obj["metadata"], "namespace": "team", **metadata}}
+
+
+def reference(owner: Object) -> Object:
+    return {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": name_of(owner), "uid": uid_of(owner)}

@@ -8,6 +8,7 @@ tests/etcd/planted_bugs.py.
 from __future__ import annotations
 
 from tests.planted.component_bugs import API_SERVER, CONTROLLERS, NODE, SCHEDULER, STORE
+from tests.planted.custom_bugs import CUSTOM
 from tests.planted.grpc_bugs import GRPC
 from tests.planted.history_bugs import HISTORY
 from tests.planted.life_bugs import HANDOVER, LIFE, MONITORS, NAMES
@@ -20,6 +21,7 @@ BUGS = [
     *HISTORY,
     *GRPC,
     *API_SERVER,
+    *CUSTOM,
     *SCHEDULER,
     *CONTROLLERS,
     *NODE,
