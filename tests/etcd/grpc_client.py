@@ -18,7 +18,7 @@ from actors.etcd.grpc.door import Door, DoorConfig, IsOpen, cluster_id
 from actors.etcd.grpc.fields import write
 from actors.etcd.grpc.framing import Unframer, framed
 from actors.etcd.grpc.messages import message
-from protocols.etcd import Status
+from protocols.etcd import Status, StatusResponse
 
 MEMBER = "etcd-0"
 CLUSTER_ID = cluster_id([MEMBER])
@@ -54,13 +54,18 @@ async def housed(disk: Path) -> AsyncIterator[Housed]:
 
     try:
         ref = system.spawn(lambda: Etcd(MEMBER, {MEMBER: f"{MEMBER}/etcd"}), "etcd")
-        while not (await system.ask(ref, Status())).leader:
+        while not _has_begun(await system.ask(ref, Status())):
             await asyncio.sleep(0.01)
         await system.ask(system.spawn(door, "door"), IsOpen())
         yield Housed(doors[-1], listener.getsockname()[1])
     finally:
         await system.stop()
         listener.close()
+
+
+def _has_begun(status: StatusResponse) -> bool:
+    """It leads, and what opens its term is committed: before that it changes no members."""
+    return bool(status.leader) and status.commit_index == status.last_index
 
 
 class Stream:

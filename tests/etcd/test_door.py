@@ -37,8 +37,17 @@ async def test_a_member_is_added_by_the_url_of_its_actor_and_removed_by_its_numb
     assert [member.name for member in removed.members] == ["etcd-0"]
 
 
+async def test_a_url_as_etcdctl_lets_it_pass_names_the_same_actor(client: Client) -> None:
+    added = await client.call(
+        "Cluster/MemberAdd", request("MemberAdd", peerURLs=["http://etcd-3:2380"], isLearner=True)
+    )
+
+    assert list(added.member.peerURLs) == [THREE]
+
+
 @pytest.mark.parametrize(
-    "urls", [[], [THREE, THREE], ["http://127.0.0.1:2380"], ["actorkube://etcd-3"], ["actorkube://../etcd"]]
+    "urls",
+    [[], [THREE, THREE], ["http://127.0.0.1:2380"], ["http://etcd-3"], ["actorkube://etcd-3"], ["actorkube://../etcd"]],
 )
 async def test_a_member_whose_url_names_no_actor_is_refused(client: Client, urls: list[str]) -> None:
     refused = await refusal(client, "Cluster/MemberAdd", "MemberAdd", peerURLs=urls)

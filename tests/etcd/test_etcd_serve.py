@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -32,7 +33,7 @@ class Served:
         assert self._process.stdout is not None
         self.ready = self._process.stdout.readline()
 
-    def ctl(self, *arguments: str, member: int = 0, stdin: str = "", check: bool = True) -> str:
+    def ctl(self, *arguments: str, member: int = 0, stdin: str = "", check: bool = True, both: bool = False) -> str:
         done = subprocess.run(
             ["etcdctl", "--endpoints", f"127.0.0.1:{self.port + member}", *arguments],
             input=stdin,
@@ -42,7 +43,7 @@ class Served:
             env={**os.environ, "ETCDCTL_API": "3"},
         )
         assert done.returncode == 0 or not check, done.stderr
-        return done.stdout if check else done.stderr
+        return done.stdout + done.stderr if both else done.stdout if check else done.stderr
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
@@ -240,3 +241,86 @@ def test_progress_that_is_asked_for_is_told(served: Served) -> None:
 
     assert put == ["PUT", "progressing", "1"]
     assert told.startswith("progress notify: ")
+
+
+def test_a_member_is_added_and_removed_by_etcdctl(served: Served) -> None:
+    added = served.ctl("member", "add", "etcd-9", "--learner", "--peer-urls=http://etcd-9:2380")
+    number = added.split()[1]
+    refused = served.ctl("member", "promote", number, check=False)
+    served.ctl("member", "update", number, "--peer-urls=http://etcd-9:2380")
+    removed = served.ctl("member", "remove", number)
+
+    assert "added to cluster" in added and "removed from cluster" in removed
+    assert "can only promote a learner member which is in sync with leader" in refused
+    assert len(served.ctl("member", "list").splitlines()) == 3
+
+
+def test_the_leadership_moves_where_etcdctl_says(served: Served) -> None:
+    members = [line.split(", ")[0] for line in served.ctl("member", "list").splitlines()]
+    statuses = [json.loads(served.ctl("endpoint", "status", "-w", "json", member=number)) for number in range(3)]
+    leader = next(number for number in range(3) if f"{statuses[number][0]['Status']['leader']:x}" == members[number])
+    target = members[(leader + 1) % 3]
+
+    moved = served.ctl("move-leader", target, member=leader)
+
+    assert moved == f"Leadership transferred from {members[leader]} to {target}\n"
+
+
+def test_auth_is_off_and_etcdctl_says_so(served: Served) -> None:
+    assert "root user does not exist" in served.ctl("auth", "enable", check=False)
+    assert served.ctl("user", "list") == served.ctl("role", "list") == ""
+    assert "user name not found" in served.ctl("user", "get", "root", check=False)
+
+
+def test_upkeep_is_done_by_etcdctl(served: Served) -> None:
+    served.ctl("put", "kept", "1")
+
+    assert "Finished defragmenting" in served.ctl("defrag")
+    assert served.ctl("alarm", "list") == served.ctl("alarm", "disarm") == ""
+    assert "is healthy" in served.ctl("endpoint", "health", both=True)
+    assert served.ctl("get", "kept") == "kept\n1\n"
+
+
+def test_a_leader_is_elected_among_clients_and_listened_to(served: Served) -> None:
+    environment = {**os.environ, "ETCDCTL_API": "3"}
+    command = ["etcdctl", "--endpoints", f"127.0.0.1:{served.port}", "elect"]
+    with subprocess.Popen([*command, "office", "me"], stdout=subprocess.PIPE, text=True, env=environment) as candidate:
+        assert candidate.stdout is not None
+        elected = [candidate.stdout.readline().strip() for _ in range(2)]
+        listening = [*command, "--listen", "office"]
+        with subprocess.Popen(listening, stdout=subprocess.PIPE, text=True, env=environment) as listener:
+            assert listener.stdout is not None
+            heard = [listener.stdout.readline().strip() for _ in range(2)]
+            listener.kill()
+        candidate.kill()
+
+    assert elected == heard
+    assert elected[1] == "me"
+
+
+def test_a_prefix_is_mirrored_into_another_store(served: Served, tmp_path: Path) -> None:
+    served.ctl("put", "mirrored/a", "1")
+    other = Served(tmp_path, "--replicas", "1")
+    try:
+        command = ["etcdctl", "--endpoints", f"127.0.0.1:{served.port}", "make-mirror", "--prefix", "mirrored/"]
+        environment = {**os.environ, "ETCDCTL_API": "3"}
+        with subprocess.Popen(
+            [*command, f"127.0.0.1:{other.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        ) as mirror:
+            served.ctl("put", "mirrored/b", "2")
+            with subprocess.Popen(
+                ["etcdctl", "--endpoints", f"127.0.0.1:{other.port}", "watch", "--rev", "1", "mirrored/b"],
+                stdout=subprocess.PIPE,
+                text=True,
+                env=environment,
+            ) as watch:
+                assert watch.stdout is not None
+                seen = [watch.stdout.readline().strip() for _ in range(3)]
+                watch.kill()
+            mirror.kill()
+        copied = other.ctl("get", "--prefix", "mirrored/")
+    finally:
+        other.stop()
+
+    assert seen == ["PUT", "mirrored/b", "2"]
+    assert copied == "mirrored/a\n1\nmirrored/b\n2\n"

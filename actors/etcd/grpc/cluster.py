@@ -1,6 +1,7 @@
 """etcdserverpb.Cluster: members that are listed, come and go; and what a member is to etcd's clients.
 
-A member's name and its actor's address are in the URL of its peers: actorkube://etcd-3/etcd.
+A member's name and its actor's address are in the URL of its peers: actorkube://etcd-3/etcd. etcdctl lets no such URL
+pass: so http://etcd-3:2380 means the same, and no port has a meaning.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ SCHEME = "actorkube://"
 BAD_URLS = Refused(Code.INVALID_ARGUMENT, "etcdserver: given member URLs are invalid")
 STAYS = Refused(Code.UNIMPLEMENTED, "etcdserver: a member stays at its address: add another one, and remove this one")
 NOT_FOUND = Refused(Code[MemberNotFound.grpc_code], MemberNotFound.etcd_text)
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
+_URL = re.compile(
+    rf"{SCHEME}(?P<system>[a-z][a-z0-9-]{{0,62}})/(?P<actor>[a-z][a-z0-9-]{{0,62}})"
+    r"|https?://(?P<host>[a-z][a-z0-9-]{0,62}):[0-9]{1,5}"
+)
 
 
 class Cluster:
@@ -111,10 +115,7 @@ def name_of(number: int, found: Members) -> str:
 
 def address_in(urls: Sequence[str]) -> str:
     """Of the actor that one such URL names. Raises Refused."""
-    if len(urls) != 1 or not urls[0].startswith(SCHEME):
+    found = _URL.fullmatch(urls[0]) if len(urls) == 1 else None
+    if found is None:
         raise BAD_URLS
-    address = urls[0].removeprefix(SCHEME)
-    system, _, actor = address.partition("/")
-    if not _NAME.fullmatch(system) or not _NAME.fullmatch(actor):
-        raise BAD_URLS
-    return address
+    return f"{found['system'] or found['host']}/{found['actor'] or 'etcd'}"
