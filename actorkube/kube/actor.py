@@ -134,6 +134,7 @@ class Loop:
         self._failures: dict[str, Failure] = {}
         self._causes: dict[str, Span | TraceContext] = {}  # of the keys that wait: what made each wait, the last
         self._passes = 0
+        self._synced = False
         for watches in controller.watches:
             self._subscribe(watches)
 
@@ -162,7 +163,9 @@ class Loop:
 
     @property
     def synced(self) -> bool:
-        return all(view.synced for view in self._views.values())
+        """Whether all has been seen once: then for ever."""
+        self._synced = self._synced or all(view.synced for view in self._views.values())
+        return self._synced
 
     def next_due(self) -> float | None:
         """When a delayed key will be ready; None while nobody could take it: what changes that wakes the actor."""

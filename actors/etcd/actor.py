@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast, get_args
 
 from actorkube.runtime import LATER, Actor, DiskFull, Down, Mailbox, Timer
 from actorkube.runtime.actor import Context
@@ -54,19 +55,13 @@ from protocols.etcd_members import MemberAdd, MemberList, MemberPromote, MemberR
 from protocols.message import Message
 from protocols.raft import (
     Appended,
-    AppendEntries,
-    CommitAdvanced,
     Configuration,
     ConfirmLeader,
     Entry,
-    InstallSnapshot,
     LeaderConfirmed,
     RaftMessage,
     Removed,
     RequestVote,
-    SnapshotReceived,
-    TimeoutNow,
-    Voted,
 )
 
 
@@ -118,6 +113,7 @@ class EtcdConfig:
         return self.election_s[0] / (1 + self.clock_drift_max) if self.lease_reads else 0.0
 
 
+FROM_PEERS = frozenset(get_args(RaftMessage))
 SCRUB_KEYS_MAX = 1_000  # of a compaction, in one turn: a few milliseconds
 
 
@@ -188,6 +184,9 @@ class Etcd(Actor):
             self._turn()
 
     def receive(self, message: Message) -> object:
+        if type(message) in FROM_PEERS:  # most of what comes where little happens
+            self._from_peer(cast(RaftMessage, message))
+            return None
         match message:
             case Txn():
                 validate(message)
@@ -195,19 +194,6 @@ class Etcd(Actor):
                 return self._read(message) if read_only(message) else self._write(message)
             case Range():
                 return self._store.range(message) if message.serializable else self._read(message)
-            case (
-                AppendEntries()
-                | Appended()
-                | CommitAdvanced()
-                | ConfirmLeader()
-                | LeaderConfirmed()
-                | RequestVote()
-                | Voted()
-                | InstallSnapshot()
-                | SnapshotReceived()
-                | TimeoutNow()
-            ):
-                self._from_peer(message)
             case WatchKeys():
                 self._feeds.open(message, self.ctx.outlet())
                 return LATER

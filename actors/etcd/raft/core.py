@@ -80,8 +80,7 @@ class Raft:
         self._now_out: list[Outgoing] = []
         self._out_when_persisted: list[Outgoing] = []
         self._arrival = Arrival()
-        # By a lease, this member may have promised to vote for nobody, and does not remember.
-        self._promised = config.lease_s > 0 and self.term > 0
+        self._promised = config.lease_s > 0 and self.term > 0  # by a lease, to vote for nobody: it does not remember
         self._heard_at = now
         self._led_since_start = False
         self._pre_votes = 0
@@ -253,7 +252,8 @@ class Raft:
             or self._arrival.is_under_way
             or self.log.applied < self.log.committed
             or self.log.saved < self.log.last_index
-            or (self.term, self.vote) != (self._saved.term, self._saved.vote)
+            or self.term != self._saved.term
+            or self.vote != self._saved.vote
             or not (self.leadership is None or self.leadership.at_rest)
         )
 
