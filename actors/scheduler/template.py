@@ -59,6 +59,7 @@ class Template:
         self.base: Floats = np.zeros(0)
         self._objections: Ints = self.verdicts  # of OBJECT scope
         self._raw: list[Floats | None] = []  # scores to be normalised, in the order of `_stretched`
+        self._raw_of_nodes: list[tuple[Score, Floats]] = []  # those of them that change with the pods of a node
 
     # -- a decision -----------------------------------------------------------------------------------------------
 
@@ -77,10 +78,11 @@ class Template:
                 numbers = plugin.filter(self.cycle, ALL)
                 if numbers is not None:
                     totals = np.where(numbers == 0, totals, NEVER)
-        if not self._stretched and not self._cluster_scores:
+        left = self._not_summed()
+        if not left:
             return totals
         feasible = totals > NEVER
-        for (scorer, weight), raw in self._not_summed():
+        for (scorer, weight), raw in left:
             scores = self._normal(scorer, raw, feasible)
             if scores is not None:
                 totals = totals + (scores if weight == 1 else weight * scores)
@@ -168,6 +170,8 @@ class Template:
             if scores is not None:
                 self._object_sum += weight * scores
         self._raw = [plugin.score(self.cycle, ALL) for plugin, _ in self._stretched]
+        raw_of = zip(self._stretched, self._raw, strict=True)
+        self._raw_of_nodes = [(w.plugin, raw) for w, raw in raw_of if w.plugin.scope is Scope.NODE and raw is not None]
         self.verdicts = np.empty(state.rows, np.int32)
         self.base = np.empty(state.rows)
         self._work_out(ALL)
@@ -184,7 +188,7 @@ class Template:
         self.verdicts[rows] = verdicts
         self.base[rows] = np.where(verdicts == 0, totals, NEVER)
         if not isinstance(rows, slice):
-            for scorer, raw in self._raw_of_nodes():
+            for scorer, raw in self._raw_of_nodes:
                 raw[rows] = scorer.score(self.cycle, rows)
 
     def _work_out_one(self, row: int) -> None:
@@ -202,20 +206,14 @@ class Template:
             for scorer, weight in self._node_scores:
                 total += weight * scorer.score_one(cycle, row)
             self.base[row] = total
-        if self._stretched:
-            for scorer, raw in self._raw_of_nodes():
-                raw[row] = scorer.score_one(cycle, row)
+        for scorer, raw in self._raw_of_nodes:
+            raw[row] = scorer.score_one(cycle, row)
 
     def _judged(self, plugin: Filter, rows: Rows, before: Ints) -> Ints:
         numbers = plugin.filter(self.cycle, rows)
         if numbers is None:
             return before
         return np.where((before == 0) & (numbers != 0), self._code(plugin) | numbers, before).astype(np.int32)
-
-    def _raw_of_nodes(self) -> list[tuple[Score, Floats]]:
-        """Scores to be normalised that change with the pods of a node."""
-        found = zip(self._stretched, self._raw, strict=True)
-        return [(w.plugin, raw) for w, raw in found if w.plugin.scope is Scope.NODE and raw is not None]
 
     def _normal(self, plugin: Score, raw: Floats | None, feasible: Bools) -> Floats | None:
         if raw is None or not isinstance(plugin, NormalizeScore):
@@ -227,9 +225,12 @@ class Template:
 
     def _not_summed(self) -> list[tuple[Weighted, Floats]]:
         """What must be looked at anew for each decision."""
-        found = list(zip(self._stretched, self._raw, strict=True))
-        found += [(weighted, weighted.plugin.score(self.cycle, ALL)) for weighted in self._cluster_scores]
-        return [(weighted, scores) for weighted, scores in found if scores is not None]
+        found = [(weighted, raw) for weighted, raw in zip(self._stretched, self._raw, strict=True) if raw is not None]
+        for weighted in self._cluster_scores:
+            scores = weighted.plugin.score(self.cycle, ALL)
+            if scores is not None:
+                found.append((weighted, scores))
+        return found
 
     # -- once for a shape -----------------------------------------------------------------------------------------
 

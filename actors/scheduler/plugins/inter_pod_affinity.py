@@ -89,6 +89,7 @@ class _Concerns:
         self._cycle = cycle
         self._shape = cycle.shape
         self._hard_weight = hard_weight
+        self._owned = cycle.state.counts.owned_about(cycle.shape.namespace)
         self._read = (0, 0)
         terms, shape = cycle.shape.terms, cycle.shape
         self._ignore_existing = ignore_existing and not terms.wishes
@@ -101,7 +102,7 @@ class _Concerns:
         self._worth = [_Weighted(wish.weight, self._own(wish.term)) for wish in terms.wishes]
 
     def update(self) -> None:
-        by_name, anywhere = self._cycle.state.counts.owned_about(self._shape.namespace)
+        by_name, anywhere = self._owned
         read = (len(by_name), len(anywhere))
         if read == self._read:
             return

@@ -39,6 +39,14 @@ class NodeResourcesBalancedAllocation(PreScore, Score):
 
     def score_one(self, cycle: Cycle, row: int) -> float:
         found: list[Counted] = cycle.memo[self.name]
+        if len(found) == 2:
+            first, second = found
+            most, most_second = first.allocatable.at[row], second.allocatable.at[row]
+            if most and most_second:
+                taken, taken_second = first.taken.at[row], second.taken.at[row]
+                before = taken / most, taken_second / most_second
+                after = (taken + first.amount) / most, (taken_second + second.amount) / most_second
+                return _HALF + (_HALF + _balance_of_two(*after) - _balance_of_two(*before)) // 2
         with_pod, without = [], []
         for resource in found:
             capacity = resource.allocatable.at[row]
@@ -49,9 +57,15 @@ class NodeResourcesBalancedAllocation(PreScore, Score):
         return _HALF + (_HALF + _balance(with_pod) - _balance(without)) // 2
 
 
+def _balance_of_two(one: float, other: float) -> int:
+    """The usual case, as fast as it goes."""
+    one, other = one if one < 1.0 else 1.0, other if other < 1.0 else 1.0
+    return int((1 - abs(one - other) / 2) * SCORE_MAX)
+
+
 def _balance(fractions: Sequence[float]) -> int:
     if len(fractions) == 2:
-        return int((1 - abs(fractions[0] - fractions[1]) / 2) * SCORE_MAX)
+        return _balance_of_two(*fractions)
     if len(fractions) < 2:
         return SCORE_MAX
     mean = sum(fractions) / len(fractions)
