@@ -150,7 +150,7 @@ class Template:
             for row in changed:
                 self._work_out_one(row)
         else:
-            self._work_out(np.unique(np.array(changed, np.intp)))
+            self._work_out(np.array(list(set(changed)), np.intp))
         self._head = head
 
     def _work_out_all(self) -> None:

@@ -7,7 +7,7 @@ the standard deviation of the used fractions, in hundredths; of two it is half t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -78,30 +78,21 @@ def _balance_all(found: Sequence[Counted], rows: Rows, with_pod: bool) -> Floats
     capacities = [resource.allocatable.values[rows] for resource in found]
     has = [capacity > 0 for capacity in capacities]
     fractions = [
-        np.minimum(1.0, _taken(resource, rows, with_pod) / np.where(there, capacity, 1.0)) * there
+        np.minimum(1.0, _taken(resource, rows, with_pod) / np.where(there, capacity, 1.0))
         for resource, capacity, there in zip(found, capacities, has, strict=True)
     ]
-    number = sum(there.astype(np.float64) for there in has) if has else np.zeros(1)
-    deviation = _deviation(fractions, has, np.maximum(number, 1.0))
     if len(found) == 2:
-        deviation = np.abs(fractions[0] - fractions[1]) / 2
-    elif len(found) > 2:
-        deviation = np.where(number == 2, _half_difference(fractions, has), deviation)
-    return np.where(number < 2, float(SCORE_MAX), np.trunc((1 - deviation) * SCORE_MAX))
+        difference = np.abs(fractions[0] - fractions[1]) / 2
+        return np.where(has[0] & has[1], np.trunc((1 - difference) * SCORE_MAX), float(SCORE_MAX))
+    return np.array([_balance(here) for here in _of_each_row(fractions, has)], np.float64)
+
+
+def _of_each_row(fractions: Sequence[Floats], has: Sequence[Bools]) -> Iterator[list[float]]:
+    """Three and more resources are few pods' and worked out one by one."""
+    for values, there in zip(np.transpose(fractions).tolist(), np.transpose(has).tolist(), strict=True):
+        yield [value for value, counts in zip(values, there, strict=True) if counts]
 
 
 def _taken(resource: Counted, rows: Rows, with_pod: bool) -> Floats:
-    return resource.taken.values[rows] + resource.amount * with_pod
-
-
-def _deviation(fractions: Sequence[Floats], has: Sequence[Bools], number: Floats) -> Floats:
-    mean = sum(fractions, np.zeros(1)) / number
-    squares = [(fraction - mean) * (fraction - mean) * there for fraction, there in zip(fractions, has, strict=True)]
-    return np.sqrt(sum(squares, np.zeros(1)) / number)
-
-
-def _half_difference(fractions: Sequence[Floats], has: Sequence[Bools]) -> Floats:
-    """Where exactly two count: the difference between the larger and the smaller."""
-    most = np.max(fractions, axis=0)
-    least = np.min([np.where(there, fraction, 2.0) for fraction, there in zip(fractions, has, strict=True)], axis=0)
-    return np.asarray(np.abs(most - least) / 2)
+    taken = resource.taken.values[rows]
+    return taken + resource.amount if with_pod else taken
