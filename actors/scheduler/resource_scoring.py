@@ -68,9 +68,12 @@ class Strategy(ABC):
         large = False
         for amount, weight, allocatable, taken in resources:
             capacity = allocatable.values[rows]
-            there = capacity > 0
             large = large or bool(capacity.max(initial=0.0) >= EXACT_MAX)
-            worth = self.worth_all(taken.values[rows] + amount, np.where(there, capacity, 1.0))
+            there: Any = True
+            if not capacity.all():
+                there = capacity > 0
+                capacity = np.where(there, capacity, 1.0)
+            worth = self.worth_all(taken.values[rows] + amount, capacity)
             total = total + weight * worth * there
             weights = weights + weight * (there & self.counts(worth))
         if not resources:

@@ -33,9 +33,15 @@ class NodeResourcesBalancedAllocation(PreScore, Score):
         return None
 
     def score(self, cycle: Cycle, rows: Rows) -> Floats:
+        """A resource that a node has none of does not count."""
         found: list[Counted] = cycle.memo[self.name]
-        change = _balance_all(found, rows, True) - _balance_all(found, rows, False)
-        return _HALF + np.floor((_HALF + change) / 2)
+        capacities = [resource.allocatable.values[rows] for resource in found]
+        taken = [resource.taken.values[rows] for resource in found]
+        has = [capacity > 0 for capacity in capacities]
+        some = [np.where(there, capacity, 1.0) for there, capacity in zip(has, capacities, strict=True)]
+        before = [np.minimum(1.0, t / c) for t, c in zip(taken, some, strict=True)]
+        after = [np.minimum(1.0, (t + r.amount) / c) for t, r, c in zip(taken, found, some, strict=True)]
+        return _HALF + np.floor((_HALF + _balance_all(after, has) - _balance_all(before, has)) / 2)
 
     def score_one(self, cycle: Cycle, row: int) -> float:
         found: list[Counted] = cycle.memo[self.name]
@@ -73,17 +79,11 @@ def _balance(fractions: Sequence[float]) -> int:
     return int((1 - math.sqrt(squares / len(fractions))) * SCORE_MAX)
 
 
-def _balance_all(found: Sequence[Counted], rows: Rows, with_pod: bool) -> Floats:
-    """The same for many rows; a resource that a node has none of does not count."""
-    capacities = [resource.allocatable.values[rows] for resource in found]
-    has = [capacity > 0 for capacity in capacities]
-    fractions = [
-        np.minimum(1.0, _taken(resource, rows, with_pod) / np.where(there, capacity, 1.0))
-        for resource, capacity, there in zip(found, capacities, has, strict=True)
-    ]
-    if len(found) == 2:
-        difference = np.abs(fractions[0] - fractions[1]) / 2
-        return np.where(has[0] & has[1], np.trunc((1 - difference) * SCORE_MAX), float(SCORE_MAX))
+def _balance_all(fractions: Sequence[Floats], has: Sequence[Bools]) -> Floats:
+    """The same for many rows."""
+    if len(fractions) == 2:
+        balance = np.trunc((1 - np.abs(fractions[0] - fractions[1]) / 2) * SCORE_MAX)
+        return np.where(has[0] & has[1], balance, float(SCORE_MAX))
     return np.array([_balance(here) for here in _of_each_row(fractions, has)], np.float64)
 
 
@@ -91,8 +91,3 @@ def _of_each_row(fractions: Sequence[Floats], has: Sequence[Bools]) -> Iterator[
     """Three and more resources are few pods' and worked out one by one."""
     for values, there in zip(np.transpose(fractions).tolist(), np.transpose(has).tolist(), strict=True):
         yield [value for value, counts in zip(values, there, strict=True) if counts]
-
-
-def _taken(resource: Counted, rows: Rows, with_pod: bool) -> Floats:
-    taken = resource.taken.values[rows]
-    return taken + resource.amount if with_pod else taken
