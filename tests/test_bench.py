@@ -116,8 +116,9 @@ def test_the_command_line_prints_a_line_for_each_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_store_answers_a_question_without_another_to_compare_it_with() -> None:
-    command = [sys.executable, "-m", "bench.etcd", "--quick", "--alone", "--only", "put 256 B, 10 clients"]
+@pytest.mark.parametrize("door", [[], ["--grpc"]])
+def test_the_store_answers_a_question_without_another_to_compare_it_with(door: list[str]) -> None:
+    command = [sys.executable, "-m", "bench.etcd", "--quick", "--alone", "--only", "put 256 B, 10 clients", *door]
 
     run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
 

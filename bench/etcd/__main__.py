@@ -21,6 +21,7 @@ from typing import NamedTuple
 import uvloop
 
 from bench.etcd import theirs
+from bench.etcd.door import ActorKubeDoor
 from bench.etcd.ours import ActorKube
 from bench.etcd.subject import MEMBERS, Subject
 
@@ -186,7 +187,7 @@ def line(what: str, cells: list[str], more: str = "") -> None:
 
 
 async def run(options: argparse.Namespace, path: Path) -> None:
-    subjects: list[Subject] = [ActorKube(path / "ours")]
+    subjects: list[Subject] = [ActorKubeDoor(path / "ours") if options.grpc else ActorKube(path / "ours")]
     if theirs.installed() and not options.alone:
         subjects.append(theirs.Etcd(path / "theirs"))
     names = [f"etcd {theirs.version()}" if subject.name == "etcd" else subject.name for subject in subjects]
@@ -232,6 +233,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round: does it work, and roughly how fast?")
     parser.add_argument("--only", default="", metavar="WORDS", help="questions with these words in them")
     parser.add_argument("--alone", action="store_true", help="without etcd")
+    parser.add_argument("--grpc", action="store_true", help="ours over its gRPC door, by the same client as etcd")
     parser.add_argument("--dir", type=Path, help="where the disks are (default: the system's temporary directory)")
     options = parser.parse_args()
     if options.quick:
