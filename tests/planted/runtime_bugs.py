@@ -24,7 +24,7 @@ RUNTIME = [
         "actorkube/runtime/span_export.py",
         "self._exported = set(ended)",
         "self._exported = set()",
-        "tests/observe/test_span_export.py::test_an_exporter_gets_each_span_once_with_its_parent[local]",
+        "tests/observe/test_span_export.py::test_an_exporter_gets_each_span_once_with_its_parent",
     ),
     Bug(
         "cut link is still read",
