@@ -266,12 +266,12 @@ def find_store(store: ExternalStore) -> str:
 
 def scheduler_host(spec: ClusterSpec, name: str = "scheduler") -> Host:
     async def boot(system: System) -> str:
+        await api_ready(system)  # numpy costs 100 ms of CPU, which whoever everybody waits for needs first
         from actors.scheduler.actor import Scheduler
         from actors.scheduler.profile import DEFAULT_PROFILE
 
         profiles = scheduler_profiles(spec.scheduler_config) if spec.scheduler_config else [DEFAULT_PROFILE]
         system.spawn(lambda: Scheduler(profiles=profiles), "scheduler")
-        await api_ready(system)
         return ""
 
     return Host(name, "scheduler", boot, ("actorkube.kube.actor",))
