@@ -18,7 +18,7 @@ from actors.apiserver.answers import already_exists, modified, not_found
 from actors.apiserver.cache import Cache
 from actors.apiserver.calls import Call
 from actors.apiserver.commits import Commits
-from actors.apiserver.custom.names import DEFINITIONS, settled
+from actors.apiserver.custom.names import DEFINITIONS, of_group, settled
 from actors.apiserver.deletion import Deletion, Mark, decide_deletion, is_finished
 from actors.apiserver.event_versions import to_served, to_stored
 from actors.apiserver.feed import Feed
@@ -213,7 +213,7 @@ class Changes:
         """A definition is served with the write that makes it: its status is decided here, not by somebody later."""
         if resource.group_resource != DEFINITIONS or any(definition(new, None)):
             return new
-        return settled(new, [item.object() for item in self._cache.of(DEFINITIONS).items.values()], self._ctx.now)
+        return settled(new, of_group(self._cache.of(DEFINITIONS).items, new["spec"]["group"]), self._ctx.now)
 
     def _allocated(self, resource: Resource, new: Object, old: Object | None) -> Allocation:
         if resource.group_resource != "services":

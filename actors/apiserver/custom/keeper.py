@@ -7,14 +7,13 @@ are asked to go, and when the last one is gone, so is the definition. Every API 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 
 from actorkube.runtime import Context
 from actors.apiserver.cache import Cache
 from actors.apiserver.callers import SELF
 from actors.apiserver.calls import Call
 from actors.apiserver.changes import Changes, Decide
-from actors.apiserver.custom.names import CLEANUP, DEFINITIONS, settled, terminating
+from actors.apiserver.custom.names import CLEANUP, DEFINITIONS, is_settled, of_group, settled, terminating
 from actors.apiserver.custom.served import Served
 from actors.apiserver.deletion import Deletion
 from actors.apiserver.feed import Feed
@@ -48,26 +47,21 @@ class Keeper:
 
     async def _look(self) -> list[str]:
         """One look at all definitions; the answer is whose objects are waited for."""
-        definitions = [item.object() for item in self._cache.of(DEFINITIONS).items.values()]
         watched = []
-        for definition in definitions:
-            if "deletionTimestamp" not in meta(definition):
-                await self._settle(definition, definitions)
-            elif CLEANUP in (meta(definition).get("finalizers") or ()):
-                watched.append(await self._clean_up(definition))
+        for definition in [item.object() for item in self._cache.of(DEFINITIONS).items.values()]:
+            if "deletionTimestamp" in meta(definition):
+                if CLEANUP in (meta(definition).get("finalizers") or ()):
+                    watched.append(await self._clean_up(definition))
+            elif not is_settled(definition):
+                await self._settle(definition)
         return watched
 
-    async def _settle(self, definition: Object, definitions: Iterable[Object]) -> None:
-        if settled(definition, definitions, self._ctx.now) == definition:
-            return
-
+    async def _settle(self, definition: Object) -> None:
         def decide(current: Object) -> Object:
-            return settled(current, self.definitions(), self._ctx.now)
+            others = of_group(self._cache.of(DEFINITIONS).items, current["spec"]["group"])
+            return settled(current, others, self._ctx.now)
 
         await self._change(definition, decide)
-
-    def definitions(self) -> list[Object]:
-        return [item.object() for item in self._cache.of(DEFINITIONS).items.values()]
 
     async def _clean_up(self, definition: Object) -> str:
         group_resource = name_of(definition)

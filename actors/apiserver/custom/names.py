@@ -6,10 +6,11 @@ it is free again (keeper.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from actors.apiserver.custom.version import ESTABLISHED, NAMES_ACCEPTED, TERMINATING
+from actors.apiserver.item import Item
 from protocols.objects import Object, meta, name_of
 from protocols.rules.conditions import with_condition
 
@@ -38,6 +39,18 @@ def settled(definition: Object, others: Iterable[Object], now: float) -> Object:
     status |= {"acceptedNames": accepted, "conditions": list(conditions)}
     status["storedVersions"] = _stored_versions(definition, status.get("storedVersions") or [])
     return _with_finalizer({**definition, "status": status})
+
+
+def is_settled(definition: Object) -> bool:
+    """Whether it has all the names that it asks for: then others do not matter to it."""
+    status = definition.get("status") or {}
+    wanted = {key: value for key, value in definition["spec"]["names"].items() if value}
+    return status.get("acceptedNames") == wanted and _is(status.get("conditions"), NAMES_ACCEPTED)
+
+
+def of_group(items: Mapping[str, Item], group: str) -> list[Object]:
+    """The stored definitions of a group; the others need not even be decoded."""
+    return [item.object() for key, item in items.items() if key.endswith(f".{group}")]
 
 
 def terminating(definition: Object, now: float) -> Object:
