@@ -154,6 +154,42 @@ async def test_the_end_of_a_pod_makes_room_for_the_next(world: World) -> None:
     assert world.node_of("second") == "n0"
 
 
+async def test_a_pod_that_waits_for_company_is_placed_when_it_has_come(world: World) -> None:
+    labels = {"kubernetes.io/hostname": "n1"}
+    world.create("nodes", make_node("n0"), make_node("n1", labels=labels))
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "db"}}}
+    towards = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    world.create("pods", make_pod("web", affinity=towards))
+    await world.settled()
+    assert world.condition("web")["reason"] == "Unschedulable"
+
+    company = make_pod("db", nodeSelector=labels)
+    company["metadata"]["labels"] = {"app": "db"}
+    world.create("pods", company)
+    await world.until(lambda: world.node_of("web") != "")
+
+    assert world.node_of("web") == world.node_of("db") == "n1"
+
+
+async def test_pods_of_a_service_are_spread_over_zones(world: World) -> None:
+    def zone(name: str) -> dict[str, str]:
+        return {"topology.kubernetes.io/zone": name, "kubernetes.io/hostname": name}
+
+    service = {"metadata": {"name": "web", "namespace": "default"}, "spec": {"selector": {"app": "web"}}}
+    world.create("services", service)
+    busy = make_pod("busy", "1", "2Gi", node="n1")
+    world.create("nodes", make_node("n0", labels=zone("a")), make_node("n1", labels=zone("b")))
+    world.create("pods", busy)
+    for index in range(2):
+        pod = make_pod(f"web-{index}")
+        pod["metadata"]["labels"] = {"app": "web"}
+        world.create("pods", pod)
+
+    await world.settled()
+
+    assert {world.node_of("web-0"), world.node_of("web-1")} == {"n0", "n1"}
+
+
 async def test_a_pod_that_stays_pending_is_written_about_once(world: World) -> None:
     world.create("nodes", make_node("n0", pods="0"))
     world.create("pods", make_pod("p"))
