@@ -7,5 +7,5 @@
     env.py, volumes.py  what a container is given; admission.py which pods the node takes
 
 Left out: static pods, eviction under pressure, gRPC probes, ephemeral containers, service account tokens in volumes,
-volumes that need a driver, host ports, exec, attach and port-forward.
+volumes that need a driver, host ports, attach and port-forward.
 """

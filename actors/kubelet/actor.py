@@ -17,6 +17,7 @@ from actorkube.runtime.tracing import Span
 from actors.kubelet.actions import Action, DeletePod, Failed, Ok, Tell
 from actors.kubelet.admission import refusal
 from actors.kubelet.env import Place
+from actors.kubelet.exec import exec_in_pod, forward
 from actors.kubelet.executor import Executor
 from actors.kubelet.facts import PodFacts
 from actors.kubelet.logs import read_log
@@ -30,6 +31,7 @@ from actors.kubelet.status_writer import StatusWriter
 from protocols.api import ReadLog
 from protocols.cri import PodSandboxMetadata, PodSandboxStatus
 from protocols.errors import NotFound
+from protocols.exec import ExecInPod, ExecInput, ResizeTerminal
 from protocols.message import Message
 from protocols.objects import Object, key_of, uid_of
 from protocols.rules.owners import is_deleting
@@ -101,6 +103,10 @@ class Kubelet(Actor):
                 return None
             case ReadLog():
                 return read_log(self.ctx, self._runtime, self._worker_named(message), message)
+            case ExecInPod():
+                return exec_in_pod(self.ctx, self._runtime, self._worker_named(message), message)
+            case ExecInput() | ResizeTerminal():
+                return forward(self.ctx, self._runtime, message)
         return super().receive(message)
 
     async def _begin(self) -> None:
@@ -276,7 +282,7 @@ class Kubelet(Actor):
         self._executor.forget(uid)
         self._statuses.forget(uid)
 
-    def _worker_named(self, request: ReadLog) -> PodWorker:
+    def _worker_named(self, request: ReadLog | ExecInPod) -> PodWorker:
         entry = self._pods.entry(f"{request.namespace}/{request.pod}")
         worker = self._workers.get(entry.uid) if entry is not None else None
         if worker is None:

@@ -4,5 +4,5 @@
     process.py    containers are processes of this host: what that means is in launch.py
     sim.py        scripted containers on virtual time: the script's words are in sim_script.py
 
-Left out: pulling images, isolation, OOM kills, attach and interactive exec; an OCI backend is to bring them.
+Left out: pulling images, isolation, OOM kills, attach; an OCI backend is to bring them.
 """

@@ -9,6 +9,7 @@ from actorkube.runtime.reply import ReplyHandle
 from actors.runtime.backend import Backend, BackendTick
 from actors.runtime.ledger import Container, Ledger, Sandbox
 from actors.runtime.listeners import Listeners
+from actors.runtime.sessions import Sessions
 from protocols.cri import (
     ContainerList,
     ContainerRefused,
@@ -40,6 +41,7 @@ from protocols.cri import (
     UpdateRuntimeConfig,
 )
 from protocols.errors import Answer
+from protocols.exec import ExecInContainer, ExecInput, ResizeTerminal
 from protocols.message import Message
 
 
@@ -71,6 +73,7 @@ class RuntimeShim(Actor):
         self._ledger = Ledger()
         self._stopping: dict[str, Stopping] = {}
         self._listeners = Listeners()
+        self._sessions = Sessions()
 
     async def on_start(self) -> None:
         for sandbox in await self._backend.open(self.ctx, self._exited):
@@ -107,6 +110,13 @@ class RuntimeShim(Actor):
             case ExecSync():
                 container = self._running(message.container_id)
                 return self._backend.exec(container, message.cmd, message.timeout_s)
+            case ExecInContainer():
+                container = self._running(message.container_id)
+                return self._sessions.run(lambda: self._backend.run(container, message), self.ctx.random)
+            case ExecInput():
+                return self._sessions.write(message)
+            case ResizeTerminal():
+                self._sessions.resize(message)
             case ProbeNetwork():
                 return self._backend.probe(self._running(message.container_id), message)
             case ReadContainerLog():

@@ -8,6 +8,7 @@ from typing import ClassVar
 from actorkube.runtime import Context
 from actors.runtime.addresses import Addresses
 from actors.runtime.ledger import Container, Sandbox
+from actors.runtime.sessions import Command
 from protocols.api import LogChunk
 from protocols.cri import (
     ContainerStatsSample,
@@ -18,6 +19,7 @@ from protocols.cri import (
     PullImage,
     ReadContainerLog,
 )
+from protocols.exec import ExecInContainer
 from protocols.message import Message
 
 Exited = Callable[[Container, int, int, str], None]
@@ -80,6 +82,10 @@ class Backend:
         raise NotImplementedError
 
     async def exec(self, container: Container, cmd: tuple[str, ...], timeout_s: float) -> ExecSyncResult:
+        raise NotImplementedError
+
+    def run(self, container: Container, request: ExecInContainer) -> Command:
+        """Start a command that somebody watches. Raises ContainerRefused."""
         raise NotImplementedError
 
     async def probe(self, container: Container, probe: ProbeNetwork) -> NetworkProbeResult:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import functools
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -43,13 +46,21 @@ class Child:
         on_stdout: Output,
         on_stderr: Output,
         on_exit: Callable[[int, int], None],
+        *,
+        stdin: bool = False,
+        tty: bool = False,
     ) -> None:
-        """Raises OSError when it cannot be started."""
+        """Raises OSError when it cannot be started. `tty`: a terminal of its own is all three of its files."""
+        self.stdin = -1  # where to write what it reads, without blocking; -1 where there is nothing, or not any more
         self._loop = asyncio.get_running_loop()
         self._on_exit = on_exit
         self._pidfd = -1
+        self._paused = False
         self._outputs: dict[int, Output] = {}
-        self._process = self._spawn(argv, cwd, env, on_stdout, on_stderr)
+        if tty:
+            self._process = self._spawn_in_terminal(argv, cwd, env, on_stdout)
+        else:
+            self._process = self._spawn(argv, cwd, env, on_stdout, on_stderr, stdin)
         self.pid = self._process.pid
         stat = process_stat(self.pid)
         self.start_ticks = stat.start_ticks if stat else 0
@@ -65,15 +76,70 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
+    def end(self) -> None:
+        """KILL, if it has not ended; what it still prints may come."""
+        if not self.ended:
+            self.signal_group(signal.SIGKILL)
+            self.resume()
+
+    def pause(self) -> None:
+        """Read nothing of its output, until `resume`: it waits in its own write."""
+        for fd in self._outputs:
+            self._loop.remove_reader(fd)
+        self._paused = True
+
+    def resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            for fd in self._outputs:
+                self._loop.add_reader(fd, self._read, fd)
+
+    def close_stdin(self) -> None:
+        if self.stdin >= 0:
+            self._loop.remove_writer(self.stdin)
+            os.close(self.stdin)
+            self.stdin = -1
+
+    def _spawn_in_terminal(
+        self, argv: Sequence[str], cwd: str, env: Mapping[str, str], on_stdout: Output
+    ) -> subprocess.Popen[bytes]:
+        ours, its = os.openpty()
+        try:
+            process = subprocess.Popen(
+                [*terminal_launcher(), *argv],
+                stdin=its,
+                stdout=its,
+                stderr=its,
+                cwd=cwd,
+                env=env,
+                start_new_session=True,
+            )
+        except OSError:
+            os.close(ours)
+            raise
+        finally:
+            os.close(its)
+        os.set_blocking(ours, False)
+        self._outputs[ours] = on_stdout
+        self.stdin = os.dup(ours)
+        return process
+
     def _spawn(
-        self, argv: Sequence[str], cwd: str, env: Mapping[str, str], on_stdout: Output, on_stderr: Output
+        self,
+        argv: Sequence[str],
+        cwd: str,
+        env: Mapping[str, str],
+        on_stdout: Output,
+        on_stderr: Output,
+        stdin: bool,
     ) -> subprocess.Popen[bytes]:
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
+        in_read, in_write = os.pipe() if stdin else (subprocess.DEVNULL, -1)
         try:
             process = subprocess.Popen(
                 [*launcher(), *argv],
-                stdin=subprocess.DEVNULL,
+                stdin=in_read,
                 stdout=out_write,
                 stderr=err_write,
                 cwd=cwd,
@@ -83,10 +149,17 @@ class Child:
         except OSError:
             os.close(out_read)
             os.close(err_read)
+            if stdin:
+                os.close(in_write)
             raise
         finally:
             os.close(out_write)
             os.close(err_write)
+            if stdin:
+                os.close(in_read)
+        if stdin:
+            os.set_blocking(in_write, False)
+            self.stdin = in_write
         for fd, output in ((out_read, on_stdout), (err_read, on_stderr)):
             os.set_blocking(fd, False)
             self._outputs[fd] = output
@@ -106,6 +179,8 @@ class Child:
             data = os.read(fd, _OUTPUT_BYTES_MAX)
         except BlockingIOError:
             return 0
+        except OSError:  # EIO: nobody has the terminal open any more
+            data = b""
         if data:
             self._outputs[fd](data)
         else:
@@ -143,6 +218,18 @@ class Child:
         del self._outputs[fd]
         self._loop.remove_reader(fd)
         os.close(fd)
+
+
+def set_window_size(terminal: int, width: int, height: int) -> None:
+    """In columns and rows; whoever runs in the terminal is sent SIGWINCH."""
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height & 0xFFFF, width & 0xFFFF, 0, 0))
+
+
+@functools.cache
+def terminal_launcher() -> tuple[str, ...]:
+    """What stands before a command that gets a terminal: it must take it as its own, after `setsid`, before `exec`."""
+    return (sys.executable, "-I", "-S", str(Path(__file__).with_name("launcher.py")), "--terminal")
 
 
 @functools.cache

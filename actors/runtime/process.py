@@ -27,6 +27,7 @@ from actors.runtime.node_directory import NodeDirectory
 from actors.runtime.orphans import adopt_orphans
 from actors.runtime.processes import Processes
 from actors.runtime.records import Leftover
+from actors.runtime.sessions import Command
 from actors.runtime.volume_files import publish
 from protocols.api import LogChunk
 from protocols.cri import (
@@ -40,6 +41,7 @@ from protocols.cri import (
     PullImage,
     ReadContainerLog,
 )
+from protocols.exec import ExecInContainer
 
 SHARED_ADDRESS = "pods share 127.0.0.1: a loopback address for each takes Linux and a podCIDR below 127.0.0.0/8"
 
@@ -151,6 +153,9 @@ class ProcessBackend(Backend):
 
     async def exec(self, container: Container, cmd: tuple[str, ...], timeout_s: float) -> ExecSyncResult:
         return await self._processes.exec(container.id, cmd, timeout_s)
+
+    def run(self, container: Container, request: ExecInContainer) -> Command:
+        return self._processes.run(container.id, request.cmd, request.stdin, request.tty)
 
     async def probe(self, container: Container, probe: ProbeNetwork) -> NetworkProbeResult:
         return await probe_network(probe, container.sandbox.ip)

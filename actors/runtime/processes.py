@@ -16,6 +16,7 @@ from actors.runtime import procfs
 from actors.runtime.child import LINUX, Child, Output
 from actors.runtime.launch import Launch, lookup_paths, not_found
 from actors.runtime.orphans import OrphanSweep, end_tree, live_containers
+from actors.runtime.process_command import ProcessCommand
 from actors.runtime.records import Leftover
 from protocols.cri import ContainerRefused, ExecSyncResult
 
@@ -58,6 +59,7 @@ class Processes:
 
     def __init__(self) -> None:
         self._running: dict[str, Running] = {}
+        self._commands: dict[Child, None] = {}  # that somebody watches; some outlive their container by a moment
         self._sweep = OrphanSweep()
         self._sweep_timer: asyncio.TimerHandle | None = None
 
@@ -116,6 +118,23 @@ class Processes:
             running.execs.pop(child, None)
         return ExecSyncResult(bytes(out), bytes(err), exit_code)
 
+    def run(self, id: str, argv: tuple[str, ...], stdin: bool, tty: bool) -> ProcessCommand:
+        """A command for somebody who watches. Raises ContainerRefused when it cannot be started."""
+        running = self._running[id]
+
+        def start(on_stdout: Output, on_stderr: Output, on_exit: Callable[[int, int], None]) -> Child:
+            def ended(exit_code: int, signal_number: int) -> None:
+                running.execs.pop(child, None)
+                self._commands.pop(child, None)
+                on_exit(exit_code, signal_number)
+
+            child = _spawn(running.launch, argv, on_stdout, on_stderr, ended, stdin=stdin, tty=tty)
+            running.execs[child] = self._commands[child] = None
+            running.awaited(f"a command in container {id}", _COMES_UP_S)
+            return child
+
+        return ProcessCommand(start, tty)
+
     def usage(self, id: str) -> Usage:
         running = self._running.get(id)
         pids = [running.child.pid, *procfs.tree(running.child.pid)] if running else []
@@ -131,7 +150,7 @@ class Processes:
         await _until(lambda: not self._running, _STOP_GRACE_S)
         for id in list(self._running):
             self.kill(id)
-        await _until(lambda: not self._running, _STOP_GRACE_S)
+        await _until(lambda: not (self._running or self._commands), _STOP_GRACE_S)
         await _until(lambda: not self._sweep(), _STOP_GRACE_S)
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
@@ -179,10 +198,14 @@ def _spawn(
     on_stdout: Output,
     on_stderr: Output,
     on_exit: Callable[[int, int], None],
+    *,
+    stdin: bool = False,
+    tty: bool = False,
 ) -> Child:
     program = _find(argv[0], launch)
+    env = {"TERM": "xterm", **launch.env} if tty else launch.env
     try:
-        child = Child((program, *argv[1:]), launch.cwd, launch.env, on_stdout, on_stderr, on_exit)
+        child = Child((program, *argv[1:]), launch.cwd, env, on_stdout, on_stderr, on_exit, stdin=stdin, tty=tty)
     except OSError as error:
         text = f'exec: "{program}" in {launch.cwd}: {error.strerror}'
         raise ContainerRefused(text, {"reason": "RunContainerError"}) from error

@@ -17,6 +17,8 @@ from actorkube.runtime import Context, Timer
 from actors.runtime.backend import Backend, BackendTick, Exited
 from actors.runtime.cri_log import LogSelection, LogWriter
 from actors.runtime.ledger import Container, Sandbox
+from actors.runtime.sessions import Command
+from actors.runtime.sim_command import SimCommand
 from actors.runtime.sim_script import SimScript, read_script, seconds_in
 from protocols.api import LogChunk
 from protocols.cri import (
@@ -29,16 +31,18 @@ from protocols.cri import (
     PullImage,
     ReadContainerLog,
 )
+from protocols.exec import ExecInContainer
 
 _TERM, _KILL = 15, 9
 
 
 class SimContainer:
-    __slots__ = ("ended", "log", "script")
+    __slots__ = ("commands", "ended", "log", "script")
 
     def __init__(self, script: SimScript) -> None:
         self.script = script
         self.log = b""
+        self.commands: dict[SimCommand, None] = {}
         self.ended: asyncio.Future[None] | None = None
 
 
@@ -108,6 +112,15 @@ class SimBackend(Backend):
     async def exec(self, container: Container, cmd: tuple[str, ...], timeout_s: float) -> ExecSyncResult:
         return ExecSyncResult(b"", b"", 0 if self._answers(container) else 1)
 
+    def run(self, container: Container, request: ExecInContainer) -> Command:
+        script = self._containers[container.id].script
+        if not self._answers(container):
+            raise ContainerRefused("the simulated container does not answer")
+        commands = self._containers[container.id].commands
+        command = SimCommand(script, request.stdin, lambda: commands.pop(command, None))
+        commands[command] = None
+        return command
+
     async def probe(self, container: Container, probe: ProbeNetwork) -> NetworkProbeResult:
         answers = self._answers(container)
         return NetworkProbeResult(answers, "" if answers else "the simulated container does not answer")
@@ -125,6 +138,8 @@ class SimBackend(Backend):
             if container.state == "CONTAINER_RUNNING":
                 self._exited(container, exit_code, signal, "")
                 sim = self._containers[container.id]
+                for command in list(sim.commands):
+                    command.kill()
                 if sim.ended is not None:
                     sim.ended.set_result(None)
         if self._exits:

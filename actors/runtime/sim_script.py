@@ -7,6 +7,8 @@
     actorkube.dev/sim-exit-code        with this code (0)
     actorkube.dev/sim-ready-after      probes and execs fail before then (0)
     actorkube.dev/sim-hang-after       probes and execs fail from then on (never)
+    actorkube.dev/sim-exec-prints      what a command in it prints (kubectl exec); then it repeats its input to the end
+    actorkube.dev/sim-exec-code        and exits with this code (0)
     actorkube.dev/sim-term-seconds     how long it goes on after TERM (0); `never` ignores TERM
 
 `actorkube.dev/sim-exit-after.NAME` is for the container of that name only.
@@ -29,6 +31,8 @@ class SimScript(NamedTuple):
     ready_after_s: float = 0.0
     hang_after_s: float = math.inf
     term_s: float = 0.0
+    exec_prints: str = ""
+    exec_code: int = 0
 
     def answers(self, running_s: float) -> bool:
         return self.ready_after_s <= running_s < self.hang_after_s
@@ -48,6 +52,8 @@ def read_script(annotations: Mapping[str, str], container: str) -> SimScript:
         ready_after_s=seconds("ready-after", 0.0),
         hang_after_s=seconds("hang-after", math.inf),
         term_s=seconds("term-seconds", 0.0),
+        exec_prints=_text(annotations, "exec-prints", container),
+        exec_code=int(seconds("exec-code", 0)),
     )
 
 

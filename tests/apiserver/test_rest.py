@@ -213,7 +213,7 @@ async def test_unknown_fields_are_ignored_warned_of_or_refused(api: Rest) -> Non
         ("GET", f"{MAPS}?limit=many", None, "", 400, "invalid syntax"),
         ("GET", f"{MAPS}?resourceVersion=x", None, "", 400, "invalid resource version"),
         ("GET", f"{MAPS}?watch=1&sendInitialEvents=true", None, "", 422, "resourceVersionMatch"),
-        ("POST", f"{PODS}/a/exec?command=ls", None, "", 501, "exec is not implemented yet"),
+        ("POST", f"{PODS}/a/attach", None, "", 501, "attach is not implemented yet"),
         ("POST", f"{MAPS}/a/exec?command=ls", None, "", 404, "could not find"),
         ("OPTIONS", MAPS, None, "", 405, "is not supported"),
     ],

@@ -506,6 +506,20 @@ NODE = [
         "tests/proxy/test_rules.py::test_every_address_of_a_service_leads_to_its_ready_endpoints",
     ),
     Bug(
+        "a command goes on printing when nobody takes its output",
+        "actors/runtime/process_command.py",
+        "if self._waiting_bytes >= WAITING_BYTES_MAX:",
+        "if False:",
+        "tests/runtime/test_commands.py::test_output_that_nobody_takes_stops_the_command",
+    ),
+    Bug(
+        "a command outlives its client",
+        "actors/runtime/sessions.py",
+        "            command.kill()",
+        "            pass",
+        "tests/runtime/test_commands.py::test_closing_the_stream_ends_the_command",
+    ),
+    Bug(
         "proxy sends all traffic to one endpoint",
         "actors/proxy/balancer.py",
         "(self._turn + 1) % len(endpoints)",

@@ -12,7 +12,9 @@ from actors.apiserver.calls import Call
 from actors.apiserver.changes import Removed
 from actors.apiserver.incoming import accept_options
 from actors.apiserver.pipeline import Pipeline, permit
+from actors.apiserver.reads import CURRENT
 from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch
+from actors.apiserver.rest.exec import run_exec
 from actors.apiserver.rest.logs import stream_log
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.paths import Target
@@ -24,7 +26,7 @@ from protocols.objects import Object
 Answer = Reply | web.StreamResponse
 
 _SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-_NOT_YET = {"pods": ("exec", "attach", "portforward", "proxy"), "services": ("proxy",), "nodes": ("proxy",)}
+_NOT_YET = {"pods": ("attach", "portforward", "proxy"), "services": ("proxy",), "nodes": ("proxy",)}
 
 
 class NotImplementedYet(StatusError):
@@ -67,6 +69,8 @@ class Verbs:
         if call.subresource in _NOT_YET.get(call.resource.group_resource, ()):
             authorize(call.caller, "create", call.resource, call.namespace, call.name, call.subresource)
             raise NotImplementedYet(f"{call.subresource} is not implemented yet")
+        if call.subresource == "exec" and call.resource.group_resource == "pods":
+            return await self._exec(request)
         permit(call, self._verb(request.method))
         body = await read_body(request)
         content_type = request.headers.get("Content-Type", "")
@@ -111,6 +115,15 @@ class Verbs:
         query = self._params.query(self.call.name)
         options = watch_options(self._params, self._context)
         return await RestWatch(self._pipeline, self.call, query, options, self._renderer).run(request)
+
+    async def _exec(self, request: web.BaseRequest) -> Answer:
+        """Running a command is creating something, also where a WebSocket's handshake makes it a GET."""
+        call = self.call
+        if request.method not in ("GET", "POST"):
+            raise MethodNotAllowed(f"{request.method} is not supported")
+        permit(call, "create")
+        pod = (await self._pipeline.reads.get(call, CURRENT)).object()
+        return await run_exec(self._context, request, pod, self._params)
 
     # -- writing --------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from actors.apiserver.custom.published import definition_name, definitions_of
-from actors.apiserver.schema.resources import Resource, subresource_kind
+from actors.apiserver.schema.resources import CONNECTING, Resource, subresource_kind
 from actors.apiserver.schema.types import Types
 
 Schema = dict[str, Any]
@@ -80,7 +80,7 @@ class Definitions:
             kinds.append((resource.api_version, resource.kind))
             if resource.stored:
                 kinds.append((resource.api_version, resource.list_kind))
-            for subresource in resource.subresources:
+            for subresource in (name for name in resource.subresources if name not in CONNECTING):
                 group, version, kind = subresource_kind(resource, subresource)
                 kinds.append((f"{group}/{version}" if group else version, kind))
         return [self.of_kind(api_version, kind) for api_version, kind in dict.fromkeys(kinds)]

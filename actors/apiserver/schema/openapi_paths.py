@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from actors.apiserver.schema.resources import Resource, subresource_kind, subresource_verbs
+from actors.apiserver.schema.resources import CONNECTING, Resource, subresource_kind, subresource_verbs
 
 GroupVersionKind = tuple[str, str, str]
 Parameter = tuple[str, str]  # name, JSON type
@@ -92,7 +92,7 @@ def _below(resource: Resource, kind: GroupVersionKind, collection: str, at: tupl
     item, at = f"{collection}/{{name}}", (*at, "name")
     verbs = tuple(verb for verb in resource.verbs if verb != "create")
     yield Path(item, at, _operations(kind, verbs, _ITEM_VERBS))
-    for name in resource.subresources:
+    for name in (each for each in resource.subresources if each not in CONNECTING):
         spoken = subresource_kind(resource, name)
         yield Path(f"{item}/{name}", at, _operations(spoken, subresource_verbs(name), _ITEM_VERBS))
 

@@ -6,7 +6,7 @@ paths, discovery, OpenAPI and storage keys all follow from this table.
 Custom resources are not in the table: custom/served.py adds them to what one server serves.
 
 Left out: componentstatuses (deprecated), admissionregistration (no webhooks yet), and the subresources that stream both
-ways (exec, attach, portforward, proxy), which are listed here as soon as they answer.
+ways (attach, portforward, proxy), which are listed here as soon as they answer, as exec is.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _STORED_AS = {"events.events.k8s.io": "events"}
 _SUBRESOURCE_KINDS = {
     "binding": ("", "v1", "Binding"),
     "eviction": ("policy", "v1", "Eviction"),
+    "exec": ("", "v1", "PodExecOptions"),
     "scale": ("autoscaling", "v1", "Scale"),
     "token": ("authentication.k8s.io", "v1", "TokenRequest"),
 }
@@ -38,7 +39,11 @@ _SUBRESOURCE_VERBS = {
     "token": ("create",),
     "finalize": ("update",),
     "log": ("get",),
+    "exec": ("create", "get"),
 }
+
+# They take over the connection: in discovery, not in OpenAPI, whose schemas have no kind for them.
+CONNECTING = ("exec",)
 
 # A line starting with "=" opens a group version. SCOPE: ns (namespaced) or cluster. "-" is empty.
 _TABLE = """
@@ -54,7 +59,7 @@ Namespace                 namespaces                 ns      cluster  single  fi
 Node                      nodes                      no      cluster  all     status                       -
 PersistentVolume          persistentvolumes          pv      cluster  all     status                       -
 PersistentVolumeClaim     persistentvolumeclaims     pvc     ns       all     status                       -
-Pod                       pods                       po      ns       all     binding,eviction,log,status  all
+Pod                       pods                       po      ns       all     binding,eviction,exec,log,status  all
 PodTemplate               podtemplates               -       ns       all     -                            -
 ReplicationController     replicationcontrollers     rc      ns       all     scale,status                 all
 ResourceQuota             resourcequotas             quota   ns       all     status                       -

@@ -1,0 +1,45 @@
+"""`kubectl exec`, as the API server asks for it: find the running container, pass both directions on to the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from actorkube.runtime import Context, Ref
+from actors.kubelet.pod_worker import PodWorker
+from protocols.cri import ContainerNotFound, ContainerRefused, ContainerStatus
+from protocols.errors import AskError, BadRequest, InternalError, NotFound
+from protocols.exec import IDLE_S, WINDOW, ExecInContainer, ExecInPod, ExecInput, ExecItem, ResizeTerminal
+from protocols.message import Done
+
+
+async def exec_in_pod(ctx: Context, runtime: Ref, worker: PodWorker, request: ExecInPod) -> AsyncIterator[ExecItem]:
+    """A command that cannot be started is an item that says so: the client's session has begun by then."""
+    wanted = ExecInContainer(running_instance(worker, request).id, request.cmd, request.stdin, request.tty)
+    try:
+        async with ctx.stream(runtime, wanted, window=WINDOW) as items:
+            async for item in items:
+                yield item
+    except ContainerRefused as error:
+        yield ExecItem(ended=True, error=error.message)
+    except ContainerNotFound as error:
+        raise not_running(request) from error
+    except AskError as error:
+        raise InternalError(f"the container runtime does not answer: {error}") from error
+
+
+async def forward(ctx: Context, runtime: Ref, message: ExecInput | ResizeTerminal) -> Done:
+    """A command that does not read keeps its writer waiting, and nobody else."""
+    return await ctx.ask(runtime, message, timeout_s=IDLE_S)
+
+
+def running_instance(worker: PodWorker, request: ExecInPod) -> ContainerStatus:
+    if request.container not in worker.workers:
+        raise BadRequest(f"container {request.container} is not valid for pod {request.pod}")
+    for status in worker.facts.attempts(request.container):
+        if status.state == "CONTAINER_RUNNING":
+            return status
+    raise not_running(request)
+
+
+def not_running(request: ExecInPod) -> NotFound:
+    return NotFound(f'container not found ("{request.container}")')
