@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.apiserver.custom.columns import NoPath, path
@@ -123,6 +123,7 @@ def test_what_is_not_specified_goes_and_nothing_else(schema: dict[str, Any], obj
     assert bool(gone) == (len(gone) > 0)
 
 
+@example({"type": "object", "properties": {"a": {"type": "integer"}}}, {"a": None})
 @given(ROOTS, OBJECTS)
 def test_defaults_stand_where_nothing_is_said_and_once_is_enough(schema: dict[str, Any], obj: dict[str, Any]) -> None:
     expected = model_filled(schema, copy.deepcopy(obj))
