@@ -179,14 +179,11 @@ def store_hosts(
     def boot_of(member: str, listener: socket.socket) -> Callable[[System], Awaitable[str]]:
         async def boot(system: System) -> str:
             from actors.etcd.actor import Etcd
-            from actors.etcd.grpc.door import Door, DoorConfig, IsOpen, cluster_id
             from protocols.etcd import Status
 
             ref = system.spawn(lambda: Etcd(member, members), "etcd")
             await until(system, ref, Status(), lambda status: bool(status.leader))
-            config = DoorConfig(member, members[member], cluster_id(members), listener, urls, certificate, client_ca)
-            door = system.spawn(lambda: Door(config), "door")
-            await until(system, door, IsOpen(), lambda _: True)
+            await open_door(system, member, len(members), listener, urls, certificate, client_ca)
             return urls[member]
 
         return boot
@@ -196,6 +193,24 @@ def store_hosts(
         Host(member, member, boot_of(member, listener), modules, listens=True)
         for member, listener in zip(members, listeners, strict=True)
     ]
+
+
+async def open_door(
+    system: System,
+    member: str,
+    begun_with: int,
+    listener: socket.socket,
+    urls: Mapping[str, str],
+    certificate: tuple[str, str] | None = None,
+    client_ca: str = "",
+) -> None:
+    """For etcd's clients, beside that replica of a store that was begun with so many. Returns when it is open."""
+    from actors.etcd.grpc.door import Door, DoorConfig, IsOpen, cluster_id
+
+    number = cluster_id(f"etcd-{each}" for each in range(begun_with))
+    config = DoorConfig(member, f"{member}/etcd", number, listener, urls, certificate, client_ca)
+    door = system.spawn(lambda: Door(config), "door")
+    await until(system, door, IsOpen(), lambda _: True)
 
 
 def api_host(spec: ClusterSpec) -> Host:

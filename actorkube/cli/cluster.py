@@ -36,7 +36,6 @@ LINKS = "pki/links"  # below the data directory: certificates of links
 GUESTS = "guests"
 AHEAD_LEAST_S = 1.0  # less is as good as right
 READY_TIMEOUT_S = 60.0
-ETCD_REPLICAS = 3
 COMMON_MODULES = (
     "uvloop",
     "setproctitle",
@@ -100,7 +99,7 @@ class Cluster:
         self._spec = self._root.ClusterSpec(
             data=data.path,
             nodes=options.nodes,
-            etcd=options.etcd or ETCD_REPLICAS,
+            etcd=data.begin_store(options.etcd) if store is None else 0,
             octet=block.octet,
             runtime=options.runtime,
             api_address=api.getsockname(),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
 from actorkube.runtime.host import Host
+from actorkube.runtime.system import System
 
 
 class Credentials(NamedTuple):
@@ -51,6 +52,16 @@ class Composition(Protocol):
     def store_hosts(
         self, listeners: Sequence[socket.socket], certificate: tuple[str, str] | None, client_ca: str
     ) -> Sequence[Host]: ...
+    async def open_door(
+        self,
+        system: System,
+        member: str,
+        begun_with: int,
+        listener: socket.socket,
+        urls: Mapping[str, str],
+        certificate: tuple[str, str] | None,
+        client_ca: str,
+    ) -> None: ...
     def scenarios(self) -> dict[str, str]: ...
     def ClusterSpec(
         self,

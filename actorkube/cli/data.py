@@ -1,7 +1,7 @@
 """The data directory: a cluster's state, locked while it runs, stamped with the version of its format.
 
-VERSION  lock  network  pki/  cluster.key  join.json  processes.json  faults.json  kubeconfig  logs/  sockets/
-<system>/<actor>/...
+VERSION  lock  etcd-replicas  network  pki/  cluster.key  join.json  processes.json  faults.json  kubeconfig  logs/
+sockets/  <system>/<actor>/...
 and, where time is virtual, control.sock and clock
 """
 
@@ -18,6 +18,8 @@ from pathlib import Path
 from actorkube.cli.errors import CliError
 
 FORMAT = "actorkube-data 1"
+REPLICAS = "etcd-replicas"  # with how many the store was begun
+REPLICAS_DEFAULT = 3
 CLOCK = "clock"  # how far a virtual clock was ahead of real time, in seconds, when it was looked at last
 SOCKET = "control.sock"  # where a cluster whose time is virtual is controlled
 FAULTS = "faults.json"  # of a cluster of many processes, as long as it runs
@@ -61,6 +63,21 @@ class DataDirectory:
         if not clock.exists():
             return 0.0
         return max(0.0, clock.stat().st_mtime + float(clock.read_text()) - now)
+
+    def begin_store(self, wanted: int | None = None) -> int:
+        """With how many replicas the store begins, or was begun. Another number of them on what is there would be
+        another store, whose majority has never heard of the first: raises CliError."""
+        path = self.path / REPLICAS
+        directories = {wal.parent for wal in self.path.glob("etcd-*/etcd/*.wal")}
+        begun = int(path.read_text()) if path.exists() else len(directories)
+        if begun and wanted not in (None, begun):
+            raise CliError(
+                f"the store in {self.path} was begun with {begun} replica{'s' * (begun != 1)}, not {wanted}",
+                "leave the number out; `actorkube etcd member add` changes who belongs to a running store",
+            )
+        replicas = begun or wanted or REPLICAS_DEFAULT
+        write_private(path, b"%d\n" % replicas)
+        return replicas
 
     def _take_lock(self) -> int:
         fd = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)

@@ -65,6 +65,8 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _add_member_commands(commands: Any) -> None:
+    from actorkube.cli.etcd_serve import add_tls_arguments
+
     member = commands.add_parser("member").add_subparsers(required=True, metavar="list|add|remove|promote")
     for within, action, named in (
         (member, "list", False),
@@ -83,6 +85,8 @@ def _add_member_commands(commands: Any) -> None:
             parser.add_argument("--wait", action="store_true", help="until it has caught up, then give it a vote")
         if action == "join":
             parser.add_argument("--dir", required=True, metavar="OWN", help="the member's own: empty when it joins")
+            parser.add_argument("--client-port", type=int, metavar="PORT", help="open to etcd's clients there")
+            add_tls_arguments(parser)
 
 
 def _members_command(options: argparse.Namespace) -> int:
@@ -183,15 +187,15 @@ def _restore(options: argparse.Namespace) -> int:
     _files().found_cluster(loaded.store, options.bump_revision)
     data = DataDirectory(str(target))
     try:
+        data.begin_store(options.etcd)
         for number in range(options.etcd):
             _restore_member(data.path, f"etcd-{number}", loaded.store)
     except OSError as error:
         raise CliError(f"cannot write {target}: {error.strerror}", "make room, or choose another directory") from None
     finally:
         data.close()
-    etcd = f" --etcd {options.etcd}" if options.etcd != 3 else ""
     print(f"{target}: {options.etcd} members at revision {loaded.store.revision}")
-    print(f"start it: python -m actorkube cluster --data {target}{etcd}")
+    print(f"start it: python -m actorkube cluster --data {target}")
     return 0
 
 

@@ -14,9 +14,12 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from actorkube.cli.composition import composition
+from actorkube.cli.data import REPLICAS
 from actorkube.cli.errors import CliError
+from actorkube.cli.etcd_serve import listen, tls_of
 from actorkube.runtime.system import System
 from actorkube.runtime.tcp import TcpTransport
 from protocols.errors import Answer, AskError, NotSent
@@ -119,11 +122,21 @@ def _join(options: argparse.Namespace) -> int:
     data = Path(options.data).expanduser()
     directory = Path(options.dir).expanduser()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    uvloop.run(_serve(options.name, data, directory))
+    tls = tls_of(options)
+    doors = listen(options.client_port, 1) if options.client_port else []
+    uvloop.run(_serve(options.name, data, directory, Doors(doors, tls, options.trusted_ca_file or "")))
     return 0
 
 
-async def _serve(name: str, data: Path, directory: Path) -> None:
+class Doors(NamedTuple):
+    """Where etcd's clients may come in, if anywhere."""
+
+    listeners: Sequence[socket.socket]
+    certificate: tuple[str, str] | None
+    client_ca: str
+
+
+async def _serve(name: str, data: Path, directory: Path, doors: Doors) -> None:
     """Until SIGTERM or SIGINT."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -137,17 +150,32 @@ async def _serve(name: str, data: Path, directory: Path) -> None:
     actor = importlib.import_module("actors.etcd.actor")
     peers = {other: f"{other}/etcd" for other in members_at(data) if other != name}
     system.spawn(lambda: actor.Etcd(name, peers, joins=True), "etcd")
+    opening = asyncio.ensure_future(_open(system, name, data, doors))
     print(f"{name} runs; Ctrl-C stops it", flush=True)
     try:
         while not stop.is_set():
+            if opening.done():
+                opening.result()  # raises what went wrong
             for other in others:  # whoever needs this member finds a link, although nobody knows where it listens
                 for lane in Lane:
                     transport.link(other, lane)
             await _wait(stop, DIAL_S)
     finally:
+        opening.cancel()
         await system.stop()
-        listener.close()
+        for each in (listener, *doors.listeners):
+            each.close()
         sys.stdout.flush()
+
+
+async def _open(system: System, name: str, data: Path, doors: Doors) -> None:
+    """As soon as the member belongs to the store, and knows it."""
+    begun_with = int((data / REPLICAS).read_text())
+    for listener in doors.listeners:
+        url = "{}://{}:{}".format("https" if doors.certificate else "http", *listener.getsockname()[:2])
+        root = composition()
+        await root.open_door(system, name, begun_with, listener, {name: url}, doors.certificate, doors.client_ca)
+        print(f"{name} is open to etcd's clients at {url}", flush=True)
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

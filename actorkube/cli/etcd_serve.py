@@ -22,22 +22,34 @@ READY_TIMEOUT_S = 60.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--replicas", type=int, default=3, choices=range(1, 8), metavar="N", help="replicas (default 3)")
+    add("--replicas", type=int, choices=range(1, 8), metavar="N", help="replicas (default 3)")
     add("--client-port", type=int, default=2379, metavar="PORT", help="the first one's; the others' follow it")
     add("--data", metavar="DIR", help="keep the store's state here; a second start continues from it")
-    add("--cert-file", metavar="FILE", help="with --key-file: clients speak TLS")
-    add("--key-file", metavar="FILE")
-    add("--trusted-ca-file", metavar="FILE", help="clients must have a certificate of this authority")
+    add_tls_arguments(parser)
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="for DIR/logs/*.log")
     add("--log-format", choices=("text", "json"), default="text")
 
 
-def command(options: argparse.Namespace) -> int:
+def add_tls_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--cert-file", metavar="FILE", help="with --key-file: clients speak TLS")
+    add("--key-file", metavar="FILE")
+    add("--trusted-ca-file", metavar="FILE", help="clients must have a certificate of this authority")
+
+
+def tls_of(options: argparse.Namespace) -> tuple[str, str] | None:
+    """The files of certificate and key. Raises CliError for one without the other."""
     if bool(options.cert_file) is not bool(options.key_file) or (options.trusted_ca_file and not options.cert_file):
         raise CliError("TLS needs a certificate and its key", "give --cert-file and --key-file")
-    listeners = listen(options.client_port, options.replicas)
+    return (options.cert_file, options.key_file) if options.cert_file else None
+
+
+def command(options: argparse.Namespace) -> int:
+    tls_of(options)
     data = DataDirectory(options.data)
+    listeners: list[socket.socket] = []
     try:
+        listeners = listen(options.client_port, data.begin_store(options.replicas))
         return _serve(options, data, listeners)
     finally:
         data.close()
@@ -58,8 +70,7 @@ def listen(first: int, count: int) -> list[socket.socket]:
 
 
 def _serve(options: argparse.Namespace, data: DataDirectory, listeners: list[socket.socket]) -> int:
-    tls = (options.cert_file, options.key_file) if options.cert_file else None
-    hosts = composition().store_hosts(listeners, tls, options.trusted_ca_file or "")
+    hosts = composition().store_hosts(listeners, tls_of(options), options.trusted_ca_file or "")
     waiting = {host.name for host in hosts}
     key, sockets = data.cluster_key(), Sockets(data.path)
     links = {host.name: sockets.listen(host.name) for host in hosts}

@@ -145,3 +145,25 @@ def test_a_wrong_command_line_ends_with_code_2(arguments: list[str], capsys: pyt
 
 def test_an_error_names_the_problem_and_a_way_out() -> None:
     assert str(CliError("it is broken", "mend it")) == "it is broken; mend it"
+
+
+def test_a_store_is_begun_once_with_its_number_of_replicas(tmp_path: Path) -> None:
+    data = DataDirectory(str(tmp_path / "d"))
+
+    assert data.begin_store() == 3
+    assert data.begin_store(3) == data.begin_store() == 3
+    with pytest.raises(CliError, match="was begun with 3 replicas, not 5; leave the number out"):
+        data.begin_store(5)
+    data.close()
+
+
+def test_of_a_store_that_does_not_say_it_the_members_directories_are_counted(tmp_path: Path) -> None:
+    data = DataDirectory(str(tmp_path / "d"))
+    (tmp_path / "d" / "etcd-0" / "etcd").mkdir(parents=True)
+    for segment in ("00000001.wal", "00000002.wal"):
+        (tmp_path / "d" / "etcd-0" / "etcd" / segment).touch()
+
+    with pytest.raises(CliError, match="was begun with 1 replica, not 3"):
+        data.begin_store(3)
+    assert data.begin_store() == 1
+    data.close()
