@@ -38,7 +38,8 @@ SERVED = Served(Cache(), Types.load())
         ("/apis/apps/v2/deployments", None),
         ("/api/v1/gadgets", None),
         ("/api/v1/namespaces/a/gadgets", ("namespaces", "", "a", "gadgets")),  # which permit() then refuses
-        ("/api/v1/namespaces/a/pods/b/proxy/x", None),
+        ("/api/v1/namespaces/a/pods/b/proxy/x/y/", ("pods", "a", "b", "proxy")),
+        ("/api/v1/namespaces/a/pods/b/log/x", None),
         ("/api/v1/namespaces/a/pods//log", None),
         ("/healthz", None),
         ("/", None),

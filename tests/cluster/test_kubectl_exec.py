@@ -1,4 +1,4 @@
-"""kubectl exec and cp with every kubectl that speaks WebSocket, against processes of a real cluster."""
+"""kubectl exec, cp and the proxy of pods and services, against processes of a real cluster."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ spec:
   - {name: first, image: none, command: [sleep, "1000"], env: [{name: WHO, value: first}]}
   - {name: second, image: none, command: [sleep, "1000"], env: [{name: WHO, value: second}]}
 """
+EXAMPLE = str(Path(__file__).parents[2] / "examples" / "web.yaml")
 WEBSOCKET_SINCE = 30
 VERSIONS = [version for version in kubectl_binaries() if int(version.partition(".")[2] or 99) >= WEBSOCKET_SINCE]
 OLD = [version for version in kubectl_binaries() if version not in VERSIONS]
@@ -35,6 +36,16 @@ def two(cluster: LiveCluster) -> Iterator[LiveCluster]:
     k("wait", "--for=condition=Ready", "pod/two", "--timeout=60s")
     yield cluster
     k("delete", "pod", "two", "--now")
+
+
+@pytest.fixture(scope="module")
+def web(cluster: LiveCluster) -> Iterator[LiveCluster]:
+    """A cluster that serves the example."""
+    k = cluster.kubectl()
+    k("apply", "-f", EXAMPLE)
+    k("rollout", "status", "deploy/web", "--timeout=60s")
+    yield cluster
+    k("delete", "-f", EXAMPLE)
 
 
 @pytest.fixture(params=VERSIONS or [None])
@@ -143,7 +154,19 @@ def test_the_python_client_streams(two: LiveCluster) -> None:
     session.run_forever(timeout=30)
     printed = (session.read_stdout(), session.read_stderr(), session.returncode)
     session.close()
+    session.sock.shutdown()  # a connection that the server has closed is left open by `close`
     api.api_client.rest_client.pool_manager.clear()
     api.api_client.close()
 
     assert printed == ("got a line\n", "err\n", 3)
+
+
+@pytest.mark.parametrize("version", kubectl_binaries() or [None])
+def test_pods_and_services_are_reached_through_the_api(web: LiveCluster, version: str | None) -> None:
+    k = web.kubectl(version)
+    name = k("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[0].metadata.name}")
+
+    of_pod = k("get", "--raw", f"/api/v1/namespaces/default/pods/{name}:8080/proxy/")
+    of_service = k("get", "--raw", "/api/v1/namespaces/default/services/web:8080/proxy/")
+
+    assert name in of_pod and "web-" in of_service

@@ -520,6 +520,13 @@ NODE = [
         "tests/runtime/test_commands.py::test_closing_the_stream_ends_the_command",
     ),
     Bug(
+        "the proxy hands its client's credentials to the pod",
+        "actors/apiserver/rest/proxy.py",
+        ".union(_OF_THE_CLIENT)",
+        "",
+        "tests/apiserver/test_proxy.py::test_method_path_query_and_body_pass_as_they_came",
+    ),
+    Bug(
         "proxy sends all traffic to one endpoint",
         "actors/proxy/balancer.py",
         "(self._turn + 1) % len(endpoints)",

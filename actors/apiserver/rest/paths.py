@@ -37,5 +37,7 @@ def _target(served: Served, group: str, version: str, rest: list[str]) -> Target
 
 
 def _sized(resource: Resource, namespace: str, rest: list[str]) -> Target | None:
-    """Name and subresource, as far as there are any; longer paths (proxies) are not served."""
+    """Name and subresource, as far as there are any; only a proxy's path goes on, and is read where it is followed."""
+    if len(rest) > 2 and rest[1] == "proxy":
+        rest = rest[:2]
     return Target(resource, namespace, *rest) if len(rest) <= 2 and "" not in rest else None

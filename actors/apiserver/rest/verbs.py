@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -18,15 +19,17 @@ from actors.apiserver.rest.exec import run_exec
 from actors.apiserver.rest.logs import stream_log
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.paths import Target
+from actors.apiserver.rest.proxy import parse_name, pass_on, pod_address, service_address
 from actors.apiserver.rest.render import Renderer, Reply, warning_headers
 from actors.apiserver.rest.watch import RestWatch, watch_options
-from protocols.errors import BadRequest, MethodNotAllowed, RequestEntityTooLarge, StatusError
+from actors.apiserver.schema.resources import find
+from protocols.errors import BadRequest, MethodNotAllowed, NotFound, RequestEntityTooLarge, StatusError
 from protocols.objects import Object
 
 Answer = Reply | web.StreamResponse
 
 _SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-_NOT_YET = {"pods": ("attach", "portforward", "proxy"), "services": ("proxy",), "nodes": ("proxy",)}
+_NOT_YET = {"pods": ("attach", "portforward"), "nodes": ("proxy",)}
 
 
 class NotImplementedYet(StatusError):
@@ -71,6 +74,8 @@ class Verbs:
             raise NotImplementedYet(f"{call.subresource} is not implemented yet")
         if call.subresource == "exec" and call.resource.group_resource == "pods":
             return await self._exec(request)
+        if call.subresource == "proxy":
+            return await self._proxy(request)
         permit(call, self._verb(request.method))
         body = await read_body(request)
         content_type = request.headers.get("Content-Type", "")
@@ -124,6 +129,26 @@ class Verbs:
         permit(call, "create")
         pod = (await self._pipeline.reads.get(call, CURRENT)).object()
         return await run_exec(self._context, request, pod, self._params)
+
+    async def _proxy(self, request: web.BaseRequest) -> Answer:
+        call, method = self.call, "GET" if request.method == "HEAD" else request.method
+        permit(call, "get" if method == "GET" else self._verb(method))
+        wanted = parse_name(call.name)
+        found = (await self._pipeline.reads.get(replace(call, name=wanted.name), CURRENT)).object()
+        if call.resource.group_resource == "pods":
+            return await pass_on(request, wanted.scheme, pod_address(found, wanted.port))
+        endpoints = await self._endpoints(wanted.name)
+        address = service_address(found, endpoints, wanted.port, self._context.random)
+        return await pass_on(request, wanted.scheme, address)
+
+    async def _endpoints(self, name: str) -> Object:
+        resource = find("endpoints")
+        assert resource is not None
+        call = replace(self.call, resource=resource, name=name, subresource="")
+        try:
+            return (await self._pipeline.reads.get(call, CURRENT)).object()
+        except NotFound:
+            return {}
 
     # -- writing --------------------------------------------------------------------------------------------------
 

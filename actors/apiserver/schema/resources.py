@@ -6,7 +6,7 @@ paths, discovery, OpenAPI and storage keys all follow from this table.
 Custom resources are not in the table: custom/served.py adds them to what one server serves.
 
 Left out: componentstatuses (deprecated), admissionregistration (no webhooks yet), and the subresources that stream both
-ways (attach, portforward, proxy), which are listed here as soon as they answer, as exec is.
+ways (attach, portforward, proxy of nodes), which are listed here as soon as they answer.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ _SUBRESOURCE_VERBS = {
     "finalize": ("update",),
     "log": ("get",),
     "exec": ("create", "get"),
+    "proxy": ("create", "delete", "get", "patch", "update"),
 }
 
 # They take over the connection: in discovery, not in OpenAPI, whose schemas have no kind for them.
-CONNECTING = ("exec",)
+CONNECTING = ("exec", "proxy")
 
 # A line starting with "=" opens a group version. SCOPE: ns (namespaced) or cluster. "-" is empty.
 _TABLE = """
@@ -59,12 +60,12 @@ Namespace                 namespaces                 ns      cluster  single  fi
 Node                      nodes                      no      cluster  all     status                       -
 PersistentVolume          persistentvolumes          pv      cluster  all     status                       -
 PersistentVolumeClaim     persistentvolumeclaims     pvc     ns       all     status                       -
-Pod                       pods                       po      ns       all     binding,eviction,exec,log,status  all
+Pod                       pods                       po      ns       all     binding,eviction,exec,log,proxy,status all
 PodTemplate               podtemplates               -       ns       all     -                            -
 ReplicationController     replicationcontrollers     rc      ns       all     scale,status                 all
 ResourceQuota             resourcequotas             quota   ns       all     status                       -
 Secret                    secrets                    -       ns       all     -                            -
-Service                   services                   svc     ns       all     status                       all
+Service                   services                   svc     ns       all     proxy,status                 all
 ServiceAccount            serviceaccounts            sa      ns       all     token                        -
 
 = apps/v1
@@ -197,6 +198,8 @@ def by_kind(api_version: str, kind: str) -> Resource | None:
 
 def subresource_kind(resource: Resource, subresource: str) -> tuple[str, str, str]:
     """The (group, version, kind) that a subresource speaks; its resource's own unless it says otherwise."""
+    if subresource == "proxy":
+        return "", "v1", f"{resource.kind}ProxyOptions"
     return _SUBRESOURCE_KINDS.get(subresource, (resource.group, resource.version, resource.kind))
 
 
