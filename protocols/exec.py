@@ -1,4 +1,4 @@
-"""Commands run beside a container for somebody who watches: `kubectl exec`, from the API server down to the runtime.
+"""Commands and connections that somebody holds open: `kubectl exec`, port-forward, from API server down to runtime.
 
 What a command prints is a stream with credit, so a reader that stops reading stops the command's output and nothing
 else. What it is sent goes the other way as requests, answered when the command has taken the bytes: one under way per
@@ -48,6 +48,21 @@ class ExecInContainer(Streaming[ExecItem]):
     cmd: tuple[str, ...]
     stdin: bool = False
     tty: bool = False
+
+
+class ForwardPort(Streaming[ExecItem]):
+    """API server to kubelet: one connection to a port of a pod. What comes from there is STDOUT; input is ExecInput."""
+
+    namespace: str
+    pod: str
+    port: int
+
+
+class ConnectPort(Streaming[ExecItem]):
+    """Kubelet to runtime: CRI's PortForward for one connection, over messages."""
+
+    pod_sandbox_id: str
+    port: int
 
 
 class ExecInput(Request[Done]):

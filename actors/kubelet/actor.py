@@ -17,7 +17,7 @@ from actorkube.runtime.tracing import Span
 from actors.kubelet.actions import Action, DeletePod, Failed, Ok, Tell
 from actors.kubelet.admission import refusal
 from actors.kubelet.env import Place
-from actors.kubelet.exec import exec_in_pod, forward
+from actors.kubelet.exec import exec_in_pod, forward, forward_port
 from actors.kubelet.executor import Executor
 from actors.kubelet.facts import PodFacts
 from actors.kubelet.logs import read_log
@@ -31,7 +31,7 @@ from actors.kubelet.status_writer import StatusWriter
 from protocols.api import ReadLog
 from protocols.cri import PodSandboxMetadata, PodSandboxStatus
 from protocols.errors import NotFound
-from protocols.exec import ExecInPod, ExecInput, ResizeTerminal
+from protocols.exec import ExecInPod, ExecInput, ForwardPort, ResizeTerminal
 from protocols.message import Message
 from protocols.objects import Object, key_of, uid_of
 from protocols.rules.owners import is_deleting
@@ -105,6 +105,8 @@ class Kubelet(Actor):
                 return read_log(self.ctx, self._runtime, self._worker_named(message), message)
             case ExecInPod():
                 return exec_in_pod(self.ctx, self._runtime, self._worker_named(message), message)
+            case ForwardPort():
+                return forward_port(self.ctx, self._runtime, self._worker_named(message), message)
             case ExecInput() | ResizeTerminal():
                 return forward(self.ctx, self._runtime, message)
         return super().receive(message)
@@ -282,7 +284,7 @@ class Kubelet(Actor):
         self._executor.forget(uid)
         self._statuses.forget(uid)
 
-    def _worker_named(self, request: ReadLog | ExecInPod) -> PodWorker:
+    def _worker_named(self, request: ReadLog | ExecInPod | ForwardPort) -> PodWorker:
         entry = self._pods.entry(f"{request.namespace}/{request.pod}")
         worker = self._workers.get(entry.uid) if entry is not None else None
         if worker is None:

@@ -1,4 +1,4 @@
-"""`kubectl exec`, as the API server asks for it: find the running container, pass both directions on to the runtime."""
+"""`kubectl exec` and port-forward, as the API server asks for them: find what runs, pass both directions on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from actorkube.runtime import Context, Ref
 from actors.kubelet.pod_worker import PodWorker
 from protocols.cri import ContainerNotFound, ContainerRefused, ContainerStatus
 from protocols.errors import AskError, BadRequest, InternalError, NotFound
-from protocols.exec import IDLE_S, WINDOW, ExecInContainer, ExecInPod, ExecInput, ExecItem, ResizeTerminal
+from protocols.exec import (
+    IDLE_S,
+    WINDOW,
+    ConnectPort,
+    ExecInContainer,
+    ExecInPod,
+    ExecInput,
+    ExecItem,
+    ForwardPort,
+    ResizeTerminal,
+)
 from protocols.message import Done
 
 
@@ -25,6 +35,29 @@ async def exec_in_pod(ctx: Context, runtime: Ref, worker: PodWorker, request: Ex
         raise not_running(request) from error
     except AskError as error:
         raise InternalError(f"the container runtime does not answer: {error}") from error
+
+
+async def forward_port(ctx: Context, runtime: Ref, worker: PodWorker, request: ForwardPort) -> AsyncIterator[ExecItem]:
+    wanted = ConnectPort(running_sandbox(worker, request), request.port)
+    try:
+        async with ctx.stream(runtime, wanted, window=WINDOW) as items:
+            async for item in items:
+                yield item
+    except (ContainerRefused, ContainerNotFound) as error:
+        raise pod_not_running(request) from error
+    except AskError as error:
+        raise InternalError(f"the container runtime does not answer: {error}") from error
+
+
+def running_sandbox(worker: PodWorker, request: ForwardPort) -> str:
+    for status in worker.facts.containers.values():
+        if status.state == "CONTAINER_RUNNING":
+            return status.pod_sandbox_id
+    raise pod_not_running(request)
+
+
+def pod_not_running(request: ForwardPort) -> BadRequest:
+    return BadRequest(f'unable to forward port {request.port}: pod "{request.pod}" is not running')
 
 
 async def forward(ctx: Context, runtime: Ref, message: ExecInput | ResizeTerminal) -> Done:

@@ -41,7 +41,7 @@ from protocols.cri import (
     UpdateRuntimeConfig,
 )
 from protocols.errors import Answer
-from protocols.exec import ExecInContainer, ExecInput, ResizeTerminal
+from protocols.exec import ConnectPort, ExecInContainer, ExecInput, ResizeTerminal
 from protocols.message import Message
 
 
@@ -113,6 +113,9 @@ class RuntimeShim(Actor):
             case ExecInContainer():
                 container = self._running(message.container_id)
                 return self._sessions.run(lambda: self._backend.run(container, message), self.ctx.random)
+            case ConnectPort():
+                sandbox = self._ready(message.pod_sandbox_id)
+                return self._sessions.run(lambda: self._backend.connect(sandbox, message.port), self.ctx.random)
             case ExecInput():
                 return self._sessions.write(message)
             case ResizeTerminal():
@@ -265,6 +268,12 @@ class RuntimeShim(Actor):
         self._ledger.remove(container)
         self._backend.container_removed(container)
         self._listeners.tell("CONTAINER_DELETED_EVENT", container.status())
+
+    def _ready(self, id: str) -> Sandbox:
+        sandbox = self._ledger.sandbox(id)
+        if sandbox.state != "SANDBOX_READY":
+            raise ContainerRefused(f"pod sandbox {id} is stopped", {"reason": "SandboxNotReady"})
+        return sandbox
 
     def _running(self, container_id: str) -> Container:
         container = self._ledger.container(container_id)

@@ -88,6 +88,10 @@ class Backend:
         """Start a command that somebody watches. Raises ContainerRefused."""
         raise NotImplementedError
 
+    def connect(self, sandbox: Sandbox, port: int) -> Command:
+        """A connection to a port of the pod; that nobody listens there is how it ends."""
+        raise NotImplementedError
+
     async def probe(self, container: Container, probe: ProbeNetwork) -> NetworkProbeResult:
         raise NotImplementedError
 

@@ -25,6 +25,7 @@ from actors.runtime.log_file import LogFile
 from actors.runtime.net_probe import probe_network
 from actors.runtime.node_directory import NodeDirectory
 from actors.runtime.orphans import adopt_orphans
+from actors.runtime.port_connection import PortConnection
 from actors.runtime.processes import Processes
 from actors.runtime.records import Leftover
 from actors.runtime.sessions import Command
@@ -156,6 +157,9 @@ class ProcessBackend(Backend):
 
     def run(self, container: Container, request: ExecInContainer) -> Command:
         return self._processes.run(container.id, request.cmd, request.stdin, request.tty)
+
+    def connect(self, sandbox: Sandbox, port: int) -> Command:
+        return PortConnection(sandbox.ip, port)
 
     async def probe(self, container: Container, probe: ProbeNetwork) -> NetworkProbeResult:
         return await probe_network(probe, container.sandbox.ip)

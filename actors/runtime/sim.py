@@ -121,6 +121,10 @@ class SimBackend(Backend):
         commands[command] = None
         return command
 
+    def connect(self, sandbox: Sandbox, port: int) -> Command:
+        """Whatever is sent comes back."""
+        return SimCommand(SimScript(), True, lambda: None)
+
     async def probe(self, container: Container, probe: ProbeNetwork) -> NetworkProbeResult:
         answers = self._answers(container)
         return NetworkProbeResult(answers, "" if answers else "the simulated container does not answer")

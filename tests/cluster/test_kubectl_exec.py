@@ -170,3 +170,24 @@ def test_pods_and_services_are_reached_through_the_api(web: LiveCluster, version
     of_service = k("get", "--raw", "/api/v1/namespaces/default/services/web:8080/proxy/")
 
     assert name in of_pod and "web-" in of_service
+
+
+def test_the_python_client_forwards_a_port(web: LiveCluster) -> None:
+    kubernetes = pytest.importorskip("kubernetes")
+    portforward = pytest.importorskip("kubernetes.stream").portforward
+    api = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(str(web.kubeconfig)))
+    name = api.list_namespaced_pod("default", label_selector="app=web").items[0].metadata.name
+
+    forward = portforward(api.connect_get_namespaced_pod_portforward, name, "default", ports="8080")
+    socket = forward.socket(8080)
+    socket.settimeout(30)
+    socket.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    answer = b""
+    while piece := socket.recv(4096):
+        answer += piece
+    socket.close()
+    api.api_client.rest_client.pool_manager.clear()
+    api.api_client.close()
+
+    assert answer.startswith(b"HTTP/1.0 200") and name.encode() in answer and forward.error(8080) is None
+    forward.websocket.shutdown()

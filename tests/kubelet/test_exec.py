@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from protocols.errors import Answer, BadRequest, NotFound
-from protocols.exec import ExecInPod, ExecInput, ExecItem
+from protocols.exec import ExecInPod, ExecInput, ExecItem, ForwardPort
 from tests.kubelet.node_world import KUBELET, NodeWorld, run
 
 SCRIPT = {"exec-prints": "welcome", "exec-code": "3"}
@@ -64,5 +64,22 @@ def test_containers_that_do_not_run_are_refused() -> None:
 
         assert [type(refusal) for refusal in refusals] == [NotFound, BadRequest]
         assert refusals[0].message == 'container not found ("main")'
+
+    run(scenario)
+
+
+def test_a_simulated_port_repeats_what_it_is_sent() -> None:
+    async def scenario(node: NodeWorld) -> None:
+        await node.create()
+        await node.ready()
+        apiserver = node.world.system("apiserver")
+        kubelet = apiserver.ref(f"{KUBELET}/kubelet")
+
+        async with apiserver.stream(kubelet, ForwardPort("default", "web", 80)) as items:
+            name = (await anext(items)).session
+            await apiserver.ask(kubelet, ExecInput(name, b"ping", last=True), timeout_s=60)
+            seen = [item async for item in items]
+
+        assert [item.data for item in seen] == [b"ping", b""] and seen[-1].ended
 
     run(scenario)

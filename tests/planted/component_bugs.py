@@ -527,6 +527,13 @@ NODE = [
         "tests/apiserver/test_proxy.py::test_method_path_query_and_body_pass_as_they_came",
     ),
     Bug(
+        "a forwarded port is told with its bytes the wrong way round",
+        "actors/apiserver/rest/portforward.py",
+        'to_bytes(2, "little")',
+        'to_bytes(2, "big")',
+        "tests/apiserver/test_portforward.py::test_each_port_has_a_pair_of_channels",
+    ),
+    Bug(
         "proxy sends all traffic to one endpoint",
         "actors/proxy/balancer.py",
         "(self._turn + 1) % len(endpoints)",

@@ -19,7 +19,16 @@ from actors.runtime.process_command import WAITING_BYTES_MAX
 from actors.runtime.sessions import SESSIONS_MAX
 from protocols.cri import ContainerRefused, StopContainer
 from protocols.errors import TooManyRequests
-from protocols.exec import CHUNK_BYTES_MAX, STDERR, STDOUT, ExecInContainer, ExecInput, ExecItem, ResizeTerminal
+from protocols.exec import (
+    CHUNK_BYTES_MAX,
+    STDERR,
+    STDOUT,
+    ConnectPort,
+    ExecInContainer,
+    ExecInput,
+    ExecItem,
+    ResizeTerminal,
+)
 from tests.runtime.test_process_backend import SLEEP, Node, ancestors, gone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pidfds and /proc are Linux's")
@@ -156,3 +165,39 @@ async def test_a_node_has_so_many_sessions_and_no_more(node: Node) -> None:
 
     with pytest.raises(TooManyRequests):
         await Session.open(node, "true", container=container.id)
+
+
+SHOUT = """
+import os, socket
+server = socket.create_server((os.environ["POD_IP"], 0))
+print(server.getsockname()[1], flush=True)
+while True:
+    one, _ = server.accept()
+    while data := one.recv(4096):
+        one.sendall(data.upper())
+    one.close()
+"""
+
+
+async def connected(node: Node, sandbox: str, port: int) -> Session:
+    items = node.system.stream(node.shim, ConnectPort(sandbox, port))
+    return Session(node, items, (await anext(items)).session)
+
+
+async def test_a_connection_to_a_port_carries_bytes_both_ways_and_the_end_of_them(node: Node) -> None:
+    container = await node.run(sys.executable, "-c", SHOUT)
+    port = int((await node.first_line(container.id)).split()[-1])
+
+    session = await connected(node, container.pod_sandbox_id, port)
+    await session.type(b"hello", last=True)
+
+    assert await session.rest() == (b"HELLO", b"", 0)
+
+
+async def test_a_port_that_nobody_listens_on_says_so(node: Node) -> None:
+    container = await node.run(*SLEEP)
+
+    session = await connected(node, container.pod_sandbox_id, 1)
+    last = [item async for item in session.items][-1]
+
+    assert last.ended and "Connect call failed" in last.error

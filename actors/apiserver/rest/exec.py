@@ -57,7 +57,7 @@ async def run_exec(context: Context, request: web.BaseRequest, pod: Object, para
     node = node_of(pod)
     if not node:
         raise BadRequest(f"pod {name_of(pod)} does not have a host assigned")
-    _require_websocket(request)
+    require_websocket(request, "exec takes a WebSocket, which kubectl uses from 1.30 on", channels.SUBPROTOCOLS)
     kubelet = context.ref(f"{node}-kubelet/kubelet")
     async with context.stream(kubelet, choice.request, window=WINDOW) as items:
         try:
@@ -171,12 +171,13 @@ def _size(data: bytes) -> tuple[int, int]:
     return max(0, min(width, _SIZE_MAX)), max(0, min(height, _SIZE_MAX))
 
 
-def _require_websocket(request: web.BaseRequest) -> None:
+def require_websocket(request: web.BaseRequest, what: str, subprotocols: tuple[str, ...]) -> None:
+    """Raises SpdyNotServed or BadRequest."""
     upgrade = request.headers.get("Upgrade", "").strip().lower()
     if upgrade.startswith("spdy/"):
-        raise SpdyNotServed("SPDY is not served: exec takes a WebSocket, which kubectl uses from 1.30 on")
+        raise SpdyNotServed(f"SPDY is not served: {what}")
     if upgrade != "websocket":
         raise BadRequest("Upgrade request required")
     offered = request.headers.get("Sec-WebSocket-Protocol", "")
-    if offered and not any(name.strip() in channels.SUBPROTOCOLS for name in offered.split(",")):
-        raise BadRequest(f"unable to negotiate protocol: client offers {offered}, the server {channels.SUBPROTOCOLS}")
+    if offered and not any(name.strip() in subprotocols for name in offered.split(",")):
+        raise BadRequest(f"unable to negotiate protocol: client offers {offered}, the server {subprotocols}")

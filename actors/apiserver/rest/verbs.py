@@ -19,6 +19,7 @@ from actors.apiserver.rest.exec import run_exec
 from actors.apiserver.rest.logs import stream_log
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.paths import Target
+from actors.apiserver.rest.portforward import run_portforward
 from actors.apiserver.rest.proxy import parse_name, pass_on, pod_address, service_address
 from actors.apiserver.rest.render import Renderer, Reply, warning_headers
 from actors.apiserver.rest.watch import RestWatch, watch_options
@@ -29,7 +30,7 @@ from protocols.objects import Object
 Answer = Reply | web.StreamResponse
 
 _SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-_NOT_YET = {"pods": ("attach", "portforward"), "nodes": ("proxy",)}
+_NOT_YET = {"pods": ("attach",), "nodes": ("proxy",)}
 
 
 class NotImplementedYet(StatusError):
@@ -72,8 +73,8 @@ class Verbs:
         if call.subresource in _NOT_YET.get(call.resource.group_resource, ()):
             authorize(call.caller, "create", call.resource, call.namespace, call.name, call.subresource)
             raise NotImplementedYet(f"{call.subresource} is not implemented yet")
-        if call.subresource == "exec" and call.resource.group_resource == "pods":
-            return await self._exec(request)
+        if call.subresource in ("exec", "portforward"):
+            return await self._hold(request)
         if call.subresource == "proxy":
             return await self._proxy(request)
         permit(call, self._verb(request.method))
@@ -121,13 +122,15 @@ class Verbs:
         options = watch_options(self._params, self._context)
         return await RestWatch(self._pipeline, self.call, query, options, self._renderer).run(request)
 
-    async def _exec(self, request: web.BaseRequest) -> Answer:
-        """Running a command is creating something, also where a WebSocket's handshake makes it a GET."""
+    async def _hold(self, request: web.BaseRequest) -> Answer:
+        """Running a command is creating something, and so is a connection; a WebSocket's handshake makes it a GET."""
         call = self.call
         if request.method not in ("GET", "POST"):
             raise MethodNotAllowed(f"{request.method} is not supported")
         permit(call, "create")
         pod = (await self._pipeline.reads.get(call, CURRENT)).object()
+        if call.subresource == "portforward":
+            return await run_portforward(self._context, request, pod)
         return await run_exec(self._context, request, pod, self._params)
 
     async def _proxy(self, request: web.BaseRequest) -> Answer:

@@ -6,7 +6,7 @@ paths, discovery, OpenAPI and storage keys all follow from this table.
 Custom resources are not in the table: custom/served.py adds them to what one server serves.
 
 Left out: componentstatuses (deprecated), admissionregistration (no webhooks yet), and the subresources that stream both
-ways (attach, portforward, proxy of nodes), which are listed here as soon as they answer.
+ways (attach, proxy of nodes), which are listed here as soon as they answer.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _SUBRESOURCE_KINDS = {
     "binding": ("", "v1", "Binding"),
     "eviction": ("policy", "v1", "Eviction"),
     "exec": ("", "v1", "PodExecOptions"),
+    "portforward": ("", "v1", "PodPortForwardOptions"),
     "scale": ("autoscaling", "v1", "Scale"),
     "token": ("authentication.k8s.io", "v1", "TokenRequest"),
 }
@@ -40,11 +41,12 @@ _SUBRESOURCE_VERBS = {
     "finalize": ("update",),
     "log": ("get",),
     "exec": ("create", "get"),
+    "portforward": ("create", "get"),
     "proxy": ("create", "delete", "get", "patch", "update"),
 }
 
 # They take over the connection: in discovery, not in OpenAPI, whose schemas have no kind for them.
-CONNECTING = ("exec", "proxy")
+CONNECTING = ("exec", "portforward", "proxy")
 
 # A line starting with "=" opens a group version. SCOPE: ns (namespaced) or cluster. "-" is empty.
 _TABLE = """
@@ -60,7 +62,7 @@ Namespace                 namespaces                 ns      cluster  single  fi
 Node                      nodes                      no      cluster  all     status                       -
 PersistentVolume          persistentvolumes          pv      cluster  all     status                       -
 PersistentVolumeClaim     persistentvolumeclaims     pvc     ns       all     status                       -
-Pod                       pods                       po      ns       all     binding,eviction,exec,log,proxy,status all
+Pod                       pods         po      ns       all     binding,eviction,exec,log,portforward,proxy,status all
 PodTemplate               podtemplates               -       ns       all     -                            -
 ReplicationController     replicationcontrollers     rc      ns       all     scale,status                 all
 ResourceQuota             resourcequotas             quota   ns       all     status                       -
