@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -73,6 +74,10 @@ class RealEtcd:
         process = self._processes.pop(member)
         process.kill()
         process.wait()
+
+    def hang(self, member: str) -> None:
+        """It is there, and does nothing any more."""
+        self._processes[member].send_signal(signal.SIGSTOP)
 
     def leader(self) -> str:
         """Who leads, as etcdctl says."""

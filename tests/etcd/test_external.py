@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actorkube.runtime import System
+from actorkube.runtime import Ref, System
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
+from actors.etcd.external import channel as external_channel
 from actors.etcd.external import convert
 from actors.etcd.external.actor import ExternalEtcd, compaction_turn
 from actors.etcd.external.address import Endpoint, ExternalAddress, parse
@@ -191,6 +192,7 @@ def test_events_tell_how_far_they_reach_whatever_the_header_says(
         (Failed(14, "etcdserver: leader changed"), Unknown),
         (Failed(14, "etcdserver: request timed out"), Unknown),
         (Failed(9, "etcdserver: not leader"), Unknown),
+        (Failed(14, "etcdserver: no leader"), NotLeader),
         (Failed(16, "etcdserver: invalid auth token"), NotLeader),
         (Lost("gone", sent=True), Unknown),
         (Lost("gone", sent=False), NotLeader),
@@ -235,10 +237,13 @@ def test_an_address_that_is_none_is_refused_with_a_sentence(text: str, files: tu
 # -- servers that make no sense ---------------------------------------------------------------------------------------
 
 
+Reply = Callable[[bytes], bytes | None]
+
+
 class Server(asyncio.Protocol):
     """Says what it is told to, to whatever is asked."""
 
-    def __init__(self, reply: Callable[[bytes], bytes | None]) -> None:
+    def __init__(self, reply: Reply) -> None:
         self._reply = reply
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -254,8 +259,8 @@ class Server(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def store_at(*replies: Callable[[bytes], bytes | None] | None) -> AsyncIterator[tuple[System, str]]:
-    """An ExternalEtcd with an endpoint for each reply (None: nobody listens there)."""
+async def store_at(*replies: Callable[[], Reply] | None) -> AsyncIterator[tuple[System, str]]:
+    """An ExternalEtcd with an endpoint for each, which makes a reply for each connection (None: nobody listens)."""
     loop = asyncio.get_running_loop()
     servers, endpoints = [], []
     for reply in replies:
@@ -264,7 +269,7 @@ async def store_at(*replies: Callable[[bytes], bytes | None] | None) -> AsyncIte
         if reply is None:
             listener.close()
         else:
-            servers.append(await loop.create_server(lambda reply=reply: Server(reply), sock=listener))  # type: ignore[misc]
+            servers.append(await loop.create_server(lambda reply=reply: Server(reply()), sock=listener))  # type: ignore[misc]
     system = System("s", LocalNetwork().transport(), seed=1, log=Quiet())
     await system.start()
     address = parse(f"etcd://{','.join(endpoints)}")
@@ -306,7 +311,7 @@ def with_trailers(*pairs: tuple[bytes, bytes]) -> Callable[[http2.Connection, in
     return answer
 
 
-NONSENSE: dict[str, Callable[[], Callable[[bytes], bytes | None]]] = {
+NONSENSE: dict[str, Callable[[], Reply]] = {
     "hangs up": lambda: lambda data: None,
     "is no HTTP/2": lambda: lambda data: b"HTTP/1.1 400 Bad Request\r\n\r\n" * 2,
     "is silent after its greeting": lambda: Talker(lambda http, number: None),
@@ -334,7 +339,7 @@ NONSENSE: dict[str, Callable[[], Callable[[bytes], bytes | None]]] = {
 
 @pytest.mark.parametrize("what", NONSENSE)
 async def test_a_call_to_what_makes_no_sense_ends_with_what_is_known(what: str) -> None:
-    async with store_at(NONSENSE[what]()) as (system, store):
+    async with store_at(NONSENSE[what]) as (system, store):
         with pytest.raises((AskError, NotLeader)):
             await system.ask(system.ref(store), Txn((), (Op("put", b"a", b"1"),)), timeout_s=0.3)
 
@@ -342,7 +347,7 @@ async def test_a_call_to_what_makes_no_sense_ends_with_what_is_known(what: str) 
 
 
 async def test_an_endpoint_that_does_not_serve_is_left_for_the_next() -> None:
-    async with store_at(None, NONSENSE["hangs up"](), Talker(ranged)) as (system, store):
+    async with store_at(None, NONSENSE["hangs up"], lambda: Talker(ranged)) as (system, store):
         counts = []
         for _ in range(3):
             with contextlib.suppress(AskError, NotLeader):
@@ -352,11 +357,40 @@ async def test_an_endpoint_that_does_not_serve_is_left_for_the_next() -> None:
 
 
 async def test_an_endpoint_that_is_silent_is_left_for_the_next() -> None:
-    async with store_at(NONSENSE["is silent after its greeting"](), Talker(ranged)) as (system, store):
+    async with store_at(NONSENSE["is silent after its greeting"], lambda: Talker(ranged)) as (system, store):
         with pytest.raises(AskError):
             await system.ask(system.ref(store), Range(b"a"), timeout_s=1.1)
 
         assert (await system.ask(system.ref(store), Range(b"a"), timeout_s=5)).count == 7
+
+
+async def test_a_watch_of_who_answers_no_ping_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external_channel, "SILENCE_S", 0.1)
+    greeting = http2.Connection(client=False).take_output()
+    async with store_at(lambda: lambda data: greeting if data.startswith(b"PRI") else b"") as (system, store):
+        with pytest.raises(AskError):
+            await asyncio.wait_for(anext(system.stream(system.ref(store), WatchKeys(b"\0", b"\0", 1))), 20)
+
+
+async def test_a_watch_where_nothing_happens_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external_channel, "SILENCE_S", 0.1)
+    pings = 0
+
+    class Pinged(Talker):
+        def __call__(self, data: bytes) -> bytes:
+            nonlocal pings
+            pings += 1
+            return super().__call__(data)
+
+    async with store_at(lambda: Pinged(lambda http, number: None)) as (system, store):
+        stream = system.stream(system.ref(store), WatchKeys(b"\0", b"\0", 1))
+        waiting = asyncio.ensure_future(anext(stream))
+        while pings < 10:
+            await asyncio.sleep(0.01)
+
+        assert not waiting.done()
+        waiting.cancel()
+        stream.close()
 
 
 async def test_where_nobody_listens_nothing_was_sent() -> None:
@@ -379,7 +413,7 @@ def test_any_bytes_of_a_server_leave_the_client_alive(seed: int, size: int) -> N
     async def scenario() -> None:
         chance = random.Random(seed)
         greeting = http2.Connection(client=False).take_output()
-        async with store_at(lambda data: greeting + chance.randbytes(size)) as (system, store):
+        async with store_at(lambda: lambda data: greeting + chance.randbytes(size)) as (system, store):
             for request in (Range(b"a"), Txn((), (Op("put", b"a", b"1"),))):
                 with contextlib.suppress(AskError, BadRequest, NotLeader):
                     await system.ask(system.ref(store), request, timeout_s=0.05)
@@ -463,6 +497,33 @@ async def test_a_look_tells_version_and_first_value(etcd: str) -> None:
 
     assert found.version.startswith("3.")
     assert found.value == b"k8s\0"
+
+
+@needs_etcd
+@pytest.mark.cluster
+async def test_a_member_that_hangs_is_left_by_calls_and_watches(tmp_path: Path) -> None:
+    with real_etcd(tmp_path, members=3) as etcd:
+        async with asking(etcd.url) as (system, store):
+            ref = system.ref(store)
+            await until_answered(system, ref)
+            stream = system.stream(ref, WatchKeys(b"h/", b"h0"))
+            await anext(stream)
+
+            etcd.hang("m0")
+            with pytest.raises(AskError):
+                await asyncio.wait_for(anext(stream), 30)
+            await until_answered(system, ref)
+
+            async with system.stream(ref, WatchKeys(b"h/", b"h0", 1)) as again:
+                await asyncio.wait_for(anext(again), 30)
+
+
+async def until_answered(system: System, ref: Ref) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(AskError, NotLeader):
+                await system.ask(ref, Txn((), (Op("put", b"h/1", b"x"),)), timeout_s=3)
+                return
 
 
 @needs_etcd

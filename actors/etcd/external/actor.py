@@ -17,6 +17,7 @@ from actors.etcd.external.address import Endpoint, ExternalAddress
 from actors.etcd.external.channel import Channel, Failed, Lost
 from actors.etcd.external.failures import ended, failure
 from actors.etcd.grpc.messages import DecodeError, message
+from actors.etcd.grpc.status import NO_LEADER
 from protocols.errors import Answer, AskError, BadRequest, Unknown
 from protocols.etcd import (
     Compact,
@@ -144,6 +145,7 @@ class ExternalEtcd(Actor):
                 else:
                     yield WatchResponse(response.header.revision)
         except (Failed, Lost) as error:
+            self._suspect(channel)
             raise failure(error) from None
         finally:
             channel.close()
@@ -173,7 +175,7 @@ class ExternalEtcd(Actor):
         try:
             return decoded(response, await channel.call(path, request.SerializeToString()))
         except (Failed, Lost) as error:
-            if isinstance(error, Lost):
+            if isinstance(error, Lost) or error.text == NO_LEADER.text:
                 self._leave(channel)
             raise failure(error) from None
         except asyncio.CancelledError:
@@ -216,6 +218,11 @@ class ExternalEtcd(Actor):
     @property
     def _endpoint(self) -> Endpoint:
         return self._address.endpoints[self._at % len(self._address.endpoints)]
+
+    def _suspect(self, channel: Channel) -> None:
+        """A watch there broke off: whoever is called next is called elsewhere."""
+        if self._channel is not None and self._channel.endpoint == channel.endpoint:
+            self._leave(self._channel)
 
     def _leave(self, channel: Channel) -> None:
         if self._channel is channel:

@@ -2,6 +2,7 @@
 
 What a call's failure means is told apart: `Failed` is etcd's own word, `Lost` says that none came, and whether the
 request can have arrived. A stream whose reader is slow is not read from the socket, so it has a connection of its own.
+Where something is waited for, a peer that says nothing is pinged, and given up when it does not answer that either.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ ANSWER_BYTES_MAX = 64 << 20  # of one message: a page of 500 objects of 128 KiB
 WAITING_BYTES_MAX = 64 << 20  # of requests that etcd does not read
 READ_AHEAD_BYTES = 8 << 20  # of a stream that nobody takes from
 CALLS_PER_CONNECTION = 1 << 29  # then its stream numbers are used up
+SILENCE_S = 3.0  # of etcd, while it is waited for: then it is pinged, and after as long again given up
 
 
 class Failed(Exception):
@@ -62,6 +64,7 @@ class Incoming:
         for message in messages:
             self._messages.append(message)
             self.bytes += len(message)
+            self._channel.waiting_bytes += len(message)
         self._news.set()
 
     def end(self, error: Exception | None) -> None:
@@ -80,7 +83,7 @@ class Incoming:
             await self._news.wait()
         message = self._messages.popleft()
         self.bytes -= len(message)
-        self._channel.taken()
+        self._channel.taken(len(message))
         return message
 
 
@@ -88,6 +91,9 @@ class Channel(asyncio.Protocol):
     def __init__(self, endpoint: Endpoint, *, tls: bool) -> None:
         self.endpoint = endpoint
         self.closed = False
+        self.waiting_bytes = 0  # of messages that nobody has taken yet
+        self._heard_at = 0.0
+        self._silence: asyncio.TimerHandle | None = None
         self._http = http2.Connection(client=True)
         self._incoming: dict[int, Incoming] = {}
         self._loop = asyncio.get_running_loop()
@@ -143,10 +149,11 @@ class Channel(asyncio.Protocol):
 
     def drop(self, number: int) -> None:
         """Nobody takes what still comes in that stream."""
-        if self._incoming.pop(number, None) is not None:
+        incoming = self._incoming.pop(number, None)
+        if incoming is not None:
             self._http.reset(number)  # of a stream that is over, it says nothing
             self._flush_soon()
-            self.taken()
+            self.taken(incoming.bytes)
         if self._retired and not self._incoming:
             self.close()
 
@@ -161,9 +168,11 @@ class Channel(asyncio.Protocol):
         self._transport.close()
         self._fail_all("the connection was closed")
 
-    def taken(self) -> None:
-        """Somebody has taken a message: there may be room for more."""
-        if not self._reading and self._waiting() < READ_AHEAD_BYTES // 2 and not self.closed:
+    def taken(self, size: int) -> None:
+        """So many bytes of messages wait no more: there may be room for others."""
+        self.waiting_bytes -= size
+        if not self._reading and self.waiting_bytes < READ_AHEAD_BYTES // 2 and not self.closed:
+            self._heard_at = self._loop.time()
             self._reading = True
             self._transport.resume_reading()
 
@@ -174,6 +183,8 @@ class Channel(asyncio.Protocol):
             raise Lost(f"{self.endpoint} does not read what it is asked", sent=False)
         if len(self._incoming) >= self._http.peer_streams_max:
             raise Lost(f"{len(self._incoming)} calls are under way, and {self.endpoint} takes no more", sent=False)
+        if not self._incoming:
+            self._heard_at = self._loop.time()
         self._calls += 1
         number = self._http.open(self._block(path))
         self._incoming[number] = incoming = Incoming(self)
@@ -190,6 +201,7 @@ class Channel(asyncio.Protocol):
                     (b":authority", str(self.endpoint).encode()),
                     (b"te", b"trailers"),
                     (b"content-type", b"application/grpc"),
+                    (b"hasleader", b"true"),  # a member that is cut off from the others is to say so, not to be silent
                 )
             )
         return block
@@ -201,21 +213,25 @@ class Channel(asyncio.Protocol):
         raw = transport.get_extra_info("socket")
         if raw is not None:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._heard_at = self._loop.time()
+        self._look()
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
+        if self._silence is not None:
+            self._silence.cancel()
         self._fail_all(f"the connection to {self.endpoint} ended{f': {exc}' if exc else ''}")
 
     def eof_received(self) -> bool:
         return False
 
     def data_received(self, data: bytes) -> None:
+        self._heard_at = self._loop.time()
         for event in self._http.receive(data, self._loop.time()):
             self._on_event(event)
         self._flush_soon()
-        if self._reading and self._waiting() > READ_AHEAD_BYTES:
+        if self._reading and self.waiting_bytes > READ_AHEAD_BYTES:
             self._reading = False
             self._transport.pause_reading()
 
@@ -241,8 +257,16 @@ class Channel(asyncio.Protocol):
         elif event.fields.get(b":status") != b"200":
             incoming.end(Failed(Code.UNKNOWN, f"answered with HTTP status {event.fields.get(b':status', b'')!r}"))
 
-    def _waiting(self) -> int:
-        return sum(incoming.bytes for incoming in self._incoming.values()) if len(self._incoming) < 8 else 0
+    def _look(self) -> None:
+        """Is somebody there? Nobody need be while nothing is waited for, or is heard while we do not read."""
+        silent_s = self._loop.time() - self._heard_at if self._incoming and self._reading else 0.0
+        if silent_s > 2 * SILENCE_S:
+            self._transport.abort()
+            return
+        if silent_s > SILENCE_S:
+            self._http.ping()
+            self._flush_soon()
+        self._silence = self._loop.call_later(SILENCE_S / 2, self._look)
 
     def _fail_all(self, why: str) -> None:
         for incoming in self._incoming.values():

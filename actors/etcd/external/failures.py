@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actors.etcd.external.channel import Failed, Lost
-from actors.etcd.grpc.status import Code
+from actors.etcd.grpc.status import NO_LEADER, Code
 from protocols.errors import Answer, AskError, BadRequest, Unknown
 from protocols.etcd import Compacted, EtcdAnswer, NotLeader
 
@@ -17,6 +17,8 @@ def failure(error: Failed | Lost) -> Answer | AskError:
     known not to have; that is told as a replica tells that nobody leads, so that it is asked again."""
     if isinstance(error, Lost):
         return Unknown(str(error)) if error.sent else NotLeader(str(error))
+    if error.text == NO_LEADER.text:
+        return NotLeader(error.text)
     known = _REFUSALS.get(error.text)
     if known is not None:
         return known(error.text)

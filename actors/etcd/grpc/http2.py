@@ -179,6 +179,10 @@ class Connection:
         stream.ends, stream.trailers = True, trailers
         self._send(number, stream)
 
+    def ping(self) -> None:
+        """Whoever is there answers."""
+        self._frame(PING, 0, 0, bytes(8))
+
     def reset(self, number: int, code: int = CANCEL) -> None:
         if number in self._streams:
             self._forget(number)
