@@ -130,9 +130,9 @@ def simulated(
 
 def api_resources() -> Sequence[Resource]:
     """What the API server serves and keeps, by all its names."""
-    from actors.apiserver.schema.resources import RESOURCES
+    from actors.apiserver.schema.resources import RESOURCES, find
 
-    return [resource for resource in RESOURCES if resource.stored]
+    return [each for each in RESOURCES if each.stored and find(each.group_resource) is each]
 
 
 def credentials(spec: ClusterSpec) -> Credentials:

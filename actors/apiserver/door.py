@@ -170,7 +170,7 @@ def _manager(caller: Caller) -> str:
 
 
 def _stored(resource: Resource, item: Item) -> api.Stored:
-    if item.made or (resource.storage == resource.group_resource and resource.custom is None):
+    if item.made or (resource.custom is None and not resource.alias):
         return api.Stored(item.body, item.revision)
     return api.Stored(encode_object(to_served(resource, item.object())), item.revision)
 

@@ -1,9 +1,11 @@
-"""What is kept in one version and served in several. Events are kept as `v1` and also served as `events.k8s.io/v1`;
-a custom resource is kept in its storage version, and its versions differ in what they show.
+"""What is kept in one version and served in several: events are kept as `v1` and also served as `events.k8s.io/v1`,
+autoscalers as `v2` and also served as `v1`; a custom resource is kept in its storage version, and its versions differ
+in what they show.
 """
 
 from __future__ import annotations
 
+from actors.apiserver.autoscaling_versions import to_v1, to_v2
 from actors.apiserver.schema.resources import Resource
 from protocols.objects import Object
 
@@ -24,14 +26,18 @@ def to_stored(resource: Resource, obj: Object) -> Object:
     """The object as it is kept."""
     if resource.custom is not None:
         return {**obj, "apiVersion": resource.custom.storage.api_version}
-    return _renamed(obj, _FIELDS, "v1") if resource.storage != resource.group_resource else obj
+    if not resource.alias:
+        return obj
+    return to_v2(obj) if resource.group == "autoscaling" else _renamed(obj, _FIELDS, "v1")
 
 
 def to_served(resource: Resource, obj: Object) -> Object:
     """A stored object, the caller's own, as the resource shows it."""
     if resource.custom is not None:
         return resource.custom.serve(obj, resource.api_version)
-    return _renamed(obj, _BACK, resource.api_version) if resource.storage != resource.group_resource else obj
+    if not resource.alias:
+        return obj
+    return to_v1(obj) if resource.group == "autoscaling" else _renamed(obj, _BACK, resource.api_version)
 
 
 def _renamed(obj: Object, names: dict[str, str], api_version: str) -> Object:

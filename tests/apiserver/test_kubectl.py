@@ -81,6 +81,25 @@ async def test_a_deployment_is_applied_changed_scaled_and_deleted(kubectl: Kubec
     assert "NotFound" in await kubectl("get", "deploy", "web")
 
 
+async def test_a_deployment_is_autoscaled_whichever_version_kubectl_speaks(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", "-", stdin=deployment("web"))
+
+    made = await kubectl("autoscale", "deploy/web", "--min=2", "--max=5", "--cpu-percent=70")
+    listed = await kubectl("get", "hpa", "web", "--no-headers")
+    old = json.loads(await kubectl("get", "horizontalpodautoscalers.v1.autoscaling", "web", "-o", "json"))
+    old["spec"]["maxReplicas"] = 7
+    await kubectl("replace", "-f", "-", stdin=old)
+    new = (await kubectl.client.get("/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers/web")).json
+
+    assert made == "horizontalpodautoscaler.autoscaling/web autoscaled"
+    assert "Deployment/web" in listed and "70%" in listed
+    assert old["spec"]["targetCPUUtilizationPercentage"] == 70
+    target = {"type": "Utilization", "averageUtilization": 70}
+    assert new["spec"]["metrics"] == [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    assert (new["spec"]["minReplicas"], new["spec"]["maxReplicas"]) == (2, 7)
+    assert "targetCPUUtilizationPercentage" in await kubectl("explain", "--api-version=autoscaling/v1", "hpa.spec")
+
+
 async def test_objects_are_labelled_annotated_patched_and_described(kubectl: Kubectl) -> None:
     assert await kubectl("create", "cm", "settings", "--from-literal=a=b") == "configmap/settings created"
     assert await kubectl("label", "cm", "settings", "app=web") == "configmap/settings labeled"

@@ -540,4 +540,11 @@ NODE = [
         "self._turn",
         "tests/proxy/test_balancer.py::test_takes_the_endpoints_in_turn_and_offers_the_others_as_well",
     ),
+    Bug(
+        "autoscaler that is written as v1 loses its other metrics",
+        "actors/apiserver/autoscaling_versions.py",
+        '_keep(kept, METRICS, [_metric_to_v1(metric, "target") for metric in others])',
+        "pass",
+        "tests/apiserver/test_autoscaling_versions.py::test_what_v1_has_no_field_for_comes_back",
+    ),
 ]

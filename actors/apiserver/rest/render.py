@@ -96,7 +96,7 @@ def object_json(resource: Resource, item: Item) -> bytes:
         return item.json()
     if resource.custom is not None:
         return item.json_as(resource, lambda: orjson.dumps(_served(resource, item)))
-    if resource.storage == resource.group_resource:
+    if not resource.alias:
         return item.json()
     return orjson.dumps(_served(resource, item))
 

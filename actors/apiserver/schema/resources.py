@@ -23,7 +23,8 @@ _VERBS = {
     "create": ("create",),  # answered at once, never stored
 }
 
-# Two views of the same objects: what is asked for -> whose store holds them (event_versions.py translates).
+# Two views of the same objects: what is asked for -> whose store holds them (event_versions.py translates). Where a
+# kind is in two versions of its group, it is kept in the first.
 _STORED_AS = {"events.events.k8s.io": "events"}
 
 _SUBRESOURCE_KINDS = {
@@ -93,6 +94,9 @@ SubjectAccessReview       subjectaccessreviews       -       cluster  create  - 
 = autoscaling/v2
 HorizontalPodAutoscaler   horizontalpodautoscalers   hpa     ns       all     status                       all
 
+= autoscaling/v1
+HorizontalPodAutoscaler   horizontalpodautoscalers   hpa     ns       all     status                       all
+
 = batch/v1
 CronJob                   cronjobs                   cj      ns       all     status                       all
 Job                       jobs                       -       ns       all     status                       all
@@ -160,6 +164,11 @@ class Resource:
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def alias(self) -> bool:
+        """Whether its objects are kept as those of another group or version, and translated on the way."""
+        return _BY_GROUP_RESOURCE[self.storage].api_version != self.api_version if self.custom is None else False
 
     @property
     def list_kind(self) -> str:
@@ -250,6 +259,6 @@ def _names(cell: str) -> tuple[str, ...]:
 
 RESOURCES: tuple[Resource, ...] = _parse(_TABLE)
 
-_BY_GROUP_RESOURCE = {resource.group_resource: resource for resource in RESOURCES}
+_BY_GROUP_RESOURCE = {resource.group_resource: resource for resource in reversed(RESOURCES)}
 _BY_PATH = {(resource.group, resource.version, resource.plural): resource for resource in RESOURCES}
 _BY_KIND = {(resource.api_version, resource.kind): resource for resource in RESOURCES}

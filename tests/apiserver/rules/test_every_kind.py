@@ -18,7 +18,7 @@ from tests.apiserver.rules.of_type import objects_of
 
 TYPES = Types.load()
 NOW = 1767225600.0
-STORED = [resource for resource in RESOURCES if resource.stored and resource.storage == resource.group_resource]
+STORED = [resource for resource in RESOURCES if resource.stored and not resource.alias]
 
 
 def stored(obj: dict[str, Any]) -> tuple[Resource, dict[str, Any]]:
