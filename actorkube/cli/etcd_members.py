@@ -20,6 +20,7 @@ from actorkube.cli.composition import composition
 from actorkube.cli.data import REPLICAS
 from actorkube.cli.errors import CliError
 from actorkube.cli.etcd_serve import listen, tls_of
+from actorkube.runtime.log import Quiet
 from actorkube.runtime.system import System
 from actorkube.runtime.tcp import TcpTransport
 from protocols.errors import Answer, AskError, NotSent
@@ -88,7 +89,7 @@ def _ask(options: argparse.Namespace, request: Request[Any], catch_up_s: float =
 async def _asked(data: Path, request: Request[R], catch_up_s: float) -> R:
     """Asks whoever leads; a learner that has to catch up may take as long as that."""
     book = members_at(data)
-    system = System("operator", TcpTransport(key=key_of(data), book=book))
+    system = System("operator", TcpTransport(key=key_of(data), book=book), log=Quiet())
     await system.start()
     loop = asyncio.get_running_loop()
     began = loop.time()
