@@ -26,6 +26,7 @@ from actors.scheduler.cycle import Decision, SchedulingCycle, gate
 from actors.scheduler.demand import PodDemand, scheduler_name, trim_pod
 from actors.scheduler.framework import ClusterEvent, Profile
 from actors.scheduler.groups import KINDS, trim_group
+from actors.scheduler.plugin_failure import PluginFailed
 from actors.scheduler.profile import DEFAULT_PROFILE
 from actors.scheduler.queue import Place, QueuedPod, SchedulingQueue
 from protocols.controller import Activity, AskActivity
@@ -186,7 +187,12 @@ class Scheduler(Actor):
     def _decide(self, queued: QueuedPod) -> None:
         demand = queued.demand
         self._decisions += 1
-        decision = self._cycle(demand).decide(demand)
+        try:
+            decision = self._cycle(demand).decide(demand)
+        except PluginFailed as failure:
+            self.ctx.log.error("a plugin failed", pod=demand.key, plugin=failure.plugin, exc_info=failure)
+            self._try_later(queued, str(failure))
+            return
         if isinstance(decision, Decision):
             self._state.assume(demand, decision.node)
             self._room_on(decision.node, ClusterEvent.POD_ADDED)
@@ -256,10 +262,13 @@ class Scheduler(Actor):
 
     async def _binding_failed(self, queued: QueuedPod, message: str) -> None:
         self._forget(queued.demand)
+        self._try_later(queued, message)
+
+    def _try_later(self, queued: QueuedPod, message: str) -> None:
         self._queue.retry(queued, self.ctx.now)
         self._retries += 1
         self._tell_user(queued.demand, "Warning", "FailedScheduling", message)
-        await self._report(queued.demand, ERROR, message)
+        self._begin(self._report(queued.demand, ERROR, message))
 
     def _forget(self, demand: PodDemand) -> None:
         self._room_on(self._state.forget(demand), ClusterEvent.POD_DELETED)

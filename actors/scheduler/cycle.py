@@ -18,6 +18,7 @@ from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.diagnosis import NO_NODES, Unschedulable, explain, refuse_altogether
 from actors.scheduler.framework import Profile, Refusal
+from actors.scheduler.plugin_failure import PluginFailed, names_plugin
 from actors.scheduler.pod_terms import Selector
 from actors.scheduler.template import NEVER, Template, epoch
 
@@ -44,6 +45,15 @@ class SchedulingCycle:
         self._epoch = epoch(state)
 
     def decide(self, pod: PodDemand) -> Decision | Unschedulable:
+        """Raises PluginFailed."""
+        try:
+            return self._decide(pod)
+        except PluginFailed:
+            self._templates.clear()  # what the plugin has left half done
+            raise
+
+    @names_plugin
+    def _decide(self, pod: PodDemand) -> Decision | Unschedulable:
         if not self.state.nodes:
             return Unschedulable(NO_NODES, [plugin.name for plugin in self.profile.filter])
         template = self._template(pod)
@@ -58,9 +68,18 @@ class SchedulingCycle:
         return row is not None and self._template(pod).fits(row)
 
     def may_fit(self, pod: PodDemand, node: str) -> bool:
-        """Something changed on this node: would the pod fit, there or where that counts?"""
+        """Something changed on this node: would the pod fit, there or where that counts? Who cannot tell may say so
+        when the pod is tried."""
         row = self.state.objects.row_of.get(node)
-        return row is not None and self._template(pod).may_fit(row)
+        try:
+            return row is not None and self._may_fit(pod, row)
+        except PluginFailed:
+            self._templates.clear()
+            return True
+
+    @names_plugin
+    def _may_fit(self, pod: PodDemand, row: int) -> bool:
+        return self._template(pod).may_fit(row)
 
     def examine(self, pod: PodDemand) -> Examination:
         template, state = self._template(pod), self.state
@@ -96,5 +115,12 @@ class SchedulingCycle:
 
 
 def gate(pod: PodDemand, profile: Profile) -> Refusal | None:
-    """Why the pod may not enter the queue yet."""
-    return next((refusal for plugin in profile.pre_enqueue if (refusal := plugin.pre_enqueue(pod))), None)
+    """Why the pod may not enter the queue yet. A plugin that fails lets nobody in."""
+    for plugin in profile.pre_enqueue:
+        try:
+            refusal = names_plugin(plugin.pre_enqueue)(pod)
+        except PluginFailed as failure:
+            return Refusal((str(failure),))
+        if refusal is not None:
+            return refusal
+    return None

@@ -547,4 +547,11 @@ NODE = [
         "pass",
         "tests/apiserver/test_autoscaling_versions.py::test_what_v1_has_no_field_for_comes_back",
     ),
+    Bug(
+        "scheduler dies of a plugin that raises",
+        "actors/scheduler/plugin_failure.py",
+        "        found = caller if isinstance(caller, Plugin) else found\n",
+        "",
+        "tests/scheduler/test_scheduler_actor.py::test_a_plugin_that_raises_is_named_and_costs_its_pod_a_back_off",
+    ),
 ]

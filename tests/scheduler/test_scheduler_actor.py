@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -12,6 +12,10 @@ from actorkube.runtime import System
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
 from actors.scheduler.actor import UNDER_WAY_MAX, Scheduler
+from actors.scheduler.demand import PodDemand, Shape
+from actors.scheduler.framework import NodeFilter, NodeScore, PreEnqueue, Profile, Refusal
+from actors.scheduler.node_state import NodeState
+from actors.scheduler.profile import DEFAULT_PROFILE
 from protocols.api import Create, Get, Patch
 from protocols.controller import Activity, AskActivity
 from protocols.errors import Conflict
@@ -31,11 +35,11 @@ class World:
         self.api = BindingApi(self.store)
         self.systems = [System(n, self.network.transport(), seed=1, log=Quiet()) for n in ("apiserver", "scheduler")]
 
-    async def start(self) -> None:
+    async def start(self, profile: Profile = DEFAULT_PROFILE) -> None:
         for system in self.systems:
             await system.start()
         self.systems[0].spawn(lambda: self.api, "api")
-        self.ref = self.systems[1].spawn(Scheduler, "scheduler")
+        self.ref = self.systems[1].spawn(lambda: Scheduler(profiles=[profile]), "scheduler")
 
     async def stop(self) -> None:
         for system in reversed(self.systems):
@@ -306,3 +310,67 @@ def test_a_conflict_is_an_answer() -> None:
 
     with pytest.raises(Conflict, match="already assigned to node 'n0'"):
         BindingApi(store)._bind(binding)
+
+
+class Moody(PreEnqueue, NodeFilter, NodeScore):
+    """Fails for pods that say so, where they say, while `is_bad`."""
+
+    name = "Moody"
+    is_bad = True
+
+    def pre_enqueue(self, pod: PodDemand) -> Refusal | None:
+        self._fail(pod.pod["metadata"].get("labels") or {}, "enqueue")
+        return None
+
+    def refuse(self, pod: Shape, node: NodeState) -> str:
+        self._fail(pod.labels, "filter")
+        return ""
+
+    def rate(self, pod: Shape, node: NodeState) -> float:
+        self._fail(pod.labels, "score")
+        return 50
+
+    def _fail(self, labels: Mapping[str, str], where: str) -> None:
+        if self.is_bad and labels.get("fails") == where:
+            raise ZeroDivisionError("planted")
+
+
+def failing(where: str) -> Object:
+    pod = make_pod("bad")
+    pod["metadata"]["labels"] = {"fails": where}
+    return pod
+
+
+@pytest.mark.parametrize("where", ["filter", "score"])
+async def test_a_plugin_that_raises_is_named_and_costs_its_pod_a_back_off(where: str) -> None:
+    moody, world = Moody(), World()
+    await world.start(Profile((moody, 1), *((plugin, 1) for plugin in DEFAULT_PROFILE.plugins)))
+    try:
+        world.create("nodes", make_node("a"))
+        world.create("pods", failing(where), make_pod("good"))
+        await world.until(lambda: bool(world.events("bad")) and world.node_of("good") == "a")
+
+        reason, message = world.events("bad")[0]
+        before = world.node_of("bad")
+        moody.is_bad = False
+        await world.until(lambda: world.node_of("bad") == "a")
+
+        assert (reason, message) == ("FailedScheduling", 'running plugin "Moody": ZeroDivisionError: planted')
+        assert before == ""
+        assert world.systems[1]._cells[world.ref.actor_id].restarts == 0
+    finally:
+        await world.stop()
+
+
+async def test_a_plugin_that_raises_at_the_door_lets_nobody_in() -> None:
+    world = World()
+    await world.start(Profile((Moody(), 1), *((plugin, 1) for plugin in DEFAULT_PROFILE.plugins)))
+    try:
+        world.create("nodes", make_node("a"))
+        world.create("pods", failing("enqueue"), make_pod("good"))
+        await world.settled()
+
+        assert world.node_of("good") == "a" and world.node_of("bad") == ""
+        assert world.condition("bad")["message"] == 'running plugin "Moody": ZeroDivisionError: planted'
+    finally:
+        await world.stop()
