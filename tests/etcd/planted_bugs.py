@@ -97,6 +97,13 @@ BUGS = [
         ("test_raft_core",),
     ),
     Bug(
+        "who lost the leader and a vote waits for it like everybody",
+        CORE,
+        'self.leader, self._is_led, self._pre_votes, self._candidacies = "", False, 0, 0',
+        'self.leader = ""',
+        ("test_raft_core",),
+    ),
+    Bug(
         "nobody minds the connection to the leader",
         "actors/etcd/actor.py",
         "        self._peers.mind(self._raft.leader)\n",

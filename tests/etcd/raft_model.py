@@ -165,7 +165,7 @@ class Model(World):
                 )
                 for name, p in raft.leadership.peers.items()
             ]
-        own = (raft.term, raft.vote, raft.leader, raft._hears_leader(now), raft._led_since_start, ballot, lead)
+        own = (raft.term, raft.vote, raft.leader, raft._hears_leader(now), raft._is_led, ballot, lead)
         return own, marks, log._entries, member.jobs, member.disk.state, member.disk.entries
 
 

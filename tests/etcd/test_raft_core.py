@@ -467,6 +467,33 @@ def test_a_member_whose_connection_to_the_leader_ends_asks_for_votes_at_once_and
     assert a.raft.term == 1
 
 
+def test_two_who_lost_their_leader_at_once_and_split_the_vote_soon_try_again() -> None:
+    a = Talk()
+    a.say(append(1, (0, 0), entry(1, 1), source="b"))
+    a.raft.lost("b", a.now)
+    a.wait(0.05)
+    asked = a.say(Voted(2, "c", pre=True, granted=True))
+
+    a.say(Voted(2, "c", pre=False, granted=False))  # it has voted for itself
+
+    assert ("c", RequestVote(2, "a", 1, 1, pre=False)) in asked
+    assert ("c", RequestVote(3, "a", 1, 1, pre=True)) in a.wait(0.25)
+
+
+def test_who_alone_has_lost_the_leader_asks_less_and_less_often() -> None:
+    a = Talk()
+    a.say(append(1, (0, 0), entry(1, 1), source="b"))
+    a.raft.lost("b", a.now)
+
+    asked = []
+    for _ in range(60):
+        said = a.wait(1.0)
+        asked.append(sum(1 for to, message in said if to == "c" and isinstance(message, RequestVote)))
+
+    assert asked[0] >= 3
+    assert max(asked[-10:]) <= 2 and sum(asked) < 150
+
+
 def test_a_leader_that_is_heard_again_after_its_connection_ended_is_followed() -> None:
     a = Talk()
     a.say(append(1, (0, 0), entry(1, 1), source="b"))

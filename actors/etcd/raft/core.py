@@ -82,7 +82,7 @@ class Raft:
         self._arrival = Arrival()
         self._promised = config.lease_s > 0 and self.term > 0  # by a lease, to vote for nobody: it does not remember
         self._heard_at = now
-        self._led_since_start = False
+        self._is_led = False
         self._pre_votes = 0
         self._candidacies = 0
         self._await_leader(now)
@@ -149,7 +149,7 @@ class Raft:
         if not member or member != self.leader or self._promised:
             return  # a promise to a leader that reads by its clock holds as long as it was made for
         probe("raft: the connection to the leader is lost")
-        self.leader = ""
+        self.leader, self._is_led, self._pre_votes, self._candidacies = "", False, 0, 0
         self._due = min(self._due, now + self._chance.uniform(*self.config.first_election_s))
 
     def propose(self, data: bytes) -> int | Dropped:
@@ -364,17 +364,17 @@ class Raft:
         """A message of this term's leader came."""
         assert self.leadership is None, f"two leaders in term {self.term}: {leader} and {self.config.member}"
         self.leader, self.ballot = leader, None
-        self._led_since_start = True
+        self._is_led = True
         self._promised = self.config.lease_s > 0
         self._heard_at = now
         self._await_leader(now)
 
     def _await_leader(self, now: float) -> None:
         low, high = self.config.election_s
-        if not self._led_since_start and not self._promised:
-            # Peers that are not up yet are asked again soon; a candidacy that came to nothing is given twice the time,
-            # because on a slow disk the votes may just take longer than that.
-            patience = min(1 + self._pre_votes, 5) * 2 ** min(self._candidacies, 10)
+        if not self._is_led and not self._promised:
+            # Peers that are not up yet are asked again soon, at first. A candidacy that came to nothing is given twice
+            # the time: another one came in between, or on a slow disk the votes just take longer than that.
+            patience = (min(self._pre_votes, 4) + max(1, self._pre_votes - 50)) * 2 ** min(self._candidacies, 10)
             early, late = self.config.first_election_s
             low, high = min(low, patience * early), min(high, patience * late)
         self._due = now + self._chance.uniform(low, high)
@@ -430,7 +430,7 @@ class Raft:
         probe("raft: a leader is elected")
         probe("raft: a later leader is elected", self.term > 1)
         self.leader, self.ballot = self.config.member, None
-        self._led_since_start = True
+        self._is_led = True
         self.leadership = Leadership(self.config, self.log, self.term, now)
 
     def _is_peer(self, name: str) -> bool:
