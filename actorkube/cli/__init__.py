@@ -57,7 +57,7 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     parser.description = "Start a cluster and keep it running until Ctrl-C, which stops everything, pods included."
     add = parser.add_argument
     add("--nodes", type=_count(0, 250), default=3, metavar="N", help="nodes (default 3)")
-    add("--etcd", type=_count(1, 7), metavar="N", help="etcd replicas (default 3)")
+    add("--etcd", type=_count(1, 7), metavar="N", help="etcd replicas (default: as in DIR, or 3)")
     add("--store", metavar="URL", help="a real etcd instead: etcd://HOST:PORT[,HOST:PORT...], or etcds:// for TLS")
     add("--store-ca", default="", metavar="FILE", help="the authority of its certificate (default: the system's)")
     add("--store-cert", default="", metavar="FILE", help="the certificate that it wants to see")

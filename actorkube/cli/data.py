@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from actorkube.cli.errors import CliError
+from actorkube.runtime.disk import write_whole
 
 FORMAT = "actorkube-data 1"
 REPLICAS = "etcd-replicas"  # with how many the store was begun
@@ -68,15 +69,15 @@ class DataDirectory:
         """With how many replicas the store begins, or was begun. Another number of them on what is there would be
         another store, whose majority has never heard of the first: raises CliError."""
         path = self.path / REPLICAS
-        directories = {wal.parent for wal in self.path.glob("etcd-*/etcd/*.wal")}
-        begun = int(path.read_text()) if path.exists() else len(directories)
+        begun = _number(path) or len({wal.parent for wal in self.path.glob("etcd-*/etcd/*.wal")})
         if begun and wanted not in (None, begun):
             raise CliError(
                 f"the store in {self.path} was begun with {begun} replica{'s' * (begun != 1)}, not {wanted}",
                 "leave the number out; `actorkube etcd member add` changes who belongs to a running store",
             )
         replicas = begun or wanted or REPLICAS_DEFAULT
-        write_private(path, b"%d\n" % replicas)
+        if not path.exists():
+            write_whole(path, b"%d\n" % replicas)
         return replicas
 
     def _take_lock(self) -> int:
@@ -108,6 +109,16 @@ class DataDirectory:
                 f"{self.path} holds data of another version ({found[:40]!r}, this is {FORMAT!r})",
                 "use the version that wrote it, or choose another directory with --data",
             )
+
+
+def _number(path: Path) -> int:
+    """0 where none is written down."""
+    if not path.exists():
+        return 0
+    text = path.read_text().strip()
+    if not text.isdecimal():
+        raise CliError(f"{path} says {text[:40]!r}, which is no number of replicas", "write the number there")
+    return int(text)
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -22,7 +22,7 @@ READY_TIMEOUT_S = 60.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--replicas", type=int, choices=range(1, 8), metavar="N", help="replicas (default 3)")
+    add("--replicas", type=int, choices=range(1, 8), metavar="N", help="replicas (default: as in DIR, or 3)")
     add("--client-port", type=int, default=2379, metavar="PORT", help="the first one's; the others' follow it")
     add("--data", metavar="DIR", help="keep the store's state here; a second start continues from it")
     add_tls_arguments(parser)

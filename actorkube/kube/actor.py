@@ -35,9 +35,7 @@ class ControllerActor(Actor):
         self._api = api
         self._views = views_for(controllers)
         self._loops: list[Loop] = []
-        self._grown: dict[
-            str, asyncio.Task[object]
-        ] = {}  # what is watched because a view says so: resource -> its feed
+        self._grown: dict[str, asyncio.Task[object]] = {}  # feeds of what is watched because a view says so
         self._soon = False
         self._timer: Timer | None = None
         self._timer_at = 0.0
@@ -156,6 +154,7 @@ class Loop:
     def watch(self, view: View, watches: Watches) -> None:
         """One more view: nothing is reconciled before it is complete."""
         self._views.add(view)
+        self._synced = False
         self._subscribe(watches)
 
     def forget(self, resource: str) -> None:
@@ -163,7 +162,7 @@ class Loop:
 
     @property
     def synced(self) -> bool:
-        """Whether all has been seen once: then for ever."""
+        """Whether all has been seen once: then so it is until there is more to see."""
         self._synced = self._synced or all(view.synced for view in self._views.values())
         return self._synced
 

@@ -20,7 +20,6 @@ from actors.apiserver.calls import Call
 from actors.apiserver.commits import Commits
 from actors.apiserver.custom.names import DEFINITIONS, of_group, settled
 from actors.apiserver.deletion import Deletion, Mark, decide_deletion, is_finished
-from actors.apiserver.event_versions import to_served, to_stored
 from actors.apiserver.feed import Feed
 from actors.apiserver.incoming import check_uid
 from actors.apiserver.item import Item
@@ -32,6 +31,7 @@ from actors.apiserver.rules.validate import invalid, validate
 from actors.apiserver.rules.validate.definitions import definition
 from actors.apiserver.schema.resources import Resource
 from actors.apiserver.schema.types import Types
+from actors.apiserver.versions import to_served, to_stored
 from actors.apiserver.writes import Refused
 from protocols.errors import StatusError
 from protocols.objects import Object, decode_object, meta, name_of, revision_of

@@ -17,11 +17,11 @@ from actors.apiserver.callers import Caller
 from actors.apiserver.calls import Call
 from actors.apiserver.causes import Causes
 from actors.apiserver.deletion import Deletion
-from actors.apiserver.event_versions import to_served
 from actors.apiserver.item import Item
 from actors.apiserver.pipeline import Pipeline, permit
 from actors.apiserver.reads import CURRENT, Query
 from actors.apiserver.schema.resources import Resource
+from actors.apiserver.versions import to_served
 from protocols import api
 from protocols.errors import Answer, AskError, BadRequest
 from protocols.objects import encode_object

@@ -35,6 +35,14 @@ own_children: dict[int, None] = {}
 Output = Callable[[bytes], None]
 
 
+def _popen(
+    command: Sequence[str], cwd: str, env: Mapping[str, str], stdin: int, stdout: int, stderr: int
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command, stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd, env=env, start_new_session=True
+    )
+
+
 class Child:
     """`on_exit(exit_code, signal)` comes once, after the last output; exit_code is 128 + signal for a killed one."""
 
@@ -105,15 +113,7 @@ class Child:
     ) -> subprocess.Popen[bytes]:
         ours, its = os.openpty()
         try:
-            process = subprocess.Popen(
-                [*terminal_launcher(), *argv],
-                stdin=its,
-                stdout=its,
-                stderr=its,
-                cwd=cwd,
-                env=env,
-                start_new_session=True,
-            )
+            process = _popen([*terminal_launcher(), *argv], cwd, env, its, its, its)
         except OSError:
             os.close(ours)
             raise
@@ -137,15 +137,7 @@ class Child:
         err_read, err_write = os.pipe()
         in_read, in_write = os.pipe() if stdin else (subprocess.DEVNULL, -1)
         try:
-            process = subprocess.Popen(
-                [*launcher(), *argv],
-                stdin=in_read,
-                stdout=out_write,
-                stderr=err_write,
-                cwd=cwd,
-                env=env,
-                start_new_session=True,
-            )
+            process = _popen([*launcher(), *argv], cwd, env, in_read, out_write, err_write)
         except OSError:
             os.close(out_read)
             os.close(err_read)

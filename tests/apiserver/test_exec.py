@@ -112,7 +112,8 @@ async def test_the_command_ends_when_its_client_leaves(api: Rest, kubelet: Kubel
     async with session(api, protocol="v4.channel.k8s.io") as socket:
         await socket.receive()
 
-    await asyncio.wait_for(kubelet.over.wait(), 30)
+    async with asyncio.timeout(30):
+        assert await kubelet.over.wait()
 
 
 async def test_a_client_that_does_not_read_stops_the_output_and_nothing_else(api: Rest, kubelet: Kubelet) -> None:

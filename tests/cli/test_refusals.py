@@ -167,3 +167,12 @@ def test_of_a_store_that_does_not_say_it_the_members_directories_are_counted(tmp
         data.begin_store(3)
     assert data.begin_store() == 1
     data.close()
+
+
+def test_a_number_of_replicas_that_is_none_is_refused(tmp_path: Path) -> None:
+    data = DataDirectory(str(tmp_path / "d"))
+    (tmp_path / "d" / "etcd-replicas").write_text("three\n")
+
+    with pytest.raises(CliError, match="says 'three', which is no number of replicas"):
+        data.begin_store()
+    data.close()

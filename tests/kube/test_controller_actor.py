@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from actorkube.kube import Controller, ControllerActor, Views, Watches
-from actorkube.kube.controller import no_keys
+from actorkube.kube.controller import Grows, no_keys
+from actorkube.kube.view import View
 from actorkube.kube.writes import Create, Delete, Event, Look, RequeueAfter, Update, UpdateStatus, Write, reference_to
 from actorkube.runtime import System
 from actorkube.runtime.local import LocalNetwork
@@ -388,3 +389,35 @@ async def test_status_updates_touch_only_the_status(bench: Any) -> None:
 
     stored = it.store.read("configmaps", "default", "a")
     assert (stored["status"], stored["data"]) == ({"seen": True}, {"a": "1"})
+
+
+async def test_what_is_watched_later_is_seen_whole_before_the_next_pass() -> None:
+    passes: list[bool] = []
+
+    def note(key: str, views: Views, now: float) -> list[Write]:
+        passes.append(all(view.synced for view in views.values()))
+        return []
+
+    def grown(definitions: View) -> list[Watches]:
+        return [Watches("widgets")] if len(definitions) else []
+
+    it = Bench(Controller("grower", (Watches("configmaps"),), note, grows=Grows("configmaps", grown)))
+    await it.start()
+    try:
+        await it.settle()
+        it.api.held["widgets"] = None
+        it.change(lambda store: store.create("configmaps", config("a")))
+        while not it.api.waiting:
+            await asyncio.sleep(0)
+        passes.clear()  # of the turn in which it began to be watched
+        it.change(lambda store: store.create("configmaps", config("b")))
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+        assert passes == []
+        it.api.held.clear()
+        it.api.cut()
+        await it.settle()
+        assert passes and all(passes)
+    finally:
+        await it.stop()

@@ -71,4 +71,11 @@ CUSTOM = [
         "            self._grown.pop(resource).cancel()",
         "tests/controllers/test_real_api.py::test_a_kind_that_is_defined_anew_is_looked_after_as_before",
     ),
+    Bug(
+        "a controller acts before it has seen what it has begun to watch",
+        "actorkube/kube/actor.py",
+        "        self._views.add(view)\n        self._synced = False\n",
+        "        self._views.add(view)\n",
+        "tests/kube/test_controller_actor.py::test_what_is_watched_later_is_seen_whole_before_the_next_pass",
+    ),
 ]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from actors.apiserver.event_versions import to_served
 from actors.apiserver.item import Item
 from actors.apiserver.reads import Listing
 from actors.apiserver.rest.negotiate import JSON, YAML, Output
 from actors.apiserver.schema.resources import Resource
+from actors.apiserver.versions import to_served
 from protocols.objects import Object
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ ways (attach, proxy of nodes), which are listed here as soon as they answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _VERBS = {
     "create": ("create",),  # answered at once, never stored
 }
 
-# Two views of the same objects: what is asked for -> whose store holds them (event_versions.py translates). Where a
+# Two views of the same objects: what is asked for -> whose store holds them (versions.py translates). Where a
 # kind is in two versions of its group, it is kept in the first.
 _STORED_AS = {"events.events.k8s.io": "events"}
 
@@ -154,6 +154,7 @@ class Resource:
     verbs: tuple[str, ...]
     subresources: tuple[str, ...]
     storage: str  # the group resource that the objects are stored as: its own, but for aliases
+    alias: bool = False  # its objects are kept as those of another group or version, and translated on the way
     custom: CustomVersion | None = field(default=None, compare=False, repr=False)  # None: built in
 
     @property
@@ -164,11 +165,6 @@ class Resource:
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
-
-    @property
-    def alias(self) -> bool:
-        """Whether its objects are kept as those of another group or version, and translated on the way."""
-        return _BY_GROUP_RESOURCE[self.storage].api_version != self.api_version if self.custom is None else False
 
     @property
     def list_kind(self) -> str:
@@ -230,7 +226,9 @@ def _parse(table: str) -> tuple[Resource, ...]:
         if line.startswith("="):
             group_version = line[1:].strip()
         elif line and not line.startswith("#"):
-            resources.append(_row(group_version, line.split()))
+            row = _row(group_version, line.split())
+            again = any(row.group_resource == other.group_resource for other in resources)
+            resources.append(replace(row, alias=again or row.storage != row.group_resource))
     return tuple(resources)
 
 

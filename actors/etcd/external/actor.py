@@ -132,7 +132,7 @@ class ExternalEtcd(Actor):
         """Its connection is its own: if the reader is slow, nothing is read from it, and etcd waits with the rest."""
         channel = await self._open()
         try:
-            number, incoming = channel.stream(f"{WATCH}Watch")
+            number, incoming = channel.begin(f"{WATCH}Watch")
             channel.send(number, convert.from_watch(keys).SerializeToString())
             while (data := await incoming.next()) is not None:
                 response = decoded(_WATCH_RESPONSE, data)

@@ -126,7 +126,7 @@ class Channel(asyncio.Protocol):
 
     async def call(self, path: str, request: bytes) -> bytes:
         """Raises Failed, Lost. Cancelled, it tells etcd that nobody waits any more."""
-        number, incoming = self._open(path)
+        number, incoming = self.begin(path)
         self._http.data(number, framed(request), end=True)
         self._flush_soon()
         try:
@@ -138,10 +138,6 @@ class Channel(asyncio.Protocol):
             return answer
         finally:
             self.drop(number)
-
-    def stream(self, path: str) -> tuple[int, Incoming]:
-        """Both sides may say more. Raises Lost. To be ended by `drop`."""
-        return self._open(path)
 
     def send(self, number: int, message: bytes) -> None:
         self._http.data(number, framed(message))
@@ -176,7 +172,8 @@ class Channel(asyncio.Protocol):
             self._reading = True
             self._transport.resume_reading()
 
-    def _open(self, path: str) -> tuple[int, Incoming]:
+    def begin(self, path: str) -> tuple[int, Incoming]:
+        """A stream in which both sides may say more. Raises Lost. To be ended by `drop`."""
         if self.closed:
             raise Lost("the connection has ended", sent=False)
         if self._http.waiting_bytes + self._transport.get_write_buffer_size() > WAITING_BYTES_MAX:
