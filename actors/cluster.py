@@ -1,7 +1,7 @@
 """The composition root: which actors a cluster is made of, and which host each lives on.
 
     etcd-0 .. etcd-2              etcd        the store's replicas
-    apiserver                     api         the only one who talks to the store
+    apiserver, apiserver-2 ..     api         the only ones who talk to the store
     scheduler                     scheduler
     controller-manager            controllers
     cloud-controller-manager      controllers
@@ -15,32 +15,34 @@ process pays only for what lives in it.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
-from actorkube.cli.composition import Credentials, ExternalStore
-from actorkube.runtime import Ref, System
+from actorkube.cli.composition import UNPROTECTED, Credentials, ExternalStore, OidcOptions, Protection
+from actorkube.runtime import System
 from actorkube.runtime.host import Host
-from actorkube.runtime.identity import LinkAuthority
-from protocols.errors import AskError
-from protocols.message import Request
+from actors.cluster_access import audit_config, authority, certificate_signer, encryption_of, rest_config
+from actors.cluster_access import check_authentication as check_authentication
+from actors.cluster_access import check_oidc as check_oidc
+from actors.cluster_access import check_protection as check_protection
+from actors.cluster_access import user_tokens as user_tokens
+from actors.cluster_readiness import api_ready, node_ready, run_controllers, until
+from actors.cluster_scheduler import check_joins, scheduler_of
+from actors.cluster_scheduler import reserved_names as reserved_names
+from actors.cluster_scheduler import scheduler_elects as scheduler_elects
+from actors.cluster_scheduler import scheduler_notes as scheduler_notes
+from actors.cluster_scheduler import scheduler_profiles as scheduler_profiles
+from protocols.api import Ready
 
 if TYPE_CHECKING:
-    from actors.apiserver.rest.config import RestConfig
     from actors.apiserver.schema.resources import Resource
-    from actors.apiserver.tls import Authority
-    from actors.scheduler.framework import Profile
-
-R = TypeVar("R")
 
 API = "apiserver/api"
-POLL_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,38 @@ class ClusterSpec:
     runtime: Literal["process", "sim"] = "process"
     api_address: tuple[str, int] | None = None
     api_listener: socket.socket | None = None
+    more_api_listeners: tuple[socket.socket, ...] = ()  # those of `apiserver-2` and so on
+    apiservers: int = 1
+    schedulers: int = 1
     node_monitor_grace_s: float = 50.0
     eviction_timeout_s: float = 300.0
     guests: Mapping[str, None] = field(default_factory=dict)
     scheduler_config: Path | None = None
+    token_auth_file: Path | None = None  # bearer tokens of users
+    oidc: OidcOptions | None = None  # whose issuer of tokens is believed
+    authentication_config: Path | None = None  # or several, by a file
     cluster: str = ""  # the name in the certificates of links, where some go over the network
     store: ExternalStore | None = None  # a real etcd, in the place of replicas of our own
+    protection: Protection = UNPROTECTED
+    kubernetes_version: str = ""  # whose API is served, such as "1.33"; "": 1.36
 
     @property
     def etcd_members(self) -> dict[str, str]:
         return {f"etcd-{n}": f"etcd-{n}/etcd" for n in range(self.etcd)}
+
+    @property
+    def api_servers(self) -> dict[str, str]:
+        """The address of each, the one that others call from outside first."""
+        names = ["apiserver", *(f"apiserver-{n}" for n in range(2, self.apiservers + 1))]
+        return {name: f"{name}/api" for name in names}
+
+    @property
+    def apis(self) -> tuple[str, ...]:
+        return tuple(self.api_servers.values())
+
+    @property
+    def scheduler_names(self) -> list[str]:
+        return ["scheduler", *(f"scheduler-{n}" for n in range(2, self.schedulers + 1))]
 
     @property
     def service_cidr(self) -> str:
@@ -87,10 +111,11 @@ class ClusterSpec:
 
 def cluster_hosts(spec: ClusterSpec) -> list[Host]:
     """Every host of a cluster, in the order in which they should be started: who takes longest comes first."""
-    hosts = [api_host(spec)]
+    hosts = [api_host(spec, name) for name in spec.api_servers]
     if spec.store is None:
         hosts += [etcd_host(spec, member) for member in spec.etcd_members]
-    hosts += [scheduler_host(spec), controller_host(spec), cloud_host(spec)]
+    hosts += [scheduler_host(spec, name) for name in spec.scheduler_names]
+    hosts += [controller_host(spec), cloud_host(spec)]
     for number in range(1, spec.nodes + 1):
         hosts += node_hosts(spec, f"node-{number}", number, f"{spec.nodes} nodes")
     return hosts
@@ -107,6 +132,7 @@ def joined_hosts(component: str, spec: ClusterSpec, name: str) -> list[Host]:
                 raise CliError(f"{name!r} has no number from 1 to 250 at its end", "name the node, as in --name node-4")
             return node_hosts(spec, name, int(number[1]), name)
         case "scheduler":
+            check_joins(spec.scheduler_config, name)
             return [scheduler_host(spec, name)]
         case "controller-manager":
             return [controller_host(spec, name)]
@@ -115,7 +141,13 @@ def joined_hosts(component: str, spec: ClusterSpec, name: str) -> list[Host]:
 
 
 def simulated(
-    *, nodes: int, etcd: int, node_monitor_grace_s: float, eviction_timeout_s: float, guests: Mapping[str, None]
+    *,
+    nodes: int,
+    etcd: int,
+    apiservers: int,
+    node_monitor_grace_s: float,
+    eviction_timeout_s: float,
+    guests: Mapping[str, None],
 ) -> ClusterSpec:
     """A cluster for the simulated world: no files, no REST, scripted containers."""
     return ClusterSpec(
@@ -123,6 +155,7 @@ def simulated(
         runtime="sim",
         nodes=nodes,
         etcd=etcd,
+        apiservers=apiservers,
         node_monitor_grace_s=node_monitor_grace_s,
         eviction_timeout_s=eviction_timeout_s,
     )
@@ -137,14 +170,14 @@ def api_resources() -> Sequence[Resource]:
 
 def credentials(spec: ClusterSpec) -> Credentials:
     """The administrator's, made with the cluster's CA at the first start."""
-    ca = authority(spec)
+    ca = authority(spec, time.time())
     admin = ca.admin()
     return Credentials(ca.ca_pem, admin.cert_pem, admin.key_pem)
 
 
 def scenarios() -> dict[str, str]:
     """What `actorkube sim` can run by a short name."""
-    return {"store": "actors.scenarios:store", "cluster": "actors.scenarios:cluster"}
+    return {name: f"actors.scenarios:{name}" for name in ("store", "cluster", "apiservers")}
 
 
 # -- the control plane ------------------------------------------------------------------------------------------------
@@ -213,12 +246,12 @@ async def open_door(
     await until(system, door, IsOpen(), lambda _: True)
 
 
-def api_host(spec: ClusterSpec) -> Host:
+def api_host(spec: ClusterSpec, name: str = "apiserver") -> Host:
     async def boot(system: System) -> str:
         from actors.apiserver.actor import ApiServer
         from actors.apiserver.callers import GuestUsers
 
-        rest = rest_config(spec)
+        rest = rest_config(spec, time.time(), name) if spec.api_address is not None else None
         toleration_s = int(spec.eviction_timeout_s)
         replicas = list(spec.etcd_members.values()) if spec.store is None else [external_etcd(system, spec.store)]
         system.spawn(
@@ -228,13 +261,18 @@ def api_host(spec: ClusterSpec) -> Host:
                 service_cidr=spec.service_cidr,
                 toleration_s=toleration_s,
                 users=GuestUsers(spec.guests),
+                kubernetes_version=spec.kubernetes_version,
+                alone=spec.apiservers == 1,
+                pod_tokens=rest is not None and spec.runtime == "process",
+                audit=audit_config(spec.protection, name),
+                encryption=encryption_of(spec.protection),
             ),
             "api",
         )
-        await api_ready(system)
+        await until(system, system.ref(spec.api_servers[name]), Ready(), lambda _: True)
         return "https://{}:{}".format(*rest.address) if rest else ""
 
-    return Host("apiserver", "apiserver", boot, listens=True)
+    return Host(name, "apiserver" if spec.apiservers == 1 else f"apiserver ×{spec.apiservers}", boot, listens=True)
 
 
 def external_etcd(system: System, store: ExternalStore) -> str:
@@ -246,17 +284,15 @@ def external_etcd(system: System, store: ExternalStore) -> str:
     return str(system.spawn(lambda: ExternalEtcd(where), "store").address)
 
 
-def scheduler_profiles(path: Path) -> list[Profile]:
-    """The profiles of a KubeSchedulerConfiguration. Raises CliError with the line of what is wrong there."""
+def kubernetes_version(text: str) -> str:
+    """The version of the API that "1.33", "v1.33" and "1.33.4" mean. Raises CliError when it is not carried."""
     from actorkube.cli.errors import CliError
-    from actors.scheduler.config import ConfigError, load_profiles
+    from actors.apiserver.schema.types import served_version
 
     try:
-        return load_profiles(path.read_text(), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise CliError(f"cannot read {path}: {error}", "--scheduler-config wants a file") from None
-    except ConfigError as error:
-        raise CliError(str(error), "see docs/scheduler.md") from None
+        return served_version(text)
+    except LookupError as error:
+        raise CliError(*error.args) from None
 
 
 def find_store(store: ExternalStore) -> str:
@@ -281,15 +317,12 @@ def find_store(store: ExternalStore) -> str:
 
 def scheduler_host(spec: ClusterSpec, name: str = "scheduler") -> Host:
     async def boot(system: System) -> str:
-        await api_ready(system)  # numpy costs 100 ms of CPU, which whoever everybody waits for needs first
-        from actors.scheduler.actor import Scheduler
-        from actors.scheduler.profile import DEFAULT_PROFILE
-
-        profiles = scheduler_profiles(spec.scheduler_config) if spec.scheduler_config else [DEFAULT_PROFILE]
-        system.spawn(lambda: Scheduler(profiles=profiles), "scheduler")
+        await api_ready(system, spec)  # numpy costs 100 ms of CPU, which whoever everybody waits for needs first
+        system.spawn(scheduler_of(spec.scheduler_config, spec.schedulers, spec.apis), "scheduler")
         return ""
 
-    return Host(name, "scheduler", boot, ("actorkube.kube.actor",))
+    step = "scheduler" if spec.schedulers == 1 else f"scheduler ×{spec.schedulers}"
+    return Host(name, step, boot, ("actorkube.kube.actor",))
 
 
 def controller_host(spec: ClusterSpec, name: str = "controller-manager") -> Host:
@@ -297,10 +330,15 @@ def controller_host(spec: ClusterSpec, name: str = "controller-manager") -> Host
         from actorkube.kube.actor import ControllerActor
         from actors.controllers import controllers
 
-        await api_ready(system)  # which has made the CA, where there is one
-        root_ca = authority(spec).ca_pem.decode() if spec.data is not None and spec.api_address is not None else ""
-        values = controllers(node_monitor_grace_s=spec.node_monitor_grace_s, root_ca=root_ca)
-        return await run_controllers(system, lambda: ControllerActor(values), len(values))
+        await api_ready(system, spec)  # which has made the CA, where there is one
+        root_ca = (
+            authority(spec, time.time()).ca_pem.decode()
+            if spec.data is not None and spec.api_address is not None
+            else ""
+        )
+        sign = certificate_signer(spec) if root_ca else None
+        values = controllers(node_monitor_grace_s=spec.node_monitor_grace_s, root_ca=root_ca, sign=sign)
+        return await run_controllers(system, spec, lambda: ControllerActor(values, spec.apis), len(values))
 
     return Host(name, "controller-manager", boot, ("actorkube.kube.actor",))
 
@@ -312,7 +350,7 @@ def cloud_host(spec: ClusterSpec, name: str = "cloud-controller-manager") -> Hos
         from actors.cloud.local import LocalProvider
 
         values = controllers(LocalProvider(spec.load_balancer_cidr))
-        return await run_controllers(system, lambda: ControllerActor(values), len(values))
+        return await run_controllers(system, spec, lambda: ControllerActor(values, spec.apis), len(values))
 
     return Host(name, "cloud-controller-manager", boot, ("actorkube.kube.actor",))
 
@@ -369,10 +407,12 @@ def kubelet_boot(spec: ClusterSpec, node: str, number: int) -> Callable[[System]
                 pod_cidr=spec.pod_cidr(number),
                 lease_renew_s=min(10.0, spec.node_monitor_grace_s / 5),
                 in_cloud=True,
+                kubernetes_version=spec.kubernetes_version,
+                api=spec.apis,
             ),
             "kubelet",
         )
-        await node_ready(system, node)
+        await node_ready(system, spec, node)
         return "Ready"
 
     return boot
@@ -392,89 +432,8 @@ def proxy_boot(spec: ClusterSpec, node: str) -> Callable[[System], Awaitable[str
 
             return UserspaceBackend()
 
-        system.spawn(lambda: Proxy(node, backend), "proxy")
-        await api_ready(system)
+        system.spawn(lambda: Proxy(node, backend, spec.apis), "proxy")
+        await api_ready(system, spec)
         return "Ready"
 
     return boot
-
-
-# -- readiness --------------------------------------------------------------------------------------------------------
-
-
-async def until(system: System, ref: Ref, request: Request[R], holds: Callable[[R], bool]) -> R:
-    """Ask again and again until the answer is what is waited for; whoever boots the host bounds the time."""
-    while True:
-        try:
-            answer = await system.ask(ref, request, timeout_s=30)
-            if holds(answer):
-                return answer
-        except AskError:
-            pass
-        await asyncio.sleep(POLL_S)
-
-
-async def api_ready(system: System) -> None:
-    from protocols.api import Ready
-
-    await until(system, system.ref(API), Ready(), lambda _: True)
-
-
-async def run_controllers(system: System, factory: Callable[[], object], count: int) -> str:
-    from protocols.controller import AskActivity
-
-    ref = system.spawn(factory, "controllers")  # type: ignore[arg-type]
-    await api_ready(system)
-    await until(system, ref, AskActivity(), lambda activity: activity.passes > 0 or activity.settled)
-    return f"{count} controllers"
-
-
-async def node_ready(system: System, node: str) -> None:
-    from protocols.api import Watch
-    from protocols.errors import Answer
-    from protocols.objects import decode_object
-    from protocols.rules.conditions import condition_is
-
-    while True:
-        await api_ready(system)
-        try:
-            watch = Watch("nodes", field_selector=f"metadata.name={node}")
-            async with system.stream(system.ref(API), watch) as events:
-                async for event in events:
-                    if event.body and condition_is(decode_object(event.body), "Ready"):
-                        return
-        except (Answer, AskError):
-            await asyncio.sleep(POLL_S)
-
-
-# -- REST -------------------------------------------------------------------------------------------------------------
-
-
-def authority(spec: ClusterSpec) -> Authority:
-    from actors.apiserver.tls import Authority
-
-    assert spec.data is not None
-    return Authority(spec.data / "pki", time.time())
-
-
-def rest_config(spec: ClusterSpec) -> RestConfig | None:
-    """Where and with which certificate REST is served; makes what does not exist yet."""
-    if spec.api_address is None:
-        return None
-    from actors.apiserver.rest.config import RestConfig
-
-    host, port = spec.api_address
-    ca = authority(spec)
-    server = ca.server([str(next(ipaddress.ip_network(spec.service_cidr).hosts()))])
-    if spec.cluster:
-        make_link_certificates(spec)
-    ca.admin()  # here, where certificates are made anyway: the command line then only reads it (see `credentials`)
-    return RestConfig(host, port, spec.api_listener, ca.ca_file, server.cert_file, server.key_file)
-
-
-def make_link_certificates(spec: ClusterSpec) -> None:
-    """For those who join from outside: the API server's certificate on links, and the authority that guests get."""
-    assert spec.data is not None
-    links = LinkAuthority(spec.data / "pki" / "links", spec.cluster, time.time())
-    links.identity("apiserver")
-    links.guests()

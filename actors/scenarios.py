@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+from collections.abc import Sequence
 from functools import partial
+from typing import TypeVar
 
 from actorkube.runtime import System
 from actorkube.sim import Swarm, World, nemesis
 from actorkube.sim.scenarios import Scenario
-from actors.cluster import API, ClusterSpec, cluster_hosts, etcd_host
+from actors.cluster import ClusterSpec, cluster_hosts, etcd_host
 from protocols.api import Create, List, Patch
 from protocols.errors import AlreadyExists, Answer, AskError
 from protocols.etcd import Op, Range, Txn, TxnResponse
 from protocols.message import Request
 from protocols.objects import Object, decode_object, encode_object
 from protocols.rules.conditions import condition_is
+
+R = TypeVar("R")
 
 RAFT = ("AppendEntries", "Appended", "RequestVote", "Voted")
 PATIENCE_S = 1.0
@@ -78,40 +83,59 @@ async def _holds(user: System, members: list[str], acknowledged: dict[bytes, int
     return True
 
 
-async def cluster_scenario(world: World, nodes: int = 2, replicas: int = 3, for_s: float = 30.0) -> None:
+async def cluster_scenario(
+    world: World, nodes: int = 2, replicas: int = 3, for_s: float = 30.0, apiservers: int = 1
+) -> None:
     """A whole cluster: a Deployment is made and scaled during faults, and then has its pods, ready."""
-    spec = ClusterSpec(runtime="sim", nodes=nodes, node_monitor_grace_s=10.0, eviction_timeout_s=5.0)
+    spec = ClusterSpec(
+        runtime="sim", nodes=nodes, apiservers=apiservers, node_monitor_grace_s=10.0, eviction_timeout_s=5.0
+    )
     hosts = cluster_hosts(spec)
     await world.boot_all(hosts)
-    user = await world.boot("user")
+    user = User(await world.boot("user"), spec.apis)
     working = world.loop.create_task(_deploy(world, user, replicas, for_s))
     await nemesis(world, [host.name for host in hosts], for_s, Swarm.draw(world.chance("swarm")))
     await working
     await world.converges(partial(_serves, user, replicas + 1), within_s=400.0)
 
 
-async def _deploy(world: World, user: System, replicas: int, for_s: float) -> None:
-    await _certainly(user, Create("deployments.apps", encode_object(_deployment(replicas)), "default"))
+async def apiservers_scenario(world: World) -> None:
+    """A whole cluster with two API servers: the same, whichever of them lives."""
+    await cluster_scenario(world, apiservers=2)
+
+
+class User:
+    """Asks the API servers in turn."""
+
+    def __init__(self, system: System, apis: Sequence[str]) -> None:
+        self._system = system
+        self._apis = itertools.cycle(apis)
+
+    async def ask(self, request: Request[R]) -> R:
+        return await self._system.ask(self._system.ref(next(self._apis)), request)
+
+    async def certainly(self, request: Request[object]) -> None:
+        """Ask until it is known to have happened."""
+        while True:
+            try:
+                await self.ask(request)
+                return
+            except AlreadyExists:
+                return  # by an earlier attempt, whose answer was lost
+            except (Answer, AskError):
+                await asyncio.sleep(PATIENCE_S)
+
+
+async def _deploy(world: World, user: User, replicas: int, for_s: float) -> None:
+    await user.certainly(Create("deployments.apps", encode_object(_deployment(replicas)), "default"))
     await world.sleep(for_s / 2)
     patch = encode_object({"spec": {"replicas": replicas + 1}})
-    await _certainly(user, Patch("deployments.apps", "web", "merge", patch, "default"))
+    await user.certainly(Patch("deployments.apps", "web", "merge", patch, "default"))
 
 
-async def _certainly(user: System, request: Request[object]) -> None:
-    """Ask until it is known to have happened."""
-    while True:
-        try:
-            await user.ask(user.ref(API), request)
-            return
-        except AlreadyExists:
-            return  # by an earlier attempt, whose answer was lost
-        except (Answer, AskError):
-            await asyncio.sleep(PATIENCE_S)
-
-
-async def _serves(user: System, replicas: int) -> bool:
+async def _serves(user: User, replicas: int) -> bool:
     try:
-        listed = await user.ask(user.ref(API), List("pods", "default"))
+        listed = await user.ask(List("pods", "default"))
     except (Answer, AskError):
         return False
     pods = [decode_object(item.body, item.revision) for item in listed.items]
@@ -132,3 +156,4 @@ def _deployment(replicas: int) -> Object:
 
 store = Scenario(store_scenario, must_reach=("raft: a leader is elected",))
 cluster = Scenario(cluster_scenario)
+apiservers = Scenario(apiservers_scenario)

@@ -47,6 +47,7 @@ SECTIONS = {
     "etcd": "The store",
     "scale": "A thousand pods",
     "scheduler": "The scheduler",
+    "scheduler_end_to_end": "The scheduler, end to end",
     "sim": "Simulation",
 }
 PACKAGES = ("uvloop", "msgpack", "msgspec", "xoscar", "Pykka", "thespian", "ray")
@@ -73,6 +74,9 @@ TARGETS = {
 }
 
 
+TLS_SHARES = {1: 0.65, 16: 0.85}  # by depth: of the rate over plain TCP
+
+
 def measure(section: str, options: list[str]) -> str:
     before = machine.load()
     body = messages(options) if section == "messages" else printed(section)
@@ -92,7 +96,8 @@ def messages(options: list[str]) -> str:
         file = Path(directory, "answers.json")
         subprocess.run([sys.executable, "-m", "bench.messages", "--json", str(file), *options], check=True)
         found = json.loads(file.read_text())
-    return "\n".join([*table(found["answers"]), "", *targets(found["answers"]), *missing(found["notes"])]) + "\n"
+    answers = found["answers"]
+    return "\n".join([*table(answers), "", *targets(answers), *shares(answers), *missing(found["notes"])]) + "\n"
 
 
 def table(answers: list[dict[str, Any]]) -> Iterator[str]:
@@ -132,6 +137,23 @@ def compared(target: Target, ratios: dict[str, float]) -> Iterator[str]:
     for peer, value in target.peers.items():
         if ratios.get(peer) is not None:
             yield f"{NAMES[peer]}: {target.value / value:.2f}, {ratios[peer]:.2f}"
+
+
+def shares(answers: list[dict[str, Any]]) -> Iterator[str]:
+    """How much of plain TCP's rate is left under TLS, and how much of it the limit keeps."""
+    rates = {answer["label"]: answer["medians"] for answer in answers}
+    rows = []
+    for depth, share in TLS_SHARES.items():
+        plain, tls = (rates.get(f"ask, {place}, depth {depth}, 100 B", {}) for place in ("TCP", "TLS"))
+        if plain.get(OURS) and tls.get(OURS):
+            kept = [
+                f"{tls[name] / plain[name]:.2f}" if plain.get(name) and tls.get(name) else "" for name in (OURS, "raw")
+            ]
+            rows.append(f"| ask, depth {depth}, 100 B | {share} | {' | '.join(kept)} |")
+    if rows:
+        yield from ("", "What TLS leaves of the rate over plain TCP, in the same run.", "")
+        yield from (f"| | to reach | measured | {NAMES['raw']} |", "|---|---:|---:|---:|")
+        yield from rows
 
 
 def missing(notes: list[str]) -> Iterator[str]:

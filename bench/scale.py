@@ -19,7 +19,7 @@ import aiohttp
 import psutil
 import uvloop
 
-from bench.api import Session, tls_context
+from bench.rest import Session, tls_context
 from bench.start import pss_mib
 from tests.cluster.live import LiveCluster
 
@@ -38,6 +38,11 @@ class Meter:
         for name, pid in cluster.pids().items():
             component = "etcd ×3" if name.startswith("etcd") else name
             self._processes.setdefault(component, []).append(psutil.Process(pid))
+        self.begin()
+
+    def include(self, component: str, processes: list[psutil.Process]) -> None:
+        """Others that take part, such as the clients. They count from now on."""
+        self._processes[component] = processes
         self.begin()
 
     def begin(self) -> None:

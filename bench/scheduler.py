@@ -20,7 +20,10 @@ from typing import Any
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.cycle import Decision, SchedulingCycle
 from actors.scheduler.demand import PodDemand, trim_pod
+from actors.scheduler.diagnosis import Unschedulable
+from actors.scheduler.framework import ClusterEvent
 from actors.scheduler.profile import DEFAULT_PROFILE
+from actors.scheduler.queue import SchedulingQueue
 from protocols.objects import Object
 
 HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
@@ -28,6 +31,10 @@ SELECTOR = {"matchLabels": {"app": "measured"}}
 LATER = "IgnoredDuringExecution"
 SIZES = (500, 1000, 5000, 15000)
 PODS = 4000
+PREEMPTION = "preemption"
+WAITING = "5,000 waiting pods of 100 kinds"
+NOMINATED = "1,000 nominated pods"
+TURN = 32  # decisions, as the scheduler's actor takes them
 
 
 def spread(key: str, skew: int, when: str) -> dict[str, Any]:
@@ -77,6 +84,12 @@ def main() -> None:
         for name, pods in workloads(nodes).items():
             if not options.workloads or name in options.workloads:
                 print(line(name, nodes, pods), flush=True)
+        if not options.workloads or PREEMPTION in options.workloads:
+            print(preemption(nodes), flush=True)
+        if not options.workloads or WAITING in options.workloads:
+            print(beside_waiting(nodes), flush=True)
+        if not options.workloads or NOMINATED in options.workloads:
+            print(beside_nominated(nodes), flush=True)
     if not options.workloads:
         print(parsing())
         print(memory())
@@ -99,13 +112,17 @@ def workloads(nodes: int) -> dict[str, Callable[[], Iterator[Object]]]:
 
 
 def line(name: str, nodes: int, pods: Callable[[], Iterator[Object]]) -> str:
-    seconds = sorted(decided(cluster(nodes), pods()))
+    return described(name, nodes, decided(cluster(nodes), pods()), "decisions")
+
+
+def described(name: str, nodes: int, seconds: list[float], what: str) -> str:
+    seconds = sorted(seconds)
     per_second, median = len(seconds) / sum(seconds), seconds[len(seconds) // 2]
     late, worst = seconds[int(len(seconds) * 0.99)], seconds[-1]
     anchor = ANCHORS.get(name) if nodes == 5000 else None
     beside = f"; {per_second / anchor:.0f} times kube-scheduler's {anchor}" if anchor else ""
     return (
-        f"{name}, {nodes} nodes: {per_second:,.0f} decisions/s of CPU "
+        f"{name}, {nodes} nodes: {per_second:,.0f} {what}/s of CPU "
         f"(p50 {median * 1e6:.0f} µs, p99 {late * 1e6:.0f} µs, max {worst * 1e3:.1f} ms{beside})"
     )
 
@@ -128,6 +145,90 @@ def decided(state: ClusterState, pods: Iterator[Object]) -> list[float]:
     return seconds
 
 
+def preemption(nodes: int) -> str:
+    """Full nodes, four less important pods each, as in scheduler_perf's PreemptionAsync: for each new pod some must go.
+
+    A pod is decided twice, before its victims have ended and after."""
+    state, small = cluster(nodes), {"cpu": "900m", "memory": "500Mi"}
+    for index in range(4 * nodes):
+        pod = make_pod(index, "low", small)
+        state.set_pod({**pod, "spec": {**pod["spec"], "nodeName": f"node-{index % nodes}"}})
+    cycle, seconds = SchedulingCycle(state, DEFAULT_PROFILE), []
+    wanted = {"cpu": "3", "memory": "500Mi"}
+    demands = [PodDemand(make_pod(4 * nodes + n, "high", wanted, priority=10), state.shapes) for n in range(nodes)]
+    gc.collect()
+    gc.freeze()
+    began = time.process_time()
+    for demand in demands[:PODS]:
+        found = cycle.decide(demand)
+        assert isinstance(found, Unschedulable) and found.nomination is not None
+        state.nominate(demand, found.nomination.node)
+        for victim in found.nomination.victims:
+            state.remove_pod(victim.key)
+        placed = cycle.decide(demand)
+        assert placed == Decision(found.nomination.node)
+        state.assume(demand, placed.node)
+        now = time.process_time()
+        seconds.append(now - began)
+        began = now
+    gc.unfreeze()
+    return described(PREEMPTION, nodes, seconds, "pods")
+
+
+def beside_waiting(nodes: int) -> str:
+    """Plain pods, while others wait for company that never comes: each pod that is placed might be it."""
+    state = cluster(nodes)
+    cycle = SchedulingCycle(state, DEFAULT_PROFILE)
+    queue = SchedulingQueue({plugin.name: plugin.events for plugin in DEFAULT_PROFILE.plugins})
+    for index in range(5000):
+        company = {"topologyKey": ZONE, "labelSelector": {"matchLabels": {"app": f"nobody-{index % 100}"}}}
+        affinity = {"podAffinity": {"requiredDuringScheduling" + LATER: [company]}}
+        queue.set(PodDemand(make_pod(nodes + PODS + index, "waits", affinity=affinity), state.shapes), 0.0)
+        queued = queue.pop(0.0)
+        assert queued is not None
+        found = cycle.decide(queued.demand)
+        assert isinstance(found, Unschedulable)
+        queue.refuse(queued, found.refused_by, 0.0)
+    demands = [PodDemand(make_pod(index), state.shapes) for index in range(min(PODS, nodes))]
+    gc.collect()
+    gc.freeze()
+    seconds, began = [], time.process_time()
+    for index, demand in enumerate(demands):
+        if index % TURN == 0:
+            queue.hear_news(0.0, cycle.may_fit_on)
+        decision = cycle.decide(demand)
+        assert isinstance(decision, Decision)
+        state.assume(demand, decision.node)
+        queue.waiting.happened(ClusterEvent.POD_ADDED, decision.node)
+        now = time.process_time()
+        seconds.append(now - began)
+        began = now
+    gc.unfreeze()
+    return described(f"plain beside {WAITING}", nodes, seconds, "decisions")
+
+
+def beside_nominated(nodes: int) -> str:
+    """Plain pods, while others wait for all the room of (up to) a thousand of the best nodes."""
+    state = cluster(nodes, cpu=lambda index: "4" if index >= min(1000, nodes // 2) else "8")
+    whole = {"cpu": "8", "memory": "1Gi"}
+    for index in range(min(1000, nodes // 2)):
+        state.nominate(PodDemand(make_pod(index, "waits", whole, priority=10), state.shapes), f"node-{index}")
+    cycle, seconds = SchedulingCycle(state, DEFAULT_PROFILE), []
+    demands = [PodDemand(make_pod(nodes + index), state.shapes) for index in range(min(PODS, nodes))]
+    gc.collect()
+    gc.freeze()
+    began = time.process_time()
+    for demand in demands:
+        decision = cycle.decide(demand)
+        assert isinstance(decision, Decision)
+        state.assume(demand, decision.node)
+        now = time.process_time()
+        seconds.append(now - began)
+        began = now
+    gc.unfreeze()
+    return described(f"plain beside {NOMINATED}", nodes, seconds, "decisions")
+
+
 def parsing() -> str:
     state, pods = ClusterState(random.Random(1)), [make_pod(index) for index in range(PODS)]
     began = time.process_time()
@@ -148,18 +249,20 @@ def memory() -> str:
     return f"memory of 5,000 nodes and 50,000 placed pods: {size / 2**20:.0f} MiB"
 
 
-def cluster(nodes: int) -> ClusterState:
+def cluster(nodes: int, cpu: Callable[[int], str] = lambda index: "4") -> ClusterState:
     state = ClusterState(random.Random(1))
     for index in range(nodes):
         labels = {HOST: f"node-{index}", ZONE: f"zone-{index % 3}"}
-        allocatable = {"cpu": "4", "memory": "32Gi", "pods": "110"}
+        allocatable = {"cpu": cpu(index), "memory": "32Gi", "pods": "110"}
         metadata = {"name": f"node-{index}", "labels": labels}
         state.set_node({"metadata": metadata, "spec": {}, "status": {"allocatable": allocatable}})
     return state
 
 
-def make_pod(index: int, app: str = "measured", **spec: Any) -> Object:
-    requests = {"cpu": "100m", "memory": "500Mi"}
+SMALL = {"cpu": "100m", "memory": "500Mi"}
+
+
+def make_pod(index: int, app: str = "measured", requests: dict[str, str] = SMALL, **spec: Any) -> Object:
     containers = [{"name": "main", "image": "pause", "resources": {"requests": requests}}]
     metadata = {"name": f"pod-{index}", "namespace": "default", "uid": f"uid-{index}", "labels": {"app": app}}
     return {"metadata": metadata, "spec": {"containers": containers, **spec}}

@@ -23,7 +23,7 @@ import aiohttp
 import psutil
 import yaml
 
-from bench.api import tls_context
+from bench.rest import tls_context
 from tests.cluster.live import LiveCluster
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "web.yaml"

@@ -21,6 +21,12 @@ class Address(NamedTuple):
         return cls(system, actor)
 
 
+def check_name(system: str) -> None:
+    """ValueError for what cannot be a system's name."""
+    if not system or "/" in system:
+        raise ValueError(f"a system's name is the part of an address before the slash, not {system!r}")
+
+
 def actor_id(name: str) -> int:
     """The number that stands for an actor's name in a frame header. Systems refuse two names with one number."""
     return zlib.crc32(name.encode())

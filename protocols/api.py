@@ -12,7 +12,7 @@ import msgspec
 
 from protocols.message import Done, Lane, Message, Request, Streaming
 
-Subresource = Literal["", "status", "scale", "binding", "eviction", "finalize", "token", "log"]
+Subresource = Literal["", "status", "scale", "binding", "eviction", "ephemeralcontainers", "finalize", "token", "log"]
 PatchType = Literal["json", "merge", "strategic", "apply"]
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 
@@ -83,6 +83,27 @@ class Create(Request[Stored]):
     name: str = ""
     subresource: Subresource = ""
     dry_run: bool = False
+
+
+class Binding(msgspec.Struct, frozen=True, array_like=True):
+    """A pod and its node. `uid`: of the pod that is meant; "": whichever has the name."""
+
+    namespace: str
+    name: str
+    node: str
+    uid: str = ""
+
+
+class BindOutcomes(Message):
+    """In the order of the bindings: empty for a pod that has its node now, else the error (protocols/errors.py)."""
+
+    errors: tuple[bytes, ...]
+
+
+class Bind(Request[BindOutcomes]):
+    """Bind several pods, each by itself, as `Create` of the subresource `binding` does: some may be refused."""
+
+    bindings: tuple[Binding, ...]
 
 
 class Update(Request[Stored]):

@@ -92,6 +92,8 @@ class LinuxContainerResources(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ContainerConfig(msgspec.Struct, frozen=True, array_like=True):
+    """`stdin`: its input stays open for whoever attaches; `stdin_once`: until the first of them has ended it."""
+
     metadata: ContainerMetadata
     image: str
     command: tuple[str, ...] = ()
@@ -101,6 +103,9 @@ class ContainerConfig(msgspec.Struct, frozen=True, array_like=True):
     mounts: tuple[Mount, ...] = ()
     resources: LinuxContainerResources = LinuxContainerResources()
     annotations: dict[str, str] = {}
+    stdin: bool = False
+    stdin_once: bool = False
+    tty: bool = False
 
 
 class ContainerStatus(Message):
@@ -235,6 +240,14 @@ class ContainerStatsSample(Message):
 
 class GetContainerStats(Request[ContainerStatsSample]):
     container_id: str
+
+
+class ContainerStatsList(Message):
+    stats: tuple[ContainerStatsSample, ...]
+
+
+class ListContainerStats(Request[ContainerStatsList]):
+    """Of every container that runs."""
 
 
 class RuntimeVersion(Message):

@@ -5,7 +5,8 @@ Answer               somebody decided: the request was understood and refused. T
     BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404, MethodNotAllowed 405, NotAcceptable 406,
     AlreadyExists 409, Conflict 409 (read again, then retry), Expired 410 (list again), RequestEntityTooLarge 413,
     UnsupportedMediaType 415, Invalid 422, TooManyRequests 429 (wait `retryAfterSeconds`), InternalError 500,
-    ServiceUnavailable 503, ServerTimeout 500 (retry)
+    ServiceUnavailable 503, ServerTimeout 500 (retry), Timeout 504 (wait `retryAfterSeconds`),
+    ConversionFailed 500 (by a webhook; without a reason, as Kubernetes says it)
   etcd's answers     NotLeader (ask `leader`), Compacted (watch from later), LeaseNotFound ...: in protocols/etcd.py
 AskError             nobody answered; each says what is known about the request
     NotSent          it never left: safe to repeat
@@ -57,9 +58,10 @@ class StatusError(Answer):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code,
         }
+        if self.reason:
+            body["reason"] = self.reason
         if self.details:
             body["details"] = self.details
         return body
@@ -129,6 +131,14 @@ class ServiceUnavailable(StatusError):
     code, reason = 503, "ServiceUnavailable"
 
 
+class Timeout(StatusError):
+    code, reason = 504, "Timeout"
+
+
+class ConversionFailed(StatusError):
+    code, reason = 500, ""
+
+
 class AskError(Exception):
     """No answer came; the subclass says what is known."""
 
@@ -156,6 +166,16 @@ class Terminated(NotSent):
 _ask_errors: dict[str, type[AskError]] = {
     cls.__name__: cls for cls in (NotSent, Unknown, DeadlineExceeded, Overloaded, Terminated)
 }
+
+
+def error_of(status: dict[str, Any], code: int) -> StatusError:
+    """What the Status of another server means: by its reason, or else by its HTTP code."""
+    known = [each for each in StatusError.__subclasses__() if each.reason]
+    by_reason = {each.reason: each for each in known}
+    by_code = {each.code: each for each in reversed(known)}
+    kind = by_reason.get(str(status.get("reason"))) or by_code.get(code) or InternalError
+    details = status.get("details")
+    return kind(str(status.get("message") or f"HTTP status {code}"), details if isinstance(details, dict) else {})
 
 
 def encode_error(error: Answer | AskError) -> bytes:

@@ -253,7 +253,7 @@ class WatchKeys(Streaming[WatchResponse]):
 
     The first item is a WatchResponse without events: the watch is established at that revision. `progress_notify`
     asks for such items from time to time while other keys change, `no_put` and `no_delete` leave events out;
-    `fragment` wants large revisions cut into items of about 1 MiB (else of 4 MiB).
+    `fragment` wants large revisions cut into items of about 1 MiB (else of 4 MiB). `user`: in whose name a door asks.
     """
 
     key: bytes
@@ -264,6 +264,7 @@ class WatchKeys(Streaming[WatchResponse]):
     no_put: bool = False
     no_delete: bool = False
     fragment: bool = False
+    user: str = ""
 
 
 class LeaseGranted(Message):
@@ -289,7 +290,7 @@ class LeaseRevoke(Request[Done]):
 
 
 class LeaseTimeLeft(Message):
-    """`left_s` is rounded up, and -1 where there is no such lease (any more); `ttl_s` is what was granted."""
+    """`left_s` is rounded down, and -1 where there is no such lease (any more); `ttl_s` is what was granted."""
 
     lease: int
     left_s: int
@@ -323,6 +324,7 @@ class StatusResponse(Message):
     """`db_bytes` is what log and snapshot take on disk, `in_use_bytes` what keys and values take, as the quota counts.
 
     `errors` are sentences about what is wrong; `learner`: it has no vote. `cluster`: of a restored store, its number.
+    `auth_version` is another one whenever GetAuth has another answer.
     """
 
     member: str
@@ -339,6 +341,7 @@ class StatusResponse(Message):
     learner: bool = False
     compact_revision: int = 0
     cluster: int = 0
+    auth_version: int = 0
 
 
 class Status(Request[StatusResponse]):

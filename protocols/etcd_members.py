@@ -72,6 +72,14 @@ class MemberPromote(Request[Members]):
     name: str
 
 
+class MemberDemote(Request[Members]):
+    """A voter becomes a learner; the leader hands over then. etcd has no such call; Raft has (etcd-io/raft:
+    ConfChangeAddLearnerNode of a voter). Refused with MemberNotFound, AlreadyLearner, TooManyLearners,
+    UnhealthyCluster, ChangeUnderWay."""
+
+    name: str
+
+
 class MoveLeader(Request[Done]):
     """The leader hands over to the member `name`, or to the one that is furthest ("").
 
@@ -97,6 +105,12 @@ class NotLearner(EtcdAnswer):
     """Only a learner can be promoted."""
 
     grpc_code, etcd_text = "FAILED_PRECONDITION", "etcdserver: can only promote a learner member"
+
+
+class AlreadyLearner(EtcdAnswer):
+    """Only a voter can be demoted."""
+
+    grpc_code, etcd_text = "FAILED_PRECONDITION", "etcdserver: member is a learner already"
 
 
 class LearnerNotReady(EtcdAnswer):

@@ -1,4 +1,4 @@
-"""Commands and connections that somebody holds open: `kubectl exec`, port-forward, from API server down to runtime.
+"""What somebody holds open: `kubectl exec`, `attach`, port-forward, from API server down to runtime.
 
 What a command prints is a stream with credit, so a reader that stops reading stops the command's output and nothing
 else. What it is sent goes the other way as requests, answered when the command has taken the bytes: one under way per
@@ -48,6 +48,27 @@ class ExecInContainer(Streaming[ExecItem]):
     cmd: tuple[str, ...]
     stdin: bool = False
     tty: bool = False
+
+
+class AttachToPod(Streaming[ExecItem]):
+    """API server to kubelet: the output of a container's own process from now on, and its input. As ExecInPod ends."""
+
+    namespace: str
+    pod: str
+    container: str
+    stdin: bool = False
+    tty: bool = False
+
+
+class AttachToContainer(Streaming[ExecItem]):
+    """Kubelet to runtime: CRI's Attach, over messages. Ends with ContainerRefused or ContainerNotFound.
+
+    When the container ends, the last item says so, with exit code 0 whatever the container's was. A reader that stops
+    reading stops the container's output, as everywhere; a writer's `last` closes the input of a `stdin_once` container.
+    """
+
+    container_id: str
+    stdin: bool = False
 
 
 class ForwardPort(Streaming[ExecItem]):

@@ -43,17 +43,62 @@ class NamesChanged(Message):
 
 
 class NamesDigest(Message):
-    """Where the sender is: whoever has another state of it asks for all."""
+    """Where the sender is: whoever has another state of it asks for all. `known`: as `version`, of whom it knows."""
 
     lane = Lane.CONTROL
     life: int
     version: int
+    known: int = 0
 
 
 class NamesWanted(Message):
     """Send all entries."""
 
     lane = Lane.CONTROL
+
+
+class Acquaintance(msgspec.Struct, frozen=True, array_like=True):
+    """A system that the sender is linked to, and where it listens: `host` is a path where `port` is 0; both may be
+    unknown ("" and 0): then only that system itself can make a link."""
+
+    system: str
+    host: str = ""
+    port: int = 0
+
+
+class AcquaintancesWanted(Message):
+    """Say whom you know."""
+
+    lane = Lane.CONTROL
+
+
+class Acquaintances(Message):
+    """All systems that the sender is linked to, so that who does not know them can link to them as well."""
+
+    lane = Lane.CONTROL
+    life: int
+    known: int
+    systems: tuple[Acquaintance, ...]
+
+
+class HearsayWanted(Message):
+    """Of a system that the sender cannot reach, it knows that state: (0, 0) is none. Say what you know beyond it."""
+
+    lane = Lane.CONTROL
+    system: str
+    life: int
+    version: int
+
+
+class Hearsay(Message):
+    """The names (no groups) that actors of `system` have, as the sender was told by it; not `known`: nothing."""
+
+    lane = Lane.CONTROL
+    system: str
+    known: bool
+    life: int
+    version: int
+    entries: tuple[NameEntry, ...]
 
 
 class NameLost(Message):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from actorkube.testing import plugin
+from tests import effort
 
 pytest_plugins = ["pytester"]
+effort.set_default()
 
 
 def pytest_configure(config: pytest.Config) -> None:

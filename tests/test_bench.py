@@ -12,7 +12,7 @@ import pytest
 
 from bench.messages.questions import QUESTIONS, Question
 from bench.messages.turns import Answer, take_turns
-from bench.report import replace, table, targets
+from bench.report import replace, shares, table, targets
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,6 +30,7 @@ def test_all_questions_are_answered_by_actorkube_and_those_without_a_framework()
     assert all(a.median("actorkube") for a in answers)
 
 
+@pytest.mark.slow
 def test_a_framework_that_is_not_there_is_named_and_missed_by_nobody() -> None:
     question = Question("ask", "ask local 1 100B {seconds}")
 
@@ -39,6 +40,7 @@ def test_a_framework_that_is_not_there_is_named_and_missed_by_nobody() -> None:
     assert isinstance(answer, Answer) and list(answer.values) == ["queue"]
 
 
+@pytest.mark.slow
 def test_the_writer_of_a_stream_is_never_more_than_the_window_ahead_of_its_reader() -> None:
     (question,) = (question for question in QUESTIONS if "ahead" in question.label)
 
@@ -104,6 +106,16 @@ def test_the_table_says_how_many_times_faster_and_what_is_still_to_be_reached() 
     assert rows[-1] == "| ask, TCP, depth 1, 100 B (/s) | 40,000 | 50,000 (0.80) | 80,000 (0.50) |"
     ratios = "uvloop + MessagePack, no actors: 0.59, 0.80; Erlang/OTP: 0.85, 0.50"
     assert left[-1] == f"| ask, TCP, depth 1, 100 B (/s) | 60,000 | 40,000 | {ratios} |"
+
+
+def test_the_page_says_what_tls_leaves_of_the_rate_beside_what_it_leaves_of_the_limits() -> None:
+    medians = {"TCP": {"actorkube": 10_000.0, "raw": 20_000.0}, "TLS": {"actorkube": 6_600.0, "raw": 11_000.0}}
+    answers = [{"label": f"ask, {place}, depth 1, 100 B", "medians": given} for place, given in medians.items()]
+
+    rows = list(shares(answers))
+
+    assert rows[-1] == "| ask, depth 1, 100 B | 0.65 | 0.66 | 0.55 |"
+    assert list(shares(answers[:1])) == []
 
 
 @pytest.mark.slow

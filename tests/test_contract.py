@@ -34,13 +34,18 @@ ALONE = {
     "tests/runtime/test_waits.py::test_a_circle_through_several_systems_is_named": "of systems in one process",
     "tests/runtime/test_tree.py::test_at_the_top_the_system_fails_with_a_reason_and_the_group_is_ended": "a simulated "
     "host dies of it and boots again",
+    "tests/runtime/test_handover_timers.py::test_however_often_an_actor_is_handed_over_its_ticks_come_when_they_would_"
+    "have_come": "exact times, which only simulation has",
     "tests/runtime/test_monitors.py::test_under_faults_each_watch_ends_once_and_never_while_all_is_well": "drawn "
     "faults",
-    "tests/runtime/test_names.py::test_of_two_who_took_a_name_in_a_partition_one_keeps_it_and_the_other_is_told": "of "
-    "partitions, which only simulation has",
+    "tests/runtime/test_names_through_others.py::test_whoever_knows_whom_all_agree_on_the_holder_while_one_reaches_"
+    "all": "drawn faults",
+    "tests/runtime/test_names_through_others.py::test_nobody_makes_a_system_know_without_end": "a pure core, which all "
+    "worlds share",
     "tests/runtime/test_names.py::test_after_faults_all_systems_agree_and_the_one_holder_knows_it": "drawn faults",
     "tests/runtime/test_names.py::test_a_registry_is_bounded_and_says_so": "a table, which all worlds share",
     "tests/runtime/test_tracing.py::test_a_traced_frame_that_makes_no_sense_is_refused": "of links alone",
+    "tests/cli/test_guests.py": "of connections",
     "tests/runtime/test_tcp.py": "of connections",
     "tests/runtime/test_tls.py": "of connections",
     "tests/runtime/test_flow.py": "of connections",

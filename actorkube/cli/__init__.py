@@ -18,7 +18,9 @@ first steps:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, or 1 with one line on standard error that says what to do, or 2 for a wrong command line."""
-    options = parser().parse_args(arguments)
+    options, unknown = parser().parse_known_args(arguments)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     options.is_program = arguments is None
     try:
         code: int = options.command(options)
@@ -40,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_cluster(commands.add_parser("cluster", help="start a whole cluster on this machine and keep it running"))
     _add_run(commands.add_parser("run", help="run one component on its own and join it to a cluster"))
+    _add_guests(commands.add_parser("guests", help="say who may join a cluster from outside; revoke a guest"))
     _add_time(commands.add_parser("time", help="control the clock of a cluster that runs with --time virtual"))
     _add_host(
         commands.add_parser("host", help="cut hosts of a running cluster off, set their clocks; kill and start them")
@@ -47,8 +50,12 @@ def parser() -> argparse.ArgumentParser:
     _add_sim(commands.add_parser("sim", help="run a scenario in simulation, under one seed or thousands"))
     _add_top(commands.add_parser("top", help="show what the actors of a running cluster do"))
     _add_trace(commands.add_parser("trace", help="follow a request from actor to actor, or ask why something happened"))
+    _add_why(commands.add_parser("why", help="say why a pod is on its node, or why none will do and what would help"))
+    _add_whatif(commands.add_parser("whatif", help="say where pods would go, and how full nodes would be"))
     _add_etcd(commands.add_parser("etcd", help="look into a store's files, check, copy and restore them"))
     _add_version(commands.add_parser("version", help="print the version"))
+    for each in commands.choices.values():
+        each.set_defaults(parser=each)
     return top
 
 
@@ -58,11 +65,28 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--nodes", type=_count(0, 250), default=3, metavar="N", help="nodes (default 3)")
     add("--etcd", type=_count(1, 7), metavar="N", help="etcd replicas (default: as in DIR, or 3)")
+    add(
+        "--apiservers", type=_count(1, 9), default=1, metavar="N", help="API servers, each with a REST port (default 1)"
+    )
     add("--store", metavar="URL", help="a real etcd instead: etcd://HOST:PORT[,HOST:PORT...], or etcds:// for TLS")
     add("--store-ca", default="", metavar="FILE", help="the authority of its certificate (default: the system's)")
     add("--store-cert", default="", metavar="FILE", help="the certificate that it wants to see")
     add("--store-key", default="", metavar="FILE", help="and the key of that")
+    add("--schedulers", type=_count(1, 9), default=1, metavar="N", help="schedulers, of which one leads (default 1)")
     add("--scheduler-config", metavar="FILE", help="a KubeSchedulerConfiguration: profiles and plugins")
+    add("--token-auth-file", metavar="FILE", help='bearer tokens of users: token,user,uid,"group1,group2" a line')
+    add("--audit-policy-file", default="", metavar="FILE", help="what is audited: a Policy of audit.k8s.io/v1")
+    add("--audit-log-path", default="", metavar="FILE", help="where to: one JSON event a line")
+    add("--audit-log-maxsize", type=_count(1, 10_000), default=100, metavar="MIB", help="of one log file (default 100)")
+    add("--audit-log-maxbackup", type=_count(0, 10_000), default=10, metavar="N", help="older log files (default 10)")
+    add(
+        "--encryption-provider-config",
+        default="",
+        metavar="FILE",
+        help="what is encrypted in the store, and by which keys",
+    )
+    _add_oidc(parser)
+    add("--kubernetes-version", default="", metavar="1.N", help="the API to serve, from 1.27 on (default 1.36)")
     add("--data", metavar="DIR", help="keep the cluster's state here; a second start continues from it")
     add("--kubeconfig", metavar="FILE", help="where to write the kubeconfig (default ~/.actorkube/kubeconfig)")
     add("--api-port", type=_count(1, 65535), metavar="PORT", help="REST port (default 6443, or the next free one)")
@@ -96,6 +120,19 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_oidc(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("users of an OpenID Connect issuer").add_argument
+    add("--oidc-issuer-url", metavar="URL", help="whose tokens are taken, as its tokens name it (https://...)")
+    add("--oidc-client-id", default="", metavar="ID", help="whom the tokens must be for")
+    add("--oidc-username-claim", default="sub", metavar="CLAIM", help="the user's name in a token (default sub)")
+    add("--oidc-username-prefix", default="", metavar="TEXT", help="before it (default the issuer and #; - for none)")
+    add("--oidc-groups-claim", default="", metavar="CLAIM", help="the user's groups in a token")
+    add("--oidc-groups-prefix", default="", metavar="TEXT", help="before each of them")
+    add("--oidc-required-claim", action="append", default=[], metavar="KEY=VALUE", help="what a token must say, too")
+    add("--authentication-config", metavar="FILE", help="several issuers: an AuthenticationConfiguration")
+    add("--oidc-ca-file", default="", metavar="FILE", help="the authority of its certificate (default: the system's)")
+
+
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_run)
     parser.description = "Run one component in this process and join it to a running cluster."
@@ -109,8 +146,20 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", metavar="NAME", help="a name that no other member of the cluster has, such as node-4")
     parser.add_argument("--data", metavar="DIR", help="keep the component's state here")
+    parser.add_argument("--scheduler-config", metavar="FILE", help="of a scheduler: that of the cluster's own")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     parser.add_argument("--log-format", choices=("text", "json"), default="text")
+
+
+def _add_guests(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_guests)
+    parser.description = (
+        "List those who may join the cluster (`actorkube run --join`), make a join file for one more, or revoke one: "
+        "its certificates are refused from then on, and its connections end. A revocation is final."
+    )
+    parser.add_argument("action", choices=("list", "add", "revoke"))
+    parser.add_argument("names", nargs="*", metavar="NAME", help="such as node-4")
+    parser.add_argument("--data", metavar="DIR", help="the cluster's data directory (default: of kubectl's cluster)")
 
 
 def _add_time(parser: argparse.ArgumentParser) -> None:
@@ -143,19 +192,22 @@ def _add_sim(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_top(parser: argparse.ArgumentParser) -> None:
+    from actorkube.cli import watched
+
     parser.set_defaults(command=_top)
-    parser.description = "Show what each actor of a running cluster does. Ctrl-C ends it."
+    parser.description = "Show what each actor of a running cluster does, or of systems of your own. Ctrl-C ends it."
     add = parser.add_argument
     add("--once", action="store_true", help="one look, as plain text; so it is wherever standard output is no terminal")
     add("--interval", type=_seconds, default=1.0, metavar="TIME", help="between two looks (default 1s)")
     add("--sort", choices=("rate", "actor", "mailbox"), default="rate", help="of the actors")
     add("--by", choices=("actor", "process"), help="a line an actor (default) or a process; one look shows both")
-    add("--kubeconfig", metavar="FILE", help="of the cluster (default: KUBECONFIG, or ~/.actorkube/kubeconfig)")
+    watched.add_arguments(parser)
 
 
 TRACE = """\
 what:
-  why KIND/NAME          from an object back to the request that caused it, one line a hop (-n NAMESPACE)
+  why KIND/NAME          from an object back to the request that caused it, one line a hop (-n NAMESPACE);
+                         why a pod is on its node, or on none: `actorkube why`
   get RESOURCE [NAME]    do one request, followed: the tree of what it led to; also a path (/api/v1/nodes)
   list                   the newest traces
   show ID                one of them, as a tree
@@ -165,8 +217,10 @@ what:
 
 
 def _add_trace(parser: argparse.ArgumentParser) -> None:
+    from actorkube.cli import watched
+
     parser.set_defaults(command=_trace)
-    parser.description = "Follow what happens in a running cluster from actor to actor."
+    parser.description = "Follow what happens in a running cluster, or in systems of your own, from actor to actor."
     parser.epilog = TRACE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
@@ -174,7 +228,21 @@ def _add_trace(parser: argparse.ArgumentParser) -> None:
     add("-n", "--namespace", default="default")
     add("--latest", action="store_true", help="why: of its latest change, not of its creation")
     add("--revision", type=int, default=0, help="why: of this resourceVersion")
-    add("--kubeconfig", metavar="FILE", help="of the cluster (default: KUBECONFIG, or ~/.actorkube/kubeconfig)")
+    watched.add_arguments(parser)
+
+
+def _add_why(parser: argparse.ArgumentParser) -> None:
+    from actorkube.cli.planning_options import add_why
+
+    parser.set_defaults(command=_why)
+    add_why(parser)
+
+
+def _add_whatif(parser: argparse.ArgumentParser) -> None:
+    from actorkube.cli.planning_options import add_whatif
+
+    parser.set_defaults(command=_whatif)
+    add_whatif(parser)
 
 
 def _add_etcd(parser: argparse.ArgumentParser) -> None:
@@ -195,6 +263,12 @@ def _cluster(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from actorkube.cli.run import command
+
+    return command(options)
+
+
+def _guests(options: argparse.Namespace) -> int:
+    from actorkube.cli.guests import command
 
     return command(options)
 
@@ -225,6 +299,18 @@ def _top(options: argparse.Namespace) -> int:
 
 def _trace(options: argparse.Namespace) -> int:
     from actorkube.cli.trace import command
+
+    return command(options)
+
+
+def _why(options: argparse.Namespace) -> int:
+    from actorkube.cli.why import command
+
+    return command(options)
+
+
+def _whatif(options: argparse.Namespace) -> int:
+    from actorkube.cli.whatif import command
 
     return command(options)
 

@@ -72,6 +72,23 @@ def listen_for_api(port: int | None, data: Path) -> socket.socket:
     raise CliError(f"port {ports[0]} is in use", "stop what listens there, or choose another with --api-port")
 
 
+def listen_for_more(first: socket.socket, count: int, data: Path) -> list[socket.socket]:
+    """The REST sockets of further API servers: each the port used before, else the next free one after the others'."""
+    found = [first]
+    for number in range(2, count + 1):
+        remembered = data / f"api-port-{number}"
+        after = found[-1].getsockname()[1] + 1
+        ports = list(range(after, after + API_PORT_TRIES))
+        if remembered.exists():
+            ports.insert(0, int(remembered.read_text()))
+        listener = next((bound for port in ports if (bound := _bind("127.0.0.1", port)) is not None), None)
+        if listener is None:
+            raise CliError(f"no free port from {after} on", "choose another one for the first API server: --api-port")
+        remembered.write_text(f"{listener.getsockname()[1]}\n")
+        found.append(listener)
+    return found[1:]
+
+
 def listen_anywhere() -> socket.socket:
     """A loopback socket on a port that the system picks, for actors."""
     return socket.create_server(("127.0.0.1", 0), backlog=256)

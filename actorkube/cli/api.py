@@ -6,23 +6,18 @@ of the actors' own.
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
-import os
-import ssl
-import tempfile
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from actorkube.cli.access import find_access
 from actorkube.cli.errors import CliError
-from actorkube.cli.kubeconfig import DEFAULT
 from actorkube.runtime.observer import relay_of
 from actorkube.runtime.observers import Observers
-from protocols.errors import NotFound, StatusError
+from protocols.errors import StatusError, error_of
 from protocols.message import Message, Request, decode
 from protocols.observe import Relayed
 from protocols.trace import TraceContext, traceparent
@@ -34,12 +29,17 @@ FIRST = "apiserver"
 class Api:
     """One connection, kept alive. `close` it."""
 
-    def __init__(self, kubeconfig: str | None) -> None:
-        path = Path(kubeconfig or _default()).expanduser()
-        self._server, context = _read(path)
+    def __init__(self, kubeconfig: str | None, context: str = "") -> None:
+        access = find_access(kubeconfig, context)
+        self._server, self._headers = access.server, access.headers
         host = urlsplit(self._server)
-        self._connection = http.client.HTTPSConnection(
-            host.hostname or "", host.port or 443, timeout=TIMEOUT_S, context=context
+        self._root = host.path.rstrip("/")
+        self._connection = (
+            http.client.HTTPConnection(host.hostname or "", host.port or 80, timeout=TIMEOUT_S)
+            if access.tls is None
+            else http.client.HTTPSConnection(
+                host.hostname or "", host.port or 443, timeout=TIMEOUT_S, context=access.tls
+            )
         )
 
     def close(self) -> None:
@@ -70,9 +70,9 @@ class Api:
         return self.send("GET", path, None, headers)
 
     def send(self, method: str, path: str, body: bytes | None, headers: dict[str, str] | None = None) -> bytes:
-        given = {"User-Agent": "actorkube", "Accept": "application/json", **(headers or {})}
+        given = {"User-Agent": "actorkube", "Accept": "application/json", **self._headers, **(headers or {})}
         try:
-            self._connection.request(method, path, body, given)
+            self._connection.request(method, self._root + path, body, given)
             response = self._connection.getresponse()
             answer = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -87,41 +87,7 @@ class Api:
 
 def _refusal(code: int, body: bytes) -> StatusError:
     try:
-        message = str(json.loads(body)["message"])
-    except (ValueError, KeyError, TypeError):
-        message = f"the API server answers with code {code}"
-    return NotFound(message) if code == 404 else StatusError(message)
-
-
-def _default() -> str:
-    """As kubectl finds it: the first file that KUBECONFIG names, or ours."""
-    named = [name for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
-    return named[0] if named else str(DEFAULT)
-
-
-def _read(path: Path) -> tuple[str, ssl.SSLContext]:
-    import yaml
-
-    hint = "start a cluster, or name its file with --kubeconfig"
-    try:
-        config = yaml.safe_load(path.read_bytes())
-        context = {entry["name"]: entry["context"] for entry in config["contexts"]}[config["current-context"]]
-        cluster = {entry["name"]: entry["cluster"] for entry in config["clusters"]}[context["cluster"]]
-        user = {entry["name"]: entry["user"] for entry in config["users"]}[context["user"]]
-        return str(cluster["server"]), _tls(
-            base64.b64decode(cluster["certificate-authority-data"]),
-            base64.b64decode(user["client-certificate-data"]) + b"\n" + base64.b64decode(user["client-key-data"]),
-        )
-    except OSError as error:
-        raise CliError(f"cannot read {path}: {error.strerror}", hint) from None
-    except (yaml.YAMLError, KeyError, TypeError, ValueError):
-        raise CliError(f"{path} is no kubeconfig with certificates in it", hint) from None
-
-
-def _tls(authority: bytes, identity: bytes) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=authority.decode())
-    with tempfile.NamedTemporaryFile() as file:  # readable for its owner only; ssl takes a key from files alone
-        file.write(identity)
-        file.flush()
-        context.load_cert_chain(file.name)
-    return context
+        status = dict(json.loads(body))
+    except (ValueError, TypeError):
+        status = {}
+    return error_of({"message": f"the API server answers with code {code}", **status}, code)

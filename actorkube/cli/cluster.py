@@ -15,13 +15,12 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from actorkube.cli.addresses import Block, listen_anywhere, listen_for_api, take_block
+from actorkube.cli.addresses import Block, listen_anywhere, listen_for_api, listen_for_more, take_block
 from actorkube.cli.checklist import Checklist
-from actorkube.cli.composition import Composition, ExternalStore, composition
-from actorkube.cli.data import FAULTS, SOCKET, DataDirectory, write_private
-from actorkube.cli.errors import CliError
+from actorkube.cli.composition import Composition, ExternalStore, OidcOptions, Protection, composition
+from actorkube.cli.data import FAULTS, LINKS, REVOKED, SOCKET, DataDirectory, write_private
+from actorkube.cli.errors import CliError, tell_of
 from actorkube.cli.faults import begin_faults
-from actorkube.cli.join import Join
 from actorkube.cli.kubeconfig import DEFAULT, write_kubeconfig
 from actorkube.cli.sockets import Sockets
 from actorkube.runtime.certificates import Issued
@@ -31,9 +30,6 @@ from actorkube.runtime.processes import Child, ProcessSupervisor, Reporter
 from actorkube.runtime.system import System
 from protocols.message import table_digest
 
-API_SERVER = "apiserver"  # the one system that others call from outside
-LINKS = "pki/links"  # below the data directory: certificates of links
-GUESTS = "guests"
 AHEAD_LEAST_S = 1.0  # less is as good as right
 READY_TIMEOUT_S = 60.0
 COMMON_MODULES = (
@@ -50,18 +46,60 @@ def command(options: argparse.Namespace) -> int:
     if virtual and options.processes == "many":
         raise CliError("one clock rules one process, so its hosts cannot live in many", "leave --processes many out")
     if options.scheduler_config is not None:
-        composition().scheduler_profiles(Path(options.scheduler_config))  # refused now, not by the scheduler later
+        tell_of(composition().scheduler_notes(Path(options.scheduler_config)))  # or refused now, not later
+    if options.token_auth_file is not None:
+        composition().user_tokens(Path(options.token_auth_file))  # refused now, too
+    oidc = oidc_options(options)
+    if options.authentication_config is not None:
+        if oidc is not None:
+            raise CliError("issuers are in a file or named by --oidc-issuer-url", "leave one of them out")
+        composition().check_authentication(Path(options.authentication_config))  # refused now, too
+    if options.kubernetes_version:
+        options.kubernetes_version = composition().kubernetes_version(options.kubernetes_version)
+    protection = protection_of(options)
+    composition().check_protection(protection)
     store = external_store(options)
     data = DataDirectory(options.data)
+    data.note_scheduler_config(options.scheduler_config)
     try:
         if not virtual and (ahead_s := data.ahead_s(time.time())) >= AHEAD_LEAST_S:
             print(ahead_warning(ahead_s), file=sys.stderr, flush=True)
         block, held = take_block(data.path)
         with held, listen_for_api(options.api_port, data.path) as api:
-            cluster = Cluster(options, data, block, api, store, began)
+            cluster = Cluster(options, data, block, api, store, oidc, began)
             return cluster.in_one_process() if virtual or options.processes == "one" else cluster.in_many_processes()
     finally:
         data.close()
+
+
+def protection_of(options: argparse.Namespace) -> Protection:
+    return Protection(
+        options.audit_policy_file,
+        options.audit_log_path,
+        options.audit_log_maxsize,
+        options.audit_log_maxbackup,
+        options.encryption_provider_config,
+    )
+
+
+def oidc_options(options: argparse.Namespace) -> OidcOptions | None:
+    """The issuer that the user wants; None: none. Raises CliError."""
+    if options.oidc_issuer_url is None:
+        if options.oidc_client_id:
+            raise CliError("a client of which issuer?", "say --oidc-issuer-url https://...")
+        return None
+    oidc = OidcOptions(
+        options.oidc_issuer_url,
+        options.oidc_client_id,
+        options.oidc_username_claim,
+        options.oidc_username_prefix,
+        options.oidc_groups_claim,
+        options.oidc_groups_prefix,
+        tuple(options.oidc_required_claim),
+        options.oidc_ca_file,
+    )
+    composition().check_oidc(oidc)  # refused now, not by the API server later
+    return oidc
 
 
 def external_store(options: argparse.Namespace) -> ExternalStore | None:
@@ -89,13 +127,15 @@ class Cluster:
         block: Block,
         api: socket.socket,
         store: ExternalStore | None,
+        oidc: OidcOptions | None,
         began: float,
     ) -> None:
         self._options = options
         self._data = data
         self._root: Composition = composition()
         self._api = api
-        self._server = f"https://127.0.0.1:{api.getsockname()[1]}"
+        more = listen_for_more(api, options.apiservers, data.path)
+        self._servers = [f"https://127.0.0.1:{listener.getsockname()[1]}" for listener in (api, *more)]
         self._spec = self._root.ClusterSpec(
             data=data.path,
             nodes=options.nodes,
@@ -104,16 +144,24 @@ class Cluster:
             runtime=options.runtime,
             api_address=api.getsockname(),
             api_listener=api,
+            more_api_listeners=tuple(more),
+            apiservers=options.apiservers,
+            schedulers=options.schedulers,
             node_monitor_grace_s=options.node_monitor_grace_period,
             eviction_timeout_s=options.pod_eviction_timeout,
             cluster=data.cluster_name(),
             store=store,
             scheduler_config=Path(options.scheduler_config) if options.scheduler_config else None,
+            token_auth_file=Path(options.token_auth_file) if options.token_auth_file else None,
+            oidc=oidc,
+            authentication_config=Path(options.authentication_config) if options.authentication_config else None,
+            kubernetes_version=options.kubernetes_version,
+            protection=protection_of(options),
         )
         self._hosts = self._root.cluster_hosts(self._spec)
         self._listeners: dict[str, socket.socket] = {}
         self._controls: dict[str, socket.socket] = {}
-        self._outside: socket.socket
+        self._outside: dict[str, socket.socket] = {}  # for those who join (`actorkube run`): API servers', under TLS
         self._key = data.cluster_key()
         self._pids: dict[str, int] = {}
         self._announced = False
@@ -128,7 +176,7 @@ class Cluster:
         self._listeners = {host.name: sockets.listen(host.name) for host in self._hosts if host.listens}
         self._controls = {host.name: sockets.listen(f"{host.name}.control") for host in self._hosts}
         begin_faults(self._data.path, list(self._controls))
-        self._outside = listen_anywhere()  # for those who join (`actorkube run`): the API server's, under TLS
+        self._outside = {name: listen_anywhere() for name in self._spec.api_servers}
         try:
             import_all(COMMON_MODULES)
             table_digest()
@@ -185,11 +233,19 @@ class Cluster:
         own = self._listeners.get(host.name)
         listen = [own.dup()] if own is not None else []
         identity = None
-        if host.name == API_SERVER:
-            listen.append(self._outside.dup())
-            identity = Identity(self._spec.cluster, *self._link_files(), renewal=self._renew_link)
+        if host.name in self._outside:
+            listen.append(self._outside[host.name].dup())
+            identity = Identity(
+                self._spec.cluster,
+                *self._link_files(host.name),
+                revoked_file=self._data.path / REVOKED,
+                renewal=lambda now: self._renew_link(host.name, now),
+            )
         here = frozenset(host.name for host in self._hosts)
-        transport = TcpTransport(key=self._key, book=book, listen=tuple(listen), identity=identity, here=here)
+        reserved = self._root.reserved_names(self._spec)
+        transport = TcpTransport(
+            key=self._key, book=book, listen=tuple(listen), identity=identity, here=here, reserved=reserved
+        )
         system = System(host.name, transport, disk=self._data.path / host.name, metrics=True)
         system.follow(self._options.trace)
         return system
@@ -199,16 +255,16 @@ class Cluster:
 
         return faulty(system, self._data.path / FAULTS, self._controls[system.name].dup())
 
-    def _link_files(self) -> tuple[Path, Path, Path]:
+    def _link_files(self, name: str) -> tuple[Path, Path, Path]:
         """The API server has made them by the time it is ready; they are read when somebody calls from outside."""
         pki = self._data.path / LINKS
-        own = Issued.at(pki, API_SERVER)
+        own = Issued.at(pki, name)
         return pki / "ca.crt", own.cert_file, own.key_file
 
-    def _renew_link(self, now: float) -> None:
+    def _renew_link(self, name: str, now: float) -> None:
         from actorkube.runtime.identity import LinkAuthority
 
-        LinkAuthority(self._data.path / LINKS, self._spec.cluster, now).renew(API_SERVER)
+        LinkAuthority(self._data.path / LINKS, self._spec.cluster, now).renew(name)
 
     # -- one process ----------------------------------------------------------------------------------------------
 
@@ -259,14 +315,20 @@ class Cluster:
     def _write_kubeconfig(self) -> None:
         credentials = self._root.credentials(self._spec)
         self._kubeconfig = Path(self._options.kubeconfig or DEFAULT).expanduser()
-        write_kubeconfig(self._kubeconfig, server=self._server, data=self._data.path, **credentials._asdict())
+        write_kubeconfig(self._kubeconfig, servers=self._servers, data=self._data.path, **credentials._asdict())
 
     def _write_join(self) -> None:
-        ca_file, _, _ = self._link_files()
-        signer = Issued.at(self._data.path / LINKS, GUESTS)
-        pems = [file.read_text() for file in (ca_file, signer.cert_file, signer.key_file)]
-        Join(self._outside.getsockname(), self._spec.octet, self._spec.cluster, *pems).write(
-            self._data.path / "join.json"
+        """Also those of guests by name: the address is another one after each start."""
+        from actorkube.cli.guests import write_joins
+
+        elects = self._root.scheduler_elects(self._spec)
+        write_joins(
+            self._data.path,
+            {name: listener.getsockname()[:2] for name, listener in self._outside.items()},
+            self._spec.octet,
+            self._spec.cluster,
+            elects=elects,
+            kubernetes_version=self._spec.kubernetes_version,
         )
 
     def _write_pids(self) -> None:
@@ -276,7 +338,7 @@ class Cluster:
         self._announced = True
         line = self._checklist.line
         line("")
-        line(f"API         {self._server}")
+        line(f"API         {' '.join(self._servers)}")
         line(f"kubeconfig  {self._kubeconfig}")
         line(f"data        {self._data.path}{' (removed at the end)' if self._data.temporary else ''}")
         line("")

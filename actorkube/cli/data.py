@@ -1,7 +1,7 @@
 """The data directory: a cluster's state, locked while it runs, stamped with the version of its format.
 
-VERSION  lock  etcd-replicas  network  pki/  cluster.key  join.json  processes.json  faults.json  kubeconfig  logs/
-sockets/  <system>/<actor>/...
+VERSION  lock  etcd-replicas  network  pki/  cluster.key  join.json  join-GUEST.json  processes.json  faults.json
+kubeconfig  joined/  logs/  sockets/  <system>/<actor>/...
 and, where time is virtual, control.sock and clock
 """
 
@@ -23,6 +23,11 @@ REPLICAS = "etcd-replicas"  # with how many the store was begun
 REPLICAS_DEFAULT = 3
 CLOCK = "clock"  # how far a virtual clock was ahead of real time, in seconds, when it was looked at last
 SOCKET = "control.sock"  # where a cluster whose time is virtual is controlled
+SCHEDULER_CONFIG = "scheduler-config"  # which file configures its scheduler, if one does
+LINKS = "pki/links"  # certificates of links
+REVOKED = f"{LINKS}/revoked.json"  # guests that may not call any more
+JOINED = "joined"  # who has joined on this machine, as long as it runs
+LOCK = "lock"
 FAULTS = "faults.json"  # of a cluster of many processes, as long as it runs
 
 
@@ -47,6 +52,14 @@ class DataDirectory:
             shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
 
+    def note_scheduler_config(self, file: str | None) -> None:
+        """So that others can decide as this cluster's scheduler does."""
+        noted = self.path / SCHEDULER_CONFIG
+        if file is None:
+            noted.unlink(missing_ok=True)
+        else:
+            noted.write_text(str(Path(file).expanduser().absolute()))
+
     def cluster_key(self) -> bytes:
         """The secret that actors of this cluster prove to each other; made at the first start."""
         path = self.path / "cluster.key"
@@ -55,8 +68,7 @@ class DataDirectory:
         return bytes.fromhex(path.read_text())
 
     def cluster_name(self) -> str:
-        """A name that no other cluster has, for its certificates: follows from the key, and does not give it away."""
-        return f"actorkube-{hashlib.sha256(self.cluster_key()).hexdigest()[:12]}"
+        return cluster_name(self.cluster_key())
 
     def ahead_s(self, now: float) -> float:
         """How far what was written is ahead of real time, because a virtual clock was; 0: it is not (any more)."""
@@ -81,7 +93,7 @@ class DataDirectory:
         return replicas
 
     def _take_lock(self) -> int:
-        fd = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fd = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -98,7 +110,7 @@ class DataDirectory:
     def _check_version(self) -> None:
         version = self.path / "VERSION"
         if not version.exists():
-            if any(p.name != "lock" for p in self.path.iterdir()):
+            if any(p.name != LOCK for p in self.path.iterdir()):
                 raise CliError(
                     f"{self.path} holds something that is not a cluster's data", "choose an empty directory with --data"
                 )
@@ -109,6 +121,11 @@ class DataDirectory:
                 f"{self.path} holds data of another version ({found[:40]!r}, this is {FORMAT!r})",
                 "use the version that wrote it, or choose another directory with --data",
             )
+
+
+def cluster_name(key: bytes) -> str:
+    """A name that no other cluster has, for its certificates: follows from the key, and does not give it away."""
+    return f"actorkube-{hashlib.sha256(key).hexdigest()[:12]}"
 
 
 def _number(path: Path) -> int:

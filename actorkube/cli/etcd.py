@@ -21,11 +21,13 @@ what:
   inspect DIR                      what is in it: members, terms, indexes, revisions, sizes, segments
   verify DIR                       read all of it with every checksum, replay it, compare the members
   snapshot save FILE --data DIR    copy the store's state into one file, also while it runs
+  snapshot save FILE --endpoints HOST:PORT[,...]   the same of a store anywhere, over etcd's API
   snapshot status FILE             what such a copy holds
   restore FILE --data DIR          a new cluster from a copy: then start it with `actorkube cluster --data DIR`
-  member list|add|remove|promote   who belongs to the store of a cluster that runs (--data DIR)
+  member list|add|remove|promote|demote   who belongs to the store of a cluster that runs (--data DIR)
   move-leader NAME --data DIR      let this member lead
-  join NAME --data DIR --dir OWN   run a member that was added
+  member join-file NAME FILE --data DIR   what it needs to run on another machine (`etcd serve --peer-port`)
+  join NAME --data DIR --dir OWN   run a member that was added; --join FILE: on another machine
 """
 
 
@@ -33,6 +35,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     parser.description = "Look after the files of a store."
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    from actorkube.cli.etcd_copy import add_copy_arguments
     from actorkube.cli.etcd_serve import add_arguments
 
     commands = parser.add_subparsers(required=True, metavar="WHAT")
@@ -41,7 +44,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     snapshot = commands.add_parser("snapshot").add_subparsers(required=True, metavar="save|status")
     save = _add(snapshot, "save", _save)
     save.add_argument("file", metavar="FILE")
-    save.add_argument("--data", required=True, metavar="DIR", help="the cluster's data directory, or a member's")
+    add_copy_arguments(save)
     _add(snapshot, "status", _status).add_argument("file", metavar="FILE")
     _add_member_commands(commands)
     add_arguments(_add(commands, "serve", _serve))
@@ -65,25 +68,39 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _add_member_commands(commands: Any) -> None:
+    from actorkube.cli.etcd_peers import add_peer_arguments
     from actorkube.cli.etcd_serve import add_tls_arguments
 
-    member = commands.add_parser("member").add_subparsers(required=True, metavar="list|add|remove|promote")
+    member = commands.add_parser("member").add_subparsers(
+        required=True, metavar="list|add|remove|promote|demote|join-file"
+    )
     for within, action, named in (
         (member, "list", False),
         (member, "add", True),
         (member, "remove", True),
         (member, "promote", True),
+        (member, "demote", True),
+        (member, "join-file", True),
         (commands, "move-leader", True),
         (commands, "join", True),
     ):
         parser = _add(within, action, _members_command)
         parser.set_defaults(action=action)
-        parser.add_argument("--data", required=True, metavar="DIR", help="the running cluster's data directory")
+        whence = parser.add_mutually_exclusive_group(required=True) if action == "join" else parser
+        needed: dict[str, Any] = {} if action == "join" else {"required": True}
+        whence.add_argument("--data", metavar="DIR", help="the running cluster's data directory", **needed)
         if named:
             parser.add_argument("name", metavar="NAME")
         if action == "add":
             parser.add_argument("--wait", action="store_true", help="until it has caught up, then give it a vote")
+        if action == "join-file":
+            parser.add_argument("file", metavar="FILE", help="written for this member, with a certificate: a secret")
         if action == "join":
+            whence.add_argument("--join", metavar="FILE", help="on another machine: its join file")
+            parser.add_argument(
+                "--peer", action="append", default=[], metavar="NAME=HOST:PORT", help="another member that is elsewhere"
+            )
+            add_peer_arguments(parser, "with --join: for members elsewhere that --peer names this one to")
             parser.add_argument("--dir", required=True, metavar="OWN", help="the member's own: empty when it joins")
             parser.add_argument("--client-port", type=int, metavar="PORT", help="open to etcd's clients there")
             add_tls_arguments(parser)
@@ -168,10 +185,14 @@ def _print_store(store: Any) -> None:
 
 
 def _save(options: argparse.Namespace) -> int:
+    from actorkube.cli.etcd_copy import save_over_network
+
+    target = Path(options.file).expanduser()
+    if options.endpoints:
+        return save_over_network(options, target)
     members = _members(options.data)
     newest = _files().newest(members)
     store = newest.store()
-    target = Path(options.file).expanduser()
     _write(target, b"".join(_files().encode_copy(store, newest.last)))
     print(f"{target}: revision {store.revision}, {len(store.keyspace):,} keys, from {newest.member or newest.path}")
     return 0

@@ -1,7 +1,8 @@
 """`actorkube etcd member|move-leader|join`: change who belongs to the store of a running cluster.
 
 It talks to the members over the sockets in the cluster's data directory, so it is for that user on that machine. A
-member that joins is a process of its own; it calls all others, who need not know where it is.
+member that joins is a process of its own; it calls all others, who need not know where it is. On another machine it
+reads a join file instead of that directory, and calls those over TCP.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+import secrets
 import signal
 import socket
 import sys
@@ -17,17 +19,20 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from actorkube.cli.composition import composition
-from actorkube.cli.data import REPLICAS
+from actorkube.cli.data import REPLICAS, cluster_name
 from actorkube.cli.errors import CliError
+from actorkube.cli.etcd_peers import JoinFile, listen_for_peers, place_of
 from actorkube.cli.etcd_serve import listen, tls_of
+from actorkube.runtime.identity import Identity
 from actorkube.runtime.log import Quiet
 from actorkube.runtime.system import System
-from actorkube.runtime.tcp import TcpTransport
+from actorkube.runtime.tcp import Endpoint, TcpTransport
 from protocols.errors import Answer, AskError, NotSent
 from protocols.etcd import NotLeader
 from protocols.etcd_members import (
     LearnerNotReady,
     MemberAdd,
+    MemberDemote,
     MemberList,
     MemberPromote,
     MemberRemove,
@@ -48,6 +53,8 @@ DIAL_S = 0.5
 def command(options: argparse.Namespace) -> int:
     if options.action == "join":
         return _join(options)
+    if options.action == "join-file":
+        return _write_join_file(options)
     if options.action == "add" and not options.name.startswith(PREFIX):
         raise CliError(f"{options.name!r} is no name for a member", f"let it begin with {PREFIX}, as in {PREFIX}3")
     code = _ask(options, request_of(options))
@@ -66,6 +73,8 @@ def request_of(options: argparse.Namespace) -> Request[Any]:
             return MemberRemove(options.name)
         case "promote":
             return MemberPromote(options.name)
+        case "demote":
+            return MemberDemote(options.name)
         case "move-leader":
             return MoveLeader(options.name)
         case _:
@@ -117,15 +126,56 @@ async def _asked(data: Path, request: Request[R], catch_up_s: float) -> R:
 # -- a member of its own ----------------------------------------------------------------------------------------------
 
 
+class Reach(NamedTuple):
+    """How a member gets to the others: `book` says where systems listen, `members` which of them belong to the store.
+    `begun_with` is how many replicas it began with; `listeners` are its own sockets."""
+
+    key: bytes
+    book: dict[str, Endpoint]
+    members: Sequence[str]
+    begun_with: int
+    listeners: Sequence[socket.socket]
+    identity: Identity | None = None
+
+
+def _write_join_file(options: argparse.Namespace) -> int:
+    data, target = Path(options.data).expanduser(), Path(options.file).expanduser()
+    JoinFile.issue(data, cluster_name(key_of(data)), options.name).write(target)
+    print(f"{target}: a secret, for {options.name} alone")
+    print(f"on its machine: python -m actorkube etcd join {options.name} --join {target.name} --dir ITS_OWN")
+    return 0
+
+
+def _reach(options: argparse.Namespace, directory: Path) -> Reach:
+    if options.join:
+        return _far_reach(options, directory)
+    data = Path(options.data).expanduser()
+    book: dict[str, Endpoint] = {name: path for name, path in systems_at(data).items() if name != options.name}
+    members = [name for name in members_at(data) if name != options.name]
+    listener = _listen(sockets_of(data) / f"{options.name}.sock")
+    return Reach(key_of(data), book, members, int((data / REPLICAS).read_text()), (listener,))
+
+
+def _far_reach(options: argparse.Namespace, directory: Path) -> Reach:
+    given = JoinFile.read(Path(options.join), options.name)
+    book: dict[str, Endpoint] = {**given.peers, **dict(place_of(text) for text in options.peer)}
+    book.pop(options.name, None)
+    listeners: Sequence[socket.socket] = ()
+    if options.peer_port is not None:
+        listeners = tuple(listen_for_peers(options.peer_host, options.peer_port, [options.name]).values())
+    nobodys = secrets.token_bytes(32)  # over TCP, certificates take the place of the key
+    return Reach(nobodys, book, sorted(book), given.begun_with, listeners, given.identity(directory))
+
+
 def _join(options: argparse.Namespace) -> int:
     import uvloop
 
-    data = Path(options.data).expanduser()
     directory = Path(options.dir).expanduser()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     tls = tls_of(options)
     doors = listen(options.client_port, 1) if options.client_port else []
-    uvloop.run(_serve(options.name, data, directory, Doors(doors, tls, options.trusted_ca_file or "")))
+    reach = _reach(options, directory)
+    uvloop.run(_serve(options.name, reach, directory, Doors(doors, tls, options.trusted_ca_file or "")))
     return 0
 
 
@@ -137,41 +187,38 @@ class Doors(NamedTuple):
     client_ca: str
 
 
-async def _serve(name: str, data: Path, directory: Path, doors: Doors) -> None:
+async def _serve(name: str, reach: Reach, directory: Path, doors: Doors) -> None:
     """Until SIGTERM or SIGINT."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    book = systems_at(data)
-    others = {system: path for system, path in book.items() if system != name}
-    listener = _listen(sockets_of(data) / f"{name}.sock")
-    transport = TcpTransport(key=key_of(data), book=others, listen=(listener,))
+    listeners = tuple(reach.listeners)
+    transport = TcpTransport(key=reach.key, book=reach.book, listen=listeners, identity=reach.identity)
     system = System(name, transport, disk=directory)
     await system.start()
     actor = importlib.import_module("actors.etcd.actor")
-    peers = {other: f"{other}/etcd" for other in members_at(data) if other != name}
+    peers = {other: f"{other}/etcd" for other in reach.members}
     system.spawn(lambda: actor.Etcd(name, peers, joins=True), "etcd")
-    opening = asyncio.ensure_future(_open(system, name, data, doors))
+    opening = asyncio.ensure_future(_open(system, name, reach.begun_with, doors))
     print(f"{name} runs; Ctrl-C stops it", flush=True)
     try:
         while not stop.is_set():
             if opening.done():
                 opening.result()  # raises what went wrong
-            for other in others:  # whoever needs this member finds a link, although nobody knows where it listens
+            for other in reach.book:  # whoever needs this member finds a link, although nobody knows where it listens
                 for lane in Lane:
                     transport.link(other, lane)
             await _wait(stop, DIAL_S)
     finally:
         opening.cancel()
         await system.stop()
-        for each in (listener, *doors.listeners):
+        for each in (*listeners, *doors.listeners):
             each.close()
         sys.stdout.flush()
 
 
-async def _open(system: System, name: str, data: Path, doors: Doors) -> None:
+async def _open(system: System, name: str, begun_with: int, doors: Doors) -> None:
     """As soon as the member belongs to the store, and knows it."""
-    begun_with = int((data / REPLICAS).read_text())
     for listener in doors.listeners:
         url = "{}://{}:{}".format("https" if doors.certificate else "http", *listener.getsockname()[:2])
         root = composition()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import socket
+import ssl
 import sys
+import time
 from collections.abc import Callable
 
 from actorkube.cli.cluster import import_all, log_to
 from actorkube.cli.composition import composition
 from actorkube.cli.data import DataDirectory
 from actorkube.cli.errors import CliError
+from actorkube.cli.etcd_peers import LINKS, add_peer_arguments, forget_peers, listen_for_peers, note_peers
 from actorkube.cli.sockets import Sockets
 from actorkube.runtime.host import Host, run_process
+from actorkube.runtime.identity import Identity, LinkAuthority
 from actorkube.runtime.processes import Child, ProcessSupervisor, Reporter
 from actorkube.runtime.system import System
 from protocols.message import table_digest
@@ -26,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--client-port", type=int, default=2379, metavar="PORT", help="the first one's; the others' follow it")
     add("--data", metavar="DIR", help="keep the store's state here; a second start continues from it")
     add_tls_arguments(parser)
+    add_peer_arguments(parser, "the first one's, for members on other machines; the others' follow it")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="for DIR/logs/*.log")
     add("--log-format", choices=("text", "json"), default="text")
 
@@ -38,10 +43,28 @@ def add_tls_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def tls_of(options: argparse.Namespace) -> tuple[str, str] | None:
-    """The files of certificate and key. Raises CliError for one without the other."""
+    """The files of certificate and key. Raises CliError for one without the other, or with which TLS cannot begin."""
     if bool(options.cert_file) is not bool(options.key_file) or (options.trusted_ca_file and not options.cert_file):
         raise CliError("TLS needs a certificate and its key", "give --cert-file and --key-file")
-    return (options.cert_file, options.key_file) if options.cert_file else None
+    if not options.cert_file:
+        return None
+    _check_tls(options.cert_file, options.key_file, options.trusted_ca_file or "")
+    return options.cert_file, options.key_file
+
+
+def _check_tls(certificate: str, key: str, authority: str) -> None:
+    """Here, and not only in each replica, which would start again and again."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    at = f"--cert-file {certificate} and --key-file {key}"
+    try:
+        for file in (certificate, key):
+            open(file, "rb").close()  # the error of what follows names no file
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+        if authority:
+            at = f"--trusted-ca-file {authority}"
+            context.load_verify_locations(authority)
+    except OSError as error:
+        raise CliError(f"no TLS with {at}: {error}", "give PEM files that fit, the key without a password") from error
 
 
 def command(options: argparse.Namespace) -> int:
@@ -72,6 +95,8 @@ def listen(first: int, count: int) -> list[socket.socket]:
 def _serve(options: argparse.Namespace, data: DataDirectory, listeners: list[socket.socket]) -> int:
     hosts = composition().store_hosts(listeners, tls_of(options), options.trusted_ca_file or "")
     waiting = {host.name for host in hosts}
+    peers = _listen_for_peers(options, data, sorted(waiting))
+    identities = _identities(data, list(peers))
     key, sockets = data.cluster_key(), Sockets(data.path)
     links = {host.name: sockets.listen(host.name) for host in hosts}
 
@@ -83,7 +108,8 @@ def _serve(options: argparse.Namespace, data: DataDirectory, listeners: list[soc
         from actorkube.runtime.tcp import TcpTransport
 
         book = {name: link.getsockname() for name, link in links.items() if name != host.name}
-        transport = TcpTransport(key=key, book=book, listen=(links[host.name].dup(),))
+        own = [listener[host.name].dup() for listener in (links, peers) if host.name in listener]
+        transport = TcpTransport(key=key, book=book, listen=tuple(own), identity=identities.get(host.name))
         return System(host.name, transport, disk=data.path / host.name, metrics=True)
 
     def process(host: Host) -> Callable[[Reporter], None]:
@@ -111,4 +137,23 @@ def _serve(options: argparse.Namespace, data: DataDirectory, listeners: list[soc
     finally:
         supervisor.stop()
         sockets.close()
+        forget_peers(data.path)
+        for listener in peers.values():
+            listener.close()
     return 0
+
+
+def _listen_for_peers(options: argparse.Namespace, data: DataDirectory, names: list[str]) -> dict[str, socket.socket]:
+    if options.peer_port is None:
+        return {}
+    listeners = listen_for_peers(options.peer_host, options.peer_port, names)
+    note_peers(data.path, listeners)
+    return listeners
+
+
+def _identities(data: DataDirectory, names: list[str]) -> dict[str, Identity]:
+    """Of those who listen over TCP."""
+    if not names:
+        return {}
+    authority = LinkAuthority(data.path / LINKS, data.cluster_name(), time.time())
+    return {name: authority.identity(name) for name in names}

@@ -54,12 +54,14 @@ def _seconds(by: str) -> float:
 
 def _change(data: Path, request: dict[str, Any]) -> int:
     try:
-        stopped = change_faults(data, lambda faults: _changed(faults, request))
+        heard = change_faults(data, lambda faults: _changed(faults, request))
     except KeyError as error:
         raise CliError(str(error.args[0]), "name a host or a node of that cluster") from None
     print(_said(request))
-    if stopped:
-        print(f"{', '.join(stopped)} will hear of it when it goes on")
+    if heard.later:
+        print(f"{', '.join(heard.later)} will hear of it when it goes on")
+    if heard.elsewhere:
+        print(f"{', '.join(heard.elsewhere)} runs elsewhere: it still hears the others until the link ends")
     return 0
 
 

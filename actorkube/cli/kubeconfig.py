@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from actorkube.cli.data import write_private
@@ -13,9 +14,14 @@ DEFAULT = Path("~/.actorkube/kubeconfig")
 NAME = "actorkube"
 
 
-def write_kubeconfig(path: Path, *, server: str, data: Path, ca_pem: bytes, cert_pem: bytes, key_pem: bytes) -> None:
-    """`data`: the cluster's data directory, where `data_of` finds it for commands that want that cluster."""
-    text = kubeconfig(server, data, ca_pem, cert_pem, key_pem)
+def write_kubeconfig(
+    path: Path, *, servers: Sequence[str], data: Path, ca_pem: bytes, cert_pem: bytes, key_pem: bytes
+) -> None:
+    """`servers`: the address of each API server; a context for each, the first one's is the current one.
+
+    `data`: the cluster's data directory, where `data_of` finds it for commands that want that cluster.
+    """
+    text = kubeconfig(servers, data, ca_pem, cert_pem, key_pem)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(path, text.encode())
@@ -23,30 +29,34 @@ def write_kubeconfig(path: Path, *, server: str, data: Path, ca_pem: bytes, cert
         raise CliError(f"cannot write {path}: {error.strerror}", "choose another file with --kubeconfig") from None
 
 
-def kubeconfig(server: str, data: Path, ca_pem: bytes, cert_pem: bytes, key_pem: bytes) -> str:
+def kubeconfig(servers: Sequence[str], data: Path, ca_pem: bytes, cert_pem: bytes, key_pem: bytes) -> str:
     """Written as text: importing yaml would be a good part of the time that the command takes to its first fork."""
+    names = [NAME if number == 1 else f"{NAME}-{number}" for number in range(1, len(servers) + 1)]
+    clusters = [_cluster(name, server, data, ca_pem) for name, server in zip(names, servers, strict=True)]
+    contexts = [f"- name: {name}\n  context:\n    cluster: {name}\n    user: {NAME}\n" for name in names]
     return f"""\
 apiVersion: v1
 kind: Config
 clusters:
+{"".join(clusters)}users:
 - name: {NAME}
+  user:
+    client-certificate-data: {_base64(cert_pem)}
+    client-key-data: {_base64(key_pem)}
+contexts:
+{"".join(contexts)}current-context: {NAME}
+"""
+
+
+def _cluster(name: str, server: str, data: Path, ca_pem: bytes) -> str:
+    return f"""\
+- name: {name}
   cluster:
     server: {server}
     certificate-authority-data: {_base64(ca_pem)}
     extensions:
     - name: {NAME}
       extension: {{"data": {json.dumps(str(data.absolute()))}}}
-users:
-- name: {NAME}
-  user:
-    client-certificate-data: {_base64(cert_pem)}
-    client-key-data: {_base64(key_pem)}
-contexts:
-- name: {NAME}
-  context:
-    cluster: {NAME}
-    user: {NAME}
-current-context: {NAME}
 """
 
 

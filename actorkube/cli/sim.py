@@ -115,13 +115,15 @@ def names() -> dict[str, str]:
 
 
 def trial_of(options: argparse.Namespace, seed: int = 0) -> Trial:
-    from actorkube.sim.scenarios import find
+    from actorkube.sim.scenarios import find, unknown_option
     from actorkube.sim.trial import Trial
 
-    scenario = names().get(options.scenario, options.scenario)
-    find(scenario)  # before processes are started for it
+    place, given = names().get(options.scenario, options.scenario), dict(map(setting, options.set))
+    wrong = unknown_option(find(place), given)  # before processes are started for it
+    if wrong:
+        raise CliError(wrong, "say one as --set KEY=VALUE")
     seed = options.seed if options.seed is not None else seed
-    return Trial(scenario, seed, options.policy, dict(map(setting, options.set)), record=options.trace)
+    return Trial(place, seed, options.policy, given, record=options.trace)
 
 
 def setting(text: str) -> tuple[str, Any]:

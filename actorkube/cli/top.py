@@ -17,10 +17,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from actorkube.cli.api import Api
+from actorkube.cli import watched
+from actorkube.runtime.built_in import OBSERVER
 from actorkube.runtime.histogram import quantile
 from actorkube.runtime.observers import Observers
-from actorkube.runtime.system import OBSERVER
 from protocols.observe import ActorReport, Histogram, Inspect, SystemReport
 
 CLEAR = "\x1b[H\x1b[2J"
@@ -61,8 +61,11 @@ class Process:
 
 
 def command(options: argparse.Namespace) -> int:
-    with Api(options.kubeconfig) as api:
-        asyncio.run(watch(api.observers(), options))
+    async def look() -> None:
+        async with watched.observers(options) as observers:
+            await watch(observers, options)
+
+    asyncio.run(look())
     return 0
 
 
@@ -160,10 +163,8 @@ def _summary(before: Reports, now: Reports, seconds: float) -> str:
     found = list(processes(before, now, seconds))
     actors, rate = sum(process.actors for process in found), sum(process.rate for process in found)
     share, memory = sum(process.cpu_share for process in found), sum(process.memory_bytes for process in found)
-    return (
-        f"{len(now)} systems in {len(found)} processes, {actors} actors   {rate:,.0f} messages/s   "
-        f"CPU {share * 100:.0f} %   memory {memory / 2**20:,.0f} MiB"
-    )
+    there = f"{_many(len(now), 'system')} in {_many(len(found), 'process')}, {_many(actors, 'actor')}"
+    return f"{there}   {rate:,.0f} messages/s   CPU {share * 100:.0f} %   memory {memory / 2**20:,.0f} MiB"
 
 
 def _process_cells(process: Process) -> tuple[str, ...]:
@@ -216,3 +217,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], named_last: bool) -> str:
     if named_last:
         columns[-1] = cells[-1]
     return "  ".join(columns).rstrip()
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}{'es' if what.endswith('s') else 's'}"

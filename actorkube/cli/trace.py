@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from actorkube.cli import watched
 from actorkube.cli.api import Api
 from actorkube.cli.composition import composition
 from actorkube.cli.errors import CliError
@@ -28,34 +30,48 @@ TRACES_SHOWN = 20
 
 
 def command(options: argparse.Namespace) -> int:
-    with Api(options.kubeconfig) as api:
-        try:
-            asyncio.run(_do(api, options))
-        except StatusError as refusal:
-            raise CliError(refusal.message, "see actorkube trace --help") from None
+    try:
+        asyncio.run(_do(options))
+    except StatusError as refusal:
+        raise CliError(refusal.message, "see actorkube trace --help") from None
     return 0
 
 
-async def _do(api: Api, options: argparse.Namespace) -> None:
+async def _do(options: argparse.Namespace) -> None:
     match options.words:
         case ["why", what]:
-            await _why(api, what, options)
+            with _api(options) as api:
+                await _why(api, what, options)
         case ["get", *what] if 1 <= len(what) <= 2:
-            await _get(api, what, options)
+            with _api(options) as api:
+                await _get(api, what, options)
+        case words:
+            async with watched.observers(options) as observers:
+                await _look(observers, words)
+
+
+def _api(options: argparse.Namespace) -> Api:
+    if options.system is not None:
+        raise CliError(f"trace {options.words[0]} asks an API server", "leave --system out, or say list, or show ID")
+    return Api(options.kubeconfig)
+
+
+async def _look(observers: Observers, words: Sequence[str]) -> None:
+    match words:
         case ["list"]:
-            _print(summaries(await _spans(api), TRACES_SHOWN))
+            _print(summaries(await _spans(observers), TRACES_SHOWN))
         case ["show", trace_id]:
-            _print(tree(await _spans(api, trace_id)))
+            _print(tree(await _spans(observers, trace_id)))
         case ["export", file]:
-            _export(await _spans(api), file)
+            _export(await _spans(observers), file)
         case ["export", file, trace_id]:
-            _export(await _spans(api, trace_id), file)
+            _export(await _spans(observers, trace_id), file)
         case ["on"]:
-            await _follow(api, 1.0)
+            await _follow(observers, 1.0)
         case ["on", rate]:
-            await _follow(api, _share(rate))
+            await _follow(observers, _share(rate))
         case ["off"]:
-            await _follow(api, 0.0)
+            await _follow(observers, 0.0)
         case words:
             raise CliError(
                 f"trace cannot {' '.join(words)!r}", "say why KIND/NAME, get, list, show ID, export FILE, on or off"
@@ -67,11 +83,24 @@ async def _why(api: Api, what: str, options: argparse.Namespace) -> None:
     if not (resource and slash and name):
         raise CliError(f"{what!r} names no object", "say KIND/NAME, as in pod/web-1")
     history = api.ask((), AskHistory(resource, name, options.namespace))
-    observers = await _everybody(api)
-    found = await explain(cast(History, history), observers, revision=options.revision, latest=options.latest)
+    observers = api.observers()
+    await observers.find()
+    try:
+        found = await explain(cast(History, history), observers, revision=options.revision, latest=options.latest)
+    except NotFound as unknown:
+        with contextlib.suppress(CliError):  # of a resource whose path is not known
+            _must_be_there(api, _path([what], options.namespace), unknown)
+        raise
     happened = "deleted" if found.origin.deleted else "written"
     print(f"{found.resource} {found.key} was {happened} as revision {found.origin.revision}, because:")
     _print(found.lines())
+
+
+def _must_be_there(api: Api, path: str, unknown: NotFound) -> None:
+    try:
+        api.get(path)
+    except NotFound as missing:
+        raise NotFound(f"{missing.message}, and of one that was there before {unknown.message}") from None
 
 
 async def _get(api: Api, what: Sequence[str], options: argparse.Namespace) -> None:
@@ -81,7 +110,7 @@ async def _get(api: Api, what: Sequence[str], options: argparse.Namespace) -> No
     body = api.get(path, begun)
     print(f"GET {path}: {len(body):,} bytes in {(time.time() - began) * 1000:.1f} ms   trace {begun.trace_id.hex()}")
     await asyncio.sleep(SETTLE_S)
-    _print(tree(await _spans(api, begun.trace_id.hex())))
+    _print(tree(await _spans(api.observers(), begun.trace_id.hex())))
 
 
 def _path(what: Sequence[str], namespace: str) -> str:
@@ -95,10 +124,11 @@ def _path(what: Sequence[str], namespace: str) -> str:
     raise CliError(f"the API server has no resource {word!r}", "say such as pods, deploy/web, or a path (/api/v1/pods)")
 
 
-async def _follow(api: Api, rate: float) -> None:
-    observers = await _everybody(api)
+async def _follow(observers: Observers, rate: float) -> None:
+    await observers.find()
     told = await observers.ask_all(FollowTraces(rate))
-    print(f"{len(told)} systems begin {f'a trace with a chance of {rate:g}' if rate else 'no traces'} from now on")
+    who = "1 system begins" if len(told) == 1 else f"{len(told)} systems begin"
+    print(f"{who} {f'a trace with a chance of {rate:g}' if rate else 'no traces'} from now on")
 
 
 def _share(text: str) -> float:
@@ -120,14 +150,9 @@ def _export(spans: Sequence[SpanReport], file: str) -> None:
     print(f"{len(spans)} spans in {file}")
 
 
-async def _everybody(api: Api) -> Observers:
-    observers = api.observers()
+async def _spans(observers: Observers, trace_id: str = "") -> list[SpanReport]:
     await observers.find()
-    return observers
-
-
-async def _spans(api: Api, trace_id: str = "") -> list[SpanReport]:
-    found = await (await _everybody(api)).spans(trace_id)
+    found = await observers.spans(trace_id)
     if not found:
         raise NotFound(
             f"no span of trace {trace_id} is known (any more)" if trace_id else "nothing was followed (see trace on)"

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import chain
 
 from actorkube.kube.carry import Carrier, Unfinished, is_ending_namespace, is_refusal
 from actorkube.kube.client import Client
-from actorkube.kube.controller import Controller, Failure, Views, Watches, view_for, views_for
+from actorkube.kube.controller import Concern, Controller, Failure, Views, Watches, view_for, views_for
 from actorkube.kube.events import Recorder
 from actorkube.kube.follow import follow
 from actorkube.kube.queue import WorkQueue
+from actorkube.kube.servers import API, ApiServers
 from actorkube.kube.view import Entry, View
 from actorkube.kube.writes import Event, RequeueAfter, Rest, Write
 from actorkube.runtime import Actor, Timer
@@ -30,9 +32,9 @@ _PASSES_PER_TURN = 16
 class ControllerActor(Actor):
     """Runs controllers until it is stopped."""
 
-    def __init__(self, controllers: Sequence[Controller], api: str = "apiserver/api") -> None:
+    def __init__(self, controllers: Sequence[Controller], api: str | Sequence[str] = API) -> None:
         self._controllers = controllers
-        self._api = api
+        self._api_addresses = api
         self._views = views_for(controllers)
         self._loops: list[Loop] = []
         self._grown: dict[str, asyncio.Task[object]] = {}  # feeds of what is watched because a view says so
@@ -42,7 +44,7 @@ class ControllerActor(Actor):
 
     async def on_start(self) -> None:
         ctx = self.ctx
-        api = ctx.ref(self._api)
+        self._api = api = ApiServers.known(ctx, self._api_addresses)
         client = Client(ctx, api)
         recorder = Recorder(ctx, client, self._controllers[0].name)
         for controller in self._controllers:
@@ -50,7 +52,8 @@ class ControllerActor(Actor):
             self._loops.append(Loop(controller, self._views, carrier, recorder, self))
         for view in self._views.values():
             ctx.background(follow(ctx, api, view, self.wake), f"watch {view.resource}")
-        for resource in {loop.controller.grows.resource: None for loop in self._loops if loop.controller.grows}:
+        grown = (loop.controller.grows.resources for loop in self._loops if loop.controller.grows)
+        for resource in dict.fromkeys(chain.from_iterable(grown)):
             self._views[resource].on_change(lambda key, old, new: self._grow())
 
     def receive(self, message: Message) -> Message | None:
@@ -83,6 +86,7 @@ class ControllerActor(Actor):
             del self._views[resource]
             for loop in self._loops:
                 loop.forget(resource)
+            self.wake()  # who waited for it waits no more
         for resource, sharers in wanted.items():
             if resource not in self._views:
                 self._watch_too(resource, sharers)
@@ -92,7 +96,7 @@ class ControllerActor(Actor):
         self._views[resource] = view
         for loop, watches in sharers:
             loop.watch(view, watches)
-        self._grown[resource] = ctx.background(follow(ctx, ctx.ref(self._api), view, self.wake), f"watch {resource}")
+        self._grown[resource] = ctx.background(follow(ctx, self._api, view, self.wake), f"watch {resource}")
 
     def _turn(self) -> None:
         self._soon = False
@@ -137,19 +141,24 @@ class Loop:
             self._subscribe(watches)
 
     def _subscribe(self, watches: Watches) -> None:
+        concern = Concern(watches, self._views)
+
         def changed(key: str, old: Entry | None, new: Entry | None) -> None:
+            concerned = concern.keys(old, new)
+            if not concerned:
+                return  # most changes concern few of the controllers that hear of them
             now, cause = self._actor.ctx.now, self._actor.ctx.cause
-            for concerned in watches.concerned(old, new, self._views):
-                self.queue.add(concerned, now)
+            for each in concerned:
+                self.queue.add(each, now)
                 if cause is not None:
-                    self._causes[concerned] = cause
+                    self._causes[each] = cause
             self._actor.wake()
 
-        self._views[watches.resource].on_change(changed)
+        self._views[watches.resource].on_change(changed, watches.when)
 
     def grown(self) -> Sequence[Watches]:
         grows = self.controller.grows
-        return grows.watches(self._views[grows.resource]) if grows is not None else ()
+        return grows.watches(self._views) if grows is not None else ()
 
     def watch(self, view: View, watches: Watches) -> None:
         """One more view: nothing is reconciled before it is complete."""
@@ -163,7 +172,7 @@ class Loop:
     @property
     def synced(self) -> bool:
         """Whether all has been seen once: then so it is until there is more to see."""
-        self._synced = self._synced or all(view.synced for view in self._views.values())
+        self._synced = self._synced or all(view.synced or not view.awaited for view in self._views.values())
         return self._synced
 
     def next_due(self) -> float | None:

@@ -13,7 +13,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from actorkube.kube.client import Client
 from actorkube.kube.controller import Failure
 from actorkube.kube.view import Entry, View
-from actorkube.kube.writes import Confirm, Create, Delete, DeleteAll, Event, Look, Patch, Update, Write
+from actorkube.kube.writes import (
+    Ask,
+    Confirm,
+    ConfirmNone,
+    Create,
+    Delete,
+    DeleteAll,
+    Event,
+    Look,
+    Patch,
+    Update,
+    Write,
+)
 from actorkube.runtime import Context
 from actorkube.runtime.tracing import because_of_answer
 from protocols.api import Stored
@@ -22,6 +34,7 @@ from protocols.errors import (
     Answer,
     AskError,
     Conflict,
+    ConversionFailed,
     InternalError,
     NotFound,
     ServerTimeout,
@@ -32,7 +45,10 @@ from protocols.rules.owners import is_deleting
 
 _BATCH_MAX = 64
 _PAUSE_S = 0.1
-_DOUBTFUL = (AskError, AlreadyExists, Conflict, NotFound, InternalError, ServerTimeout, ServiceUnavailable)
+_DOUBTFUL = (
+    *(AskError, AlreadyExists, Conflict, NotFound, InternalError, ServerTimeout, ServiceUnavailable),
+    ConversionFailed,  # of the answer, maybe: the write has happened
+)
 
 Record = Callable[[Event], None]
 
@@ -66,6 +82,9 @@ class Carrier:
         return None
 
     async def _attempt(self, write: Write, record: Record) -> Failure | None:
+        if isinstance(write, Event):
+            record(write)
+            return None
         try:
             await self._do(write)
         except (Answer, AskError) as error:
@@ -95,6 +114,10 @@ class Carrier:
                     raise Unfinished(f"{resource} in {namespace} were still there")
             case Confirm():
                 await self._confirm(write)
+            case ConfirmNone():
+                await self._confirm_none(write)
+            case Ask(request):
+                await client.ask(request)
             case Look(resource, namespace, name, uid):
                 await self._look(resource, namespace, name, uid)
                 raise Unfinished(f"looked at {resource} {namespace}/{name}")
@@ -127,7 +150,8 @@ class Carrier:
             await self._look(write.resource, write.namespace, write.name, _uid(write))
 
     async def _look(self, resource: str, namespace: str, name: str, uid: str) -> None:
-        """Read until somebody answers."""
+        """Read until somebody answers, or nobody is expected to: it is not watched any more."""
+        watched = resource in self._views
         while True:
             try:
                 stored = await self._client.get_stored(resource, name, namespace)
@@ -135,6 +159,8 @@ class Carrier:
                 self._vanished(resource, _key(namespace, name), uid)
                 return
             except (Answer, AskError) as error:
+                if watched and resource not in self._views:
+                    raise Unfinished(f"{resource} are watched no more") from error
                 self._ctx.log.debug("cannot look", resource=resource, name=name, reason=repr(error))
                 await self._ctx.sleep(_PAUSE_S * (0.5 + self._ctx.random.random()))
             else:
@@ -149,6 +175,10 @@ class Carrier:
         await self._look(resource, namespace, name, "" if write.gone else write.uid)
         if not is_so(write, self._views[resource].entry(_key(namespace, name))):
             raise Unfinished(f"{resource} {namespace}/{name} is not what it was")
+
+    async def _confirm_none(self, write: ConfirmNone) -> None:
+        if any(write.is_one(obj) for obj in await self._client.list(write.resource, write.namespace)):
+            raise Unfinished(f"there are {write.resource} in {write.namespace} that should not be")
 
     # -- views ----------------------------------------------------------------------------------------------------
 

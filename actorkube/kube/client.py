@@ -1,8 +1,8 @@
 """A client of the API server for actors: objects in, objects out, over the actor door (protocols/api.py).
 
 Every call has a deadline. What certainly did not happen (NotSent, Overloaded, TooManyRequests) is repeated with
-back-off until then; what may have happened (Unknown, DeadlineExceeded) is handed up: look again before deciding more.
-Refusals are raised as the `StatusError` they are.
+back-off until then, by another API server if there is one; what may have happened (Unknown, DeadlineExceeded) is handed
+up: look again before deciding more. Refusals are raised as the `StatusError` they are.
 """
 
 from __future__ import annotations
@@ -12,9 +12,24 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from actorkube.kube.bindings import Bindings
+from actorkube.kube.servers import ApiServers
 from actorkube.runtime import Context, Ref
-from protocols.api import Create, Delete, DeleteCollection, Get, List, Patch, PatchType, Stored, Subresource, Update
-from protocols.errors import NotSent, TooManyRequests
+from actorkube.runtime.tracing import NOT_FOLLOWED
+from protocols.api import (
+    Binding,
+    Create,
+    Delete,
+    DeleteCollection,
+    Get,
+    List,
+    Patch,
+    PatchType,
+    Stored,
+    Subresource,
+    Update,
+)
+from protocols.errors import Answer, AskError, NotSent, TooManyRequests
 from protocols.message import Request
 from protocols.objects import Object, decode_object, encode_object, name_of, namespace_of, revision_of
 
@@ -28,10 +43,11 @@ _PAGE = 500
 class Client:
     """`created = await client.create("pods", pod)`. Methods ending in `_stored` answer with bytes and revision."""
 
-    def __init__(self, ctx: Context, api: Ref | None = None, *, timeout_s: float = 10.0) -> None:
+    def __init__(self, ctx: Context, api: Ref | ApiServers | None = None, *, timeout_s: float = 10.0) -> None:
         self._ctx = ctx
-        self._api = api or ctx.ref("apiserver/api")
+        self._servers = ApiServers.of(api) if api is not None else ApiServers.known(ctx)
         self._timeout_s = timeout_s
+        self._bindings = Bindings(ctx, self.ask)
 
     async def get(self, resource: str, name: str, namespace: str = "") -> Object:
         return _object(await self.get_stored(resource, name, namespace))
@@ -90,7 +106,13 @@ class Client:
         return _object(await self.delete_stored(resource, name, namespace, uid, revision, grace_s, propagation))
 
     async def bind(self, namespace: str, name: str, node: str, *, uid: str = "") -> None:
-        """Bind a pod to a node. Conflict when it is bound already, or is not the pod of that uid any more."""
+        """Bind a pod to a node. Conflict when it is bound already, or is not the pod of that uid any more.
+
+        Those of one turn are one message; but one whose cause is followed has a message of its own, which says it.
+        """
+        if (self._ctx.cause or NOT_FOLLOWED) is NOT_FOLLOWED:
+            await self._bindings.bind(Binding(namespace, name, node, uid))
+            return
         metadata: dict[str, Any] = {"name": name, "namespace": namespace, **({"uid": uid} if uid else {})}
         target = {"apiVersion": "v1", "kind": "Node", "name": node}
         binding = {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
@@ -142,12 +164,16 @@ class Client:
         deadline = ctx.now + self._timeout_s
         pause_s = _PAUSE_FIRST_S
         while True:
+            server = self._servers.ref
             try:
-                answered = ctx.ask(self._api, request, timeout_s=deadline - ctx.now)
+                answered = ctx.ask(server, request, timeout_s=deadline - ctx.now)
                 reply = await answered
                 ctx.keep_answer_cause(answered)
                 return reply
-            except (NotSent, TooManyRequests) as error:
+            except (Answer, AskError) as error:
+                self._servers.failed(server, error)
+                if not isinstance(error, (NotSent, TooManyRequests)):
+                    raise
                 wait_s = _wanted_pause_s(error) or pause_s * (0.5 + ctx.random.random())
                 if ctx.now + wait_s >= deadline:
                     raise

@@ -8,16 +8,18 @@ It looks at what is, never at what happened, and returns nothing when there is n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from actorkube.kube.alike import Facet
 from actorkube.kube.view import Entry, IndexFunction, SummaryFunction, View
 from actorkube.kube.writes import Write
 from protocols.errors import Answer
 from protocols.objects import Object, key_of
 
 T = TypeVar("T")
+_KEPT_MAX = 64  # summaries whose keys are remembered: pods of that many templates at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,16 @@ class Failure:
 
 
 class Views(Mapping[str, View]):
-    """A controller's views by resource. During a pass, `failure` is what ended the last pass over the same key."""
+    """A controller's views by resource. During a pass, `failure` is what ended the last pass over the same key.
+
+    `generation`: how often there were others.
+    """
 
     def __init__(self, views: Mapping[str, View]) -> None:
         self._views = dict(views)
         self.failure: Failure | None = None
+        self.generation = 0
+        self._indexed: tuple[int, dict[str, list[Collection[str]]]] = (0, {})
 
     def __getitem__(self, resource: str) -> View:
         return self._views[resource]
@@ -44,14 +51,29 @@ class Views(Mapping[str, View]):
     def __len__(self) -> int:
         return len(self._views)
 
+    def values(self) -> ValuesView[View]:
+        """The dict's own: a mapping's would look each of them up by its name."""
+        return self._views.values()
+
+    def indexes(self, name: str) -> list[Collection[str]]:
+        """What the index files something under, in each view; for whoever asks all of them, and often."""
+        if self._indexed[0] != self.generation:
+            self._indexed = self.generation, {}
+        indexes = self._indexed[1]
+        if name not in indexes:
+            indexes[name] = [view.values(name) for view in self._views.values()]
+        return indexes[name]
+
     def add(self, view: View) -> None:
         self._views[view.resource] = view
+        self.generation += 1
 
     def remove(self, resource: str) -> None:
         self._views.pop(resource, None)
+        self.generation += 1
 
 
-Keys = Callable[[Object, Views], Iterable[str]]
+Keys = Callable[[Any, Views], Iterable[str]]
 Reconcile = Callable[[str, Views, float], Sequence[Write]]
 
 
@@ -70,7 +92,14 @@ class Watches:
 
     keys: what to reconcile when such an object changes; it is asked with the object before and after the change.
     when: the name of a summary; only changes of that summary concern anybody ("": every change does).
+    told_by: the name of the summary that `keys` is asked with instead of the object. Where it stays what it was, the
+        keys before are those after, so they are looked for once, and an object that was replaced is not decoded.
+        Where objects share the summary (`Facet`) their keys are looked for once, too: so `keys` must go by the
+        summary and what the other views hold, and by nothing else.
     trim: what to keep of each object, where the whole is not needed (used when every sharer of the view trims).
+    may_be_absent: some versions of the API lack the resource; there is nothing of it then, and nothing to wait for.
+    awaited: nothing is reconciled before all of it has been seen. Where somebody else's server tells, which may never
+        do so, a controller must do with what it sees.
     """
 
     resource: str
@@ -78,29 +107,68 @@ class Watches:
     indexes: Mapping[str, IndexFunction] = field(default_factory=dict)
     summaries: Mapping[str, SummaryFunction] = field(default_factory=dict)
     when: str = ""
+    told_by: str = ""
     trim: Callable[[Object], Object] | None = None
+    may_be_absent: bool = False
+    awaited: bool = True
 
-    def concerned(self, old: Entry | None, new: Entry | None, views: Views) -> list[str]:
-        """The keys that a change concerns."""
-        if self.when and old is not None and new is not None and old.uid == new.uid:
-            if old.summaries[self.when] == new.summaries[self.when]:
-                return []
-        keys: dict[str, None] = {}
-        for entry in (old, new):
-            if entry is not None:
-                keys.update(dict.fromkeys(self.keys(entry.peek(), views)))
-        return list(keys)
+
+class Concern:
+    """Which keys of a controller the changes of one resource concern."""
+
+    def __init__(self, watches: Watches, views: Views) -> None:
+        self._watches = watches
+        self._views = views
+        self._told_by = watches.told_by
+        self._is_shared = isinstance(watches.summaries.get(watches.told_by), Facet)
+        self._kept: dict[int, Told] = {}  # by the summary's id
+
+    def keys(self, old: Entry | None, new: Entry | None) -> list[str]:
+        """Those that a change of an object concerns, where `when` lets it concern any."""
+        if self._told_by:
+            keys = self._told(old, new)
+        else:
+            keys = [key for entry in (old, new) if entry for key in self._watches.keys(entry.peek(), self._views)]
+        return list(dict.fromkeys(keys)) if len(keys) > 1 else keys
+
+    def _told(self, old: Entry | None, new: Entry | None) -> list[str]:
+        before = old.summaries[self._told_by] if old is not None else None
+        after = new.summaries[self._told_by] if new is not None else None
+        if new is None or (old is not None and before is after):
+            return self._keys_of(before)
+        return self._keys_of(after) if old is None else [*self._keys_of(before), *self._keys_of(after)]
+
+    def _keys_of(self, summary: Any) -> list[str]:
+        if not self._is_shared:
+            return list(self._watches.keys(summary, self._views))
+        stamp = self._views.generation << 64
+        for view in self._views.values():
+            stamp += view.changes if view.resource != self._watches.resource else 0
+        kept = self._kept.get(id(summary))
+        if kept is None or kept.stamp != stamp:
+            if len(self._kept) >= _KEPT_MAX:
+                self._kept.clear()
+            kept = self._kept[id(summary)] = Told(stamp, summary, list(self._watches.keys(summary, self._views)))
+        return kept.keys
+
+
+class Told(NamedTuple):
+    """The keys of all who share a summary, as long as the other views stay what they are (`stamp`)."""
+
+    stamp: int
+    summary: Any  # kept, so that no other gets its id
+    keys: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Grows:
-    """What is watched beside, while one view says so: kinds that come and go as the controller runs.
+    """What is watched beside, while some views say so: kinds that come and go as the controller runs.
 
-    watches: asked at each change of the view of `resource`, which the controller also watches itself.
+    watches: asked at each change of the views of `resources`, which the controller also watches itself.
     """
 
-    resource: str
-    watches: Callable[[View], Sequence[Watches]]
+    resources: tuple[str, ...]
+    watches: Callable[[Views], Sequence[Watches]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +200,8 @@ def view_for(resource: str, sharers: list[Watches]) -> View:
         indexes=_merged([watches.indexes for watches in sharers], resource),
         summaries=_merged([watches.summaries for watches in sharers], resource),
         trim=trims[0] if all(trim is trims[0] for trim in trims) else None,
+        may_be_absent=all(watches.may_be_absent for watches in sharers),
+        awaited=any(watches.awaited for watches in sharers),
     )
 
 

@@ -1,13 +1,15 @@
 """Which events are worth writing: equal ones are counted, similar ones combined, floods cut off. Pure.
 
-As client-go's EventCorrelator: an event equal in everything to an earlier one raises that one's count; more than ten
-events in ten minutes that differ only in their message become one, "(combined from similar events)"; an object that
-causes a flood has a budget of 25 events and gains one every five minutes.
+As client-go's EventCorrelator: an event equal in everything to an earlier one raises that one's count; of events that
+differ only in their message the tenth and all later ones become one, "(combined from similar events)", until there has
+been none for ten minutes; an object that causes a flood has a budget of 25 events and gains one every five minutes.
+What is over the budget is not written, but counted: the next one that is written tells of it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -18,10 +20,11 @@ from protocols.rules.times import time_of
 V = TypeVar("V")
 
 _KEPT_MAX = 4096
-_SIMILAR_MAX = 10
+_SIMILAR_MAX = 9
 _SIMILAR_WITHIN_S = 600.0
 _BURST = 25.0
 _REFILL_PER_S = 1 / 300
+_PLACE = ("kind", "namespace", "name", "uid", "apiVersion")
 
 
 class Source(NamedTuple):
@@ -30,19 +33,12 @@ class Source(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """Write this: create `obj` when its count is 1, else patch the one of that name."""
+    """Write this: create `obj`, or where there is a patch, patch the one of that name."""
 
     namespace: str
     name: str
     obj: Object
-
-    @property
-    def is_new(self) -> bool:
-        return bool(self.obj["count"] == 1)
-
-    @property
-    def patch(self) -> dict[str, Any]:
-        return {field: self.obj[field] for field in ("count", "lastTimestamp", "message")}
+    patch: dict[str, Any] | None = None
 
 
 class Bounded(OrderedDict[str, V], Generic[V]):
@@ -58,7 +54,7 @@ class Bounded(OrderedDict[str, V], Generic[V]):
 
 @dataclass(slots=True)
 class _Similar:
-    since: float
+    at: float  # of the last of them
     messages: dict[str, None] = field(default_factory=dict)
 
 
@@ -77,26 +73,20 @@ class Correlator:
     def record(self, event: Event, source: Source, now: float) -> Recorded | None:
         """What to write for this event; None when its object has told too much lately."""
         about = event.about
-        place = f"{source}|{about.get('kind')}|{about.get('namespace')}|{about.get('name')}|{about.get('uid')}"
-        if not self._affords(place, now):
-            return None
-        kin = f"{place}|{about.get('fieldPath')}|{event.type}|{event.reason}"
+        place = "|".join([str(source), *(str(about.get(each)) for each in _PLACE)])
+        kin = f"{place}|{event.type}|{event.reason}"
         message = event.message
-        key = f"{kin}|{message}"
+        key = f"{kin}|{about.get('fieldPath')}|{message}"
         if self._is_flood(kin, message, now):
             message, key = f"(combined from similar events): {message}", kin
         known = self._known.get(key)
         obj = _first(event, source, now) if known is None else {**known, "count": known["count"] + 1}
         obj.update(message=message[:1024], lastTimestamp=time_of(now))
         self._known.keep(key, obj)
-        return Recorded(obj["metadata"]["namespace"], obj["metadata"]["name"], obj)
-
-    def forget(self, recorded: Recorded) -> None:
-        """The event object is gone from the API server: the next equal one begins anew."""
-        for key, obj in self._known.items():
-            if obj["metadata"] == recorded.obj["metadata"]:
-                del self._known[key]
-                return
+        if not self._affords(place, now):
+            return None
+        patch = {field: obj[field] for field in ("count", "lastTimestamp", "message")} if known is not None else None
+        return Recorded(obj["metadata"]["namespace"], obj["metadata"]["name"], obj, patch)
 
     def _affords(self, place: str, now: float) -> bool:
         budget = self._budgets.get(place) or _Budget(_BURST, now)
@@ -110,22 +100,27 @@ class Correlator:
 
     def _is_flood(self, kin: str, message: str, now: float) -> bool:
         similar = self._similar.get(kin)
-        if similar is None or now - similar.since > _SIMILAR_WITHIN_S:
+        if similar is None or now - similar.at > _SIMILAR_WITHIN_S:
             similar = _Similar(now)
+        similar.at = now
         self._similar.keep(kin, similar)
         if message not in similar.messages and len(similar.messages) < _SIMILAR_MAX:
             similar.messages[message] = None
         return message not in similar.messages
 
 
+def event_name(about: Mapping[str, Any], now: float) -> str:
+    """Its object's name, and the moment."""
+    return f"{about.get('name', '')}.{int(now * 1e9):x}"
+
+
 def _first(event: Event, source: Source, now: float) -> Object:
     about = event.about
     namespace = about.get("namespace") or "default"
-    name = f"{about.get('name', '')}.{int(now * 1e9):x}"
     return {
         "kind": "Event",
         "apiVersion": "v1",
-        "metadata": {"name": name, "namespace": namespace},
+        "metadata": {"name": event_name(about, now), "namespace": namespace},
         "involvedObject": {key: value for key, value in about.items() if value},
         "reason": event.reason,
         "message": event.message,

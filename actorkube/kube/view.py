@@ -11,13 +11,14 @@ is needed of many objects at once should be a summary: a small value computed wh
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from actorkube.kube.alike import Facet, Joined, Reader
 from protocols.api import Stored, WatchEvent
-from protocols.objects import Object, decode_object, encode_object, namespace_of
+from protocols.objects import Object, decode_object, encode_object, split_key
 
 IndexFunction = Callable[[Object], Iterable[str]]
 SummaryFunction = Callable[[Object], Any]
@@ -30,7 +31,7 @@ class Entry:
 
     __slots__ = ("_decoded", "_in_use", "body", "index_values", "revision", "since", "sinces", "summaries", "uid")
 
-    def __init__(self, body: bytes, revision: int, uid: str, since: float, decoded: Object) -> None:
+    def __init__(self, body: bytes, revision: int, uid: str, since: float, decoded: Object | None) -> None:
         self.body = body
         self.revision = revision
         self.uid = uid
@@ -38,7 +39,7 @@ class Entry:
         self.summaries: dict[str, Any] = {}
         self.sinces: dict[str, float] = {}
         self.index_values: tuple[tuple[str, ...], ...] = ()
-        self._decoded: Object | None = decoded
+        self._decoded = decoded
         self._in_use = True
 
     def peek(self) -> Object:
@@ -58,7 +59,10 @@ Handler = Callable[[str, Entry | None, Entry | None], None]
 
 
 class View:
-    """`handler(key, old, new)` is called after each change; old or new is None when the object came or went."""
+    """`handler(key, old, new)` is called after each change; old or new is None when the object came or went.
+
+    `changes`: how often anything did; what was found out from the view holds while it stays the same.
+    """
 
     def __init__(
         self,
@@ -71,6 +75,8 @@ class View:
         label_selector: str = "",
         field_selector: str = "",
         gone_max: int = 8192,
+        may_be_absent: bool = False,
+        awaited: bool = True,
     ) -> None:
         self.resource = resource
         self.namespace = namespace
@@ -78,20 +84,30 @@ class View:
         self.field_selector = field_selector
         self.synced = False
         self.synced_at = 0.0
+        self.may_be_absent = may_be_absent
+        self.awaited = awaited  # whether its controllers do nothing before it is synced
+        self.is_absent = False  # the server has no such resource
         self.revision = 0  # resume the watch after this one; 0: list first
-        self._index_functions = {"namespace": _namespace, **(indexes or {})}
+        self.changes = 0
+        self._index_functions: dict[str, IndexFunction] = {"namespace": Joined(_namespace), **(indexes or {})}
         self._summary_functions = dict(summaries or {})
         self._trim = trim
+        self._functions: builtins.list[Callable[[Object], Any]] = [
+            *self._index_functions.values(),
+            *self._summary_functions.values(),
+        ]
+        self._reader = _reader_of(self._functions) if trim is None else None
         self._entries: dict[str, Entry] = {}
         self._indexes: dict[str, dict[str, dict[str, None]]] = {name: {} for name in self._index_functions}
-        self._handlers: list[Handler] = []
+        self._handlers: list[tuple[str, Handler]] = []
         self._listed: dict[str, None] | None = None  # keys of the list under way
         self._gone: dict[str, tuple[str, int]] = {}  # uid -> key, revision of its end; the last gone_max of them
         self._gone_keys: dict[str, tuple[str, float]] = {}  # key -> uid, when it was noticed
         self._gone_max = gone_max
 
-    def on_change(self, handler: Handler) -> None:
-        self._handlers.append(handler)
+    def on_change(self, handler: Handler, when: str = "") -> None:
+        """`when`: a summary; a change of an object that leaves it what it is is not told."""
+        self._handlers.append((when, handler))
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -125,7 +141,7 @@ class View:
     def count(self, name: str, value: str) -> int:
         return len(self._indexes[name].get(value, ()))
 
-    def values(self, name: str) -> Iterable[str]:
+    def values(self, name: str) -> Collection[str]:
         """The values under which an index files at least one object."""
         return self._indexes[name]
 
@@ -163,7 +179,13 @@ class View:
         self.revision = 0
         self._listed = {}
 
+    def absent(self, now: float) -> None:
+        """There is no such resource: a list that ends where it begins."""
+        self.is_absent = True
+        self._bookmark(0, now)
+
     def apply(self, event: WatchEvent, now: float) -> None:
+        self.is_absent = False
         if event.type == "BOOKMARK":
             self._bookmark(event.revision, now)
             return
@@ -209,25 +231,37 @@ class View:
         if (old is not None and revision <= old.revision) or revision <= self._gone.get(uid, ("", 0))[1]:
             return
         self._gone.pop(uid, None)  # it matches the view's selector again
-        obj = decode_object(body, revision)
-        if self._trim is not None:
-            obj = self._trim(obj)
-            body = encode_object(obj)
+        obj = None
+        answers = self._reader.read(key, uid, body) if self._reader is not None else None
+        if answers is None:
+            obj = decode_object(body, revision)
+            if self._trim is not None:
+                obj = self._trim(obj)
+                body = encode_object(obj)
+            answers = [
+                function.of(key, uid, obj) if isinstance(function, Joined) else function(obj)
+                for function in self._functions
+            ]
         new = Entry(body, revision, uid, now, obj)
-        self._summarise(old, new, obj)
-        new.index_values = tuple(tuple(function(obj)) for function in self._index_functions.values())
+        indexes = len(self._indexes)
+        new.index_values = tuple([tuple(values) for values in answers[:indexes]])
+        self._summarise(old, new, answers[indexes:])
         self._reindex(key, old, new)
         self._entries[key] = new
         if old is not None and old.uid != uid:
             self._bury(key, old.uid, revision, now)
         self._notify(key, old, new)
 
-    def _summarise(self, old: Entry | None, new: Entry, obj: Object) -> None:
-        for name, function in self._summary_functions.items():
-            summary = function(obj)
-            is_same = old is not None and old.uid == new.uid and old.summaries[name] == summary
-            new.summaries[name] = old.summaries[name] if is_same and old is not None else summary
-            new.sinces[name] = old.sinces[name] if is_same and old is not None else new.since
+    def _summarise(self, old: Entry | None, new: Entry, answers: Iterable[Any]) -> None:
+        """A summary that stays is the very one that it was."""
+        summaries, sinces = new.summaries, new.sinces
+        before = old if old is not None and old.uid == new.uid else None
+        for name, summary in zip(self._summary_functions, answers, strict=True):
+            former = before.summaries[name] if before is not None else None
+            if before is not None and (former is summary or former == summary):
+                summaries[name], sinces[name] = former, before.sinces[name]
+            else:
+                summaries[name], sinces[name] = summary, new.since
 
     def _leave(self, key: str, uid: str, revision: int, now: float) -> None:
         self._bury(key, uid, revision, now)
@@ -265,9 +299,14 @@ class View:
                 index.setdefault(value, {})[key] = None
 
     def _notify(self, key: str, old: Entry | None, new: Entry | None) -> None:
+        self.changes += 1
         if old is not None:
             old.use(True)
-        for handler in self._handlers:
+        before = old.summaries if old is not None else {}
+        after = new.summaries if new is not None and old is not None and new.uid == old.uid else None
+        for when, handler in self._handlers:
+            if when and after is not None and before[when] is after[when]:
+                continue  # most changes concern few of the controllers that watch
             handler(key, old, new)
         for entry in (old, new):
             if entry is not None:
@@ -301,6 +340,11 @@ class _Header(msgspec.Struct):
 _header_decoder = msgspec.msgpack.Decoder(_Header)
 
 
+def _namespace(key: str, uid: str) -> tuple[str, ...]:
+    namespace = split_key(key)[0]
+    return (namespace,) if namespace else ()
+
+
 def _identity(body: bytes) -> tuple[str, str]:
     """The key and the uid, without decoding the rest."""
     metadata = _header_decoder.decode(body).metadata
@@ -308,6 +352,6 @@ def _identity(body: bytes) -> tuple[str, str]:
     return key, metadata.uid
 
 
-def _namespace(obj: Object) -> Iterable[str]:
-    namespace = namespace_of(obj)
-    return (namespace,) if namespace else ()
+def _reader_of(functions: builtins.list[Callable[[Object], Any]]) -> Reader | None:
+    """None where somebody looks at whole objects, which are decoded then anyway."""
+    return Reader(functions) if all(isinstance(function, Facet | Joined) for function in functions) else None

@@ -31,9 +31,11 @@ class Why:
     def complete(self) -> bool:
         return bool(self.hops) and not self.hops[-1].parent_id
 
-    def caused_by(self, what: str) -> bool:
-        """Whether it happened because of that: an object ("deployments.apps default/web"), an actor, a message."""
-        return any(what in (hop.notes.get("object"), hop.actor, hop.what) for hop in self.hops)
+    def caused_by(self, *what: str) -> bool:
+        """Whether it happened because of that: an object ("deployments.apps default/web"), a resource
+        ("deployments.apps"), an actor, a message. Of several, each because of the next, however many hops between."""
+        hops = iter(self.hops)
+        return all(any(cause in _names(hop) for hop in hops) for cause in what)
 
     def lines(self) -> list[str]:
         """One a hop: seconds before the revision, who, what, the object that was written and its revision."""
@@ -47,6 +49,11 @@ class Why:
             for hop in self.hops
         ]
         return rows if self.complete else [*rows, "(what was before that is no longer known)"]
+
+
+def _names(hop: SpanReport) -> tuple[str, ...]:
+    written = hop.notes.get("object", "")
+    return (written, written.partition(" ")[0], hop.actor, hop.what)
 
 
 def facts(span: SpanReport) -> str:

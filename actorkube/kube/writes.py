@@ -7,10 +7,12 @@ that fails ends the pass; the object it was about is read again before the key i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from protocols.api import PatchType
+from protocols.message import Request
 from protocols.objects import Object, name_of, namespace_of, revision_of, uid_of
 
 Propagation = Literal["", "Background", "Foreground", "Orphan"]
@@ -18,12 +20,17 @@ Propagation = Literal["", "Background", "Foreground", "Orphan"]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something worth telling the user about an object; `kubectl describe` shows it."""
+    """Something worth telling the user about an object; `kubectl describe` shows it.
+
+    `action` and `related` are for components that write events.k8s.io/v1: what was done or tried, and with what else.
+    """
 
     about: dict[str, Any]
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+    action: str = ""
+    related: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,23 @@ class Confirm:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmNone:
+    """Go on only if the API server knows no such object in that namespace now. Else look again."""
+
+    resource: str
+    namespace: str
+    is_one: Callable[[Object], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the API server for what is no write of an object, and go on when it is done. It may be asked twice."""
+
+    request: Request[Any]
+    lament: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RequeueAfter:
     """Reconcile this key again after a while, whatever happens until then."""
 
@@ -148,7 +172,7 @@ class Rest:
     seconds: float
 
 
-Write = Create | Update | Patch | Delete | DeleteAll | Look | Confirm | Event | RequeueAfter | Rest
+Write = Create | Update | Patch | Delete | DeleteAll | Look | Confirm | ConfirmNone | Ask | Event | RequeueAfter | Rest
 
 
 def reference_to(obj: Object, api_version: str, kind: str, field_path: str = "") -> dict[str, Any]:

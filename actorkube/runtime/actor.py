@@ -84,7 +84,11 @@ class Actor:
         return None
 
     async def on_takeover(self, state: Message) -> None:
-        """In place of `on_start`: go on with what the instance before has handed over. By default, starts as ever."""
+        """In place of `on_start`: go on with what the instance before has handed over. By default, starts as ever.
+
+        Its timers run on (`ctx.timers`). One that is set here takes the place of the one with its key, or, without a
+        key, of one that says the same: so what `on_start` sets is not there twice.
+        """
         await self.on_start()
 
     async def on_stop(self) -> None:
@@ -126,12 +130,16 @@ class Kept:
 class Context:
     """An actor's hands: messages, time, chance, disk, tasks. Valid from `on_start` to the end of `on_stop`."""
 
-    __slots__ = ("_cell", "_incarnation", "_kept")
+    __slots__ = ("_cell", "_kept")
 
-    def __init__(self, cell: Cell, incarnation: int) -> None:
+    def __init__(self, cell: Cell) -> None:
         self._cell = cell
-        self._incarnation = incarnation
         self._kept: Kept | None = None
+
+    @property
+    def _incarnation(self) -> int:
+        """How many instances there were before."""
+        return self._cell.lives - 1
 
     @property
     def self_ref(self) -> Ref:
@@ -179,7 +187,8 @@ class Context:
 
     def reply_handle(self) -> ReplyHandle:
         """Take over the answer of the request being handled; return LATER."""
-        return self._cell.work.take_reply(self._current())
+        cell = self._cell  # not by `_current` and `work`: it is done for most requests
+        return (cell._work or cell.work).take_reply(cell.current or self._current())
 
     def outlet(self) -> Outlet:
         """The producing end of the stream being opened by the message being handled; return LATER."""
@@ -217,12 +226,12 @@ class Context:
 
         In the synchronous part of `receive` it stands still, so that a handler is a function of message, state and now.
         """
-        cell = self._cell
-        if cell.current is None:
-            return self._cell.system.now
-        if cell.turn_now is None:
-            cell.turn_now = self._cell.system.now
-        return cell.turn_now
+        system = self._cell.system
+        if self._cell.current is None:
+            return system.now
+        if system.turn_now is None:
+            system.turn_now = system.now
+        return system.turn_now
 
     @property
     def random(self) -> random.Random:
@@ -255,6 +264,11 @@ class Context:
     def every(self, period_s: float, message: Message, key: Hashable | None = None) -> Timer:
         """A tick each period, the first after one period."""
         return Timer(self._cell, message, period_s, period_s, key)
+
+    @property
+    def timers(self) -> list[Timer]:
+        """Those that may still tick, in the order in which they were set; also those that were handed over."""
+        return list(self._cell.timers.values())
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -349,6 +363,19 @@ class Context:
             context = context.copy()
             context.run(cause.set, self._cell.system.tracer.following(self._cell))
         self._cell.system.loop.call_soon(self._cell.guarded, callback, context=context)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing else waits for this actor, so that what many messages asked for may be done at once.
+
+        Never in simulation (another order of things is to be tried), nor where somebody follows or measures turns.
+        """
+        cell = self._cell
+        return bool(cell.system.at_once_max) and not (cell.inbox or cell.system.tracing)
+
+    def flush(self) -> None:
+        """What was said until now leaves, and not at the end of this loop turn: before work that takes long."""
+        self._cell.system.transport.flush()
 
     # -- causes ---------------------------------------------------------------------------------------------------
 

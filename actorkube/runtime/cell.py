@@ -6,18 +6,17 @@ How its messages come in and are handled is in dispatch.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from actorkube.runtime.actor import Actor, Context
-from actorkube.runtime.branch import Branch, Terms
-from actorkube.runtime.dispatch import UNBORN, UNOPENED, Dispatch, State
+from actorkube.runtime.branch import Branch
+from actorkube.runtime.dispatch import RUNNING, STARTING, UNBORN, UNOPENED, Dispatch, State
 from actorkube.runtime.group import SHUTDOWN_S
 from actorkube.runtime.mailbox import open_box
 from protocols.errors import AskError, Terminated, Unknown
 
 if TYPE_CHECKING:
-    from actorkube.runtime.system import System
+    pass
 
 __all__ = ["Cell", "State"]
 
@@ -39,24 +38,18 @@ class Rare:
 
 
 class Cell(Dispatch):
-    __slots__ = ("_rare", "factory", "group", "lives")
-
-    def __init__(
-        self, system: System, name: str, factory: Callable[[], Actor], group: Branch | Terms, shutdown_s: float
-    ) -> None:
-        super().__init__(system, name)
-        self.factory = factory
-        self.group = group  # that supervises it
-        self.lives = 0  # instances so far
-        self._rare: Rare | None = None
-        if shutdown_s != SHUTDOWN_S:
-            self.rare.shutdown_s = shutdown_s
+    __slots__ = ()
 
     @property
     def rare(self) -> Rare:
-        if self._rare is None:
-            self._rare = Rare()
-        return self._rare
+        if self.work.rare is None:
+            self.work.rare = Rare()
+        return self.work.rare
+
+    @property
+    def _rare(self) -> Rare | None:
+        """If there is some of it."""
+        return None if self._work is None else self._work.rare
 
     @property
     def restarts(self) -> int:
@@ -64,15 +57,15 @@ class Cell(Dispatch):
 
     @property
     def crashes(self) -> int:
-        return self._rare.crashes if self._rare is not None else 0
+        return 0 if (rare := self._rare) is None else rare.crashes
 
     @property
     def children(self) -> dict[Cell | Branch, None]:
-        return self._rare.children if self._rare is not None else NO_CHILDREN
+        return NO_CHILDREN if (rare := self._rare) is None else rare.children
 
     @property
     def shutdown_s(self) -> float:
-        return self._rare.shutdown_s if self._rare is not None else SHUTDOWN_S
+        return SHUTDOWN_S if (rare := self._rare) is None else rare.shutdown_s
 
     def busy(self) -> list[str]:
         """What there is to do now; an actor that starts again later (its supervisor backs off) has nothing to do."""
@@ -90,15 +83,15 @@ class Cell(Dispatch):
 
     def begin(self) -> None:
         """Make an instance, run on_start, then open the mailbox. Does not raise: a failure is a crash."""
-        self.state = State.STARTING
-        if self._rare is not None:
-            self._rare.error = None
+        if self.lives:
+            self.state = STARTING
+            self.rare.error = None
         try:
             self.new_instance()
         except Exception as error:
             self.crash(error)
             return
-        if getattr(self.actor.on_start, "__func__", None) is Actor.on_start:
+        if type(self.actor).on_start is Actor.on_start:
             self.open()
         else:
             self.work.background(self._start(), "on_start")
@@ -106,9 +99,8 @@ class Cell(Dispatch):
     def new_instance(self) -> None:
         self.lives += 1  # also when there will be no instance
         actor = self.actor = self.factory()
-        actor.ctx = Context(self, self.lives - 1)
+        actor.ctx = Context(self)
         self._receive = None
-        self._concurrency = actor.concurrency
         if self.inbox is not UNOPENED and self.inbox.settings is not actor.mailbox:
             self.inbox = self.inbox.moved_to(open_box(self.ref.address, actor.mailbox))
 
@@ -117,9 +109,9 @@ class Cell(Dispatch):
         self.open()
 
     def open(self) -> None:
-        if self.state is State.STARTING:
-            self.state = State.RUNNING
-            if self.inbox or self._signals:
+        if self.state is STARTING:
+            self.state = RUNNING
+            if self.inbox or self.inbox.signals:
                 self.wake()
             if isinstance(self.group, Branch):  # else it is alone, and nobody waits for it
                 self.system.tree.started(self.group, self.name)
@@ -172,7 +164,7 @@ class Cell(Dispatch):
         self._receive = None
         self.inbox.refuse_all(Terminated(f"{self.ref.address} stopped"))
         self.note_idle()
-        if self._rare is not None and (gone := self._rare.gone) is not None and not gone.done():
+        if (rare := self._rare) is not None and (gone := rare.gone) is not None and not gone.done():
             gone.set_result(None)
 
     async def drain(self, drain_s: float) -> None:
@@ -185,21 +177,24 @@ class Cell(Dispatch):
         self.rare.idle = None
 
     def note_idle(self) -> None:
-        if self._rare is not None and (idle := self._rare.idle) is not None and not idle.done() and self.is_idle():
+        if (rare := self._rare) is None or (idle := rare.idle) is None:
+            return
+        if not idle.done() and self.is_idle():
             idle.set_result(None)
 
-    async def end_instance(self) -> None:
+    async def end_instance(self, *, keep_timers: bool = False) -> None:
         """For another one to take its place: what it does besides handling messages ends."""
-        self._end_work_stopped()
+        self._end_work_stopped(keep_timers=keep_timers)
         if self._work is not None:
             await self._work.ended(self.shutdown_s)
 
-    def _end_work_stopped(self) -> None:
-        self._end_work(Terminated(f"{self.ref.address} stopped"), Unknown(f"{self.ref.address} stopped"))
+    def _end_work_stopped(self, *, keep_timers: bool = False) -> None:
+        stopped, begun = Terminated(f"{self.ref.address} stopped"), Unknown(f"{self.ref.address} stopped")
+        self._end_work(stopped, begun, keep_timers=keep_timers)
 
-    def _end_work(self, error: AskError, begun: AskError) -> None:
+    def _end_work(self, error: AskError, begun: AskError, *, keep_timers: bool = False) -> None:
         """Streams end with `error`; whoever asked for what was `begun` is told that instead."""
         self._in_flight = 0
         if self._work is not None:
-            self._work.end(error, begun)
+            self._work.end(error, begun, keep_timers=keep_timers)
             self._work.unstash()

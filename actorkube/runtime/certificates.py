@@ -149,6 +149,11 @@ def write_private(path: Path, data: bytes) -> None:
     beside.replace(path)
 
 
+def new_key_pem() -> bytes:
+    """A private key on the curve P-256, as PEM."""
+    return _key_pem(_new_key())
+
+
 def private_directory(path: Path) -> Path:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)
@@ -165,11 +170,16 @@ def _save(
     from cryptography.hazmat.primitives import hashes, serialization
 
     certificate = builder.sign(signing_key, hashes.SHA256())  # type: ignore[arg-type]
-    key_pem = key.private_bytes(
+    write_private(files.key_file, _key_pem(key))
+    write_private(files.cert_file, certificate.public_bytes(serialization.Encoding.PEM) + chain)
+
+
+def _key_pem(key: EllipticCurvePrivateKey) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    write_private(files.key_file, key_pem)
-    write_private(files.cert_file, certificate.public_bytes(serialization.Encoding.PEM) + chain)
 
 
 def _new_key() -> EllipticCurvePrivateKey:

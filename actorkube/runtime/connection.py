@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 GREETING_FRAME_MAX = 1024
 SENTENCE_MAX = 512
-WRITE_BUFFER = 256 * 1024
 _ucred = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 
 
@@ -49,12 +48,14 @@ class Connection(asyncio.BufferedProtocol):
         self.tls: TlsStream | None = None
         self.valid_until = math.inf  # the peer's certificate, seconds since the epoch
         self.serial = ""
+        self.guest: str | None = None  # whose certificate the peer shows; None: one of the cluster's own
         self.opened = False
         self.moved = False  # the peer goes on writing on the successor
         self.heard = False  # since the last time that the link has looked
         self.closed: asyncio.Future[None] = owner.system.loop.create_future()
         self.socket: asyncio.Transport | None = None
         self.write: Callable[[bytes], None]
+        self.write_all: Callable[[list[bytes]], None]
         self._owner = owner
         self._over = False  # refused or given up: nothing that still comes is looked at
         self._held = False
@@ -68,6 +69,8 @@ class Connection(asyncio.BufferedProtocol):
             self._on_refused,
         )
         self.inbox = Inbox(GREETING_FRAME_MAX, handlers)
+        if identity is None:
+            self.get_buffer = self.inbox.room  # type: ignore[method-assign]  # a call less for each read
 
     @property
     def unix(self) -> bool:
@@ -78,7 +81,7 @@ class Connection(asyncio.BufferedProtocol):
         """Count it, log it, tell the peer, hang up."""
         if self._over:
             return
-        self._owner.count(refusal, self.name)
+        self._owner.count(refusal, self.name, self._carried)
         if self.identity is None or (self.tls is not None and self.tls.ready):
             self.write(own_frame(Kind.REFUSED, str(refusal).encode()[:SENTENCE_MAX]))
         self.close()
@@ -118,6 +121,11 @@ class Connection(asyncio.BufferedProtocol):
         self.write(own_frame(Kind.MOVED))
 
     @property
+    def _carried(self) -> TcpLink | None:
+        """The link that ends with this connection: one that was to go on here has another still."""
+        return None if self.successor and not self.opened else self.link
+
+    @property
     def name(self) -> str:
         """The peer's name, or where it called from."""
         called = self._greeting.called if self.socket is not None else ""
@@ -129,11 +137,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.socket = cast(asyncio.Transport, transport)
-        self.socket.set_write_buffer_limits(high=WRITE_BUFFER)
+        self.socket.set_write_buffer_limits(high=0)  # so uvloop writes at once, and not behind its next look at sockets
         raw = transport.get_extra_info("socket")
         if raw is not None and raw.family != socket.AF_UNIX:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.write = self.socket.write
+        self.write, self.write_all = self.socket.write, self.socket.writelines
         self._greeting = self._owner.greeting(self)
         self._arm(self._owner.settings.handshake_s, self._late)
         try:
@@ -146,7 +154,8 @@ class Connection(asyncio.BufferedProtocol):
             self.refuse(refusal)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self.inbox.room() if self.tls is None else self.tls.room()
+        assert self.tls is not None
+        return self.tls.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         self.heard = True
@@ -201,6 +210,8 @@ class Connection(asyncio.BufferedProtocol):
                 self.inbox.add(count)
                 if not self._held:
                     self._deliver()
+                if not tls.is_more_there:
+                    return
         except ssl.SSLError as error:
             self._failed(error)
 
@@ -212,8 +223,7 @@ class Connection(asyncio.BufferedProtocol):
         shown = tls.certificate()
         self.valid_until = ssl.cert_time_to_seconds(str(shown["notAfter"]))
         self.serial = str(shown["serialNumber"])
-        plain = self.write
-        self.write = lambda data: plain(tls.write(data))
+        self.write, self.write_all = tls.writers(self.write)
         self._greet()
         return True
 
@@ -221,7 +231,7 @@ class Connection(asyncio.BufferedProtocol):
         """TLS does not come about, or breaks off; the alert tells the other side why."""
         if not self._over:
             reason = meaning(error) if isinstance(error, ssl.SSLError) else Reason.TLS
-            self._owner.count(Refused(reason, f"TLS failed: {error}"), self.name)
+            self._owner.count(Refused(reason, f"TLS failed: {error}"), self.name, self._carried)
             if self.tls is not None and self.socket is not None:
                 self.socket.write(self.tls.outgoing())
             self.close()
@@ -311,7 +321,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._over:
             return  # said often, it counts once
         sentence = body[:SENTENCE_MAX].decode(errors="replace")
-        self._owner.count(Refused(Reason.BY_PEER, f"refused by the other side: {sentence}"), self.name)
+        self._owner.count(Refused(Reason.BY_PEER, f"refused by the other side: {sentence}"), self.name, self._carried)
         self.close()
 
     # -- the socket -----------------------------------------------------------------------------------------------

@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-QUICK_S = 0.002  # a sync that usually takes less is not worth a thread, which costs two switches and a wake-up
+QUICK_S = 0.005  # a sync that usually takes less is not worth a thread, which costs two switches and a wake-up
 SLOW_S = 0.010
 SMALL_BYTES = 1 << 20  # so many bytes at most are synced without a thread
 LOCK = "lock"
-WEIGHT = 0.1  # of the newest sync in what is usual
+STEP = 0.1  # by so much of itself what is usual follows each sync
 
 
 class DiskFull(OSError):
@@ -50,7 +50,13 @@ class Disk(Protocol):
     def append(self, name: str, data: bytes) -> None:
         """Write at the end, creating the file; may vanish or tear at a crash until `sync` returns."""
 
-    def truncate(self, name: str, size: int) -> None: ...
+    def reserve(self, name: str, size: int) -> None:
+        """Make the file that long at least, with zeros behind what was appended: appends go into them, and a sync of
+        such an append need not wait for a new size of the file as well. Until then, and after a crash, the zeros are
+        part of what is read. Raises DiskFull, and has changed nothing."""
+
+    def truncate(self, name: str, size: int) -> None:
+        """The next append goes to there. Nothing that was reserved is left."""
 
     def remove(self, name: str) -> None: ...
 
@@ -64,6 +70,17 @@ class Disk(Protocol):
         """Give a file that is synced another name, durably: after a crash it has the one or the other."""
 
 
+class OpenFile:
+    __slots__ = ("end", "fd", "named", "size", "unsynced")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.size = os.fstat(fd).st_size
+        self.end = self.size  # where the next append goes: behind it, zeros are reserved
+        self.unsynced = 0  # how many bytes
+        self.named = False  # its directory entry is durable
+
+
 class FileDisk:
     """A directory of the real file system."""
 
@@ -71,9 +88,7 @@ class FileDisk:
         self._root = root
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = -1
-        self._files: dict[str, int] = {}
-        self._named: dict[str, None] = {}  # files whose directory entry is durable
-        self._unsynced: dict[str, int] = {}  # how many bytes
+        self._files: dict[str, OpenFile] = {}
         self._usual_s = SLOW_S  # what the sync of a small append takes: not known yet
 
     def list(self) -> list[str]:
@@ -112,29 +127,36 @@ class FileDisk:
             return file.read(size)
 
     def append(self, name: str, data: bytes) -> None:
-        fd = self._open(name)
-        self._unsynced[name] = self._unsynced.get(name, 0) + len(data)
-        view = memoryview(data)
-        while view:
+        file = self._open(name)
+        file.end = self._write(file, data, file.end)
+
+    def reserve(self, name: str, size: int) -> None:
+        file = self._open(name)
+        before = file.size
+        if size > before:
             try:
-                view = view[os.write(fd, view) :]
-            except OSError as error:
-                raise _named(error) from error
+                self._write(file, bytes(size - before), before)
+            except DiskFull:
+                os.ftruncate(file.fd, before)
+                file.size = before
+                raise
 
     def truncate(self, name: str, size: int) -> None:
-        os.ftruncate(self._open(name), size)
+        file = self._open(name)
+        os.ftruncate(file.fd, size)
+        file.end = file.size = size
 
     def remove(self, name: str) -> None:
         self._close(name)
         (self._root / name).unlink(missing_ok=True)
 
     async def sync(self, name: str) -> None:
-        fd = self._open(name)
-        size = self._unsynced.pop(name, 0)
+        file = self._open(name)
+        size, file.unsynced = file.unsynced, 0
         if self._usual_s < QUICK_S and size <= SMALL_BYTES:
-            self._sync(name, fd, size)
+            self._sync(file, size)
         else:
-            await asyncio.get_running_loop().run_in_executor(None, self._sync, name, fd, size)
+            await asyncio.get_running_loop().run_in_executor(None, self._sync, file, size)
 
     async def replace(self, name: str, data: bytes) -> None:
         self._close(name)
@@ -152,31 +174,44 @@ class FileDisk:
             os.close(self._lock)
             self._lock = -1
 
-    def _open(self, name: str) -> int:
-        fd = self._files.get(name)
-        if fd is None:
-            fd = os.open(self._root / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            self._files[name] = fd
-        return fd
+    def _open(self, name: str) -> OpenFile:
+        file = self._files.get(name)
+        if file is None:
+            fd = os.open(self._root / name, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            file = self._files[name] = OpenFile(fd)
+        return file
 
     def _close(self, name: str) -> None:
-        fd = self._files.pop(name, None)
-        self._named.pop(name, None)
-        self._unsynced.pop(name, None)
-        if fd is not None:
-            os.close(fd)
+        file = self._files.pop(name, None)
+        if file is not None:
+            os.close(file.fd)
 
-    def _sync(self, name: str, fd: int, size: int) -> None:
+    def _write(self, file: OpenFile, data: bytes, offset: int) -> int:
+        """Returns where it ends."""
+        file.unsynced += len(data)
+        view = memoryview(data)
+        while view:
+            try:
+                count = os.pwrite(file.fd, view, offset)
+            except OSError as error:
+                raise _named(error) from error
+            view = view[count:]
+            offset += count
+            file.size = max(file.size, offset)
+        return offset
+
+    def _sync(self, file: OpenFile, size: int) -> None:
         began = time.monotonic()
         try:
-            os.fdatasync(fd) if hasattr(os, "fdatasync") else os.fsync(fd)
+            os.fdatasync(file.fd) if hasattr(os, "fdatasync") else os.fsync(file.fd)
         except OSError as error:
             raise _named(error) from error
         if size <= SMALL_BYTES:
-            self._usual_s += (time.monotonic() - began - self._usual_s) * WEIGHT
-        if name not in self._named:
+            # About the median: one sync that waited for another, or for a processor, says little about the disk.
+            self._usual_s *= 1 + STEP if time.monotonic() - began > self._usual_s else 1 - STEP
+        if not file.named:
             self._sync_directory()
-            self._named[name] = None
+            file.named = True
 
     def _replace(self, name: str, data: bytes) -> None:
         write_whole(self._root / name, data)

@@ -32,6 +32,7 @@ from protocols.message import Message, UnknownMessage
 from protocols.trace import TraceContext
 
 if TYPE_CHECKING:
+    from actorkube.runtime.branch import Branch, Terms
     from actorkube.runtime.monitors import Watch
     from actorkube.runtime.system import System
     from actorkube.runtime.timer import Timer
@@ -50,48 +51,44 @@ class State(enum.Enum):
     STOPPED = "stopped"
 
 
-RUNNING = State.RUNNING  # a member of an enum is looked up anew at each use
+STARTING, RUNNING = State.STARTING, State.RUNNING  # a member of an enum is looked up anew at each use
 
 
 class Dispatch:
     __slots__ = (
-        "_concurrency",
-        "_context",
-        "_in_flight",
-        "_receive",
-        "_ref",
-        "_signals",
-        "_work",
-        "actor",
-        "current",
-        "home",
-        "inbox",
-        "name",
-        "scheduled",
-        "state",
-        "system",
-        "turn_now",
+        *("_context", "_in_flight", "_receive", "_ref", "_work", "actor", "current", "factory", "group", "home"),
+        *("inbox", "lives", "name", "scheduled", "state", "system"),
     )
-
     handled: dict[int, int] | None = None  # by message number, where metrics are on
 
-    def __init__(self, system: System, name: str) -> None:
+    def __init__(
+        self,
+        system: System,
+        name: str,
+        factory: Callable[[], Actor],
+        group: Branch | Terms,
+        home: System | None = None,
+    ) -> None:
+        """All of a cell, in one call: there may be very many."""
         self.system = system
-        self.home: System | None = None  # its system, while messages reach it there
         self.name = name
-        self._ref: Ref | None = None
-        self.state = State.STARTING
+        self.factory = factory
+        self.group = group  # that supervises it
+        self.home = home  # its system, while messages reach it there
+        self.state = STARTING
         self.actor = UNBORN
-        self.current: Envelope | None = None
-        self.turn_now: float | None = None  # what `ctx.now` says while `current` is handled
-        self._context: contextvars.Context | None = None
+        self.lives = 0  # instances so far
         self.inbox = UNOPENED  # `box`, if it has been opened
-        self._receive: Callable[[Message], object] | None = None  # of the instance, or what it has become
-        self._signals: deque[Signal] | None = None
-        self._work: Work | None = None
-        self._concurrency = 1
-        self._in_flight = 0
         self.scheduled = False
+        self.current: Envelope | None = None
+        self._receive: Callable[[Message], object] | None = None  # of the instance, or what it has become
+        self._ref: Ref | None = None
+        self._context: contextvars.Context | None = None
+        self._work: Work | None = None
+        self._in_flight = 0
+
+    def __repr__(self) -> str:
+        return f"<{self.ref.address}>"
 
     def crash(self, error: BaseException) -> None:
         raise NotImplementedError
@@ -132,7 +129,8 @@ class Dispatch:
     @property
     def depth(self) -> int:
         """How many messages wait."""
-        return len(self.inbox) + len(self.inbox.lobby) + (len(self._signals) if self._signals else 0)
+        box = self.inbox
+        return len(box) + len(box.lobby) + (len(box.signals) if box.signals else 0)
 
     @property
     def running(self) -> int:
@@ -147,7 +145,7 @@ class Dispatch:
     def is_idle(self) -> bool:
         """Nothing waits, nothing is being handled, no answer is owed."""
         owes = self._work is not None and bool(self._work.owed)
-        return not (self.inbox or self._signals or self._in_flight or owes)
+        return not (self.inbox or self.inbox.signals or self._in_flight or owes)
 
     def note_idle(self) -> None:
         """Something has ended: perhaps who drains waited for it."""
@@ -181,17 +179,43 @@ class Dispatch:
 
     def signal(self, message: Message, watch: Watch | None = None) -> None:
         """A message of the system: never dropped, handled before all that waits, if its watch lasts until then."""
-        if self._signals is None:
-            self._signals = deque()
+        box = self.box
+        if box.signals is None:
+            box.signals = deque()
         trace = self.system.tracer.outgoing(None) if self.system.tracing else None
-        self._signals.append(Signal(message, None, trace, math.inf, watch))
+        box.signals.append(Signal(message, None, trace, math.inf, watch))
         self.wake()
 
     def tick(self, tick: Tick) -> None:
+        """In the actor's context. Where nothing is before it, it is handled at once: that spares a turn of the loop."""
         if self.system.tracing:
             tick.trace = tick.timer.cause or self.system.tracer.root(self)
-        self.box.add_free(tick)
-        self.wake()
+        if not self.may_handle_at_once:
+            tick.expires_at = 0.0  # whether it still counts is looked at when its turn comes
+            self.box.add_free(tick)
+            self.wake()
+            return
+        tick.timer.took()
+        self.handle_at_once(tick)
+
+    @property
+    def may_handle_at_once(self) -> bool:
+        """Nothing is before a message that comes now, and nobody counts turns."""
+        inbox = self.inbox
+        return not (
+            self.scheduled
+            or inbox
+            or inbox.signals
+            or inbox.closed
+            or self._in_flight >= self.actor.concurrency
+            or self.state is not RUNNING
+            or self.system.metrics
+        )
+
+    def handle_at_once(self, envelope: Envelope) -> None:
+        """In the actor's context: a turn of its own for a message that has no deadline."""
+        self.system.turn_now = None
+        self.handle(envelope, 0.0)
 
     def cancel(self, envelope: Envelope) -> None:
         """Whoever sent it does not wait for it any more."""
@@ -218,23 +242,19 @@ class Dispatch:
             else:
                 self.system.loop.call_soon(self._drain, context=self._context or self.context)
 
-    def take_turn(self) -> None:
-        """The turn that it was woken for, at once."""
-        (self._context or self.context).run(self._drain)
-
     def _drain(self) -> None:
         if self.scheduled:
             self.scheduled = False
             self.system.awake -= 1
             self.system.at_once = self.system.at_once_max
-        self.turn_now = None
+        self.system.turn_now = None
         now = self.system.loop.time()
-        budget = TURN_MESSAGES_MAX
+        budget, concurrency = TURN_MESSAGES_MAX, self.actor.concurrency
         box, handled = self.inbox, self.handled
         try:
-            while budget and self._in_flight < self._concurrency and self.state is RUNNING:
-                if self._signals:
-                    signal = self._signals.popleft()
+            while budget and self._in_flight < concurrency and self.state is RUNNING:
+                if box.signals:
+                    signal = box.signals.popleft()
                     if signal.counts():
                         budget -= 1
                         self.handle(signal, now)
@@ -263,7 +283,7 @@ class Dispatch:
             self.current = None
         if box.lobby:
             box.fill()
-        if (self.inbox or self._signals) and self._in_flight < self._concurrency:
+        if (self.inbox or self.inbox.signals) and self._in_flight < concurrency:
             self.wake()
         elif box.closed:
             self.note_idle()
@@ -272,8 +292,8 @@ class Dispatch:
     def is_free(self) -> bool:
         """Nothing is before a message that would be delivered now."""
         inbox = self.inbox
-        waits = inbox or self._signals or not inbox.limit
-        return not waits and self._in_flight < self._concurrency and self.state is RUNNING
+        waits = inbox or inbox.signals or not inbox.limit
+        return not waits and self._in_flight < self.actor.concurrency and self.state is RUNNING
 
     def _bind(self) -> Callable[[Message], object]:
         """A method is bound once, not for each message."""
@@ -354,7 +374,9 @@ class Dispatch:
 
     def _owe(self, envelope: Envelope) -> None:
         """Also when the handler has taken no reply handle, its asker is told when the actor ends."""
-        if envelope.expects and not envelope.taken and envelope.is_wanted:
+        if envelope.taken:
+            return
+        if envelope.expects and envelope.is_wanted:
             self.work.take_reply(envelope)
         envelope.take()
 

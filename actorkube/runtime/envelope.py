@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+REPLY = int(Kind.REPLY)
 WITHDRAWN: Final = -math.inf  # `expires_at` of a message that is no longer to be handled
 
 
@@ -95,7 +96,7 @@ class Envelope(msgspec.Struct, eq=False):
 class Tick(Envelope):
     """A timer's message. There is at most one of each timer, so the mailbox's bound need not count it.
 
-    It is made with the time 0: whether it still counts is looked at when its turn comes.
+    It has no deadline; while it waits in a mailbox its time is 0, so that whoever takes it out looks at it first.
     """
 
     timer: Timer
@@ -133,7 +134,7 @@ class LocalAsk(Envelope):
         self.task = task
 
     def answer(self, reply: Message | None) -> None:
-        if self.asks.pending.pop(self, None) is None:
+        if self.asks.here.pop(self, None) is None:
             self.cell.system.unawaited += 1
         else:
             if self.trace is not None:
@@ -144,7 +145,7 @@ class LocalAsk(Envelope):
                 future.set_result(reply if reply is not None else Done())
 
     def fail(self, error: Answer | AskError) -> None:
-        if self.asks.pending.pop(self, None) is not None:
+        if self.asks.here.pop(self, None) is not None:
             settle(self, self.future, error)
 
     def discard(self) -> None:
@@ -161,12 +162,17 @@ class LocalAsk(Envelope):
 
     def __call__(self, future: asyncio.Future[Any]) -> None:
         """The asker has cancelled its future."""
-        if self.asks.pending.pop(self, None) is not None:
+        if self.asks.here.pop(self, None) is not None:
             self.cell.cancel(self)
 
     @property
     def is_wanted(self) -> bool:
-        return self in self.asks.pending
+        return self in self.asks.here
+
+    @property
+    def is_here(self) -> bool:
+        """Whoever is asked is an actor of the asker's system."""
+        return True
 
     @property
     def address(self) -> Address:
@@ -210,7 +216,7 @@ class FromLink(Envelope):
 
 
 class LinkCall(FromLink):
-    """A message over a link that its sender may take back: the link knows it until it is answered."""
+    """A message over a link that its sender may take back: it is among the link's `calls` until it is answered."""
 
     cell: Cell
     link: Link
@@ -219,9 +225,6 @@ class LinkCall(FromLink):
     task: asyncio.Task[object] | None = None
     expects: ClassVar[bool] = True
     can_wait: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        self.link.calls[self.corr] = self
 
     def take(self) -> None:
         self.taken = True
@@ -269,8 +272,10 @@ class RemoteAsk(LinkCall):
         if len(body) > FRAME_MAX:
             error = InternalError(f"the answer has {len(body)} bytes, more than a frame may ({FRAME_MAX})")
             self._send(Kind.ERROR, 0, encode_error(error))
+        elif self.trace is None:
+            self.link.send(REPLY, message.type_id, 0, 0, self.corr, 0, body)
         else:
-            self._send(Kind.REPLY, type(message).type_id, body)
+            self._send(Kind.REPLY, message.type_id, body)
 
 
 class RemoteSend(LinkCall):

@@ -5,7 +5,7 @@ It is kept in a file, so that a process that is started again meets the same fau
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -14,16 +14,24 @@ from actorkube.runtime.duration import format_duration, in_seconds
 
 class Faults(msgspec.Struct, frozen=True):
     """`cuts` are pairs (from, to) of hosts: nothing that the first says gets to the second. `ahead_s`: how far a host's
-    wall clock is ahead of real time, behind if negative."""
+    wall clock is ahead of real time, behind if negative. `guests`: hosts that have joined, when it was last changed."""
 
     hosts: tuple[str, ...]
     cuts: frozenset[tuple[str, str]] = frozenset()
     ahead_s: dict[str, float] = {}
+    guests: tuple[str, ...] = ()
+
+    @property
+    def everybody(self) -> tuple[str, ...]:
+        return self.hosts + self.guests
+
+    def with_guests(self, guests: Iterable[str]) -> Faults:
+        return msgspec.structs.replace(self, guests=tuple(guests))
 
     def partition(self, one: str | Collection[str], other: str | Collection[str] = (), *, both_ways: bool) -> Faults:
         """Nothing gets from one side to the other. Without `other` (or ""): to everybody else."""
         inside = self._all_behind(one)
-        outside = self._all_behind(other) if other else [host for host in self.hosts if host not in inside]
+        outside = self._all_behind(other) if other else [host for host in self.everybody if host not in inside]
         cuts = {(a, b) for a in inside for b in outside if a != b}
         back = {(b, a) for a, b in cuts} if both_ways else set()
         return msgspec.structs.replace(self, cuts=self.cuts | cuts | back)
@@ -34,14 +42,17 @@ class Faults(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, ahead_s={**self.ahead_s, **ahead_s})
 
     def heal(self) -> Faults:
-        return Faults(self.hosts)
+        return Faults(self.hosts, guests=self.guests)
 
     def behind(self, name: str) -> list[str]:
         """The host of that name, or all of a machine or kind: `node-1`, `etcd`. KeyError names those that there are."""
-        found = [host for host in self.hosts if host == name or host.startswith(f"{name}-")]
+        found = [host for host in self.everybody if host == name or host.startswith(f"{name}-")]
         if not found:
-            raise KeyError(f"there is no host {name}; there are {', '.join(self.hosts)}")
+            raise KeyError(f"there is no host {name}; there are {', '.join(self.everybody)}")
         return found
+
+    def affected(self) -> set[str]:
+        return {host for cut in self.cuts for host in cut} | self.ahead_s.keys()
 
     def unheard_by(self, host: str) -> frozenset[str]:
         return frozenset(sender for sender, receiver in self.cuts if receiver == host)

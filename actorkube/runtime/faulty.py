@@ -1,8 +1,9 @@
-"""The faults of a live cluster as one of its processes carries them out: it looks at the file when it is told to."""
+"""What one process of a live cluster does when it is told to: it looks at the file of faults, or at who is revoked."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,8 +14,10 @@ import msgspec
 from actorkube.runtime.control_socket import serve_on
 from actorkube.runtime.faults import Faults
 from actorkube.runtime.system import System
+from actorkube.runtime.tcp import TcpTransport
 
 LOOK = {"do": "faults"}
+GUESTS = {"do": "guests"}  # look at who is revoked; who is linked to us then?
 
 
 class Faulty:
@@ -38,10 +41,14 @@ class Faulty:
             system.set_clock(ahead_s)
 
     async def answer(self, request: dict[str, Any]) -> str:
-        if request != LOOK:
-            raise ValueError(f"{self._system.name} does not know how to {request.get('do')!r}")
-        self.look()
-        return self._system.name
+        match request:
+            case {"do": "faults"}:
+                self.look()
+                return self._system.name
+            case {"do": "guests"} if isinstance(transport := self._system.transport, TcpTransport):
+                transport.look_at_certificates()
+                return json.dumps(transport.guests())
+        raise ValueError(f"{self._system.name} does not know how to {request.get('do')!r}")
 
 
 @contextlib.asynccontextmanager

@@ -1,8 +1,8 @@
 """Hot hand-over: a running actor is replaced by another instance that goes on where it stopped.
 
-Address, mailbox, monitors, links, names and children stay. The old instance finishes what it is handling and says what
-it knows (`on_handover`), the new one takes it (`on_takeover`); messages wait meanwhile. Where anything of it fails, the
-new instance is started afresh, as after a crash, and the log says so.
+Address, mailbox, monitors, links, names, timers and children stay. The old instance finishes what it is handling and
+says what it knows (`on_handover`), the new one takes it (`on_takeover`); messages and ticks wait meanwhile. Where
+anything of it fails, the new instance is started afresh, as after a crash, and the log says so.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from actorkube.runtime.cell import State
 from actorkube.runtime.monitors import RESTARTED
+from actorkube.runtime.timer import replace_equal
 from protocols.message import Message, decode, encode
 
 if TYPE_CHECKING:
@@ -73,9 +74,11 @@ class Handover:
         """The state is encoded as if it travelled, so nothing of the old instance is shared with the new one."""
         cell = self._cell
         self._lives += 1
+        carried = list(cell.timers.values())
         cell.new_instance()
         await self._run(cell.actor.on_takeover(decode(state.type_id, encode(state))))
         self._check()
+        replace_equal(carried, list(cell.timers.values()))
         self._log.info("actor handed over", instance=cell.lives)
         cell.open()
 
@@ -90,7 +93,7 @@ class Handover:
 
     async def _end_instance(self) -> None:
         self._check()
-        await self._cell.end_instance()
+        await self._cell.end_instance(keep_timers=True)
         self._check()
 
     async def _run(self, coro: Coroutine[Any, Any, T]) -> T:

@@ -10,9 +10,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from actorkube.runtime.system import System
+from protocols.address import check_name
+
+T = TypeVar("T")
 
 GC_THRESHOLDS = (50_000, 20, 50)  # objects are kept as bytes; the default thresholds cost more than they free
 
@@ -33,6 +36,19 @@ class Host:
     listens: bool = False
     machine: str = ""
     light: bool = False
+
+
+class Hosts(dict[str, T]):
+    """By name. KeyError says which there are."""
+
+    def __missing__(self, name: str) -> T:
+        raise KeyError(f"there is no host {name!r}; there are {', '.join(self) or 'none'}")
+
+    def take(self, name: str) -> None:
+        """ValueError when a new host cannot have that name."""
+        check_name(name)
+        if name in self:
+            raise ValueError(f"there is a host {name!r} already: restart it, or boot one by another name")
 
 
 class HostFailed(Exception):

@@ -1,8 +1,8 @@
 """Who a system is on links over TLS: a certificate that names it, `ak://<cluster>/<system>`, and whom it believes.
 
-Both sides show one (TLS 1.3). Who joins a cluster from outside has a certificate of a guest, `ak://joined.<cluster>/...`:
-the authority that signs those can sign no others, and OpenSSL checks that. So a guest can be anybody but one of the
-cluster's own systems.
+Both sides show one (TLS 1.3). Who joins a cluster from outside has a certificate of a guest (guests.py),
+`ak://<guest>.joined.<cluster>/...`: the authority that signs those can sign no others, and OpenSSL checks that. So a
+guest can be anybody but one of the cluster's own systems, or another guest's.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from actorkube.runtime.certificates import CertificateAuthority, Issued, Wanted, private_directory
+from actorkube.runtime.guests import LABEL, SHARED, Revoked, read_revoked
 from actorkube.runtime.refusals import Reason, Refused
 
 VALID_DAYS = 365.0  # of a certificate on links
@@ -24,7 +25,8 @@ RENEW_AFTER_S = VALID_DAYS * 86_400 * 2 / 3
 
 @dataclass(frozen=True, eq=False)
 class Identity:
-    """Files, read when they are needed first. `revoked`: serial numbers (hexadecimal) that are not believed.
+    """Files, read when they are needed first. `revoked`: serial numbers (hexadecimal) that are not believed;
+    `revoked_file`: guests that are not.
 
     `renewal` puts new ones in their place, made at the time that it is given; it raises OSError where it cannot.
     """
@@ -34,6 +36,7 @@ class Identity:
     cert_file: Path
     key_file: Path
     revoked: frozenset[str] = frozenset()
+    revoked_file: Path | None = None
     renewal: Callable[[float], object] | None = None
     _read: list[tuple[int, ...]] = dataclasses.field(default_factory=list, init=False, repr=False)  # stamps of files
 
@@ -48,6 +51,10 @@ class Identity:
         context = self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         context.num_tickets = 0  # no session is resumed: each connection shows its certificates
         return context
+
+    @functools.cached_property
+    def revoked_guests(self) -> Revoked:
+        return Revoked() if self.revoked_file is None else read_revoked(self.revoked_file)
 
     def renew_due(self, now: float) -> None:
         """Put new files in the place of those that are at two thirds of their life. Raises OSError."""
@@ -64,18 +71,26 @@ class Identity:
 
     def load(self) -> None:
         """Read the files now. Raises OSError (ssl.SSLError is one)."""
-        _ = self.for_calls, self.for_callers
+        _ = self.for_calls, self.for_callers, self.revoked_guests
 
-    def check(self, certificate: Mapping[str, Any], system: str, *, dialled: bool) -> bool:
-        """Whether a certificate, signed by the right authority, is that of a guest. Raises Refused: somebody else's."""
+    def has_certificates_of(self, other: Identity) -> bool:
+        """And differs at most in who is revoked."""
+        return self._stamp()[:-1] == (other._read[-1][:-1] if other._read else None)
+
+    def check(self, certificate: Mapping[str, Any], system: str, *, dialled: bool) -> str | None:
+        """The guest whose certificate it is, signed by the right authority; None: one of the cluster's own. Raises
+        Refused: it is somebody else's, or revoked."""
         if str(certificate.get("serialNumber")) in self.revoked:
             raise Refused(Reason.REVOKED, f"the certificate of {system} is revoked")
         uris = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "URI"]
         if uri(self.cluster, system) in uris:
-            return False
-        if not dialled and uri(guests_of(self.cluster), system) in uris:
-            return True
-        raise Refused(Reason.NAME, f"{system} shows the certificate of {', '.join(uris) or 'nobody'}")
+            return None
+        guests = [] if dialled else [guest for each in uris if (guest := guest_in(each, self.cluster, system))]
+        if not guests:
+            raise Refused(Reason.NAME, f"{system} shows the certificate of {', '.join(uris) or 'nobody'}")
+        if self.revoked_guests.covers(guests[0], system):
+            raise Refused(Reason.REVOKED, f"{system} is of the guest {guests[0]}, and revoked")
+        return guests[0]
 
     def _load(self, context: ssl.SSLContext) -> ssl.SSLContext:
         self._read[:] = [self._stamp()]
@@ -86,7 +101,10 @@ class Identity:
         return context
 
     def _stamp(self) -> tuple[int, ...]:
-        return tuple(file.stat().st_mtime_ns for file in (self.ca_file, self.cert_file, self.key_file))
+        revoked = self.revoked_file
+        revoked_at = revoked.stat().st_mtime_ns if revoked is not None and revoked.exists() else 0
+        certificates = (self.ca_file, self.cert_file, self.key_file)
+        return (*(file.stat().st_mtime_ns for file in certificates), revoked_at)
 
 
 class LinkAuthority:
@@ -114,21 +132,27 @@ class LinkAuthority:
         wanted = certificate_of(self._cluster, system, valid_days=valid_days)
         self._root.issue(Issued.at(self._directory, system), wanted)
 
-    def guests(self) -> Issued:
-        """The authority for guests; made if there is none."""
-        files = Issued.at(self._directory, "guests")
+    def guests(self, name: str = SHARED) -> Issued:
+        """The authority for a guest; made if there is none."""
+        files = guest_files(self._directory, name)
         if not files.exists:
-            host = guests_of(self._cluster)
-            self._root.delegate(files, f"guests of {self._cluster}", host)
+            private_directory(files.cert_file.parent)
+            self._root.delegate(files, f"{name} guest of {self._cluster}", guests_of(self._cluster, name))
         return files
 
 
-def guest(directory: Path, cluster: str, system: str, *, ca_pem: bytes, signer: Issued, now: float) -> Identity:
+def guest_files(directory: Path, name: str) -> Issued:
+    return Issued.at(directory, "guests") if name == SHARED else Issued.at(directory / "guests.d", name)
+
+
+def guest(
+    directory: Path, cluster: str, system: str, *, ca_pem: bytes, signer: Issued, now: float, name: str = SHARED
+) -> Identity:
     """A guest's identity, made on the guest's own machine with what it was given; kept in the directory."""
     ca_file = private_directory(directory) / "ca.crt"
     ca_file.write_bytes(ca_pem)
     files = Issued.at(directory, system)
-    wanted = certificate_of(guests_of(cluster), system, chain=signer.cert_pem)
+    wanted = certificate_of(guests_of(cluster, name), system, chain=signer.cert_pem)
 
     def issue(now: float) -> None:
         CertificateAuthority(signer, now).issue(files, wanted)
@@ -150,8 +174,19 @@ def uri(host: str, system: str) -> str:
     return f"ak://{host}/{system}"
 
 
-def guests_of(cluster: str) -> str:
-    return f"joined.{cluster}"
+def guests_of(cluster: str, name: str = SHARED) -> str:
+    return f"joined.{cluster}" if name == SHARED else f"{name}.joined.{cluster}"
+
+
+def guest_in(said: str, cluster: str, system: str) -> str:
+    """The guest whose system a URI names; "" where it is none."""
+    host, _, of = said.removeprefix("ak://").partition("/")
+    if of != system or not said.startswith("ak://"):
+        return ""
+    if host == guests_of(cluster):
+        return SHARED
+    name = host.removesuffix(f".{guests_of(cluster)}")
+    return name if name != host and name != SHARED and LABEL.fullmatch(name) else ""
 
 
 # What OpenSSL says, as a verdict on the other's certificate or as the other's verdict (an alert), and what it means.

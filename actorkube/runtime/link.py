@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from protocols.message import Lane
 
 if TYPE_CHECKING:
     from actorkube.runtime.actor import Ref
+    from actorkube.runtime.asks import Pending
     from actorkube.runtime.envelope import LinkCall
     from actorkube.runtime.stream import Outlet
     from actorkube.runtime.system import System
+
+
+Address = tuple[str, int]  # host and port; a path of this machine and 0; in worlds without addresses, the name and 0
 
 
 class Traffic(NamedTuple):
@@ -44,8 +48,11 @@ class Link(abc.ABC):
     def __init__(self, peer: str) -> None:
         self.peer = peer
         self.lane = Lane.BULK
+        self.fate = ""  # why it ended, for people, as far as that is known
         self.home: System | None = None  # whose link to send on this is, as long as it is that
-        self.asks: dict[int, None] = {}  # correlation ids of our asks and streams that this link carries
+        self.asks: dict[int, Pending] = {}  # by correlation id: ours, that wait for an outcome over it
+        self.is_asked = False  # `Asks` knows of it
+        self.streams: dict[int, None] = {}  # correlation ids of those that we read over it
         self.calls: dict[int, LinkCall] = {}  # what the peer may still take back: its asks, sends, streams to open
         self.outlets: dict[int, Outlet] = {}  # streams that we feed over it
         self.announced: dict[int, None] = {}  # actor ids whose names the peer has been told
@@ -68,6 +75,25 @@ class Link(abc.ABC):
         return Traffic()
 
 
+class Familiars:
+    """Whom a system can dial in a world without addresses: those that it knows from the start (None: all), and those
+    that it has learned of."""
+
+    def __init__(self, knows: Collection[str] | None = None) -> None:
+        self._knows = knows
+        self._learned: dict[str, None] = {}
+
+    def __contains__(self, peer: str) -> bool:
+        return self._knows is None or peer in self._knows or peer in self._learned
+
+    def learn(self, peer: str) -> None:
+        if peer not in self:
+            self._learned[peer] = None
+
+    def unlearn(self, peer: str) -> None:
+        self._learned.pop(peer, None)
+
+
 class Loopback(Link):
     """A system's link to itself, the same in every world: what is sent is a frame in the next loop turn."""
 
@@ -83,7 +109,9 @@ class Loopback(Link):
 
 
 class Transport(abc.ABC):
-    """Where links come from. One transport belongs to one system."""
+    """Where links come from. One transport belongs to one system. `sees_all`: every peer is `near`."""
+
+    sees_all: ClassVar[bool] = True
 
     @abc.abstractmethod
     async def start(self, system: System) -> None:
@@ -93,9 +121,29 @@ class Transport(abc.ABC):
     def link(self, peer: str, lane: Lane) -> Link | None:
         """The link to a peer, dialled if need be. None: the peer is not known."""
 
+    def why_not(self, peer: str, lane: Lane) -> str:
+        """Why `link` gives none now, for people: what follows "system x"."""
+        return "is not known or not reachable"
+
+    def flush(self) -> None:
+        """What was sent in this loop turn leaves now, where it otherwise would at its end."""
+        return
+
     def peers(self) -> Sequence[str]:
         """Systems that a link can be made to, by their names."""
         return ()
+
+    def addresses(self) -> Mapping[str, Address]:
+        """Where systems listen that a link can be made to, this one included, as far as others can use it."""
+        return {}
+
+    def learn(self, peer: str, address: Address, teller: str) -> None:
+        """The teller says where a system listens; whoever knows it already, or does not believe it, does nothing."""
+        return
+
+    def unlearn(self, peer: str) -> None:
+        """Nobody knows that system any more. What was not learned is kept."""
+        return
 
     def near(self, peer: str) -> System | None:
         """A system that is in the same process: for those who look on."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
-from actorkube.runtime.link import Census, Link, Transport
+from actorkube.runtime.link import Address, Census, Familiars, Link, Transport
 from actorkube.runtime.system import System
 from protocols.message import Lane
 
@@ -20,8 +20,9 @@ class LocalNetwork:
         self.systems: dict[str, LocalTransport] = {}
         self._cuts: frozenset[tuple[str, str]] = frozenset()
 
-    def transport(self) -> LocalTransport:
-        return LocalTransport(self)
+    def transport(self, knows: Collection[str] | None = None) -> LocalTransport:
+        """`knows`: whom this system can join by itself; None: all."""
+        return LocalTransport(self, knows)
 
     def cut(self, cuts: Collection[tuple[str, str]]) -> None:
         """A fault: no link joins these pairs of systems until the next call. Those that do now end at once, on both
@@ -35,8 +36,9 @@ class LocalNetwork:
 
 
 class LocalTransport(Transport):
-    def __init__(self, network: LocalNetwork) -> None:
+    def __init__(self, network: LocalNetwork, knows: Collection[str] | None = None) -> None:
         self._network = network
+        self._familiars = Familiars(knows)
         self._links: dict[tuple[str, Lane], LocalLink] = {}
         self.system: System | None = None
 
@@ -50,13 +52,26 @@ class LocalTransport(Transport):
         link = self._links.get((peer, lane))
         if link is None:
             other = self._network.systems.get(peer)
-            if other is None or self.system is None or self._network.is_cut(self.system.name, peer):
+            if other is None or self.system is None or not (other is self or peer in self._familiars):
+                return None
+            if self._network.is_cut(self.system.name, peer):
                 return None
             link = self._join(other, peer, lane)
         return link
 
     def peers(self) -> list[str]:
-        return list(self._network.systems)
+        return [name for name in self._network.systems if name in self._familiars]
+
+    def addresses(self) -> dict[str, Address]:
+        return {
+            name: (name, 0) for name, other in self._network.systems.items() if other is self or name in self._familiars
+        }
+
+    def learn(self, peer: str, address: Address, teller: str) -> None:
+        self._familiars.learn(peer)
+
+    def unlearn(self, peer: str) -> None:
+        self._familiars.unlearn(peer)
 
     def near(self, peer: str) -> System | None:
         other = self._network.systems.get(peer)

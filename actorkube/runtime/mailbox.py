@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Literal
 
-from actorkube.runtime.envelope import WITHDRAWN, Envelope
+from actorkube.runtime.envelope import WITHDRAWN, Envelope, Signal
 from protocols.address import Address
 from protocols.errors import Answer, AskError, Overloaded, Terminated
 from protocols.message import Message
@@ -68,7 +68,7 @@ class Loss(enum.Enum):
 class Box(deque[Envelope]):
     """One actor's mailbox. `limit` is the length below which an envelope may simply be appended."""
 
-    __slots__ = ("_extra", "_withdrawn", "closed", "limit", "lobby", "losses", "owner", "settings")
+    __slots__ = ("_extra", "_withdrawn", "closed", "limit", "lobby", "losses", "owner", "settings", "signals")
 
     def __init__(self, owner: Address, settings: Mailbox) -> None:
         super().__init__()
@@ -76,6 +76,7 @@ class Box(deque[Envelope]):
         self.settings = settings
         self.limit = settings.capacity
         self.closed = False
+        self.signals: deque[Signal] | None = None  # of the system: before all that waits, and without a bound
         self.lobby: OrderedDict[Envelope, None] = OrderedDict()  # wait for room, first come first served
         self.losses: Counter[Loss] = Counter()
         self._extra = 0  # envelopes in it that the bound does not count: ticks, and withdrawn ones
@@ -174,7 +175,7 @@ class Box(deque[Envelope]):
 
     def moved_to(self, other: Box) -> Box:
         """What waits goes on waiting in a mailbox with other settings, which is returned."""
-        other.losses, other.closed = self.losses, self.closed
+        other.losses, other.closed, other.signals = self.losses, self.closed, self.signals
         waiting = [self.popleft() for _ in range(len(self))]
         other.put_back([envelope for envelope in waiting if envelope.expires_at != WITHDRAWN])
         other.lobby = self.lobby

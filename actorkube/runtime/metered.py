@@ -25,6 +25,8 @@ _clock = time.perf_counter
 class MeteredCell(Cell):
     """What it knows, it keeps through all restarts of its actor."""
 
+    handled: dict[int, int]
+
     def __init__(self, *arguments: Any) -> None:
         self.waiting = Log2()
         self.handling = Log2()
@@ -39,7 +41,7 @@ class MeteredCell(Cell):
 
     @property
     def handled_total(self) -> int:
-        return sum(self.handled.values()) if self.handled is not None else 0
+        return sum(self.handled.values())
 
     def wake(self) -> None:
         if not (self._turns + 1) & SAMPLED_MASK and not self.scheduled and self.depth == 1:

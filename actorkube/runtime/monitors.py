@@ -212,7 +212,7 @@ class Monitors:
         watchers[number] = target
         self._add((link, number), target, kind)
         if kind == LINK:
-            if sender not in link.names:
+            if not sender or sender not in link.names:
                 raise ValueError("a link from an actor without a name")
             self.watch(cell, link.names[sender], LIFE)
 

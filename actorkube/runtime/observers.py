@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar, cast
 
 from actorkube.runtime.actor import Context
+from actorkube.runtime.built_in import OBSERVER
 from actorkube.runtime.observer import PATH_MAX, relay_of
-from actorkube.runtime.system import OBSERVER, System
+from actorkube.runtime.system import System
 from protocols.errors import Answer, AskError
 from protocols.message import Message, Request, decode
 from protocols.observe import AskPeers, AskSpans, SpanReport
@@ -31,6 +32,7 @@ class Observers:
     def __init__(self, ask: Ask, first: str) -> None:
         self._ask = ask
         self.silent: set[str] = set()  # who is somebody's neighbour, and did not answer when it was asked last
+        self.left_out: frozenset[str] = frozenset()  # who is not looked for
         self.paths: dict[str, tuple[str, ...]] = {first: ()}
 
     @classmethod
@@ -58,7 +60,8 @@ class Observers:
                     del self.paths[name]
                 elif len(self.paths[name]) < PATH_MAX:
                     found |= {peer: (*self.paths[name], peer) for peer in answer.peers if peer not in found}
-            new = {peer: path for peer, path in found.items() if peer not in self.paths}
+            known = {*self.paths, *self.left_out}
+            new = {peer: path for peer, path in found.items() if peer not in known}
             self.paths |= new
             fringe = list(new)
 

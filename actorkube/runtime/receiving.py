@@ -17,7 +17,7 @@ from actorkube.runtime.stream import CREDIT_MAX
 from actorkube.runtime.tracing import because
 from protocols.address import Address
 from protocols.errors import Answer, AskError, BadRequest, Overloaded, Terminated, decode_error, encode_error
-from protocols.frame import Kind, Row
+from protocols.frame import Frame, Kind, Row
 from protocols.message import Message, decoder_for, name_of, opens_stream
 from protocols.trace import TRACED, TraceContext, split_context
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FrameHandler = Callable[[Any, int, int, int, int, int, bytes], None]  # link, type, target, sender, corr, number, body
 NAMES_MAX = 1_000_000  # actors of one peer that may introduce themselves over one link
 NAME_BYTES_MAX = 1024
+NOBODY = "there is no such actor"
 OUTLETS_MAX = 10_000  # streams that one link may have open
 
 
@@ -40,7 +41,7 @@ class Receiver:
         self.handlers = self._handlers()
 
     def _handlers(self) -> list[FrameHandler]:
-        handlers: list[FrameHandler] = [partial(_on_unknown, kind) for kind in range(256)]
+        handlers = list(_UNKNOWN)
         handlers[Kind.TELL] = self._on_tell
         handlers[Kind.ASK] = self._on_ask
         handlers[Kind.REPLY] = self._on_reply
@@ -67,7 +68,7 @@ class Receiver:
         trace, body = split_context(body)
         self._system.tracer.wake()
         if kind == Kind.ITEM:
-            stream = self._system.streams.get(corr) if corr in link.asks else None
+            stream = self._system.streams.get(corr) if corr in link.streams else None
             if stream is not None:
                 stream.item(type_id, body, trace)
         elif kind == Kind.TELL:
@@ -82,8 +83,7 @@ class Receiver:
             with because(trace):
                 self._system.monitors.on_down(link, type_id, target, sender, corr, number, body)
         else:
-            if corr in link.asks:
-                self._system.tracer.answered(self._system.asks.pending.get(corr), trace)
+            self._system.tracer.answered(link.asks.get(corr), trace)
             self.handlers[kind](link, type_id, target, sender, corr, number, body)
 
     def _on_tell(
@@ -116,10 +116,12 @@ class Receiver:
     ) -> None:
         cell = self._cells.get(target) or self._system.built_in(target)
         if cell is None:
-            link.send(Kind.ERROR, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
+            link.send(Kind.ERROR, 0, 0, 0, corr, 0, encode_error(Terminated(NOBODY)))
             return
         expires_at = self._system.loop.time() + ttl_ms / 1000
-        cell.deliver(RemoteAsk(None, link.names.get(sender), trace, expires_at, type_id, body, cell, link, corr))
+        ask = RemoteAsk(None, link.names.get(sender), trace, expires_at, type_id, body, cell, link, corr)
+        link.calls[corr] = ask
+        cell.deliver(ask)
 
     def _on_send(
         self,
@@ -134,10 +136,12 @@ class Receiver:
     ) -> None:
         cell = self._cells.get(target) or self._system.built_in(target)
         if cell is None:
-            link.send(Kind.ERROR, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
+            link.send(Kind.ERROR, 0, 0, 0, corr, 0, encode_error(Terminated(NOBODY)))
             return
         expires_at = self._system.loop.time() + ttl_ms / 1000
-        cell.offer(RemoteSend(None, link.names.get(sender), trace, expires_at, type_id, body, cell, link, corr))
+        send = RemoteSend(None, link.names.get(sender), trace, expires_at, type_id, body, cell, link, corr)
+        link.calls[corr] = send
+        cell.offer(send)
 
     def _on_stream(
         self,
@@ -152,7 +156,7 @@ class Receiver:
     ) -> None:
         cell = self._cells.get(target) or self._system.built_in(target)
         if cell is None:
-            link.send(Kind.END, 0, 0, 0, corr, 0, encode_error(Terminated("there is no such actor")))
+            link.send(Kind.END, 0, 0, 0, corr, 0, encode_error(Terminated(NOBODY)))
             return
         if credit > CREDIT_MAX:
             raise ValueError(f"credit for {credit} items")
@@ -161,7 +165,18 @@ class Receiver:
             link.send(Kind.END, 0, 0, 0, corr, 0, encode_error(refusal))
             return
         who = link.names.get(sender)
-        cell.deliver(Opening(None, who, trace, math.inf, type_id, body, cell, link, corr, credit=credit))
+        opening = Opening(None, who, trace, math.inf, type_id, body, cell, link, corr, credit=credit)
+        link.calls[corr] = opening
+        cell.deliver(opening)
+
+    def tell_at_once(self, link: Link, frame: Frame) -> bool:
+        """A TELL that came alone: its actor handles it before this returns, if nothing is before it. Whether it did."""
+        _, type_id, target, sender, _, _, body = frame
+        cell = self._cells.get(target)
+        if cell is None or not cell.may_handle_at_once:
+            return False
+        cell.context.run(cell.handle_at_once, FromLink(None, link.names.get(sender), None, math.inf, type_id, body))
+        return True
 
     # Batches: what the handlers above do for one frame, for many, without a call for each.
 
@@ -171,6 +186,8 @@ class Receiver:
             self._on_tells(link, rows)
         elif kind == Kind.ASK:
             self._on_asks(link, rows)
+        elif kind == Kind.REPLY:
+            self._system.unawaited += self._system.asks.answered(link, rows)
         else:
             handler = self.handlers[kind]
             for row in rows:
@@ -197,36 +214,47 @@ class Receiver:
                 cell.wake()
 
     def _on_asks(self, link: Link, rows: list[Row]) -> None:
-        cells, names, now = self._cells, link.names, self._system.loop.time()
+        cells, names, calls, now = self._cells, link.names, link.calls, self._system.loop.time()
         for type_id, target, sender, corr, ttl_ms, body in rows:
             cell = cells.get(target)
             if cell is None:
                 self._on_ask(link, type_id, target, sender, corr, ttl_ms, body)
                 continue
             expires_at = now + ttl_ms / 1000
-            cell.deliver(RemoteAsk(None, names.get(sender), None, expires_at, type_id, body, cell, link, corr))
-
-    # Only the link that carried a question brings its answer: numbers of other links' questions mean nothing here.
+            ask = RemoteAsk(None, names.get(sender), None, expires_at, type_id, body, cell, link, corr)
+            calls[corr] = ask
+            box = cell.inbox  # from here on as `cell.deliver`
+            if len(box) < box.limit:
+                box.append(ask)
+                if not cell.scheduled:
+                    cell.wake()
+            else:
+                cell.deliver(ask)
 
     def _on_reply(self, link: Link, type_id: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
-        if corr in link.asks:
-            self._system.asks.answered(corr, type_id, body)
+        pending = link.asks.get(corr)
+        if pending is not None:
+            pending.answered(type_id, body)
         else:
             self._system.unawaited += 1
 
     def _on_error(self, link: Link, _i: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
-        if corr in link.asks:
-            self._system.asks.failed(corr, decode_error(body))
+        pending = link.asks.get(corr)
+        if pending is not None:
+            error = decode_error(body)
+            if isinstance(error, Terminated) and str(error) == NOBODY:  # a number is all that it was asked by
+                error = Terminated(f"{pending.what}: {NOBODY}")
+            pending.settle(error)
         else:
             self._system.unawaited += 1
 
     def _on_item(self, link: Link, type_id: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
-        stream = self._system.streams.get(corr) if corr in link.asks else None
+        stream = self._system.streams.get(corr) if corr in link.streams else None
         if stream is not None:
             stream.item(type_id, body)
 
     def _on_end(self, link: Link, _i: int, _t: int, _s: int, corr: int, _n: int, body: bytes) -> None:
-        if corr in link.asks:
+        if corr in link.streams:
             self._system.end_stream(corr, decode_error(body) if body else None)
 
     def _on_credit(self, link: Link, _i: int, _t: int, _s: int, corr: int, number: int, _b: bytes) -> None:
@@ -241,8 +269,10 @@ class Receiver:
         elif outlet is not None:
             outlet.close()
 
-    def _on_accepted(self, _l: Link, _i: int, _t: int, _s: int, corr: int, _n: int, _b: bytes) -> None:
-        self._system.asks.accepted(corr)
+    def _on_accepted(self, link: Link, _i: int, _t: int, _s: int, corr: int, _n: int, _b: bytes) -> None:
+        pending = link.asks.get(corr)
+        if pending is not None:
+            pending.settle(None)
 
     def _on_name(self, link: Link, _i: int, _t: int, sender: int, _c: int, _n: int, body: bytes) -> None:
         if len(link.names) >= NAMES_MAX:
@@ -268,3 +298,6 @@ def _on_unknown(kind: int, *frame: object) -> None:
     if kind & TRACED:
         raise ValueError(f"frame of kind {kind & ~TRACED} with a trace context")
     raise ValueError(f"frame of unknown kind {kind}")
+
+
+_UNKNOWN: list[FrameHandler] = [partial(_on_unknown, kind) for kind in range(256)]

@@ -3,6 +3,10 @@
 A system writes only its own entries; of each other system it keeps a copy, as it was last told. So copies never have
 to be merged, only replaced, and what is true is a function of what is there: a name belongs to the lowest of those who
 claim it, in every system the same. A system that sees its own actor beaten withdraws the claim.
+
+Of a system that cannot be reached from here, another one may say which names it has (not groups, whose members are
+there to be talked to). Only what somebody was told by the author itself is passed on, and it is forgotten with the link
+to whoever said it: no rumour goes round.
 """
 
 from __future__ import annotations
@@ -44,6 +48,7 @@ class Replica:
 
     life: int
     version: int = 0
+    teller: str = ""  # another system than the author itself
     entries: dict[NameEntry, None] = field(default_factory=dict)
 
 
@@ -52,6 +57,7 @@ class Registry:
         self.system = system
         self.own = Replica(life)
         self.others: dict[str, Replica] = {}
+        self.known = 0  # counts the changes of whom this system is linked to
         self._clock = 0
         self._claims: dict[tuple[str, bool], dict[Claim, None]] = {}  # by name, and whether it is unique
 
@@ -102,22 +108,48 @@ class Registry:
 
     # -- what others say ------------------------------------------------------------------------------------------
 
-    def replace(self, peer: str, state: NamesState) -> None:
+    def replace(self, peer: str, state: NamesState, teller: str = "") -> None:
         self.drop(peer)
-        replica = self.others[peer] = Replica(state.life)
+        replica = self.others[peer] = Replica(state.life, teller=teller)
         self._apply(peer, replica, NamesChanged(state.life, state.version, state.entries, ()))
 
     def change(self, peer: str, change: NamesChanged) -> bool:
         """False: what led to it is missing here."""
-        replica = self.others.get(peer)
+        replica = self.replica(peer)
         if replica is None or (replica.life, replica.version + 1) != (change.life, change.version):
             return False
         self._apply(peer, replica, change)
         return True
 
     def is_current(self, peer: str, life: int, version: int) -> bool:
-        replica = self.others.get(peer)
+        replica = self.replica(peer)
         return replica is not None and (replica.life, replica.version) == (life, version)
+
+    def replica(self, peer: str) -> Replica | None:
+        """What we were told by the system itself."""
+        replica = self.others.get(peer)
+        return replica if replica is not None and not replica.teller else None
+
+    def heard(self, system: str) -> Replica | None:
+        """What others say of it."""
+        replica = self.others.get(system)
+        return replica if replica is not None and replica.teller else None
+
+    def hearsay(self, system: str) -> NamesState | None:
+        """What to say of it to whoever cannot reach it."""
+        replica = self.replica(system)
+        if replica is None:
+            return None
+        return NamesState(replica.life, replica.version, tuple(e for e in replica.entries if e.unique))
+
+    def unreachable(self, peer: str) -> bool:
+        """What it said of itself and of others is forgotten; what others say of it is not. Whether it had spoken."""
+        was_linked = self.replica(peer) is not None
+        if was_linked:
+            self.drop(peer)
+        for system in [system for system, replica in self.others.items() if replica.teller == peer]:
+            self.drop(system)
+        return was_linked
 
     def drop(self, peer: str) -> None:
         """It has ended or cannot be reached: as long as that lasts, its actors have no names here."""

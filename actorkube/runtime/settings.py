@@ -20,4 +20,5 @@ class Settings:
     outbox_max: int = 32 * 1024 * 1024  # a peer that is owed more does not read: its link ends
     renew_s: float = 10.0  # to go over to a connection with new certificates
     say_every_s: float = 5.0  # a reason for which connections are refused is logged at most so often
+    connect_all: bool = True  # to acquaintances of acquaintances, where names are used (names.py)
     linger_s: float = 2.0  # a closed connection's last bytes have so long to leave

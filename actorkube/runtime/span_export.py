@@ -52,6 +52,7 @@ class SpanExport(Actor):
         self._every_s = every_s
         self._in_thread = in_thread
         self._exported: set[int] = set()
+        self._one_at_a_time = asyncio.Lock()  # a stop finds one under way: it exports what that one does not
 
     async def on_start(self) -> None:
         self.ctx.every(self._every_s, ExportDue())
@@ -66,6 +67,10 @@ class SpanExport(Actor):
         await self._export()
 
     async def _export(self) -> None:
+        async with self._one_at_a_time:
+            await self._export_ended()
+
+    async def _export_ended(self) -> None:
         ended = {span.span_id: span for span in self._system.tracer.spans if span.ended}
         due = [span for number, span in ended.items() if number not in self._exported]
         if not due:

@@ -91,7 +91,7 @@ class Stream(Generic[Item], AsyncIterator[Item]):
         self._ended = True
         self._error = error
         if self._link is not None:
-            self._link.asks.pop(self._corr, None)
+            self._link.streams.pop(self._corr, None)
         self._wake()
 
     def _pop(self) -> Item:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import math
 import os
 import time
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from actorkube.runtime.actor import Actor, Ref
 from actorkube.runtime.asks import Asks, Pending
+from actorkube.runtime.built_in import BUILT_IN, NAMES_ID, spawn_built_in
 from actorkube.runtime.cell import Cell
 from actorkube.runtime.deadline import deadline
 from actorkube.runtime.disk import Disk, FileDisks
@@ -30,8 +32,8 @@ from actorkube.runtime.stream import Stream, dead_stream
 from actorkube.runtime.supervisor import Supervision
 from actorkube.runtime.tracing import Tracer, cause
 from actorkube.runtime.tree import Tree
-from actorkube.runtime.waits import Waits
-from protocols.address import Address, actor_id
+from actorkube.runtime.waits import Waits, look_ahead
+from protocols.address import Address, actor_id, check_name
 from protocols.errors import (
     Answer,
     AskError,
@@ -40,7 +42,7 @@ from protocols.errors import (
     Unknown,
 )
 from protocols.frame import FRAME_MAX, Kind
-from protocols.message import Message, Request, Streaming, encode
+from protocols.message import Lane, Message, Request, Streaming, encode
 
 if TYPE_CHECKING:
     from actorkube.runtime.names import Names
@@ -49,11 +51,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 INF = math.inf
-TELL = int(Kind.TELL)
-OBSERVER = "observer"
-OBSERVER_ID = actor_id(OBSERVER)
-NAMES = "names"
-NAMES_ID = actor_id(NAMES)
+TELL, ASK = int(Kind.TELL), int(Kind.ASK)
 AT_ONCE_MAX = 16  # asks that are handled without a turn of the loop between them
 
 
@@ -72,6 +70,7 @@ class System:
         metrics: bool = False,
     ) -> None:
         """`metrics`: count and time messages (metered.py). What costs nothing is known in any case."""
+        check_name(name)
         self.name = name
         self.seed = seed if seed is not None else os.urandom(16).hex()
         self.transport = transport
@@ -82,6 +81,7 @@ class System:
         self.tracer = Tracer(str(self.seed), lambda: self.now, self._wake_tracing)
         self.at_once_max = 0
         self.at_once = 0  # so many asks may still be handled before the loop gets its turn
+        self.turn_now: float | None = None  # what `ctx.now` says in the handler that runs: there is one at a time
         self.awake = 0  # actors that have something to handle, and wait for their turn
         self.expired = 0
         self.dead_letters = 0
@@ -101,7 +101,7 @@ class System:
         self.asks: Asks
         receiver = Receiver(self, self._cells)
         self.handlers = receiver.handlers  # by the kind of a frame
-        self.on_batch = receiver.on_batch
+        self.on_batch, self.tell_at_once = receiver.on_batch, receiver.tell_at_once
         # Who was woken by what a connection is just reading: theirs is the next turn.
         self.corked: list[Cell] | None = None
 
@@ -120,7 +120,8 @@ class System:
         self.at_once_max = 0 if self.metrics else getattr(self.loop, "at_once_max", AT_ONCE_MAX)
         self.started_at = self.loop.time()
         self.failed = self.loop.create_future()
-        self.asks = Asks(self.loop, self.context, lambda: Waits(self))
+        ahead = None if self.transport.sees_all else functools.partial(look_ahead, self)
+        self.asks = Asks(self.loop, self.context, lambda: Waits(self), ahead)
         await self.transport.start(self)
 
     async def stop(self, drain_s: float = 0.0) -> None:
@@ -188,14 +189,8 @@ class System:
         """Actors that come to life when they are first asked for."""
         if self.tree.is_stopping:
             return None
-        if number == OBSERVER_ID:
-            from actorkube.runtime.observer import Observer
-
-            self.spawn(lambda: Observer(self), OBSERVER)
-        elif number == NAMES_ID:
-            from actorkube.runtime.names import Names
-
-            self.spawn(lambda: Names(self), NAMES)
+        if number in BUILT_IN and number not in self._cells:
+            spawn_built_in(self, number)
         return self._cells.get(number)
 
     @property
@@ -216,8 +211,8 @@ class System:
     async def replace(self, name: str, factory: Callable[[], Actor]) -> None:
         """Let a new instance go on in the place of a running actor (handover.py); later restarts use the factory too.
 
-        Returns when it has started. Address, mailbox, monitors, links, names and children stay; its streams and tasks
-        end, and its timers, which the new instance sets anew. Raises KeyError when there is no such actor.
+        Returns when it has started. Address, mailbox, monitors, links, names, timers and children stay; its streams
+        and tasks end. Raises KeyError when there is no such actor.
         """
         await self.tree.replace(self._cells[actor_id(name)], factory)
 
@@ -258,7 +253,7 @@ class System:
 
     def busy(self) -> list[str]:
         """Who has something to do now, or waits for an answer; one line each, for people (see `settled`)."""
-        waiting = [f"{p.what} is not answered" for p in self.asks.pending.values() if not p.future.done()]
+        waiting = [f"{p.what} is not answered" for p in self.asks if not p.future.done()]
         return [reason for cell in self._cells.values() for reason in cell.busy()] + waiting
 
     def crashed(self, cell: Cell, error: BaseException) -> None:
@@ -336,7 +331,7 @@ class System:
         cell = ref.cell
         if cell is None or cell.home is not self:
             if ref.address.system != self.name:
-                self._call(Kind.ASK, ref, request, future, expires_at, sender)
+                self._call(ASK, ref, request, future, expires_at, sender, now)
                 return future
             cell = self._reach(ref)
             if cell is None:
@@ -365,19 +360,20 @@ class System:
         on. What the handler asks in its turn waits for that, too: no actor is entered on the way into another.
         """
         left, self.at_once = self.at_once - 1, 0
-        self.asks.pending[ask] = ask
-        cell.turn_now = None
+        self.asks.here[ask] = ask
+        self.turn_now = None
         cell.context.run(cell.handle, ask, now)
         self.at_once = left
-        if ask in self.asks.pending:
+        if ask in self.asks.here:
             self.asks.expect_here(ask)
 
     async def send(self, ref: Ref, message: Message, timeout_s: float = 5.0, sender: Cell | None = None) -> None:
         """Returns when the message is in the receiver's mailbox. Raises an AskError: see Context.send."""
         future: asyncio.Future[None] = self.loop.create_future()
-        expires_at = min(self.loop.time() + timeout_s, deadline.get())
+        now = self.loop.time()
+        expires_at = min(now + timeout_s, deadline.get())
         if ref.address.system != self.name:
-            self._call(Kind.SEND, ref, message, future, expires_at, sender)
+            self._call(Kind.SEND, ref, message, future, expires_at, sender, now)
         elif (cell := self._cells.get(ref.actor_id) or self.built_in(ref.actor_id)) is None:
             raise Terminated(f"{type(message).__name__} to {ref.address}: there is no such actor")
         else:
@@ -395,41 +391,41 @@ class System:
         future: asyncio.Future[Any],
         expires_at: float,
         sender: Cell | None,
+        now: float,
     ) -> None:
         """Over a link: the future is resolved by what comes back."""
-        link = self.transport.link(ref.address.system, message.lane)
-        if link is None:
-            why = f"system {ref.address.system} is not known or not reachable"
-            future.set_exception(NotSent(f"{type(message).__name__} to {ref.address}: {why}"))
-            return
+        link = ref.link
+        if link is None or link.home is not self or link.lane is not message.lane:
+            link = ref.link = self.transport.link(ref.address.system, message.lane)
+            if link is None:
+                why = self._unreachable(ref, message.lane)
+                future.set_exception(NotSent(f"{type(message).__name__} to {ref.address}: {why}"))
+                return
         body = encode(message)
         if len(body) > FRAME_MAX:
             why = f"{len(body)} bytes are more than a frame may have"
             future.set_exception(NotSent(f"{type(message).__name__} to {ref.address}: {why}"))
             return
         who = sender.ref if sender is not None else None
-        pending = Pending(self.asks, self._next_corr(), future, link, expires_at, type(message), ref, who)
+        self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF
+        pending = Pending(corr, future, link, expires_at, type(message), ref, who)
         self.asks.expect(pending)
-        ttl_ms = max(0, int((expires_at - self.loop.time()) * 1000))
-        introduced = self.introduce(link, sender)
+        ttl_ms = int((expires_at - now) * 1000) if expires_at > now else 0
+        introduced = 0 if sender is None else self.introduce(link, sender)
         if self.tracing:
             kind, body = self.tracer.framed(kind, body, sender)
-        if not link.send(kind, message.type_id, ref.actor_id, introduced, pending.corr, ttl_ms, body):
+        if not link.send(kind, message.type_id, ref.actor_id, introduced, corr, ttl_ms, body):
             pending.settle(NotSent(f"{pending.what}: the link is down or full"))
 
-    def _next_corr(self) -> int:
-        self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF
-        return corr
-
     def stream(self, ref: Ref, request: Streaming[R], window: int = 64, sender: Cell | None = None) -> Stream[R]:
-        corr = self._next_corr()
+        self._last_corr = corr = (self._last_corr + 1) & 0xFFFFFFFF
         here = ref.address.system == self.name
         link = self._loopback if here else self.transport.link(ref.address.system, request.lane)
         if link is None:
-            return dead_stream(self, corr, NotSent(f"system {ref.address.system} is not known or not reachable"))
+            return dead_stream(self, corr, NotSent(self._unreachable(ref, request.lane)))
         stream: Stream[R] = Stream(self, link, corr, window)
         self.streams[corr] = stream
-        link.asks[corr] = None
+        link.streams[corr] = None
         introduced = self.introduce(link, sender)
         kind, body = int(Kind.STREAM), encode(request)
         if self.tracing:
@@ -437,6 +433,9 @@ class System:
         if not link.send(kind, request.type_id, ref.actor_id, introduced, corr, window, body):
             self.end_stream(corr, NotSent("the link is down or full"))
         return stream
+
+    def _unreachable(self, ref: Ref, lane: Lane) -> str:
+        return f"system {ref.address.system} {self.transport.why_not(ref.address.system, lane)}"
 
     def forget_stream(self, corr: int) -> None:
         self.streams.pop(corr, None)
@@ -469,16 +468,16 @@ class System:
     def uncork(self) -> None:
         woken, self.corked = self.corked, None
         for cell in woken or ():
-            cell.take_turn()
+            (cell._context or cell.context).run(cell._drain)  # its turn
 
     def link_lost(self, link: Link, *, sent: bool = True) -> None:
         """A link ended: whoever waits for something over it is told what is known."""
-        error: AskError = (Unknown if sent else NotSent)(f"the link to {link.peer} ended")
-        asks = list(link.asks)
-        link.asks.clear()
-        for corr in asks:
-            if not self.asks.failed(corr, error):
-                self.end_stream(corr, error)
+        error: AskError = (Unknown if sent else NotSent)(
+            f"the link to {link.peer} ended{link.fate and f': {link.fate}'}"
+        )
+        self.asks.lost(link, error)
+        for corr in list(link.streams):
+            self.end_stream(corr, error)
         for call in list(link.calls.values()):
             call.cancel()
         for outlet in list(link.outlets.values()):

@@ -28,7 +28,7 @@ _pack = msgspec.msgpack.Encoder().encode
 
 # Kind and details; the time is added by the tape.
 Entry: TypeAlias = tuple[Any, ...]
-INPUTS = ("start", "message", "resolved", "woke", "step", "called", "stop")
+INPUTS = ("start", "takeover", "message", "resolved", "woke", "step", "called", "handover", "stop")
 
 
 class TapeHeader(msgspec.Struct, frozen=True, kw_only=True):

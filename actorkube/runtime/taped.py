@@ -15,7 +15,7 @@ import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Hashable
 from functools import partial
 from pathlib import Path
-from types import AsyncGeneratorType, CoroutineType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, TypeVar
 
 from actorkube.runtime.actor import LATER, Actor, Context, Ref
@@ -53,11 +53,33 @@ def with_tape(actor: Actor, open_tape: Callable[[Context], Tape], incarnation: i
     systems look at the class to see whether there is an `on_start` to wait for."""
     plain = type(actor)
 
-    async def on_start(self: Actor) -> None:
+    def begin(self: Actor) -> Tape:
         tape = open_tape(self.ctx)
         self.ctx = TapedContext(self.ctx, incarnation, tape)
+        return tape
+
+    async def on_start(self: Actor) -> None:
+        if isinstance(self.ctx, TapedContext):  # it is called by the actor's own `on_takeover`
+            await plain.on_start(self)
+            return
+        tape = begin(self)
         tape.put("start")
         await Steps(tape, 0, plain.on_start(self))
+
+    async def on_takeover(self: Actor, state: Message) -> None:
+        tape = begin(self)
+        tape.put("takeover", *pack_value(state)[1:])
+        await Steps(tape, 0, plain.on_takeover(self, state))
+
+    async def on_handover(self: Actor) -> Message | None:
+        assert isinstance(self.ctx, TapedContext)
+        tape, number = self.ctx.tape, self.ctx.decided("handover")
+        try:
+            state = await Steps(tape, number, plain.on_handover(self))
+            tape.put("handed over", pack_value(state))
+        finally:
+            tape.close()
+        return state  # type: ignore[no-any-return]
 
     def receive(self: Actor, message: Message) -> object:
         assert isinstance(self.ctx, TapedContext)
@@ -69,17 +91,23 @@ def with_tape(actor: Actor, open_tape: Callable[[Context], Tape], incarnation: i
         await plain.on_stop(self)
         self.ctx.tape.close()
 
-    methods = {"__slots__": (), "on_start": on_start, "receive": receive, "on_stop": on_stop}
-    actor.__class__ = type(plain.__name__, (plain,), methods)
+    methods = (on_start, on_takeover, receive, on_handover, on_stop)
+    actor.__class__ = type(plain.__name__, (plain,), {"__slots__": (), **{each.__name__: each for each in methods}})
     return actor
 
 
 class TapedContext(Context):
     def __init__(self, plain: Context, incarnation: int, tape: Tape) -> None:
-        super().__init__(plain._cell, incarnation)
+        super().__init__(plain._cell)
         self.tape = tape
+        self._instance = incarnation
         self._numbers = itertools.count(1)
         self._handling = 0
+
+    @property
+    def _incarnation(self) -> int:
+        """As the tape says it, which is played in another system."""
+        return self._instance
 
     # -- messages in, answers out ---------------------------------------------------------------------------------
 
@@ -238,7 +266,8 @@ class Steps:
         self._coro = coro
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        steps = self._coro.__await__()
+        coro = self._coro  # a generator: of a function that `types.coroutine` made awaitable
+        steps = coro if isinstance(coro, GeneratorType) else coro.__await__()
         error: BaseException | None = None
         while True:
             error = yield from self._may_step(error)
@@ -261,7 +290,7 @@ class Steps:
             try:
                 yield from gate.wait().__await__()
             except GeneratorExit:
-                if isinstance(self._coro, Coroutine):
+                if isinstance(self._coro, Coroutine | GeneratorType):
                     self._coro.close()  # it has not begun, or nobody will go on with it
                 raise
             except BaseException as raised:
@@ -432,6 +461,10 @@ class TapedDisk:
     def append(self, name: str, data: bytes) -> None:
         self._ctx.tape.put("append", name, bytes(data))
         self._ctx.tape.value(lambda: self._inner.append(name, data))
+
+    def reserve(self, name: str, size: int) -> None:
+        self._ctx.tape.put("reserve", name, size)
+        self._ctx.tape.value(lambda: self._inner.reserve(name, size))
 
     def truncate(self, name: str, size: int) -> None:
         self._ctx.tape.put("truncate", name, size)

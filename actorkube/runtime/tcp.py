@@ -12,18 +12,20 @@ import os
 import random
 import socket
 import sys
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
+from actorkube.runtime.actor import Ref
 from actorkube.runtime.connection import Connection, nonce
 from actorkube.runtime.greeting import Greeting, Self
 from actorkube.runtime.identity import Identity, meaning
-from actorkube.runtime.link import Census, Link, Transport
+from actorkube.runtime.link import Address, Census, Link, Transport
 from actorkube.runtime.refusals import Reason, Refused
 from actorkube.runtime.settings import Settings
 from actorkube.runtime.system import System
 from actorkube.runtime.tcp_link import TcpLink
+from protocols.address import Address as ActorAddress
 from protocols.frame import Hello
 from protocols.message import Lane
 
@@ -36,6 +38,7 @@ class Down(NamedTuple):
     until: float
     pause_s: float
     backoff_s: float
+    why: str
 
 
 class TcpTransport(Transport):
@@ -43,8 +46,11 @@ class TcpTransport(Transport):
 
     With an `identity`, what goes over TCP is under mutual TLS, and the certificates take the place of the key. Unix
     sockets are for processes of one user; they prove the key. Systems named in `here` (and those that the book finds by
-    a path) live on this host: nobody who calls over the network is believed to be one of them.
+    a path) live on this host: nobody who calls over the network is believed to be one of them. No guest has a name that
+    is `reserved`, or in the book.
     """
+
+    sees_all = False
 
     def __init__(
         self,
@@ -54,11 +60,14 @@ class TcpTransport(Transport):
         listen: tuple[socket.socket, ...] = (),
         identity: Identity | None = None,
         here: Collection[str] = (),
+        reserved: Callable[[str], bool] = lambda name: False,
         settings: Settings | None = None,
     ) -> None:
         self.book: dict[str, Endpoint] = dict(book or {})
+        self._learned: dict[str, Endpoint] = {}  # as others say
         self.key = key
         self._here = frozenset(here)
+        self._reserved = reserved
         self.identity = identity
         self.settings = settings or Settings()
         self.user = os.getuid()
@@ -73,6 +82,8 @@ class TcpTransport(Transport):
         self._all: dict[TcpLink, None] = {}
         self._connections: dict[Connection, None] = {}
         self._dials: dict[TcpLink, asyncio.Task[None]] = {}
+        self.unflushed: deque[TcpLink] = deque()
+        self.flush_is_due = False  # `flush` will be called in this loop turn, or the next
         self._watch_timer: asyncio.TimerHandle | None = None
         self._last_link = 0
         self._down: dict[tuple[str, Lane], Down] = {}
@@ -89,7 +100,7 @@ class TcpTransport(Transport):
 
     def link(self, peer: str, lane: Lane) -> Link | None:
         link = self._links.get((peer, lane))
-        if link is not None or peer not in self.book:
+        if link is not None or self._endpoint(peer) is None:
             return link
         down = self._down.get((peer, lane))
         if down is not None and down.until > self.system.loop.time():
@@ -101,11 +112,60 @@ class TcpTransport(Transport):
         self.dial(link)
         return link
 
+    def why_not(self, peer: str, lane: Lane) -> str:
+        down = self._down.get((peer, lane))
+        if self._endpoint(peer) is None:
+            return "is not known: it is not in the book, and has not connected"
+        return f"cannot be reached: {down.why}" if down is not None and down.why else super().why_not(peer, lane)
+
+    def flush_soon(self) -> None:
+        """Behind all that is to be done in this loop turn."""
+        self.flush_is_due = True
+        self.system.loop.call_soon(self._flush_in_turn)
+
+    def _flush_in_turn(self) -> None:
+        self.flush_is_due = False
+        self.flush()
+
+    def flush(self) -> None:
+        unflushed = self.unflushed
+        try:
+            while unflushed:
+                unflushed.popleft().flush()
+        finally:
+            if unflushed and not self.flush_is_due:
+                self.flush_soon()
+
     def census(self) -> Census:
         return Census(list(self._all), self._openings, {reason.value: count for reason, count in self.refused.items()})
 
     def peers(self) -> list[str]:
-        return list(self.book)
+        return [*self.book, *self._learned]
+
+    def addresses(self) -> dict[str, Address]:
+        own = next((name for listener in self._listen if _is_for_others(name := listener.getsockname())), None)
+        known = {**self._learned, **self.book, **({self.system.name: own} if own is not None else {})}
+        return {name: (at, 0) if isinstance(at, str) else (at[0], at[1]) for name, at in known.items()}
+
+    def learn(self, peer: str, address: Address, teller: str) -> None:
+        """A guest is not believed, and a path only who lives on this host."""
+        links = [link for link in self._all if link.peer == teller]
+        if (
+            not self.settings.connect_all
+            or peer == self.system.name
+            or not links
+            or any(link.guest is not None for link in links)
+        ):
+            return
+        host, port = address
+        if host and (port or any(link.unix for link in links)):
+            self._learned[peer] = (host, port) if port else host
+
+    def unlearn(self, peer: str) -> None:
+        self._learned.pop(peer, None)
+
+    def _endpoint(self, peer: str) -> Endpoint | None:
+        return self.book.get(peer) or self._learned.get(peer)
 
     def cut(self, unheard: Collection[str]) -> None:
         """As a network does that parts: what is under way on a connection waits, and arrives late if that is healed
@@ -136,8 +196,13 @@ class TcpTransport(Transport):
         """Peers that cannot be reached, and how long each is left alone after the last attempt, in seconds."""
         return {peer: down.pause_s for (peer, _), down in self._down.items()}
 
-    def count(self, refusal: Refused, peer: str) -> None:
-        """Every one is counted; each reason is said once in `say_every_s`, with how many of it were not said before."""
+    def count(self, refusal: Refused, peer: str, link: TcpLink | None = None) -> None:
+        """Every one is counted; each reason is said once in `say_every_s`, with how many of it were not said before.
+
+        Whoever waits for something over the link will be told.
+        """
+        if link is not None:
+            link.fate = str(refusal)
         self.refused[refusal.reason] += 1
         now = self.system.loop.time()
         if now < self._silent_until.get(refusal.reason, 0.0):
@@ -152,12 +217,15 @@ class TcpTransport(Transport):
     # -- dialling and accepting -----------------------------------------------------------------------------------
 
     def dial(self, link: TcpLink, *, successor: bool = False) -> None:
-        if link not in self._dials and link.peer in self.book:
+        if link not in self._dials and self._endpoint(link.peer) is not None:
             dial = self._dials[link] = self.system.loop.create_task(self._dial(link, successor))
             dial.add_done_callback(lambda task: self._dials.pop(link, None))
 
     async def _dial(self, link: TcpLink, successor: bool) -> None:
-        loop, endpoint = self.system.loop, self.book[link.peer]
+        loop, endpoint = self.system.loop, self._endpoint(link.peer)
+        if endpoint is None:  # it was unlearned since
+            self._unreachable(link, f"nobody knows {link.peer} any more")
+            return
         identity = None if isinstance(endpoint, str) else self.identity
         connection = Connection(self, link, identity=identity, successor=successor)
         try:
@@ -178,7 +246,7 @@ class TcpTransport(Transport):
         return await loop.create_unix_server(lambda: Connection(self), sock=listener, **keep)
 
     def _unreachable(self, link: TcpLink, sentence: str) -> None:
-        self.count(Refused(Reason.UNREACHABLE, sentence), link.peer)
+        self.count(Refused(Reason.UNREACHABLE, sentence), link.peer, None if link.opened_by else link)
         if link.opened_by is None:
             link.end()
 
@@ -214,16 +282,20 @@ class TcpTransport(Transport):
             raise Refused(Reason.CROWD, f"{self.settings.greetings_max} connections are greeting already")
 
     def _check_name(self, connection: Connection, name: str) -> None:
-        """Who lives on this host is not believed from elsewhere, nor is a guest who is in our book."""
+        """Who lives on this host is not believed from elsewhere, nor is a guest who has the name of one of us."""
         if name in self._unheard:
             raise Refused(Reason.CUT, f"{name} is cut off from {self.system.name}")
         if not connection.unix and (name in self._here or isinstance(self.book.get(name), str)):
             raise Refused(Reason.PLACE, f"{name} lives on this host, and calls over the network")
         if connection.identity is None or connection.tls is None:
             return
-        is_guest = connection.identity.check(connection.tls.certificate(), name, dialled=connection.link is not None)
-        if is_guest and (name in self.book or name == self.system.name):
+        shown, dialled = connection.tls.certificate(), connection.link is not None
+        connection.guest = connection.identity.check(shown, name, dialled=dialled)
+        if connection.guest is not None and self._is_own(name):
             raise Refused(Reason.PLACE, f"{name} is one of the cluster's own, and calls as a guest")
+
+    def _is_own(self, name: str) -> bool:
+        return name in self.book or name == self.system.name or self._reserved(name)
 
     def found(self, connection: Connection, peer: Hello) -> TcpLink:
         """Whose connection it is, now that the peer is known. Raises Refused."""
@@ -249,6 +321,9 @@ class TcpTransport(Transport):
         # A second link of the same process is only listened to; one of a newer process replaces the old.
         if known is None or (known is not link and known.opened_by not in (None, peer.incarnation)):
             self._use(key, link)
+        link.guest, link.unix = connection.guest, connection.unix
+        if link.guest is not None:
+            link.names[0] = Ref(ActorAddress(link.peer, ""))  # only who is one of us may ask as nobody
         link.opened(connection, peer.incarnation)
         if link.peer in self._unheard:  # it greeted before it was cut off
             link.hear(False)
@@ -259,7 +334,7 @@ class TcpTransport(Transport):
         if link is None:
             return
         if error is not None and not connection.opened:
-            self.count(Refused(meaning(error), f"the greeting broke off: {error}"), link.peer)
+            self.count(Refused(meaning(error), f"the greeting broke off: {error}"), link.peer, link)
         link.disconnected(connection)
 
     def ended(self, link: TcpLink, *, was_open: bool) -> None:
@@ -269,7 +344,7 @@ class TcpTransport(Transport):
             del self._links[key]
             link.home = None
             if not was_open:
-                self._back_off(key)
+                self._back_off(key, link.fate)
         self.system.link_lost(link, sent=was_open)
 
     def _use(self, key: tuple[str, Lane], link: TcpLink) -> None:
@@ -280,11 +355,11 @@ class TcpTransport(Transport):
         self._links[key] = link
         link.home = self.system
 
-    def _back_off(self, key: tuple[str, Lane]) -> None:
+    def _back_off(self, key: tuple[str, Lane], why: str) -> None:
         down, settings = self._down.get(key), self.settings
         backoff_s = settings.backoff_first_s if down is None else min(down.backoff_s * 2, settings.backoff_most_s)
         pause_s = backoff_s * self._random.uniform(0.5, 1.0)
-        self._down[key] = Down(self.system.loop.time() + pause_s, pause_s, backoff_s)
+        self._down[key] = Down(self.system.loop.time() + pause_s, pause_s, backoff_s, why)
 
     # -- certificates ---------------------------------------------------------------------------------------------
 
@@ -299,24 +374,53 @@ class TcpTransport(Transport):
             raise ValueError("links without certificates cannot go over to some")
         identity.load()
         self.identity = identity
+        self._end_revoked(identity)
         for link in list(self._all):
-            if any(serial in identity.revoked for serial in link.serials):
+            link.renew()
+
+    def _end_revoked(self, identity: Identity) -> None:
+        for link in list(self._all):
+            is_revoked = link.guest is not None and identity.revoked_guests.covers(link.guest, link.peer)
+            if is_revoked or any(serial in identity.revoked for serial in link.serials):
                 link.fail(Refused(Reason.REVOKED, f"the certificate of {link.peer} is revoked"))
-            else:
-                link.renew()
+
+    def guests(self) -> dict[str, list[str]]:
+        """Who is linked to us now, by the systems' names."""
+        links = sorted({(link.guest, link.peer) for link in self._all if link.guest is not None})
+        found: dict[str, list[str]] = {}
+        for guest, peer in links:
+            found.setdefault(guest, []).append(peer)
+        return found
 
     def _watch_later(self) -> None:
         if self.identity is not None:
             self._watch_timer = self.system.loop.call_later(self.settings.ping_s, self._watch)
 
+    def look_at_certificates(self) -> None:
+        """They are files: where they are replaced, links go over to the new ones. Old ones we replace.
+
+        Raises OSError where they cannot be read.
+        """
+        if self.identity is None:
+            return
+        self.identity.renew_due(self.system.now)
+        before, fresh = self.identity, self.identity.fresh()
+        if fresh is None:
+            return
+        if fresh.has_certificates_of(before):
+            self.identity = fresh
+            self._end_revoked(fresh)
+        else:
+            self.renew(fresh)
+
     def _watch(self) -> None:
-        """Certificates are files: where they are replaced, links go over to the new ones. Old ones we replace."""
-        assert self.identity is not None
         try:
-            self.identity.renew_due(self.system.now)
-            fresh = self.identity.fresh()
-            if fresh is not None:
-                self.renew(fresh)
+            self.look_at_certificates()
         except OSError as error:  # half replaced: the next look will find the other half
             self.system.log.warning("certificates cannot be read", error=str(error))
         self._watch_later()
+
+
+def _is_for_others(endpoint: Endpoint) -> bool:
+    """Not where it listens on all addresses: which of them others can use is not known here."""
+    return isinstance(endpoint, str) or endpoint[0] not in ("0.0.0.0", "::")

@@ -24,6 +24,8 @@ from protocols.message import Lane
 if TYPE_CHECKING:
     from actorkube.runtime.tcp import TcpTransport
 
+WRITE_BYTES = 64 * 1024  # given to the operating system in one call; more than it takes waits, and pauses us
+
 
 class TcpLink(Link):
     """Frames that are sent before the first connection is open wait in the bounded outbox."""
@@ -35,14 +37,18 @@ class TcpLink(Link):
         self.dialled = dialled
         self.opened_by: int | None = None  # the peer's incarnation, once open
         self.ended = False
+        self.guest: str | None = None  # at the other end
+        self.unix = False
         self._owner = owner
         self._loop = owner.system.loop
+        self._unflushed = owner.unflushed
         self._outbox = Outbox(owner.settings.high_water, owner.settings.outbox_max, self._flush_later, self._not_taken)
         self.assembly = Assembly()
         self._outbox.due = True  # a flush comes without being asked for: when the link opens
         self.send = self._outbox.put  # type: ignore[method-assign]  # one call less for each frame
         self._reading: deque[Connection] = deque()  # the first is read, the last is written
         self._write: Callable[[bytes], None] | None = None  # of the last
+        self._write_all: Callable[[list[bytes]], None]
         self._paused = False
         self._flush_is_owed = False
         self._waiting: list[asyncio.Future[None]] = []
@@ -78,30 +84,34 @@ class TcpLink(Link):
         """
         owed, self._flush_is_owed = self._flush_is_owed, False
         if self._outbox.size:
-            self._flush()
+            self.flush()
         elif owed:
-            self._loop.call_soon(self._flush)
+            self._outbox.due = False
+            if not self._owner.flush_is_due:
+                self._owner.flush_soon()
 
     def _flush_later(self) -> None:
-        self._loop.call_soon(self._flush)
+        self._unflushed.append(self)
+        if not self._owner.flush_is_due:
+            self._owner.flush_soon()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         if self._paused or self._write is None:
             return  # stays due: whoever resumes flushes
         outbox = self._outbox
         outbox.due = False
         size = outbox.size
         if outbox.size > BIG_BODY:
-            self._flush_much(self._write)
+            self._flush_much()
         elif outbox.size:
             self._write(outbox.take())
         self._bytes_sent += size - outbox.size
         if self._waiting:
             self._wake()
 
-    def _flush_much(self, write: Callable[[bytes], None]) -> None:
+    def _flush_much(self) -> None:
         while self._outbox.size and not self._paused:
-            write(self._outbox.chunk())
+            self._write_all(self._outbox.chunks(WRITE_BYTES))
         self._outbox.due = self._paused
 
     def _not_taken(self) -> None:
@@ -149,9 +159,9 @@ class TcpLink(Link):
         else:
             self._tick_later()
         self._reading.append(connection)
-        self._write, self._paused = connection.write, False
+        self._write, self._write_all, self._paused = connection.write, connection.write_all, False
         self.advance()
-        self._flush()
+        self.flush()
         if self._outdated:
             self.renew()
 
@@ -184,7 +194,7 @@ class TcpLink(Link):
     def resume(self, connection: Connection) -> None:
         if self._reading and connection is self._reading[-1]:
             self._paused = False
-            self._flush()
+            self.flush()
 
     def hear(self, hears: bool) -> None:
         """Whether what the peer says is read; otherwise it waits on its side."""
@@ -200,7 +210,7 @@ class TcpLink(Link):
     def fail(self, refusal: Refused) -> None:
         """Give the peer up."""
         if not self.ended:
-            self._owner.count(refusal, self.peer)
+            self._owner.count(refusal, self.peer, self)
             for connection in self._reading:
                 if connection.socket is not None:
                     connection.socket.abort()
@@ -208,7 +218,7 @@ class TcpLink(Link):
 
     def close(self) -> None:
         """Planned: what is queued is still written."""
-        self._flush()
+        self.flush()
         for connection in self._reading:
             connection.close()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+import math
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable
 from typing import TYPE_CHECKING
 
 from actorkube.runtime.envelope import Tick
@@ -38,6 +40,20 @@ class Timer:
         self._start(delay_s)
 
     @property
+    def message(self) -> Message:
+        return self._message
+
+    @property
+    def period_s(self) -> float | None:
+        """None: it ticks once."""
+        return self._period_s
+
+    @property
+    def left_s(self) -> float:
+        """Until it is due next; 0 where nothing is due but a tick that waits already."""
+        return 0.0 if self._handle is None else max(0.0, self._due_at - self._cell.system.loop.time())
+
+    @property
     def address(self) -> Address:
         return self._cell.ref.address
 
@@ -50,6 +66,11 @@ class Timer:
     def is_active(self) -> bool:
         """Whether a tick may still come."""
         return self._handle is not None or self._waiting is not None
+
+    @property
+    def saying(self) -> tuple[str, bool]:
+        """Equal for timers that say the same, as often."""
+        return repr(self._message), self._period_s is None
 
     def cancel(self) -> None:
         if self._handle is not None:
@@ -95,7 +116,7 @@ class Timer:
             self._due_at = self._next_beat(self._period_s)
             self._handle = self._cell.system.loop.call_at(self._due_at, self._fire, context=self._cell.context)
         if self._waiting is None:
-            self._waiting = Tick(self._message, None, None, 0.0, self)
+            self._waiting = Tick(self._message, None, None, math.inf, self)
             self._cell.tick(self._waiting)
             self.cause = None
 
@@ -105,3 +126,14 @@ class Timer:
         if beat > now or period_s <= 0:
             return max(beat, now)
         return beat + period_s * ((now - beat) // period_s + 1)
+
+
+def replace_equal(carried: Collection[Timer], timers: Iterable[Timer]) -> None:
+    """A new instance may set anew what was handed over to it (its `on_takeover` calls `on_start`, say): what it has set
+    takes the place of one, without a key as well, that says the same and is as periodic."""
+    known = dict.fromkeys(carried)
+    set_anew = Counter(timer.saying for timer in timers if timer.key is timer and timer not in known)
+    for timer in carried:
+        if timer.key is timer and set_anew[timer.saying]:
+            set_anew[timer.saying] -= 1
+            timer.cancel()

@@ -8,7 +8,7 @@ read (measured: as fast as uvloop's own TLS).
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 READ_BUFFER = 64 * 1024
 
@@ -18,17 +18,14 @@ class TlsStream:
 
     def __init__(self, context: ssl.SSLContext, *, called: bool) -> None:
         self.ready = False
+        self._filled = False  # the last `read` got as much as it had room for
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=called)
-        self._buffer = memoryview(bytearray(READ_BUFFER))
-
-    def room(self) -> memoryview:
-        """Where to receive encrypted bytes."""
-        return self._buffer
+        self.buffer = memoryview(bytearray(READ_BUFFER))  # where to receive encrypted bytes
 
     def received(self, count: int) -> None:
-        self._incoming.write(self._buffer[:count])
+        self._incoming.write(self.buffer[:count])
 
     def greet(self) -> bool:
         """Go on with the handshake; whether it is complete. Raises ssl.SSLError."""
@@ -41,17 +38,32 @@ class TlsStream:
 
     def read(self, into: memoryview) -> int:
         """Decrypt; 0 when no more is there. Raises ssl.SSLError."""
-        if not self._incoming.pending and not self._object.pending():
-            return 0
         try:
-            return self._object.read(len(into), into)  # type: ignore[return-value]
+            count: int = self._object.read(len(into), into)  # type: ignore[assignment]
         except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
             return 0
+        self._filled = count == len(into)
+        return count
 
-    def write(self, data: bytes) -> bytes:
-        """Encrypt, together with what else is to be sent."""
-        self._object.write(data)
-        return self._outgoing.read()
+    @property
+    def is_more_there(self) -> bool:
+        """Whether another `read` is worth its time: it takes as long to find nothing as to find something."""
+        return self._filled or self._incoming.pending > 0
+
+    def writers(self, send: Callable[[bytes], None]) -> tuple[Callable[[bytes], None], Callable[[list[bytes]], None]]:
+        """Encrypt one piece, or several, and send that together with what else is to be sent."""
+        encrypt, take = self._object.write, self._outgoing.read
+
+        def write(data: bytes) -> None:
+            encrypt(data)
+            send(take())
+
+        def write_all(pieces: list[bytes]) -> None:
+            for piece in pieces:
+                encrypt(piece)
+            send(take())
+
+        return write, write_all
 
     def outgoing(self) -> bytes:
         return self._outgoing.read()

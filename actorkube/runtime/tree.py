@@ -12,12 +12,14 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from actorkube.runtime.actor import Actor, Ref
 from actorkube.runtime.branch import Branch, Terms
 from actorkube.runtime.cell import Cell, State
-from actorkube.runtime.group import DEFAULT, Child, ChildLike, Restarting, Spec, as_spec
+from actorkube.runtime.group import DEFAULT, SHUTDOWN_S, Child, ChildLike, Restarting, Spec, as_spec
 from actorkube.runtime.group_state import Effect, GiveUp, GroupState, Halt, Out, Ready, Start, Stopped, Wait
 from actorkube.runtime.monitors import CRASHED, RESTARTED
 from actorkube.runtime.supervisor import GaveUp, Supervision
@@ -25,6 +27,9 @@ from protocols.address import Address, actor_id
 
 if TYPE_CHECKING:
     from actorkube.runtime.system import System
+
+
+_address: Callable[[tuple[str, str]], Address] = partial(tuple.__new__, Address)  # a call less than by its own
 
 
 class Tree:
@@ -76,18 +81,21 @@ class Tree:
             self._check_parent(parent)
         if parent is not None:
             name = f"{parent.name}/{name}"
-        number = actor_id(name)
+        if not callable(factory):
+            raise TypeError(f"{name} is made by a class or a function, for each life anew, not by {factory!r}")
+        number = crc32(name.encode())  # as `actor_id`
         if number in self.cells or number in self._resting:
             raise taken(Address(self._system.name, name))
         terms = self._terms
         if terms.parent is not parent or terms.supervision is not (supervision or DEFAULT) or terms.restart != restart:
             terms = self._terms = Terms(parent, supervision or DEFAULT, restart)
         system = self._system
-        cell = self.cells[number] = self._make_cell(system, name, factory, terms, shutdown_s)
-        cell.home = system
+        cell = self.cells[number] = self._make_cell(system, name, factory, terms, system)
+        if shutdown_s != SHUTDOWN_S:
+            cell.rare.shutdown_s = shutdown_s
         (self._tops if parent is None else parent.rare.children)[cell] = None
         cell.begin()
-        return Ref(Address(system.name, name), number)
+        return Ref(_address((system.name, name)), number)
 
     async def kill(self, cell: Cell) -> None:
         """Stop one actor for good; its children end before it does."""
@@ -309,7 +317,9 @@ class Tree:
 
     def _make(self, parent: Branch, name: str, spec: Spec) -> Cell | Branch:
         if isinstance(spec, Child):
-            cell = self._make_cell(self._system, name, spec.factory, parent, spec.shutdown_s)
+            cell = self._make_cell(self._system, name, spec.factory, parent)
+            if spec.shutdown_s != SHUTDOWN_S:
+                cell.rare.shutdown_s = spec.shutdown_s
             self._reachable(cell)
             return cell
         branch = Branch(parent, name, [as_spec(child) for child in spec.children], spec.supervision)

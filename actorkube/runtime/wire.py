@@ -14,14 +14,15 @@ from actorkube.runtime.refusals import Reason, Refused
 from protocols.frame import BATCHED, HEADER, HEADER_SIZE, KIND_BITS, Kind, Row, encode_rows
 from protocols.trace import TRACED
 
-BUFFER_SIZE = 64 * 1024
+BUFFER_SIZE = 128 * 1024  # more than a batch, so that none of ours needs a larger one
 BIG_BODY = 8 * 1024
-BATCHED_BODY = 1024  # a frame with a body of less may go into a batch
+BATCHED_BODY = BIG_BODY  # a frame with a body of less may go into a batch
 BATCH_BYTES = 64 * 1024  # a batch that has reached it takes no more
 BATCH_ROWS_MIN = 4  # fewer frames travel by themselves: a batch would not be worth its making
 FORGET_AFTER = 4096  # parts that were taken are let go of, but not one by one
 KINDS = 1 << KIND_BITS
 KIND_MASK = KINDS - 1
+BATCH = int(Kind.BATCH)
 
 # Called with (link, type_id, target, sender, corr, number, body); raises ValueError when the frame makes no sense.
 Handler = Callable[[Any, int, int, int, int, int, bytes], object]
@@ -50,12 +51,13 @@ class Inbox:
         self._start = 0
         self._end = 0
 
-    def room(self) -> memoryview:
+    def room(self, sizehint: int = -1) -> memoryview:
         """Where to receive the next bytes; never empty."""
         if self._start == self._end:
             self._start = self._end = 0
             if len(self._buffer) > BUFFER_SIZE:  # a large frame has passed: give its memory back
                 self._replace(bytearray(BUFFER_SIZE))
+            return self._view
         elif self._end == len(self._buffer):
             self._make_room()
         return self._view[self._end :]
@@ -81,8 +83,11 @@ class Inbox:
                 return
             self._start = start
             self.frames += 1
-            body = view[begin:start].tobytes()
-            self.handlers[word & KIND_MASK](self.link, word >> KIND_BITS, target, sender, corr, number, body)
+            kind, body = word & KIND_MASK, view[begin:start]
+            if kind == BATCH:  # it is taken apart at once, so its bytes need not be copied before that
+                self.handlers[kind](self.link, word >> KIND_BITS, target, sender, corr, number, body)
+            else:
+                self.handlers[kind](self.link, word >> KIND_BITS, target, sender, corr, number, body.tobytes())
 
     def _make_room(self) -> None:
         """Move what is left to the front, of a larger buffer when a frame, or what has to wait, needs one."""
@@ -231,6 +236,15 @@ class Outbox:
         if end == len(parts) or end > FORGET_AFTER:
             self._parts, self._first = parts[end:], 0
         return chunk
+
+    def chunks(self, most: int) -> list[bytes]:
+        """So many of them that they have `most` bytes together, or all: for one call of the operating system."""
+        chunks = []
+        while self.size and most > 0:
+            chunk = self.chunk()
+            chunks.append(chunk)
+            most -= len(chunk)
+        return chunks
 
     def close(self) -> None:
         """Takes no more frames, and forgets those that wait."""

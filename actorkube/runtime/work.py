@@ -20,6 +20,7 @@ from protocols.errors import Answer, AskError, BadRequest, Overloaded
 from protocols.message import Message
 
 if TYPE_CHECKING:
+    from actorkube.runtime.cell import Rare
     from actorkube.runtime.dispatch import Dispatch
     from actorkube.runtime.timer import Timer
 
@@ -29,7 +30,7 @@ OUTLETS_SWEPT_FIRST = 16
 class Work:
     """One actor's."""
 
-    __slots__ = ("_cell", "_sweep_at", "outlets", "owed", "stash", "tasks", "timers")
+    __slots__ = ("_cell", "_sweep_at", "outlets", "owed", "rare", "stash", "tasks", "timers")
 
     def __init__(self, cell: Dispatch) -> None:
         self._cell = cell
@@ -39,6 +40,7 @@ class Work:
         self.timers: dict[Hashable, Timer] = {}
         self.owed: dict[TakenReply, None] = {}
         self.stash: list[Envelope] = []
+        self.rare: Rare | None = None
         self._sweep_at = OUTLETS_SWEPT_FIRST
 
     def handle(self, envelope: Envelope, coro: Coroutine[Any, Any, object], inner: Coroutine[Any, Any, object]) -> None:
@@ -73,7 +75,8 @@ class Work:
 
     def answered(self, reply: TakenReply) -> None:
         self.owed.pop(reply, None)
-        self._cell.note_idle()
+        if self.rare is not None:
+            self._cell.note_idle()
 
     def put_aside(self, envelope: Envelope) -> None:
         if len(self.stash) >= self._cell.actor.mailbox.stash:
@@ -93,10 +96,11 @@ class Work:
             self._cell.box.put_back(stashed)
             self._cell.wake()
 
-    def end(self, error: AskError, begun: AskError) -> None:
+    def end(self, error: AskError, begun: AskError, *, keep_timers: bool = False) -> None:
         """Streams end with `error`; whoever asked for what was begun is told `begun`."""
-        for timer in list(self.timers.values()):
-            timer.cancel()
+        if not keep_timers:
+            for timer in list(self.timers.values()):
+                timer.cancel()
         for task, (envelope, coro) in list(self.tasks.items()):
             self.tasks[task] = (None, coro)
             if envelope is not None:

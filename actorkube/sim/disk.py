@@ -1,7 +1,8 @@
 """The simulated disk of one host: what was not synced may vanish or tear at a crash, syncs take time, space ends.
 
 A file is its durable bytes and the operations since; a crash keeps a prefix of the operations, by chance, and may tear
-the last append: cut it short, or leave zeros where a sector was not written. Names are durable apart from contents, as
+the last append: cut it short, or leave zeros where a sector was not written (where the room was reserved, wherever one
+was not). What was reserved is found as zeros. Names are durable apart from contents, as
 on a real file system: a new file may vanish, and a removed one come back, until the directory is synced, which
 `replace` and the first `sync` of a new file do. Operations take effect in the order in which FileDisk would make them.
 """
@@ -110,13 +111,32 @@ class Truncate:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    size: int
+
+
+Operation = Append | Truncate | Reserve
+
+
 class File:
     def __init__(self, durable: bytes = b"", *, named: bool = False) -> None:
-        self.data = bytearray(durable)  # as a reader sees it now
+        self.data = bytearray(durable)  # what was written, without the zeros behind it
+        self.reserved = 0  # the file is that long at least
         self.named = named  # its directory entry is durable
         self.done = 0  # operations that are durable, counted from the beginning
         self._durable = bytearray(durable)
-        self._pending: deque[Append | Truncate] = deque()
+        self._durably_reserved = 0
+        self._pending: deque[Operation] = deque()
+
+    @property
+    def size(self) -> int:
+        return max(len(self.data), self.reserved)
+
+    @property
+    def content(self) -> bytes:
+        """As a reader sees it now."""
+        return bytes(self.data) + bytes(self.size - len(self.data))
 
     @property
     def is_durable(self) -> bool:
@@ -126,14 +146,14 @@ class File:
     def issued(self) -> int:
         return self.done + len(self._pending)
 
-    def do(self, operation: Append | Truncate) -> None:
-        _apply(self.data, operation)
+    def do(self, operation: Operation) -> None:
+        self.reserved = _applied(self.data, self.reserved, operation)
         self._pending.append(operation)
 
     def harden(self, upto: int) -> None:
         """Make the operations before number `upto` durable."""
         while self.done < upto:
-            _apply(self._durable, self._pending.popleft())
+            self._durably_reserved = _applied(self._durable, self._durably_reserved, self._pending.popleft())
             self.done += 1
 
     def crash(self, chance: random.Random) -> None:
@@ -141,13 +161,21 @@ class File:
         if self._pending and chance.random() < 0.5:
             operation = self._pending[0]
             if isinstance(operation, Append):
-                _apply(self._durable, Append(_torn(operation.data, len(self._durable), chance)))
+                self._durable += self._torn(operation.data, chance)
         self._pending.clear()
+        self._durable += bytes(max(0, self._durably_reserved - len(self._durable)))
         self.data = bytearray(self._durable)
+        self.reserved = self._durably_reserved = 0
+
+    def _torn(self, data: bytes, chance: random.Random) -> bytes:
+        offset = len(self._durable)
+        in_place = offset + len(data) <= self._durably_reserved
+        return _patchy(data, offset, chance) if in_place else _torn(data, offset, chance)
 
     def rot(self, chance: random.Random) -> None:
-        if self._durable:
-            place, bit = chance.randrange(len(self._durable)), 1 << chance.randrange(8)
+        """Not in zeros behind all that was written, which nobody reads."""
+        if written := len(self._durable.rstrip(b"\0")):
+            place, bit = chance.randrange(written), 1 << chance.randrange(8)
             self._durable[place] ^= bit
             if place < len(self.data):
                 self.data[place] ^= bit
@@ -177,31 +205,37 @@ class SimDisk:
             raise OSError(errno.EIO, "Input/output error", name)
         if name not in self._files:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", name)
-        return bytes(self._files[name].data)
+        return self._files[name].content
 
     def read_at(self, name: str, offset: int, size: int) -> bytes:
         return self.read(name)[offset : offset + size]
 
     def append(self, name: str, data: bytes) -> None:
         file = self._open(name)
-        room = self._drive.room()
+        room = self._drive.room() + file.size - len(file.data)
         fits = len(data) <= room
-        written = bytes(data) if fits else bytes(data[: self._drive.chance.randint(0, room)])
-        file.do(Append(written))
-        self._drive.used_bytes += len(written)
+        self._do(file, Append(bytes(data) if fits else bytes(data[: self._drive.chance.randint(0, room)])))
         if not fits:
             raise DiskFull(errno.ENOSPC, "No space left on device")
 
-    def truncate(self, name: str, size: int) -> None:
+    def reserve(self, name: str, size: int) -> None:
         file = self._open(name)
-        before = len(file.data)
-        file.do(Truncate(size))
-        self._drive.used_bytes += len(file.data) - before
+        if size - file.size > self._drive.room():
+            raise DiskFull(errno.ENOSPC, "No space left on device")
+        self._do(file, Reserve(size))
+
+    def truncate(self, name: str, size: int) -> None:
+        self._do(self._open(name), Truncate(size))
+
+    def _do(self, file: File, operation: Operation) -> None:
+        before = file.size
+        file.do(operation)
+        self._drive.used_bytes += file.size - before
 
     def remove(self, name: str) -> None:
         file = self._files.pop(name, None)
         if file is not None:
-            self._drive.used_bytes -= len(file.data)
+            self._drive.used_bytes -= file.size
             if file.named:
                 self._removed[name] = file
 
@@ -271,13 +305,13 @@ class SimDisk:
         if name not in self._files:
             return  # removed meanwhile, by a later life of whoever asked
         over = self._files.get(new)
-        self._drive.used_bytes -= len(over.data) if over is not None else 0
+        self._drive.used_bytes -= over.size if over is not None else 0
         self._files[new] = self._files.pop(name)
         self._directory_synced()
 
     def _put(self, name: str, data: bytes) -> None:
         old = self._files.get(name)
-        self._drive.used_bytes += len(data) - (len(old.data) if old is not None else 0)
+        self._drive.used_bytes += len(data) - (old.size if old is not None else 0)
         self._files[name] = File(data, named=True)
 
     def _directory_synced(self) -> None:
@@ -286,13 +320,28 @@ class SimDisk:
             file.named = True
 
 
-def _apply(content: bytearray, operation: Append | Truncate) -> None:
+def _applied(content: bytearray, reserved: int, operation: Operation) -> int:
+    """Returns how much is reserved then."""
     if isinstance(operation, Append):
         content += operation.data
-    elif operation.size < len(content):
+        return reserved
+    if isinstance(operation, Reserve):
+        return max(reserved, operation.size)
+    if operation.size < len(content):
         del content[operation.size :]
     else:
         content += bytes(operation.size - len(content))
+    return 0
+
+
+def _patchy(data: bytes, offset: int, chance: random.Random) -> bytes:
+    """What a crash leaves of an append into reserved room: of each sector, what was written or the zeros before."""
+    left = bytearray(data)
+    for start in range(-(offset % SECTOR), len(data), SECTOR):
+        if chance.random() < 0.5:
+            begin, end = max(0, start), min(len(data), start + SECTOR)
+            left[begin:end] = bytes(end - begin)
+    return bytes(left)
 
 
 def _torn(data: bytes, offset: int, chance: random.Random) -> bytes:

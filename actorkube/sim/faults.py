@@ -7,6 +7,7 @@ Two sources: a list (written down, or drawn by hypothesis: actorkube/sim/strateg
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -16,14 +17,14 @@ from actorkube.sim.world import World
 
 
 @dataclass(frozen=True)
-class Fault:
+class Fault(ABC):
     """Begins at `at_s` and lasts `for_s`. Beginning twice or ending what is over is harmless."""
 
     at_s: float
     for_s: float
 
-    def begin(self, world: World) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def begin(self, world: World) -> None: ...
 
     def end(self, world: World) -> None:
         """Nothing, where the beginning was all."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -63,7 +63,7 @@ class Life:
         world = host.world
         self.domain = Domain(host.name, host.clock)
         self.started = False
-        self.transport = SimTransport(world.network)
+        self.transport = SimTransport(world.network, host.knows)
         self.system = SimSystem(
             host.name,
             self.transport,
@@ -98,12 +98,13 @@ class Life:
 
 
 class SimHost:
-    def __init__(self, world: Stage, name: str, boot: Boot, drive: Drive) -> None:
+    def __init__(self, world: Stage, name: str, boot: Boot, drive: Drive, knows: Collection[str] | None = None) -> None:
         self.world = world
         self.loop: SimLoop = world.loop
         self.name = name
         self.boot = boot
         self.drive = drive
+        self.knows = knows
         self.clock = Clock()
         self.lives = 0
         self.pauses = 0

@@ -9,22 +9,25 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-import heapq
 import inspect
 import itertools
 import math
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from pathlib import Path
 from typing import Any, TypeVarTuple
 
 from actorkube.sim.clock import Clock
 from actorkube.sim.errors import Deadlock, OutOfSteps, OutOfTime, RealWorld
+from actorkube.sim.garbage import GC_STEPS
 from actorkube.sim.policies import Policy
 from actorkube.sim.tasks import Domain, SimFuture, SimHandle, SimTask, State, domain
 
 Ts = TypeVarTuple("Ts")
 
-GC_STEPS = 200_000
 CANCELLED_TIMERS_MAX = 10_000
+ASYNCIO = str(Path(asyncio.__file__).parent)
+DEAD = State.DEAD  # a member of an enum is looked up anew at each use
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -45,7 +48,8 @@ class SimLoop(asyncio.BaseEventLoop):
         self.steps = 0
         self.end_at = math.inf
         self.check: Callable[[], None] | None = None  # called about every `check_steps` callbacks; may raise
-        self.check_steps = 16
+        self.check_steps = 8
+        self._ran: set[Domain | None] | None = None  # whose callbacks have run since the last check, if asked for
         self.on_unhandled: Callable[[dict[str, Any]], None] | None = None
         self.failure: BaseException | None = None  # ends the run at the end of this turn
         self.now = 0.0  # the world's time
@@ -82,7 +86,7 @@ class SimLoop(asyncio.BaseEventLoop):
         if self.clocked:
             timer._when = self._time_of(timer.owner) + delay
             return self._set(timer)
-        heapq.heappush(self._timers, (timer._when, next(self.births), timer))
+        heappush(self._timers, (timer._when, next(self.births), timer))
         return timer
 
     def call_at(
@@ -92,10 +96,10 @@ class SimLoop(asyncio.BaseEventLoop):
         return self._set(SimHandle(when, callback, args, self, context))
 
     def _set(self, timer: SimHandle) -> SimHandle:
-        when, clock = timer._when, timer.clock
-        if clock is not None and not clock.is_true:
+        when = timer._when
+        if self.clocked and (clock := timer.clock) is not None and not clock.is_true:
             when = clock.due(when)
-        heapq.heappush(self._timers, (when, next(self.births), timer))
+        heappush(self._timers, (when, next(self.births), timer))
         return timer
 
     def _time_of(self, owner: Domain | None) -> float:
@@ -122,7 +126,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._cancelled_timers += 1
         if self._cancelled_timers > CANCELLED_TIMERS_MAX and self._cancelled_timers * 2 > len(self._timers):
             self._timers = [entry for entry in self._timers if not entry[2].cancelled()]
-            heapq.heapify(self._timers)
+            heapify(self._timers)
             self._cancelled_timers = 0
 
     # An abandoned async generator is closed by a task of the domain that began it; a dead domain's is not closed.
@@ -131,7 +135,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
         owner = self._generators.pop(id(agen), None)
-        if self.is_closed() or (owner is not None and owner.state is State.DEAD):
+        if self.is_closed() or (owner is not None and owner.state is DEAD):
             return
         context = contextvars.copy_context()
         context.run(domain.set, owner)
@@ -143,7 +147,7 @@ class SimLoop(asyncio.BaseEventLoop):
         """As `call_at`, but by the world's time: for what no host does, such as packets and faults."""
         timer = SimHandle(when, callback, args, self, context)
         timer._scheduled = False
-        heapq.heappush(self._timers, (when, next(self.births), timer))
+        heappush(self._timers, (when, next(self.births), timer))
         return timer
 
     def later(self, delay: float, callback: Any, *args: Any, context: contextvars.Context) -> SimHandle:
@@ -157,7 +161,7 @@ class SimLoop(asyncio.BaseEventLoop):
             (max(self.now, clock.due(timer._when)) if timer.clock is clock else when, birth, timer)
             for when, birth, timer in self._timers
         ]
-        heapq.heapify(self._timers)
+        heapify(self._timers)
 
     # -- running --------------------------------------------------------------------------------------------------
 
@@ -165,6 +169,7 @@ class SimLoop(asyncio.BaseEventLoop):
         """Turns, until the loop is told to stop. In each runs what was ready when it began; when nothing is, whatever
         the next instant brings."""
         while not self._stopping:  # type: ignore[attr-defined]
+            ran = self._ran
             turn, self._queue = self._queue or self._jump(), []
             if len(turn) > 1 and self._policy is not None:
                 _order_steps(turn, self._policy)
@@ -176,6 +181,8 @@ class SimLoop(asyncio.BaseEventLoop):
                     owner.set_aside(handle)
                     continue
                 self.steps += 1
+                if ran is not None:
+                    ran.add(owner)
                 try:
                     handle._context.run(handle._callback, *handle._args)
                 except (SystemExit, KeyboardInterrupt):
@@ -188,24 +195,40 @@ class SimLoop(asyncio.BaseEventLoop):
                 failure, self.failure = self.failure, None
                 raise failure
 
+    def note_who_runs(self) -> set[Domain | None]:
+        """From the next turn on, whose callbacks have run since the last check: always the same set, for checks."""
+        if self._ran is None:
+            self._ran = set()
+        return self._ran
+
     def _jump(self) -> list[SimHandle]:
         """Move time to the next timer that still counts; all that are due then."""
         timers = self._timers
-        while timers and (timers[0][2]._cancelled or _is_over(timers[0][2].owner)):
-            heapq.heappop(timers)
-        if not timers or timers[0][0] == math.inf:
+        while timers:
+            when, _, first = timers[0]
+            owner = first.owner
+            if not (first._cancelled or (owner is not None and owner.state is DEAD)):
+                break
+            heappop(timers)
+        else:
             raise Deadlock(self._waiting())
-        when = timers[0][0]
-        if when > self.end_at:
-            self.now = self.end_at
-            raise OutOfTime(f"not done after {self.end_at} simulated seconds; waiting: {self._waiting()}")
+        if when > self.end_at or when == math.inf:
+            raise self._stuck(when)
         if when > self.now:
             self.now = when
             self._instant_began = self.steps
-        due = [heapq.heappop(timers)[2]]
-        while timers and timers[0][0] <= self.now:
-            due.append(heapq.heappop(timers)[2])
+        heappop(timers)
+        due = [first]
+        while timers and timers[0][0] <= when:
+            due.append(heappop(timers)[2])
         return due
+
+    def _stuck(self, when: float) -> Exception:
+        """Why nothing more happens: it would have been at `when`."""
+        if when == math.inf:
+            return Deadlock(self._waiting())
+        self.now = self.end_at
+        return OutOfTime(f"not done after {self.end_at} simulated seconds; waiting: {self._waiting()}")
 
     def _look_after(self) -> None:
         """What need not be done at each turn: invariants, garbage, bounds."""
@@ -213,6 +236,8 @@ class SimLoop(asyncio.BaseEventLoop):
         self._check_at = steps + self.check_steps
         if self.check is not None:
             self.check()
+        if self._ran is not None:
+            self._ran.clear()
         if steps >= self._gc_at:
             self._gc_at = steps + GC_STEPS
             gc.collect()
@@ -266,19 +291,21 @@ def _order_steps(turn: list[SimHandle], policy: Policy) -> None:
 
 
 def _is_over(owner: Domain | None) -> bool:
-    return owner is not None and owner.state is State.DEAD
+    return owner is not None and owner.state is DEAD
 
 
 def _where(task: SimTask) -> str:
-    """The innermost line that the task waits in."""
+    """The innermost line that the task waits in, but for those of asyncio itself."""
     waits: Any = task.get_coro()
-    while True:
-        inner = getattr(waits, "cr_await", None) or getattr(waits, "ag_await", None)
-        if inner is None or not (hasattr(inner, "cr_frame") or hasattr(inner, "ag_frame")):
+    where = "its end"
+    while waits is not None:
+        frame = getattr(waits, "cr_frame", None) or getattr(waits, "ag_frame", None)
+        if frame is None:
             break
-        waits = inner
-    frame = getattr(waits, "cr_frame", None) or getattr(waits, "ag_frame", None)
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "its end"
+        if where == "its end" or not frame.f_code.co_filename.startswith(ASYNCIO):
+            where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        waits = getattr(waits, "cr_await", None) or getattr(waits, "ag_await", None)
+    return where
 
 
 def _close_coroutine(coro: Any) -> None:

@@ -129,34 +129,33 @@ class Network:
 
     def transmit(self, link: SimLink, frame: Frame) -> None:
         """Send one frame from this end of an open connection to the other."""
-        far = link.far
+        far, way, sequence = link.far, link.way, link.sent
         assert far is not None
         if link.transport is far.transport:
-            link.sent += 1
-            self.loop.call_soon(far.arrive, link.sent - 1, frame, context=far.context)
+            link.sent = sequence + 1
+            self.loop.call_soon(far.arrive, sequence, frame, context=far.context)
             return
-        extra = self._ruled(link.way, frame) if self.rules else 0.0
-        if link.is_closed:
-            return  # a rule has crashed the sender: this was never sent
-        if extra is None:
-            link.in_flight_bytes -= HEADER_SIZE + len(frame[6])
-            if frame[0] & ~TRACED != Kind.TELL:  # a tell may be lost alone; with anything else the connection is lost
-                self.lose(link, "dropped")
-            return
-        sequence = link.sent
-        link.sent += 1
+        extra = 0.0
+        if self.rules:
+            longer = self._ruled(way, frame)
+            if link.is_closed:
+                return  # a rule has crashed the sender: this was never sent
+            if longer is None:
+                link.in_flight_bytes -= HEADER_SIZE + len(frame[6])
+                if frame[0] & ~TRACED != Kind.TELL:  # a tell may be lost alone, all else takes its connection along
+                    self.lose(link, "dropped")
+                return
+            extra = longer
+        link.sent = sequence + 1
         if link.cut:
             return
-        if link.way.blocks:
+        if way.blocks:
             self.obstructed(link, sequence, frame, "cut off")
-        elif far.is_closed and self.transports.get(link.peer) not in (None, far.transport):
-            self.loop.later(self._delay(link.way), link.fail, context=link.context)  # a later life knows it not
-        else:
-            self._send(link, sequence, frame, extra)
-
-    def _send(self, link: SimLink, sequence: int, frame: Frame, extra: float) -> None:
-        far, way, loop = link.far, link.way, self.loop
-        assert far is not None
+            return
+        if far.is_closed and self.transports.get(link.peer) not in (None, far.transport):
+            self.loop.later(self._delay(way), link.fail, context=link.context)  # a later life knows it not
+            return
+        loop = self.loop
         at = loop.now + way.draw(self._chance) + way.clog_s + extra
         if way.is_narrow:
             at += way.queue(loop.now, HEADER_SIZE + len(frame[6]))

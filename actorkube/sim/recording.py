@@ -8,6 +8,7 @@ goes.
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ import msgpack
 import msgspec
 
 from actorkube.sim.errors import SimulationError
+from actorkube.sim.scenarios import find
 from actorkube.sim.trace import Difference, Entry, Trace, encode, first_difference
 
 FORMAT, VERSION = "actorkube trace", 1
@@ -174,4 +176,7 @@ class Follower:
 
 def compare(one: Path, other: Path) -> Difference | None:
     """Where two recordings part; None when they say the same. Raises BadRecording."""
+    for recording in (Recording(one), Recording(other)):
+        with contextlib.suppress(Exception):  # for the names of its messages: without it, they are numbers
+            find(recording.header.scenario)
     return first_difference(Recording(one).entries(), Recording(other).entries())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,16 @@ def find(name: str) -> Scenario:
     if not inspect.iscoroutinefunction(found):
         raise UnknownScenario(f"{name} is no scenario, nor a coroutine function that is given a world")
     return Scenario(found)
+
+
+def unknown_option(scenario: Scenario, options: Iterable[str]) -> str:
+    """What is wrong with the names of options, for people; empty if nothing is."""
+    known = list(inspect.signature(scenario.run).parameters.values())[1:]  # behind the world
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known):
+        return ""
+    names = [parameter.name for parameter in known]
+    wrong = next((option for option in options if option not in names), None)
+    return "" if wrong is None else f"the scenario has no option {wrong!r}; it has {', '.join(names) or 'none'}"
 
 
 def look_up(place: str) -> Any:

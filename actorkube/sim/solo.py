@@ -30,7 +30,7 @@ from actorkube.sim.errors import SimulationError
 from actorkube.sim.loop import SimLoop
 from actorkube.sim.recording import BadRecording
 from protocols.address import Address
-from protocols.message import Lane, Streaming, decode, name_of
+from protocols.message import Lane, Message, Streaming, decode, name_of
 
 ENTRY_BYTES_MAX = 64 << 20
 CREDIT = 1 << 30  # to a generator; whether it may go on is on the tape
@@ -70,9 +70,12 @@ def read_tape(path: Path) -> tuple[TapeHeader, list[Entry]]:
         raise BadRecording(f"{path} is not a tape of format version {VERSION}")
     entries = [_frozen(value) for value in values]
     for entry in entries:
-        if not (isinstance(entry, tuple) and len(entry) > 1 and isinstance(entry[0], float)):
+        if not (isinstance(entry, tuple) and [type(part) for part in entry[:2]] == [float, str]):
             raise BadRecording(f"{path} is damaged: {entry!r} is no entry")
-    return msgspec.convert(header, TapeHeader), entries
+    try:
+        return msgspec.convert(header, TapeHeader), entries
+    except msgspec.ValidationError as error:
+        raise BadRecording(f"{path} is damaged: {error}") from error
 
 
 def _values(path: Path) -> Iterator[Any]:
@@ -98,7 +101,7 @@ def show(entry: Entry | None) -> str:
 
 
 def _show(detail: Any) -> str:
-    if isinstance(detail, tuple) and detail[:1] == ("error",):
+    if isinstance(detail, tuple) and len(detail) == 2 and detail[0] == "error" and isinstance(detail[1], bytes):
         return repr(unpack_value(detail))
     if isinstance(detail, tuple):
         return f"({' '.join(_show(each) for each in detail)})"
@@ -121,20 +124,31 @@ class Player:
         self._entries = entries
         self._loop = loop
         self._futures: dict[int, TapedFuture] = {}
+        self._tasks: list[asyncio.Task[Any]] = []
         self._held: dict[tuple[str, int], list[tuple[Callable[[], Any], Context | None]]] = {}
         self._address = Address.parse(header.address)
 
     async def play(self, factory: Callable[[], Actor]) -> None:
         system = System(self._address.system, Nowhere(), seed=self._header.seed, epoch=0.0, log=Quiet())
         await system.start()
-        system.spawn(lambda: with_tape(factory(), lambda _: self, self._header.incarnation), self._address.actor)
-        cell = system._cells[system.ref(self._header.address).actor_id]
+        cell = self._spawn(system, lambda: with_tape(factory(), lambda _: self, self._header.incarnation))
         while self.number < len(self._entries):
             number = self.number
             await self._let_in(self._entries[number], cell)
             await self._settle()
             if self.number == number:
                 raise self._diverged(None)
+
+    def _spawn(self, system: System, factory: Callable[[], Actor]) -> Cell:
+        """As it began: started, or in the place of another one."""
+        match self._entries[:1]:
+            case [(_, "takeover", type_id, body)]:
+                state = decode(type_id, body)
+                ref = system.spawn(lambda: Predecessor(state), self._address.actor, shutdown_s=math.inf)
+                self._tasks.append(self._loop.create_task(system.replace(self._address.actor, factory)))
+            case _:
+                ref = system.spawn(factory, self._address.actor)
+        return system._cells[ref.actor_id]
 
     # -- as the actor sees it -------------------------------------------------------------------------------------
 
@@ -177,8 +191,10 @@ class Player:
         await asyncio.sleep(max(0.0, entry[0] - self.now))  # past `ctx` it may have timers of its own
         self.now = entry[0]
         match entry[1:]:
-            case ("start",):
+            case ("start",) | ("takeover", _, _):
                 return  # it has been spawned
+            case ("handover", _):
+                self._tasks.append(self._loop.create_task(cell.actor.on_handover(), context=cell.context.copy()))
             case ("message", _, sender, type_id, body):
                 message = decode(type_id, body)
                 source = Ref(Address.parse(sender)) if sender else None
@@ -262,6 +278,16 @@ def _opening(source: Ref | None, type_id: int, body: bytes, cell: Cell) -> Openi
 def _plain(entry: Any) -> Any:
     """As it comes back from the tape."""
     return msgpack.unpackb(msgspec.msgpack.encode(entry), strict_map_key=False)
+
+
+class Predecessor(Actor):
+    """Hands over what the played actor was given when it was recorded."""
+
+    def __init__(self, state: Message) -> None:
+        self._state = state
+
+    async def on_handover(self) -> Message:
+        return self._state
 
 
 class Nobody(Link):

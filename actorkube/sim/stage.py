@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Collection, Sequence
 
 from actorkube.runtime.cell import Cell
-from actorkube.runtime.host import Host
+from actorkube.runtime.host import Host, Hosts
 from actorkube.runtime.log import Log, Quiet
 from actorkube.runtime.system import System
 from actorkube.sim.conditions import Conditions
@@ -22,8 +22,6 @@ EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 
 class Stage(abc.ABC):
-    can_partition = True
-
     def __init__(
         self, seed: int | str, loop: SimLoop, trace: Trace, network: Conditions, disk: DiskConditions, log: Log | None
     ) -> None:
@@ -34,7 +32,7 @@ class Stage(abc.ABC):
         self.loop = loop
         self.trace = trace
         self.probes: dict[str, int] = {}  # how often each was reached
-        self.hosts: dict[str, SimHost] = {}
+        self.hosts: Hosts[SimHost] = Hosts()
         self.follow_rate = 0.0
         self.network = Network(loop, self.chance("network"), trace, network)
         self._disk = disk
@@ -50,10 +48,16 @@ class Stage(abc.ABC):
 
     # -- hosts ----------------------------------------------------------------------------------------------------
 
-    async def boot(self, name: str, boot: Boot | None = None, *, listens: bool = True) -> System:
-        """Add a host and start it: `boot` spawns its actors, now and at every restart. Returns when it has run."""
+    async def boot(
+        self, name: str, boot: Boot | None = None, *, listens: bool = True, knows: Collection[str] | None = None
+    ) -> System:
+        """Add a host and start it: `boot` spawns its actors, now and at every restart. Returns when it has run.
+
+        `knows`: the hosts that it can make links to by itself; None: all that listen.
+        """
+        self.hosts.take(name)
         drive = Drive(self.chance(f"disk/{name}"), self._disk)
-        self.hosts[name] = SimHost(self, name, boot or (lambda system: None), drive)
+        self.hosts[name] = SimHost(self, name, boot or (lambda system: None), drive, knows)
         self.network.known[name] = listens
         return await self.restart(name)
 

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import contextvars
 import enum
+from collections.abc import Collection
 
-from actorkube.runtime.link import Census, Link, Traffic, Transport
+from actorkube.runtime.link import Address, Census, Familiars, Link, Traffic, Transport
 from actorkube.runtime.settings import Settings
 from actorkube.runtime.system import System
 from actorkube.sim.network import IN_FLIGHT_BYTES_MAX, Network
 from actorkube.sim.trace import FIN
-from protocols.frame import HEADER_SIZE, Frame
+from protocols.frame import HEADER_SIZE, Frame, Kind
 from protocols.message import Lane
 
+TELL = int(Kind.TELL)
 FIN_FRAME: Frame = (FIN, 0, 0, 0, 0, 0, b"")
 
 
 class SimTransport(Transport):
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, knows: Collection[str] | None = None) -> None:
         self.network = network
+        self._familiars = Familiars(knows)  # whom it can dial by itself; None: all
         self._links: dict[tuple[str, Lane], SimLink] = {}  # the one to send on
         self._all: dict[SimLink, None] = {}
         self._down: dict[tuple[str, Lane], tuple[float, float]] = {}  # not to be dialled before, last back-off
@@ -41,17 +44,30 @@ class SimTransport(Transport):
             return link
         if peer == self.name:
             return self._loop_back(lane)
-        if not self.network.known.get(peer) or self.network.transports.get(self.name) is not self:
+        if not self.network.known.get(peer) or peer not in self._familiars:
+            return None
+        if self.network.transports.get(self.name) is not self:
             return None
         if self._down.get((peer, lane), (0.0, 0.0))[0] > self.network.loop.now:
             return None
-        link = self._links[(peer, lane)] = SimLink(self, peer, lane)
+        link = SimLink(self, peer, lane)
+        self._use((peer, lane), link)
         self._all[link] = None
         self.network.dial(link)
         return link
 
     def peers(self) -> list[str]:
-        return [name for name, listens in self.network.known.items() if listens]
+        return [name for name, listens in self.network.known.items() if listens and name in self._familiars]
+
+    def addresses(self) -> dict[str, Address]:
+        known = self.network.known
+        return {name: (name, 0) for name in known if known[name] and (name == self.name or name in self._familiars)}
+
+    def learn(self, peer: str, address: Address, teller: str) -> None:
+        self._familiars.learn(peer)
+
+    def unlearn(self, peer: str) -> None:
+        self._familiars.unlearn(peer)
 
     def near(self, peer: str) -> System | None:
         other = self.network.transports.get(peer)
@@ -69,7 +85,7 @@ class SimTransport(Transport):
         if self.network.transports.get(self.name) is self:
             del self.network.transports[self.name]
         for link in self._all:
-            link.state = State.CLOSED
+            link.shut()
             if silent:
                 self.network.lose(link, "dead")
             else:
@@ -97,13 +113,22 @@ class SimTransport(Transport):
         known = self._links.get(key)
         # A second connection of the same host is only listened to; one of a newer incarnation replaces the old.
         if known is None or (known is not link and known.opened_by not in (None, link.opened_by)):
-            self._links[key] = link
+            self._use(key, link)
+
+    def _use(self, key: tuple[str, Lane], link: SimLink) -> None:
+        """From now on, this is the one to send on."""
+        before = self._links.get(key)
+        if before is not None:
+            before.home = None
+        self._links[key] = link
+        link.home = self.system
 
     def ended(self, link: SimLink, *, was_open: bool) -> None:
         key = (link.peer, link.lane)
         self._all.pop(link, None)
         if self._links.get(key) is link:
             del self._links[key]
+            link.home = None
             if not was_open:
                 before = self._down.get(key, (0.0, Settings.backoff_first_s / 2))[1]
                 wait = min(before * 2, Settings.backoff_most_s)
@@ -113,7 +138,7 @@ class SimTransport(Transport):
     def _loop_back(self, lane: Lane) -> SimLink:
         """To ourselves: one end for what we say, one for what we answer; nothing gets lost on the way."""
         link, mirror = SimLink(self, self.name, lane), SimLink(self, self.name, lane)
-        self._links[(self.name, lane)] = link
+        self._use((self.name, lane), link)
         for end, far in ((link, mirror), (mirror, link)):
             self._all[end] = None
             end.far = far
@@ -127,6 +152,9 @@ class State(enum.Enum):
     CLOSED = 2
 
 
+DIALLING, OPEN = State.DIALLING, State.OPEN  # a member of an enum is looked up anew at each use
+
+
 class SimLink(Link):
     """One end of a connection. Frames sent before it is open wait."""
 
@@ -135,6 +163,7 @@ class SimLink(Link):
         self.transport = transport
         self.lane = lane
         self.state = State.DIALLING
+        self.is_closed = False
         self.context: contextvars.Context = transport.context
         self.way = transport.network.way(transport.name, peer)
         self._arrives = f"{peer}>{transport.name} {lane.name}"  # for the trace
@@ -151,20 +180,20 @@ class SimLink(Link):
         self._network = transport.network
         self._loop = transport.network.loop
         self._system = transport.system
-        self._on_frame = transport.system.on_frame
+        self._handlers = transport.system.handlers
+        self._tell_at_once = transport.system.tell_at_once
         self._waiting: list[Frame] = []
         self._early: dict[int, Frame] = {}  # packets of theirs that others must come before
 
-    @property
-    def is_closed(self) -> bool:
-        return self.state is State.CLOSED
+    def shut(self) -> None:
+        self.state, self.is_closed = State.CLOSED, True
 
     def send(self, kind: int, type_id: int, target: int, sender: int, corr: int, number: int, body: bytes) -> bool:
-        if self.state is State.CLOSED or self.in_flight_bytes > IN_FLIGHT_BYTES_MAX:
+        if self.is_closed or self.in_flight_bytes > IN_FLIGHT_BYTES_MAX:
             return False
         frame = (kind, type_id, target, sender, corr, number, body)
         self.in_flight_bytes += HEADER_SIZE + len(body)
-        if self.state is State.DIALLING:
+        if self.state is DIALLING:
             self._waiting.append(frame)
         else:
             self._network.transmit(self, frame)
@@ -177,20 +206,16 @@ class SimLink(Link):
         """A packet of the other end, in this end's context."""
         far = self.far
         assert far is not None
-        if self.state is State.CLOSED:
+        if self.is_closed:
             self._network.reset(self)
         elif far.way.blocks:
             self._network.obstructed(far, sequence, frame, "cut off")
-        elif sequence < self.received or sequence in self._early:
-            self._network.note(f"doubled {self._arrives}")
         elif sequence == self.received:
             self._accept(far, frame)
-            while (
-                self._early
-                and self.state is State.OPEN
-                and (next_one := self._early.pop(self.received, None)) is not None
-            ):
+            while self._early and self.state is OPEN and (next_one := self._early.pop(self.received, None)) is not None:
                 self._accept(far, next_one)
+        elif sequence < self.received or sequence in self._early:
+            self._network.note(f"doubled {self._arrives}")
         elif far.resends or far.way.conditions.lost == "retransmitted":
             self._early[sequence] = frame
         else:
@@ -203,11 +228,17 @@ class SimLink(Link):
         if frame[0] == FIN:
             self.fail()
             return
+        if frame[0] == TELL and self._tell_at_once(self, frame):
+            return
+        corked = self._system.cork()
         try:
-            self._on_frame(self, *frame)
+            self._handlers[frame[0]](self, *frame[1:])
         except ValueError as error:
             self._system.log.warning("connection closed", peer=self.peer, reason=str(error))
             self.fail()
+        finally:
+            if corked:
+                self._system.uncork()  # as on a real connection, who was woken has the turn now
 
     def opened(self) -> None:
         assert self.far is not None
@@ -232,10 +263,10 @@ class SimLink(Link):
 
     def fail(self) -> None:
         """This end learns that the connection is over."""
-        if self.state is State.CLOSED:
+        if self.is_closed:
             return
         was_open = self.state is State.OPEN
-        self.state = State.CLOSED
+        self.shut()
         self._network.note(f"ended {self.way} {self.lane.name}")
         self.transport.ended(self, was_open=was_open)
         self._network.reset(self)
@@ -244,7 +275,7 @@ class SimLink(Link):
         """Planned: the other end learns of it behind what was sent before."""
         if self.state is State.OPEN:
             self._network.transmit(self, FIN_FRAME)
-            self.state = State.CLOSED
+            self.shut()
             self.transport.ended(self, was_open=True)
         else:
             self.fail()

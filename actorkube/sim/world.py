@@ -20,10 +20,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import inspect
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +32,7 @@ from actorkube.runtime.probe import reached
 from actorkube.sim.conditions import Conditions
 from actorkube.sim.disk import DiskConditions
 from actorkube.sim.errors import ActorCrashed, InvariantBroken, NotConverged, Unhandled
+from actorkube.sim.garbage import collected_at_steps
 from actorkube.sim.guard import guarded
 from actorkube.sim.loop import SimLoop
 from actorkube.sim.policies import PolicyName
@@ -66,7 +66,7 @@ class World(Stage):
         replay: Path | None = None,
         name: str = "",
         options: dict[str, Any] | None = None,
-        check_steps: int = 16,
+        check_steps: int = 8,
         expected: tuple[type[BaseException], ...] = (OSError,),
         steps_max: int = 50_000_000,
         log: Log | None = None,
@@ -114,7 +114,7 @@ class World(Stage):
         self.loop.end_at = self.loop.now + for_s
         counted = reached.set(self.probes)
         try:
-            with guarded(), _gc_paused():
+            with collected_at_steps(self.loop), guarded():
                 result = self.loop.run_until_complete(scenario(self))
                 self._check_invariants()
             self._followed()
@@ -216,20 +216,3 @@ async def _outcome(check: Callable[[], object]) -> object:
 def _source(check: Callable[[], object]) -> str:
     code = getattr(check, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(check)
-
-
-@contextlib.contextmanager
-def _gc_paused() -> Iterator[None]:
-    """Cycles are collected at fixed steps only (SimLoop), so that what their ends do is the same in every run."""
-    enabled = gc.isenabled()
-    frozen = gc.get_freeze_count() > 0
-    gc.disable()
-    if not frozen:
-        gc.freeze()  # what was there before is not looked at again
-    try:
-        yield
-    finally:
-        if not frozen:
-            gc.unfreeze()
-        if enabled:
-            gc.enable()

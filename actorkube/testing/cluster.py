@@ -27,6 +27,7 @@ from actorkube.sim.errors import NotConverged
 from actorkube.testing.fork import on_a_copy
 from actorkube.testing.manifests import Manifest
 from actorkube.testing.options import Options
+from actorkube.testing.over import Over
 from actorkube.testing.simulated import ASK_TIMEOUT_S, SimulatedCluster, look_every_s
 from protocols.api import PatchType
 from protocols.errors import AskError, NotFound
@@ -129,10 +130,10 @@ class Cluster:
         """What a container has printed, as `kubectl logs`; what it prints stands in `actorkube.dev/sim-prints`."""
         return self._run(self.inside.logs(pod, container, namespace, previous=previous, tail=tail))
 
-    def ask(self, address: str, request: Request[R], timeout_s: float = ASK_TIMEOUT_S) -> R:
+    def ask(self, address: str | Ref, request: Request[R], timeout_s: float = ASK_TIMEOUT_S) -> R:
         return self._run(self.inside.ask(address, request, timeout_s))
 
-    def tell(self, address: str, message: Message) -> None:
+    def tell(self, address: str | Ref, message: Message) -> None:
         async def say() -> None:
             self.inside.tell(address, message)
 
@@ -167,9 +168,11 @@ class Cluster:
                 raise NotConverged(f"not true within {within}; the check {said}") from refusal
             self._run(asyncio.sleep(every_s))
 
-    def settled(self, within: str | float = "10m", quiet: str | float = "2s") -> None:
+    def settled(self, within: str | float = "10m", quiet: str | float = "2s") -> Over:
+        """As SimulatedCluster.settled. In a coroutine it may be awaited; it is over when it returns."""
         self._note("settled")
         self._run(self.inside.settled(within, quiet))
+        return Over()
 
     # -- hosts ----------------------------------------------------------------------------------------------------
 
@@ -256,10 +259,11 @@ class Clock:
         """Since the simulation began."""
         return self._cluster.world.loop.time()
 
-    def advance(self, by: str | float) -> None:
-        """Let so much time pass, and everything happen that is due in it."""
+    def advance(self, by: str | float) -> Over:
+        """Let so much time pass, and everything happen that is due in it. In a coroutine it may be awaited."""
         self._cluster._note("advance", by)
         self._cluster._run(asyncio.sleep(in_seconds(by)), in_seconds(by) + 1.0)
+        return Over()
 
 
 def _word(what: str | Object) -> str:

@@ -47,9 +47,10 @@ def _news(before: Resources) -> list[str]:
     now = resources()
     threads = sorted(thread.name for thread in now.threads - before.threads)
     files = sorted(now.files - before.files)
+    processes = [pid for pid in sorted(now.children - before.children) if _runs(pid)]
     return [
         *(f"thread {name!r} still runs" for name in threads),
-        *(f"process {pid} ({_title(pid)}) still runs" for pid in sorted(now.children - before.children)),
+        *(f"process {pid} ({_title(pid)}) still runs" for pid in processes),
         *(f"{_file(fd, target)} is still open" for fd, target in files),
     ]
 
@@ -99,6 +100,16 @@ def _file(fd: int, target: str) -> str:
 
 def _end(end: object) -> str:
     return ":".join(str(part) for part in end[:2]) if isinstance(end, tuple) else str(end)
+
+
+def _runs(pid: int) -> bool:
+    """Not one that has only not been waited for: it may be an orphan of a killed process, which fell to this one."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _title(pid: int) -> str:

@@ -11,6 +11,8 @@ Both have a directory of their own, which goes with them. Nothing is global: sev
 
 from __future__ import annotations
 
+import builtins
+import functools
 import shutil
 import tempfile
 import time
@@ -23,7 +25,12 @@ from actorkube.cli.api import Api
 from actorkube.runtime.duration import in_seconds
 from actorkube.runtime.live import LiveClock
 from actorkube.sim.errors import NotConverged
+from actorkube.testing.live_objects import LiveObjects
+from actorkube.testing.manifests import Manifest
 from actorkube.testing.options import Options
+from actorkube.testing.over import Over
+from protocols.api import PatchType
+from protocols.objects import Object
 
 T = TypeVar("T")
 
@@ -33,7 +40,7 @@ LOOK_EVERY_S = 0.02
 class Backing(Protocol):
     """Where the components of a live cluster live: actorkube/testing/live_thread.py, live_processes.py."""
 
-    server: str
+    servers: list[str]
 
     def stop(self) -> None: ...
     def kill(self, name: str) -> None: ...
@@ -51,7 +58,10 @@ class Backing(Protocol):
 
 
 class LiveCluster:
-    """Started when made. `server` is its REST address, `kubeconfig` a file for any client (the administrator's)."""
+    """Started when made. `server` is its REST address, `kubeconfig` a file for any client (the administrator's).
+
+    With `apiservers=2`, `servers` are the addresses of both, and the kubeconfig has a context `actorkube-2` beside.
+    """
 
     def __init__(self, options: Options | None = None, **words: Any) -> None:
         """Options as in `@pytest.mark.actorkube(nodes=1, processes="many")`."""
@@ -63,7 +73,8 @@ class LiveCluster:
         except BaseException:
             shutil.rmtree(self.directory, ignore_errors=True)
             raise
-        self.server = self._backing.server
+        self.servers = self._backing.servers
+        self.server = self.servers[0]
 
     def stop(self) -> None:
         """All of it has ended: processes, threads, sockets, files. Twice is fine."""
@@ -81,6 +92,49 @@ class LiveCluster:
     def environment(self) -> dict[str, str]:
         """For clients that are told by it: kubectl, helm, kopf."""
         return {"KUBECONFIG": str(self.kubeconfig)}
+
+    # -- objects --------------------------------------------------------------------------------------------------
+
+    def apply(self, manifest: Manifest, namespace: str = "default") -> builtins.list[Object]:
+        """An object, several, YAML text or a file; as `kubectl apply --server-side --force-conflicts`."""
+        return self._objects.apply(manifest, namespace)
+
+    def create(self, obj: Object, namespace: str = "default") -> Object:
+        """Raises AlreadyExists, Invalid and the other refusals of the API server, as all of these do."""
+        return self._objects.create(obj, namespace)
+
+    def get(self, what: str | Object, name: str = "", namespace: str = "default") -> Object:
+        """`get("deploy/web")`, `get("deploy", "web")`, or again what one has. Raises NotFound."""
+        return self._objects.get(what, name, namespace)
+
+    def list(
+        self, resource: str, namespace: str = "default", *, labels: str = "", fields: str = ""
+    ) -> builtins.list[Object]:
+        """Objects by name; namespace "" lists all namespaces. Selectors as kubectl's -l and --field-selector."""
+        return builtins.list(self._objects.list(resource, namespace, labels, fields))
+
+    def patch(
+        self,
+        what: str | Object,
+        patch: Any,
+        name: str = "",
+        namespace: str = "default",
+        *,
+        type: PatchType = "merge",
+        subresource: str = "",
+    ) -> Object:
+        return self._objects.patch(what, patch, name, namespace, type, subresource)
+
+    def scale(self, what: str | Object, replicas: int, namespace: str = "default") -> Object:
+        return self.patch(what, {"spec": {"replicas": replicas}}, namespace=namespace)
+
+    def delete(self, what: str | Object, name: str = "", namespace: str = "default", *, grace_s: int = -1) -> None:
+        """Asks for deletion. What is gone already is fine."""
+        self._objects.delete(what, name, namespace, grace_s)
+
+    @functools.cached_property
+    def _objects(self) -> LiveObjects:
+        return LiveObjects(self.kubeconfig)
 
     def logs(
         self,
@@ -116,9 +170,11 @@ class LiveCluster:
                 raise NotConverged(f"not true within {within}; the check {said}") from refusal
             time.sleep(LOOK_EVERY_S)
 
-    def settled(self, within: str | float = "60s") -> None:
-        """Nobody has anything to do now (actorkube.runtime.settled), in a cluster of one process."""
+    def settled(self, within: str | float = "60s") -> Over:
+        """Nobody has anything to do now (actorkube.runtime.settled), in a cluster of one process. In a coroutine it may
+        be awaited; it is over when it returns."""
         self._backing.settled(in_seconds(within))
+        return Over()
 
     @property
     def clock(self) -> LiveClock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from typing import NoReturn
 import psutil
 
 import actorkube
-from actorkube.cli.faults import change_faults
+from actorkube.cli.faults import change_faults, running
 from actorkube.runtime.faults import Faults
 from actorkube.runtime.live import LiveClock
 from actorkube.testing.options import Options
@@ -46,17 +45,17 @@ class ProcessBacking:
                 command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": path}
             )
         try:
-            self.server = self._ready()
+            self.servers = self._ready()
         except BaseException:
             self.stop()
             raise
 
-    def _ready(self) -> str:
+    def _ready(self) -> list[str]:
         end = time.monotonic() + READY_WITHIN_S
         while True:
             lines = self._output.read_text().splitlines()
             if any(line.startswith("Ctrl-C") for line in lines):
-                return next(line.split()[1] for line in lines if line.startswith("API "))
+                return next(line.split()[1:] for line in lines if line.startswith("API "))
             if self._process.poll() is not None or time.monotonic() > end:
                 raise AssertionError("the cluster did not become ready:\n" + "\n".join(lines) + self.component_logs())
             time.sleep(LOOK_EVERY_S)
@@ -114,7 +113,7 @@ class ProcessBacking:
 
     def _pid(self, name: str) -> int:
         """Of a component, or of a node: the process above its components."""
-        pids: dict[str, int] = json.loads((self._data / "processes.json").read_text())
+        pids = running(self._data)
         if name not in pids:
             raise KeyError(f"there is no process {name}; there are {', '.join(pids)}")
         return pids[name]
@@ -138,6 +137,7 @@ def _flags(options: Options) -> list[str]:
     given = {
         "nodes": options.nodes,
         "etcd": options.etcd,
+        "apiservers": options.apiservers,
         "runtime": options.runtime,
         "node-monitor-grace-period": options.node_monitor_grace_s,
         "pod-eviction-timeout": options.eviction_timeout_s,

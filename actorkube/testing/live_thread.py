@@ -44,9 +44,9 @@ class ThreadBacking:
 
     def __init__(self, options: Options, directory: Path, kubeconfig: Path) -> None:
         self._log = LastLines()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        address = self._listener.getsockname()
-        self.server = f"https://127.0.0.1:{address[1]}"
+        self._listeners = [socket.create_server(("127.0.0.1", 0), backlog=256) for _ in range(options.apiservers)]
+        listener, *more = self._listeners
+        self.servers = [f"https://127.0.0.1:{each.getsockname()[1]}" for each in self._listeners]
         root = composition()
         spec = root.ClusterSpec(
             data=directory,
@@ -54,22 +54,25 @@ class ThreadBacking:
             etcd=options.etcd,
             octet=OCTET,
             runtime="sim",
-            api_address=address,
-            api_listener=self._listener,
+            api_address=listener.getsockname(),
+            api_listener=listener,
+            more_api_listeners=tuple(more),
+            apiservers=options.apiservers,
             node_monitor_grace_s=options.node_monitor_grace_s,
             eviction_timeout_s=options.eviction_timeout_s,
         )
         self._hosts: LiveHosts = live(root.cluster_hosts(spec), directory, log=self._log)
         try:
             self._hosts.start()
-            write_kubeconfig(kubeconfig, server=self.server, data=directory, **root.credentials(spec)._asdict())
+            write_kubeconfig(kubeconfig, servers=self.servers, data=directory, **root.credentials(spec)._asdict())
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         self._hosts.stop()
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
 
     @property
     def clock(self) -> LiveClock:

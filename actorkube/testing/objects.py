@@ -22,6 +22,8 @@ S = st.SearchStrategy
 
 CPUS = ("50m", "250m", "1", "1500m")
 MEMORIES = ("16Mi", "128Mi", "1Gi", "500M")
+RBAC_GROUP = "rbac.authorization.k8s.io"
+RBAC = f"{RBAC_GROUP}/v1"
 PORT_NAMES = ("http", "metrics", "admin")
 
 
@@ -214,6 +216,147 @@ def nodes(draw: st.DrawFn) -> Object:
     return found | {"status": {"capacity": {**capacity, "pods": "110"}}}
 
 
+# -- how many they may be, and who may reach and change them ----------------------------------------------------------
+
+
+@st.composite
+def ingresses(draw: st.DrawFn) -> Object:
+    port: Object = draw(st.sampled_from([{"number": draw(st.integers(1, 65535))}, {"name": "http"}]))
+    backend = {"service": {"name": draw(names()), "port": port}}
+    path = {"path": draw(st.sampled_from(["/", "/api"])), "pathType": draw(st.sampled_from(["Prefix", "Exact"]))}
+    rule: Object = {"http": {"paths": [{**path, "backend": backend}]}}
+    rule |= {"host": f"{draw(names())}.example.com"} if draw(st.booleans()) else {}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": draw(metadata()),
+        "spec": draw(st.sampled_from([{"rules": [rule]}, {"defaultBackend": backend}])),
+    }
+
+
+@st.composite
+def network_policies(draw: st.DrawFn) -> Object:
+    peers: list[Object] = [
+        {"podSelector": {"matchLabels": draw(label_sets())}},
+        {"namespaceSelector": {}},
+        {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
+    ]
+    port = {"protocol": draw(st.sampled_from(["TCP", "UDP"])), "port": draw(st.integers(1, 65535))}
+    spec: Object = {"podSelector": {"matchLabels": draw(label_sets())}}
+    spec["policyTypes"] = draw(st.sampled_from([["Ingress"], ["Egress"], ["Ingress", "Egress"]]))
+    if "Ingress" in spec["policyTypes"]:
+        spec["ingress"] = draw(st.sampled_from([[], [{}], [{"from": [draw(st.sampled_from(peers))], "ports": [port]}]]))
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": draw(metadata()),
+        "spec": spec,
+    }
+
+
+@st.composite
+def disruption_budgets(draw: st.DrawFn) -> Object:
+    bound = draw(st.sampled_from(["minAvailable", "maxUnavailable"]))
+    spec = {bound: draw(st.sampled_from([0, 1, 2, "50%"])), "selector": {"matchLabels": draw(label_sets(least=1))}}
+    return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": draw(metadata()), "spec": spec}
+
+
+@st.composite
+def autoscalers(draw: st.DrawFn) -> Object:
+    least = draw(st.integers(1, 3))
+    target = {"type": "Utilization", "averageUtilization": draw(st.integers(1, 100))}
+    spec: Object = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": draw(names())},
+        "minReplicas": least,
+        "maxReplicas": least + draw(st.integers(0, 7)),
+        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+    }
+    if draw(st.booleans()):
+        spec["behavior"] = {"scaleDown": {"stabilizationWindowSeconds": draw(st.sampled_from([0, 60, 300]))}}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": draw(metadata()),
+        "spec": spec,
+    }
+
+
+@st.composite
+def volume_claims(draw: st.DrawFn) -> Object:
+    modes = draw(st.sampled_from([["ReadWriteOnce"], ["ReadOnlyMany"], ["ReadWriteOnce", "ReadWriteMany"]]))
+    size = draw(st.sampled_from(["1Mi", "100Mi", "5Gi"]))
+    spec: Object = {"accessModes": modes, "resources": {"requests": {"storage": size}}}
+    spec |= {"storageClassName": draw(st.sampled_from(["", "standard"]))} if draw(st.booleans()) else {}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": draw(metadata()), "spec": spec}
+
+
+def resource_quotas() -> S[Object]:
+    counts = st.dictionaries(
+        st.sampled_from(["pods", "services", "count/deployments.apps"]), st.integers(0, 50).map(str)
+    )
+    sums = st.dictionaries(st.sampled_from(["requests.cpu", "limits.cpu"]), st.sampled_from(CPUS))
+    hard = st.builds(lambda some, others: {"hard": some | others}, counts, sums)
+    return _objects("v1", "ResourceQuota", spec=hard)
+
+
+def roles() -> S[Object]:
+    return _objects(RBAC, "Role", rules=st.lists(_rules(), max_size=2))
+
+
+def cluster_roles() -> S[Object]:
+    pages: S[Object] = st.just({"nonResourceURLs": ["/metrics"], "verbs": ["get"]})
+    return _objects(RBAC, "ClusterRole", rules=st.lists(_rules() | pages, max_size=2))
+
+
+def role_bindings() -> S[Object]:
+    return _bindings("RoleBinding", ["Role", "ClusterRole"])
+
+
+def cluster_role_bindings() -> S[Object]:
+    return _bindings("ClusterRoleBinding", ["ClusterRole"])
+
+
+@st.composite
+def _rules(draw: st.DrawFn) -> Object:
+    group, resources = draw(
+        st.sampled_from(
+            [("", ["pods", "pods/log"]), ("apps", ["deployments"]), ("*", ["*"]), ("example.com", ["widgets"])]
+        )
+    )
+    verbs = draw(st.lists(st.sampled_from(["get", "list", "watch", "create", "delete"]), min_size=1, unique=True))
+    return {"apiGroups": [group], "resources": resources, "verbs": verbs}
+
+
+@st.composite
+def _bindings(draw: st.DrawFn, kind: str, of: list[str]) -> Object:
+    user = {"kind": draw(st.sampled_from(["User", "Group"])), "name": draw(names()), "apiGroup": RBAC_GROUP}
+    account = {"kind": "ServiceAccount", "name": draw(names()), "namespace": "default"}
+    return {
+        "apiVersion": RBAC,
+        "kind": kind,
+        "metadata": draw(metadata()),
+        "subjects": draw(st.sampled_from([[], [user], [account], [user, account]])),
+        "roleRef": {"apiGroup": RBAC_GROUP, "kind": draw(st.sampled_from(of)), "name": draw(names())},
+    }
+
+
+@st.composite
+def priority_classes(draw: st.DrawFn) -> Object:
+    found = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": draw(metadata())}
+    more = st.fixed_dictionaries({}, optional={"preemptionPolicy": st.sampled_from(["Never", "PreemptLowerPriority"])})
+    return {**found, "value": draw(st.integers(-100, 1_000_000)), **draw(more)}
+
+
+@st.composite
+def storage_classes(draw: st.DrawFn) -> Object:
+    found = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": draw(metadata())}
+    more = st.fixed_dictionaries(
+        {"volumeBindingMode": st.sampled_from(["Immediate", "WaitForFirstConsumer"])},
+        optional={"reclaimPolicy": st.sampled_from(["Delete", "Retain"]), "allowVolumeExpansion": st.booleans()},
+    )
+    return {**found, "provisioner": "example.com/disks", **draw(more)}
+
+
 def objects() -> S[Object]:
     """Of any kind that there is a strategy for."""
     return st.one_of(*(strategy() for strategy in KINDS.values()))
@@ -241,4 +384,16 @@ KINDS: dict[str, Callable[[], S[Object]]] = {
     "CronJob": cron_jobs,
     "Service": services,
     "Node": nodes,
+    "Ingress": ingresses,
+    "NetworkPolicy": network_policies,
+    "PodDisruptionBudget": disruption_budgets,
+    "HorizontalPodAutoscaler": autoscalers,
+    "PersistentVolumeClaim": volume_claims,
+    "ResourceQuota": resource_quotas,
+    "Role": roles,
+    "ClusterRole": cluster_roles,
+    "RoleBinding": role_bindings,
+    "ClusterRoleBinding": cluster_role_bindings,
+    "PriorityClass": priority_classes,
+    "StorageClass": storage_classes,
 }

@@ -17,6 +17,7 @@ class Options:
 
     nodes: int = 3
     etcd: int = 3
+    apiservers: int = 1
     seed: int | str = 0
     node_monitor_grace_s: float = 50.0
     eviction_timeout_s: float = 300.0
@@ -35,6 +36,8 @@ class Options:
             raise ValueError(f"nodes={self.nodes}: a cluster has from 0 to {NODES_MAX}")
         if self.etcd not in range(1, 8):
             raise ValueError(f"etcd={self.etcd}: there are from 1 to 7 replicas of the store")
+        if self.apiservers not in range(1, 10):
+            raise ValueError(f"apiservers={self.apiservers}: there are from 1 to 9 API servers")
         if self.processes not in ("one", "many") or self.runtime not in ("sim", "process"):
             raise ValueError('processes is "one" or "many", runtime is "sim" or "process"')
         if self.processes == "one" and self.runtime == "process":
@@ -43,14 +46,17 @@ class Options:
             )
 
 
-WORDS = ("nodes", "etcd", "seed", "node_monitor_grace", "eviction_timeout", "processes", "runtime")
+WORDS = ("nodes", "etcd", "apiservers", "seed", "node_monitor_grace", "eviction_timeout", "processes", "runtime")
 
 
 def _field(word: str, value: Any) -> tuple[str, Any]:
     if word not in WORDS:
         raise ValueError(f"there is no option {word!r}; there are {', '.join(WORDS)}")
-    if word in ("nodes", "etcd"):
-        return word, int(value)
+    if word in ("nodes", "etcd", "apiservers"):
+        try:
+            return word, int(value)
+        except ValueError:
+            raise ValueError(f"{word}={value!r} is not a number") from None
     if word == "seed":
         if not isinstance(value, int | str):
             raise ValueError(f"seed={value!r} is neither a number nor a word")

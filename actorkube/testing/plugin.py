@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from actorkube.testing.world import World
 
 MARKER = (
-    "actorkube(nodes=, etcd=, seed=, node_monitor_grace=, eviction_timeout=, processes=, runtime=, leaks=, fork=): "
-    "what the cluster of a test is like; whether what the test leaves behind fails it; whether it runs in a copy"
+    "actorkube(nodes=, etcd=, apiservers=, seed=, node_monitor_grace=, eviction_timeout=, processes=, runtime=, "
+    "leaks=, fork=): what the cluster of a test is like; whether what the test leaves behind fails it; whether it runs "
+    "in a copy"
 )
 INI = {
     "nodes": "how many nodes a test's cluster has (3)",
     "etcd": "how many replicas its store has (3)",
+    "apiservers": "how many API servers serve it (1)",
     "seed": "what all its chance follows from (0)",
     "node_monitor_grace": "how long a node may be silent (50s)",
     "eviction_timeout": "how long pods stay on a lost node (5m)",
@@ -263,8 +265,10 @@ def _is_ours(item: pytest.Function, name: str, asked: Sequence[str]) -> bool:
 def _run_inside(test: Callable[..., Any], name: str) -> Callable[..., None]:
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
+        from actorkube.testing.real import RealWorld
+
         world = kwargs[name]
-        bound = {"for_s": VIRTUAL_S_MAX} if world.can_partition else {}  # only a simulated one can
+        bound = {} if isinstance(world, RealWorld) else {"for_s": VIRTUAL_S_MAX}
         world.run(lambda world: test(*args, **kwargs), **bound)
 
     return run

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from actorkube.cli.sockets import Sockets
-from actorkube.runtime.host import Host
+from actorkube.runtime.host import Host, Hosts
 from actorkube.runtime.identity import Identity, LinkAuthority
 from actorkube.runtime.link import Transport
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
+from actorkube.runtime.refusals import Reason, Refused
 from actorkube.runtime.system import System
 from actorkube.runtime.tcp import Endpoint, TcpTransport
+from actorkube.runtime.tcp_link import TcpLink
 from actorkube.sim.errors import NotConverged
 
 T = TypeVar("T")
@@ -31,19 +33,19 @@ LOOK_EVERY_S = 0.005
 class RealHost:
     name: str
     boot: Boot
+    knows: Collection[str] | None = None
     lives: int = 0
     system: System | None = None
     ending: list[asyncio.Task[None]] = field(default_factory=list)
 
 
 class RealWorld(abc.ABC):
-    can_partition = False
-
     def __init__(self, path: Path, seed: int = 0) -> None:
         self.path = path
         self.seed = seed
-        self.hosts: dict[str, RealHost] = {}
+        self.hosts: Hosts[RealHost] = Hosts()
         self.follow_rate = 0.0
+        self._cuts: frozenset[tuple[str, str]] = frozenset()  # who is not heard by whom
 
     @abc.abstractmethod
     def transport(self, name: str) -> Transport:
@@ -70,8 +72,11 @@ class RealWorld(abc.ABC):
 
     # -- hosts ----------------------------------------------------------------------------------------------------
 
-    async def boot(self, name: str, boot: Boot | None = None, *, listens: bool = True) -> System:
-        self.hosts[name] = RealHost(name, boot or (lambda system: None))
+    async def boot(
+        self, name: str, boot: Boot | None = None, *, listens: bool = True, knows: Collection[str] | None = None
+    ) -> System:
+        self.hosts.take(name)
+        self.hosts[name] = RealHost(name, boot or (lambda system: None), knows)
         self.listen(name, listens)
         return await self.restart(name)
 
@@ -123,11 +128,19 @@ class RealWorld(abc.ABC):
         if system is not None:
             await system.stop(drain_s)
 
-    def partition(self, one: Collection[str], other: Collection[str]) -> None:
-        raise NotImplementedError("only the simulated world can be partitioned: ask world.can_partition")
+    def partition(self, one: Collection[str], other: Collection[str], *, both_ways: bool = True) -> None:
+        """Links end at once, on both sides, and none is made until it is healed."""
+        cuts = {(src, dst) for src in one for dst in other}
+        self._cuts |= cuts | ({(dst, src) for src, dst in cuts} if both_ways else set())
+        self.cut()
 
     def heal(self) -> None:
-        return
+        self._cuts = frozenset()
+        self.cut()
+
+    @abc.abstractmethod
+    def cut(self) -> None:
+        """The partitions have changed."""
 
     # -- time -----------------------------------------------------------------------------------------------------
 
@@ -159,10 +172,13 @@ class LocalWorld(RealWorld):
         self._network = LocalNetwork()
 
     def transport(self, name: str) -> Transport:
-        return self._network.transport()
+        return self._network.transport(self.hosts[name].knows)
 
     def listen(self, name: str, listens: bool) -> None:
         return  # hosts of one process always find each other
+
+    def cut(self) -> None:
+        self._network.cut(self._cuts)
 
 
 class TcpWorld(RealWorld):
@@ -185,16 +201,33 @@ class TcpWorld(RealWorld):
         if listens and name not in self._listeners:
             listener = self._listeners[name] = self.bind(name)
             self._book[name] = listener.getsockname()
-            for transport in self._transports.values():
-                transport.book[name] = self._book[name]
+            for other, transport in self._transports.items():
+                if self._knows(other, name):
+                    transport.book[name] = self._book[name]
 
     def transport(self, name: str) -> Transport:
         listener = self._listeners.get(name)
         listen = (listener.dup(),) if listener is not None else ()
-        others = {other: address for other, address in self._book.items() if other != name}
+        others = {other: address for other, address in self._book.items() if self._knows(name, other)}
         transport = TcpTransport(key=b"testing", book=others, listen=listen, identity=self.identity(name))
         self._transports[name] = transport
+        transport.cut(self._unheard_by(name))
         return transport
+
+    def cut(self) -> None:
+        for name, transport in self._transports.items():
+            unheard = self._unheard_by(name)
+            transport.cut(unheard)
+            for link in transport.census().links:
+                if link.peer in unheard and isinstance(link, TcpLink):
+                    link.fail(Refused(Reason.CUT, f"{link.peer} is cut off from {name}"))
+
+    def _unheard_by(self, name: str) -> list[str]:
+        return sorted(src for src, dst in self._cuts if dst == name)
+
+    def _knows(self, name: str, other: str) -> bool:
+        knows = self.hosts[name].knows
+        return name != other and (knows is None or other in knows)
 
     def close(self) -> None:
         for listener in self._listeners.values():

@@ -29,7 +29,7 @@ from actorkube.sim.errors import NotConverged
 from actorkube.testing.manifests import Manifest, objects_in
 from actorkube.testing.options import Options
 from actorkube.testing.quiet import Quiet
-from actorkube.testing.resources import Resources, Target
+from actorkube.testing.resources import Resources, Target, UnknownResource, defined
 from protocols.api import Create, Delete, Get, List, Patch, PatchType, ReadLog, Stored, StoredList
 from protocols.errors import AskError, BadRequest, NotFound, StatusError
 from protocols.message import Message, Request
@@ -38,8 +38,10 @@ from protocols.rules.conditions import condition_is
 from protocols.rules.pods import node_of, only_container
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 API_SERVER = "apiserver"
+DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 USER = "user"  # the host from which the test speaks
 FIELD_MANAGER = "actorkube-testing"
 PATIENCE_S = 0.1
@@ -58,10 +60,13 @@ class SimulatedCluster:
         self._spec = root.simulated(
             nodes=options.nodes,
             etcd=options.etcd,
+            apiservers=options.apiservers,
             node_monitor_grace_s=options.node_monitor_grace_s,
             eviction_timeout_s=options.eviction_timeout_s,
             guests=self._guests,
         )
+        self._apis: Sequence[str] = self._spec.apis
+        self._asked = 0  # which of them is asked: the next one, when it does not answer
         self._hosts: Sequence[Host] = root.cluster_hosts(self._spec)
         self.resources = Resources(root.api_resources())
         self._quiet = Quiet(world, self._system, [host.name for host in self._hosts])
@@ -81,32 +86,32 @@ class SimulatedCluster:
         return [await self._apply(obj, namespace) for obj in objects_in(manifest)]
 
     async def _apply(self, obj: Object, namespace: str) -> Object:
-        target = self.resources.target(obj, "", namespace)
+        target = await self._target(obj, "", namespace)
         body = encode_object(obj)
         patch = Patch(target.resource, target.name, "apply", body, target.namespace, "", FIELD_MANAGER, True)
         return _object(await self.certainly(patch))
 
     async def create(self, obj: Object, namespace: str = "default") -> Object:
         """Raises AlreadyExists, Invalid and the other refusals of the API server, as all of these do."""
-        resource = self.resources.of(obj)
+        resource = await self._found(lambda: self.resources.of(obj))
         where = meta(obj).get("namespace") or namespace if resource.namespaced else ""
-        return _object(await self.ask("apiserver/api", Create(resource.group_resource, encode_object(obj), where)))
+        return _object(await self.ask(self._api, Create(resource.group_resource, encode_object(obj), where)))
 
     async def get(self, what: str | Object, name: str = "", namespace: str = "default") -> Object:
         """`get("deploy/web")`, `get("deploy", "web")`, or again what one has. Raises NotFound."""
-        target = self.resources.target(what, name, namespace)
+        target = await self._target(what, name, namespace)
         return _object(await self.certainly(Get(target.resource, target.name, target.namespace)))
 
     async def why(self, what: str | Object, name: str = "", namespace: str = "default", *, latest: bool = False) -> Why:
         """Why it was created, or changed last: the way back to the first cause. Also of what is gone. NotFound."""
-        target = self.resources.target(what, name, namespace)
+        target = await self._target(what, name, namespace)
         return await why(self._system(), target.resource, target.name, target.namespace, latest=latest)
 
     async def list(
         self, resource: str, namespace: str = "default", *, labels: str = "", fields: str = ""
     ) -> list[Object]:
         """Objects by name; namespace "" lists all namespaces. Selectors as kubectl's -l and --field-selector."""
-        found = self.resources.named(resource)
+        found = await self._found(lambda: self.resources.named(resource))
         where = namespace if found.namespaced else ""
         listed: StoredList = await self.certainly(List(found.group_resource, where, labels, fields))
         return [_object(stored) for stored in listed.items]
@@ -121,7 +126,7 @@ class SimulatedCluster:
         type: PatchType = "merge",
         subresource: Any = "",
     ) -> Object:
-        target = self.resources.target(what, name, namespace)
+        target = await self._target(what, name, namespace)
         body = msgspec.msgpack.encode(patch)
         request = Patch(target.resource, target.name, type, body, target.namespace, subresource, FIELD_MANAGER)
         return _object(await self.certainly(request))
@@ -133,7 +138,7 @@ class SimulatedCluster:
         self, what: str | Object, name: str = "", namespace: str = "default", *, grace_s: int = -1
     ) -> None:
         """Asks for deletion; it is over when `wait(what, "deleted")` returns. What is gone already is fine."""
-        target = self.resources.target(what, name, namespace)
+        target = await self._target(what, name, namespace)
         try:
             await self.certainly(Delete(target.resource, target.name, target.namespace, grace_s=grace_s))
         except NotFound:
@@ -169,14 +174,26 @@ class SimulatedCluster:
         async with asyncio.timeout(ASK_TIMEOUT_S), system.stream(kubelet, request) as chunks:
             return b"".join([chunk.data async for chunk in chunks]).decode(errors="replace")
 
-    async def ask(self, address: str, request: Request[R], timeout_s: float = ASK_TIMEOUT_S) -> R:
-        """Any request to any actor, "node-1-kubelet/kubelet" for example; no second try."""
-        system = self._system()
-        return await system.ask(system.ref(address), request, timeout_s=timeout_s)
+    async def _target(self, what: str | Object, name: str, namespace: str) -> Target:
+        return await self._found(lambda: self.resources.target(what, name, namespace))
 
-    def tell(self, address: str, message: Message) -> None:
+    async def _found(self, look: Callable[[], T]) -> T:
+        """What is not known may have been defined since the last look. Raises UnknownResource."""
+        try:
+            return look()
+        except UnknownResource:
+            for definition in await self.list(DEFINITIONS, ""):
+                self.resources.add(list(defined(definition)))
+            return look()
+
+    async def ask(self, address: str | Ref, request: Request[R], timeout_s: float = ASK_TIMEOUT_S) -> R:
+        """Any request to any actor: what `spawn` returned, or "node-1-kubelet/kubelet" for example; no second try."""
         system = self._system()
-        system.tell(system.ref(address), message)
+        return await system.ask(system.ref(_text(address)), request, timeout_s=timeout_s)
+
+    def tell(self, address: str | Ref, message: Message) -> None:
+        system = self._system()
+        system.tell(system.ref(_text(address)), message)
 
     async def certainly(self, request: Request[R], patience_s: float = 60.0) -> R:
         """Ask the API server until there is an answer: what is asked here may be asked twice."""
@@ -184,14 +201,19 @@ class SimulatedCluster:
         end = loop.time() + patience_s
         while True:
             try:
-                return await self.ask("apiserver/api", request)
+                return await self.ask(self._api, request)
             except StatusError as refusal:
                 if loop.time() >= end or (refusal.code < 500 and refusal.code != 429):
                     raise
             except AskError:
                 if loop.time() >= end:
                     raise
+            self._asked += 1
             await asyncio.sleep(PATIENCE_S)
+
+    @property
+    def _api(self) -> str:
+        return self._apis[self._asked % len(self._apis)]
 
     # -- waiting --------------------------------------------------------------------------------------------------
 
@@ -200,7 +222,7 @@ class SimulatedCluster:
     ) -> Object | None:
         """Until the object has that condition ("Ready", "Available") or phase ("Running"), is "deleted" (returns
         None), or a function of it is true. Raises NotConverged."""
-        target = self.resources.target(what, "", "default")
+        target = await self._target(what, "", "default")
         end = self.world.loop.time() + in_seconds(within)
         while True:
             found = await self._look(target)
@@ -294,6 +316,10 @@ class SimulatedCluster:
     async def recover(self) -> None:
         """End all faults, start whoever is down, and wait until all have booted."""
         await self.world.recover()
+
+
+def _text(address: str | Ref) -> str:
+    return address if isinstance(address, str) else str(address.address)
 
 
 def look_every_s(within_s: float) -> float:

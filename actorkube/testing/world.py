@@ -20,17 +20,19 @@ LINK_WORLDS = ("tcp", "unix", "tls")  # the world of real sockets, over each kin
 
 
 class World(Protocol):
-    @property
-    def can_partition(self) -> bool: ...
-
     def run(self, scenario: Callable[[Any], Coroutine[Any, Any, T]], for_s: float = ...) -> T:
         """Run the scenario in this world, within so many seconds (of its time)."""
 
     def close(self) -> None:
         """Forget the world."""
 
-    async def boot(self, name: str, boot: Boot | None = None, *, listens: bool = True) -> System:
-        """Add a host and start it: `boot` spawns its actors, now and at every restart. Returns when it has run."""
+    async def boot(
+        self, name: str, boot: Boot | None = None, *, listens: bool = True, knows: Collection[str] | None = None
+    ) -> System:
+        """Add a host and start it: `boot` spawns its actors, now and at every restart. Returns when it has run.
+
+        `knows`: the hosts that it can make links to by itself; None: all that listen.
+        """
 
     async def boot_all(self, hosts: Sequence[Host]) -> None:
         """Boot hosts that need each other; returns when all are ready."""
@@ -52,8 +54,9 @@ class World(Protocol):
     async def stop(self, name: str, drain_s: float = 0.0) -> None:
         """Planned: on_stop runs. Before that, for at most `drain_s`, its actors handle what waits."""
 
-    def partition(self, one: Collection[str], other: Collection[str]) -> None:
-        """Where `can_partition`: nothing gets from one side to the other."""
+    def partition(self, one: Collection[str], other: Collection[str], *, both_ways: bool = True) -> None:
+        """Nothing gets from one side to the other, until `heal`. In simulation, who waits learns of it by silence or by
+        a reset; in real worlds links end at once, on both sides."""
 
     def heal(self) -> None:
         """End all faults but crashes."""

@@ -140,11 +140,15 @@ class _Allocating:
         ip = spec.get("clusterIP") or (given[0] if given else "")
         if not ip:
             ip = self._free_ip()
-        elif ip != NONE and (IPS, ip) not in self.mine:
+        elif ip != NONE and (IPS, ip) not in self.mine and not self._has_one():
             self._check_ip(ip)
         spec["clusterIP"], spec["clusterIPs"] = ip, [ip]
         spec.setdefault("ipFamilies", ["IPv4"])
         spec.setdefault("ipFamilyPolicy", "SingleStack")
+
+    def _has_one(self) -> bool:
+        """Then another one is refused for being another, whatever it is (validate/services.py)."""
+        return bool(self.old_spec.get("clusterIPs")) and self.old_spec.get("type") != "ExternalName"
 
     def _free_ip(self) -> str:
         network = self.ranges.service_cidr

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from actors.apiserver.schema.resources import Resource
-from protocols.errors import AlreadyExists, Conflict, Forbidden, MethodNotAllowed, NotFound
+from protocols.errors import AlreadyExists, Conflict, Forbidden, MethodNotAllowed, NotFound, ServerTimeout
 
 
 def details(resource: Resource, name: str) -> dict[str, Any]:
@@ -30,6 +30,12 @@ def conflict(resource: Resource, name: str, why: str) -> Conflict:
 def modified(resource: Resource, name: str) -> Conflict:
     why = "the object has been modified; please apply your changes to the latest version and try again"
     return conflict(resource, name, why)
+
+
+def not_at_this_time(resource: Resource) -> ServerTimeout:
+    """Others were quicker, again and again."""
+    message = f"The POST operation against {resource.group_resource} could not be completed at this time, "
+    return ServerTimeout(f"{message}please try again.", {**details(resource, ""), "retryAfterSeconds": 1})
 
 
 def wrong_uid(resource: Resource, name: str, wanted: str, found: str) -> Conflict:

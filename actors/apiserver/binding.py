@@ -10,8 +10,11 @@ from protocols.rules.conditions import with_condition
 from protocols.rules.owners import is_deleting
 
 
-def bound(resource: Resource, pod: Object, binding: Object, now: float) -> Object:
-    """The pod on its node. Raises Conflict when it has one, is being deleted, or is not the one that was meant."""
+def bound(resource: Resource, pod: Object, binding: Object, now: float, *, labelled: bool = True) -> Object:
+    """The pod on its node. Raises Conflict when it has one, is being deleted, or is not the one that was meant.
+
+    `labelled`: the binding's labels become the pod's.
+    """
     name, target = name_of(pod), binding.get("target") or {}
     if target.get("kind", "Node") != "Node":
         raise invalid(resource, name, [invalid_value("target.kind", target["kind"], "must be empty or 'Node'")])
@@ -32,7 +35,8 @@ def bound(resource: Resource, pod: Object, binding: Object, now: float) -> Objec
         for condition in with_condition(status.get("conditions"), "PodScheduled", "True", "", "", now)
     ]
     metadata = {**meta(pod)}
-    if meta(binding).get("annotations"):
-        metadata["annotations"] = {**(metadata.get("annotations") or {}), **meta(binding)["annotations"]}
+    for kind in ("annotations", "labels") if labelled else ("annotations",):
+        if meta(binding).get(kind):
+            metadata[kind] = {**(metadata.get(kind) or {}), **meta(binding)[kind]}
     spec = {**spec, "nodeName": target["name"]}
     return {**pod, "metadata": metadata, "spec": spec, "status": {**status, "conditions": conditions}}

@@ -7,14 +7,14 @@ and watchers all see the same thing: the store as of `revision`, or as of the re
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sortedcontainers import SortedDict
 
 from actors.apiserver.item import Item
 from actors.apiserver.keys import CLAIMS, parse_store_key
-from actors.apiserver.log import Event, Log, Topic
+from actors.apiserver.log import Batch, Change, Event, Log, Taken, Topic
 from actors.apiserver.selectors import Selection, indexed_field
 from actors.apiserver.values import body_of
 from protocols import etcd
@@ -22,6 +22,7 @@ from protocols.api import EventType
 
 LOG_EVENTS_MAX = 8192
 LOG_BYTES_MAX = 32 * 1024 * 1024
+_NO_KEYS: Mapping[str, None] = {}
 
 
 class Page(NamedTuple):
@@ -139,6 +140,8 @@ class ResourceCache:
     def page(self, selection: Selection, limit: int = 0, after: str = "", revision: int = 0) -> Page:
         """What is selected, after the key `after`, as of `revision` (0: now). Raises Expired."""
         past = self._past(revision) if revision else {}
+        if not past and selection.everything:
+            return self._whole_page(selection.namespace, limit, after)
         items: list[Item] = []
         keys = iter(self._keys(selection, after, past))
         for key in keys:
@@ -149,6 +152,25 @@ class ResourceCache:
             if len(items) == limit:
                 return _cut(items, key, keys, past)
         return Page(items, "", 0)
+
+    def _whole_page(self, namespace: str, limit: int, after: str) -> Page:
+        """Of all that is there now: what remains behind it is known without looking at it."""
+        first = self.items.bisect_left(f"{namespace}/") if namespace else 0
+        first = max(first, self.items.bisect_right(after))
+        end = self.items.bisect_left(f"{namespace}0") if namespace else len(self.items)
+        stop = min(end, first + limit) if limit else end
+        keys = list(self.items.islice(first, max(first, stop)))
+        remaining = end - stop if keys else 0
+        return Page([self.items[key] for key in keys], keys[-1] if remaining else "", remaining)
+
+    def of(self, namespace: str) -> Iterator[Item]:
+        """What is in a namespace ("": in all) now, in key order."""
+        keys = self.items.irange(f"{namespace}/", f"{namespace}0", inclusive=(True, False)) if namespace else self.items
+        return (self.items[key] for key in keys)
+
+    def indexed_by(self, value: str) -> Mapping[str, None]:
+        """The keys whose indexed field has this value; not to be kept."""
+        return self._keys_by_value.get(value, _NO_KEYS)
 
     def watch(self, selection: Selection, revision: int, wake: Callable[[], None]) -> Watcher:
         return Watcher(self.log, selection, revision, wake)
@@ -204,13 +226,6 @@ class ResourceCache:
         return tuple(dict.fromkeys(value for value in (before, after) if value is not None))
 
 
-class Change(NamedTuple):
-    """What a watcher is told."""
-
-    type: EventType
-    item: Item
-
-
 class Watcher:
     """A cursor in a resource's log, and the selection it looks through.
 
@@ -224,17 +239,27 @@ class Watcher:
         self._closed = False
         self._topic, self._position = log.open(selection.indexed, revision)
 
-    def take(self, limit: int) -> list[Change]:
+    def take(self, limit: int) -> Batch:
         """Up to `limit` events' worth of changes; an empty list means: wait to be woken. Raises Expired."""
         while True:
             events = self._topic.read(self._position, limit)
-            self._position += len(events)
-            changes = [change for event in events if (change := self._seen(event)) is not None]
-            if changes:
-                return changes
             if not events:
                 self._wait()
-                return []
+                return Batch()
+            batch = self._batch(events)
+            self._position += len(events)
+            if batch:
+                return batch
+
+    def _batch(self, events: list[Event]) -> Batch:
+        selection = self._selection
+        if not selection.everything:
+            return self._seen_in(events)
+        taken = Taken(selection.namespace, self._position, len(events))
+        return self._topic.take(taken, lambda: self._seen_in(events))
+
+    def _seen_in(self, events: list[Event]) -> Batch:
+        return Batch([change for event in events if (change := self._seen(event)) is not None])
 
     def close(self) -> None:
         if not self._closed:

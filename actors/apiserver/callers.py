@@ -1,54 +1,68 @@
-"""Who asks, and whether they may.
+"""Who asks: a user and its groups, as Kubernetes knows them; and which user each system of a cluster is.
 
-There is no RBAC evaluation yet: members of system:masters and the cluster's own components may do everything; everybody
-else who is authenticated may only ask about themselves; who is not authenticated gets the server's health and version.
+What they may do is written in roles (access/).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-
-from actors.apiserver.answers import details
-from actors.apiserver.schema.resources import Resource
-from protocols.errors import Forbidden
+from dataclasses import dataclass, field
 
 MASTERS = "system:masters"
 NODES = "system:nodes"
+NODE_PREFIX = "system:node:"
 AUTHENTICATED = "system:authenticated"
 UNAUTHENTICATED = "system:unauthenticated"
+ACCOUNTS = "system:serviceaccounts"
+ACCOUNT_PREFIX = "system:serviceaccount:"
 
 # The system that an actor lives in says which component it is.
 _COMPONENTS = {
-    "apiserver": "system:apiserver",
     "scheduler": "system:kube-scheduler",
     "controller-manager": "system:kube-controller-manager",
     "cloud-controller-manager": "system:cloud-controller-manager",
-    "dns": "system:kube-dns",
 }
+_API_SERVER = re.compile(r"apiserver(-[2-9])?")  # there may be several
+_REPLICA = re.compile(r"etcd-\d+")
+_SCHEDULER = re.compile(r"scheduler-[-a-z0-9]*[a-z0-9]")  # further ones, also those that joined
+_MANAGERS = {"node": "kubelet"}
 _NODE_COMPONENTS = {"kubelet": "system:node:{node}", "proxy": "system:kube-proxy", "runtime": "system:node:{node}"}
-_PUBLIC_PATHS = ("/healthz", "/livez", "/readyz", "/version")
-_ABOUT_ONESELF = ("selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews")
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
+    """`uid` and `extra` are for reviews, and for whoever reads an audit log: no role looks at them."""
+
     user: str
     groups: tuple[str, ...]
+    uid: str = field(default="", compare=False)
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), compare=False)
 
     @property
     def authenticated(self) -> bool:
         return UNAUTHENTICATED not in self.groups
 
-    @property
-    def trusted(self) -> bool:
-        return MASTERS in self.groups or NODES in self.groups or self.user in _TRUSTED_USERS
-
 
 ANONYMOUS = Caller("system:anonymous", (UNAUTHENTICATED,))
 ADMIN = Caller("system:admin", (MASTERS, AUTHENTICATED))
 SELF = Caller("system:apiserver", (MASTERS, AUTHENTICATED))
-_TRUSTED_USERS = frozenset({*_COMPONENTS.values(), "system:kube-proxy"})
+
+
+def service_account(namespace: str, name: str) -> Caller:
+    return Caller(f"{ACCOUNT_PREFIX}{namespace}:{name}", (ACCOUNTS, f"{ACCOUNTS}:{namespace}", AUTHENTICATED))
+
+
+def account_of(user: str) -> tuple[str, str] | None:
+    """(namespace, name) of the service account that a user is; None for another user."""
+    namespace, colon, name = user.removeprefix(ACCOUNT_PREFIX).partition(":")
+    return (namespace, name) if user.startswith(ACCOUNT_PREFIX) and colon and namespace and name else None
+
+
+def manager_of(caller: Caller) -> str:
+    """The field manager of a component: kubelet, kube-scheduler, kube-controller-manager."""
+    _, _, name = caller.user.partition(":")
+    return _MANAGERS.get(name.partition(":")[0], name)
 
 
 class GuestUsers(Mapping[str, Caller]):
@@ -69,45 +83,36 @@ class GuestUsers(Mapping[str, Caller]):
         return len(self._names)
 
 
+def is_component(system: str, schedulers_join: bool) -> bool:
+    """Whether it is the name of a component that nobody may be who has joined; unless `schedulers_join`, that is also
+    the name of a further scheduler."""
+    if _API_SERVER.fullmatch(system) or _REPLICA.fullmatch(system):
+        return True
+    if _SCHEDULER.fullmatch(system):
+        return not schedulers_join and system.rpartition("-")[2] not in _NODE_COMPONENTS
+    return system in _COMPONENTS or system == "dns"
+
+
 def of_system(system: str | None, users: Mapping[str, Caller]) -> Caller:
     """The caller behind an actor: `users` names more systems than the cluster's own.
 
-    None is who asks without being an actor: the process that runs the system itself, a command line or a test.
+    None is who asks without being an actor: a process of the cluster's own, a command line or a test. It is never a
+    guest: for what one says so, its system is named (TcpTransport.opened).
     """
     if system is None:
         return ADMIN
     if system in users:
         return users[system]
+    if _API_SERVER.fullmatch(system):
+        return SELF
+    if system == "dns":
+        return service_account("kube-system", "kube-dns")
     if system in _COMPONENTS:
         return Caller(_COMPONENTS[system], (AUTHENTICATED,))
     node, _, component = system.rpartition("-")
     if node and component in _NODE_COMPONENTS:
         groups = (AUTHENTICATED,) if component == "proxy" else (NODES, AUTHENTICATED)
         return Caller(_NODE_COMPONENTS[component].format(node=node), groups)
+    if _SCHEDULER.fullmatch(system):
+        return Caller(_COMPONENTS["scheduler"], (AUTHENTICATED,))
     return Caller(f"system:actor:{system}", (AUTHENTICATED,))
-
-
-def authorize(caller: Caller, verb: str, resource: Resource, namespace: str, name: str, subresource: str = "") -> None:
-    """Raises Forbidden in Kubernetes' words."""
-    if not allowed(caller, resource):
-        what = f"{resource.plural}/{subresource}" if subresource else resource.plural
-        named = f'{resource.group_resource} "{name}"' if name else resource.group_resource
-        where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
-        raise Forbidden(
-            f'{named} is forbidden: User "{caller.user}" cannot {verb} resource "{what}" '
-            f'in API group "{resource.group}" {where}',
-            details(resource, name),
-        )
-
-
-def allowed(caller: Caller, resource: Resource | None) -> bool:
-    """Whether the caller may use a resource (None: one that does not exist)."""
-    about_oneself = resource is not None and resource.plural in _ABOUT_ONESELF
-    return caller.trusted or (caller.authenticated and about_oneself)
-
-
-def authorize_path(caller: Caller, verb: str, path: str) -> None:
-    """For paths that are no resources: health and version are for all, the rest for who is authenticated."""
-    public = any(path == prefix or path.startswith(f"{prefix}/") for prefix in _PUBLIC_PATHS)
-    if not (public or caller.authenticated):
-        raise Forbidden(f'forbidden: User "{caller.user}" cannot {verb} path "{path}"')

@@ -16,6 +16,8 @@ class Call:
 
     `untracked`: what is created starts without managedFields, and so stays until somebody applies to it. Components
     create most objects, nobody looks who owns their fields, and a pod is a third smaller without them.
+
+    `shown`: the answer is the object in JSON.
     """
 
     caller: Caller
@@ -31,6 +33,8 @@ class Call:
     validation: FieldValidation = "Warn"
     warnings: list[str] = field(default_factory=list)
     created: bool = False
+    shown: bool = False
+    annotations: dict[str, str] | None = None  # of the audit, where there is one: admission adds to them
 
     @property
     def key(self) -> str:
@@ -46,6 +50,8 @@ class Call:
         """The resource that the objects are kept as; not the call's own for an alias (events.k8s.io) or a version."""
         if self.resource.custom is not None:
             return self.resource.custom.storage
+        if not self.resource.alias:
+            return self.resource
         resource = find(self.resource.storage)
         assert resource is not None, self.resource.storage
         return resource

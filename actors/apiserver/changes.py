@@ -8,49 +8,51 @@ that named no revision is not bothered with others' writes, and nobody is refuse
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from actorkube.runtime import Context
-from actors.apiserver.admission import admit_create, namespace_not_found
+from actors.apiserver.access.authorizer import Authorizer
+from actors.apiserver.access.escalation import check_escalation
+from actors.apiserver.access.signers import check_signers, identified
+from actors.apiserver.admission.attributes import Attributes, Operation
+from actors.apiserver.admission.namespace_lifecycle import namespace_not_found
+from actors.apiserver.admission.quota.quotas import QUOTAS, Charged, Turn
+from actors.apiserver.admission.stages import Admission
 from actors.apiserver.allocate import Allocation, NotAvailable, Ranges, allocate, releases_of
-from actors.apiserver.answers import already_exists, modified, not_found
+from actors.apiserver.answers import already_exists, modified, not_at_this_time, not_found
 from actors.apiserver.cache import Cache
 from actors.apiserver.calls import Call
 from actors.apiserver.commits import Commits
+from actors.apiserver.conversions import Conversions
 from actors.apiserver.custom.names import DEFINITIONS, of_group, settled
 from actors.apiserver.deletion import Deletion, Mark, decide_deletion, is_finished
 from actors.apiserver.feed import Feed
-from actors.apiserver.incoming import check_uid
+from actors.apiserver.incoming import accept, check_uid
 from actors.apiserver.item import Item
-from actors.apiserver.keys import object_key
+from actors.apiserver.keys import object_key, range_of, store_key
 from actors.apiserver.patch import track_update
 from actors.apiserver.rules.defaults import apply_defaults
 from actors.apiserver.rules.prepare import prepare_create, prepare_update
+from actors.apiserver.rules.signing_requests import stamped
 from actors.apiserver.rules.validate import invalid, validate
 from actors.apiserver.rules.validate.definitions import definition
-from actors.apiserver.schema.resources import Resource
+from actors.apiserver.schema.resources import Resource, find
 from actors.apiserver.schema.types import Types
-from actors.apiserver.versions import to_served, to_stored
-from actors.apiserver.writes import Refused
+from actors.apiserver.versions import served, to_stored
+from actors.apiserver.writes import Guard, Refused
 from protocols.errors import StatusError
-from protocols.objects import Object, decode_object, meta, name_of, revision_of
+from protocols.objects import Object, meta, name_of, revision_of
+from protocols.rules.certificate_signers import RESOURCE as SIGNING_REQUESTS
 from protocols.rules.names import suffix
 
 T = TypeVar("T")
 # What a change makes of the object as it is served; it may change its argument, and may be called again.
 Decide = Callable[[Object], Object]
 
-_ATTEMPTS = 8
-_PRIORITY_CLASSES = "priorityclasses.scheduling.k8s.io"
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """`toleration_s` is for admission (admission.py)."""
-
-    ranges: Ranges
-    toleration_s: int = 300
+_ATTEMPTS = 64  # Kubernetes has no bound: a server that writes while another does, too, loses many times in a row
+_ACCOUNT_LOOKS, _ACCOUNT_LOOK_S = 50, 0.03
+_CHARGES = 16  # how often a write is charged anew when other API servers write there too
 
 
 class Removed(NamedTuple):
@@ -62,38 +64,60 @@ class Removed(NamedTuple):
 
 class Changes:
     def __init__(
-        self, ctx: Context, cache: Cache, feed: Feed, commits: Commits, types: Types, settings: Settings
+        self,
+        ctx: Context,
+        cache: Cache,
+        feed: Feed,
+        commits: Commits,
+        types: Types,
+        ranges: Ranges,
+        admission: Admission,
+        authorizer: Authorizer,
+        conversions: Conversions,
     ) -> None:
+        self._authorizer = authorizer
+        self._conversions = conversions
         self._ctx = ctx
         self._cache = cache
         self._feed = feed
         self._commits = commits
         self._types = types
-        self._settings = settings
+        self._ranges = ranges
+        self._admission = admission
 
     async def create(self, call: Call, obj: Object, *, applied: bool = False) -> Item:
         """Store a new object. `obj` is checked, and the call's to change; `applied` as for `change`."""
         resource = call.stored
         obj = to_stored(call.resource, obj)
         apply_defaults(call.judged, obj)
-        await self._confirmed(lambda: self._admit(call, resource, obj))
+        await self._awaited(call, obj)
+        admitted = await self._confirmed(lambda: self._admit(call, resource, obj))
+        obj = await self._mutated(call, "CREATE", obj, {})
         for _ in range(_ATTEMPTS):
-            new = self._prepared(call.judged, obj)
+            guards = (*admitted, *self._others(resource))
+            new = identified(call, self._prepared(call.judged, obj))
             allocation = await self._confirmed(lambda new=new: self._allocated(resource, new, None))  # type: ignore[misc]
             settled = applied or call.untracked
             new = allocation.service if settled else self._tracked(call, None, allocation.service)
             self._validated(call.judged, new, None, "")
             call.name = name_of(new)
-            outcome = await self._commits.put(call, new, 0, allocation.claims)
+            check_escalation(self._authorizer, call, new, None)
+            check_signers(self._authorizer, call, new, None)
+            await self._confirmed(lambda new=new: self._judge(call, "CREATE", new, {}))  # type: ignore[misc]
+            await self._asked(call, "CREATE", new, {})
+            outcome = await self._put(call, new, {}, 0, allocation, guards)
             if isinstance(outcome, Item):
                 call.created = True
+                await self._conversions.prepare(call.resource, [outcome])
                 return outcome
             await self._feed.confirm()
             if outcome.missing:
                 raise namespace_not_found(call.namespace)
             if outcome.current is not None and not _is_generated(obj):
                 raise already_exists(call.resource, call.name)
-        raise already_exists(call.resource, call.name)
+            if outcome.overtaken:
+                admitted = self._admit(call, resource, obj)
+        raise not_at_this_time(call.resource)
 
     async def replace(self, call: Call, copy: Callable[[], Object]) -> Item:
         """Replace the object by what `copy` returns: the same every time, and ours to change."""
@@ -106,7 +130,7 @@ class Changes:
         """
 
         def decided(item: Item) -> Object:
-            return decide(to_served(call.resource, item.object()))
+            return decide(served(call.resource, item))
 
         return await self._change(call, decided, applied=applied, as_is=as_is)
 
@@ -115,36 +139,51 @@ class Changes:
     ) -> Item:
         async def attempt(item: Item) -> Item | Refused:
             old, resource = _known(call, item), call.stored
+            guards = self._others(resource)  # as of the moment of each decision: webhooks take their time
             new = to_stored(call.resource, decide(item))
             check_uid(call, new, old)
             if revision_of(new) not in (0, item.revision):
                 raise modified(call.resource, call.name)
             if not as_is:
                 apply_defaults(call.judged, new)
+                new = await self._mutated(call, "UPDATE", new, old)
+                guards = self._others(resource)
                 new = self._updated(call.judged, old, new, call.subresource)
             allocation = self._allocated(resource, new, old)
             new = allocation.service
             if not as_is:
                 self._validated(call.judged, new, old, call.subresource)
+                check_escalation(self._authorizer, call, new, old)
+                check_signers(self._authorizer, call, new, old)
             if is_finished(resource, new):
                 return await self._commits.remove(call, new, item.revision, _held(resource, old))
             if not applied:
                 new = self._tracked(call, old, new)
-            if _same(old, new):
+            if _same(old, new) and not self._is_kept_otherwise(call, item):
                 return item
-            return await self._commits.put(call, new, item.revision, allocation.claims, allocation.releases)
+            if as_is:
+                claims, releases = allocation.claims, allocation.releases
+                return await self._commits.put(call, new, item.revision, claims, releases, guards=guards)
+            self._judge(call, "UPDATE", new, old)
+            await self._asked(call, "UPDATE", new, old)
+            return await self._put(call, new, old, item.revision, allocation, guards)
 
         return await self._settled(call, attempt)
 
-    async def remove(self, call: Call, deletion: Deletion) -> Removed:
-        """Delete an object, or mark it for whoever must clean up first."""
+    async def remove(self, call: Call, deletion: Deletion, *, as_is: bool = False) -> Removed:
+        """Delete an object, or mark it for whoever must clean up first. `as_is` as for `change`."""
         gone = False
 
         async def attempt(item: Item) -> Item | Refused:
             nonlocal gone
             obj, resource = item.object(), call.stored
+            old = obj if call.resource.custom is None else _known(call, item)
             decision = decide_deletion(resource, obj, deletion, self._ctx.now)
             gone = not isinstance(decision, Mark)
+            if not as_is:
+                await self._mutated(call, "DELETE", {}, old)
+                self._judge(call, "DELETE", {}, old)
+                await self._asked(call, "DELETE", {}, old)
             if not isinstance(decision, Mark):
                 return await self._commits.remove(call, obj, item.revision, _held(resource, obj))
             return item if decision.obj == obj else await self._commits.put(call, decision.obj, item.revision)
@@ -166,8 +205,11 @@ class Changes:
         confirmed = False
         for _ in range(_ATTEMPTS):
             try:
-                outcome = await attempt(self.current(call))
+                item = self.current(call)
+                await self._conversions.prepare(call.resource, [item])
+                outcome = await attempt(item)
                 if isinstance(outcome, Item):
+                    await self._conversions.prepare(call.resource, [outcome])
                     return outcome
             except StatusError:
                 if confirmed:
@@ -185,28 +227,118 @@ class Changes:
 
     # -- the steps ------------------------------------------------------------------------------------------------
 
-    def _admit(self, call: Call, resource: Resource, obj: Object) -> None:
+    def _admit(self, call: Call, resource: Resource, obj: Object) -> tuple[Guard, ...]:
+        """What must stay as it is until the object is stored: that of its namespace."""
         if self._cache.get(resource.group_resource, object_key(call.namespace, name_of(obj))) is not None:
             raise already_exists(call.resource, name_of(obj))
-        admit_create(resource, obj, call.namespace, self._lookup, self._default_priority, self._settings.toleration_s)
+        self._admission.chain.complete(self._attributes(call, "CREATE", obj, {}))
+        namespace = self._cache.get("namespaces", call.namespace) if resource.namespaced else None
+        if namespace is None:
+            return ()
+        return (Guard(store_key("namespaces", call.namespace), b"", namespace.revision),)
 
-    def _lookup(self, group_resource: str, key: str) -> Object | None:
-        item = self._cache.get(group_resource, key)
-        return item.object() if item is not None else None
+    def _others(self, resource: Resource) -> tuple[Guard, ...]:
+        """That there are no other definitions than those beside which the names of one are settled."""
+        if resource.group_resource != DEFINITIONS:
+            return ()
+        newest = max((item.revision for item in self._cache.of(DEFINITIONS).items.values()), default=0)
+        return (Guard(*range_of(DEFINITIONS), newest),)
 
-    def _default_priority(self) -> Object | None:
-        classes = (decode_object(item.body) for item in self._cache.of(_PRIORITY_CLASSES).items.values())
-        return max(
-            (found for found in classes if found.get("globalDefault")), key=lambda found: found["value"], default=None
+    async def _awaited(self, call: Call, obj: Object) -> None:
+        """A pod of a namespace that has just been made waits for its account, about as long as in Kubernetes."""
+        attributes = self._attributes(call, "CREATE", obj, {})
+        for _ in range(_ACCOUNT_LOOKS):
+            if not self._admission.chain.comes_early(attributes):
+                return
+            await self._ctx.sleep(_ACCOUNT_LOOK_S)
+
+    async def _mutated(self, call: Call, operation: Operation, obj: Object, old: Object) -> Object:
+        """What policies and webhooks make of it: the plugins then complete it again."""
+        attributes = self._attributes(call, operation, obj, old)
+        if not self._admission.may_mutate(attributes):
+            return obj
+
+        async def accepted(patched: Object, seen_as: Resource) -> Object:
+            # A name that is still to be generated is not one that the request gave.
+            again = replace(call, resource=seen_as, name=call.name if old else "", validation="Ignore")
+            checked = to_stored(seen_as, accept(self._types, again, patched))
+            new = await self._conversions.converted(call.resource, checked)
+            apply_defaults(call.judged, new)
+            self._admission.chain.complete(self._attributes(call, operation, new, old))
+            return new
+
+        await self._admission.mutate(attributes, accepted)
+        return attributes.obj
+
+    async def _asked(self, call: Call, operation: Operation, new: Object, old: Object) -> None:
+        await self._admission.ask(self._attributes(call, operation, new, old))
+
+    def _judge(self, call: Call, operation: Operation, new: Object, old: Object) -> None:
+        self._admission.chain.judge(self._attributes(call, operation, new, old))
+
+    def _attributes(self, call: Call, operation: Operation, new: Object, old: Object) -> Attributes:
+        return Attributes(
+            operation,
+            call.judged,
+            call.namespace,
+            call.caller,
+            new,
+            old,
+            call.subresource,
+            call.dry_run,
+            call.warnings,
+            call.resource,
+            call.annotations,
         )
+
+    async def _put(
+        self, call: Call, new: Object, old: Object, revision: int, allocation: Allocation, guards: tuple[Guard, ...]
+    ) -> Item | Refused:
+        """Write it, charged to the quotas of its namespace. A quota that changed meanwhile is charged anew."""
+        quotas, claims, releases = self._admission.quotas, allocation.claims, allocation.releases
+        attributes = self._attributes(call, "UPDATE" if old else "CREATE", new, old)
+        new = await self._conversions.to_store(call.resource, new)
+        if not quotas.concern(attributes):
+            guards = (*guards, *quotas.guard(attributes))
+            return await self._commits.put(call, new, revision, claims, releases, guards=guards)
+        async with quotas.turn(call.namespace) as turn:
+            for _ in range(_CHARGES):
+                async with turn.lock:
+                    charged = await self._charged(attributes, turn)
+                    guarded = (*guards, *quotas.guard(attributes, charged, turn.chain))
+                    chain = turn.begin([] if call.dry_run else charged)
+                # Nobody else decides before this is sent, so the store sees charges in the order of their turns.
+                outcome: Item | Refused | None = None
+                try:
+                    charges = tuple(each.charge for each in charged)
+                    outcome = await self._commits.put(call, new, revision, claims, releases, charges, guarded)
+                finally:
+                    turn.end(chain, happened=isinstance(outcome, Item))
+                if isinstance(outcome, Item) or not outcome.outdated:
+                    return outcome
+                await self._feed.confirm()
+        resource = find(QUOTAS)
+        assert resource is not None
+        raise modified(resource, call.namespace)
+
+    async def _charged(self, attributes: Attributes, turn: Turn) -> list[Charged]:
+        try:
+            return self._admission.quotas.charges(attributes, turn.chain)
+        except StatusError:
+            await turn.done()  # room that was taken for a write that is refused is there again
+            return await self._confirmed(lambda: self._admission.quotas.charges(attributes, {}))
 
     def _prepared(self, resource: Resource, obj: Object) -> Object:
         uid = self._ctx.uuid()
-        new = prepare_create(resource, obj, now=self._ctx.now, uid=uid, suffix=suffix(uid))
+        ending = suffix(uid) if _is_generated(obj) else ""
+        version = self._types.version
+        new = prepare_create(resource, obj, now=self._ctx.now, uid=uid, suffix=ending, version=version)
         return self._settled_definition(resource, new)
 
     def _updated(self, resource: Resource, old: Object, new: Object, subresource: str) -> Object:
         new = prepare_update(resource, old, new, subresource)
+        if resource.group_resource == SIGNING_REQUESTS:
+            return stamped(new, old, self._ctx.now)
         return new if subresource else self._settled_definition(resource, new)
 
     def _settled_definition(self, resource: Resource, new: Object) -> Object:
@@ -220,7 +352,7 @@ class Changes:
             return Allocation(new, (), ())
         taken: Mapping[str, Mapping[str, str]] = self._cache.claims
         try:
-            return allocate(new, old, taken, self._settings.ranges, self._ctx.random)
+            return allocate(new, old, taken, self._ranges, self._ctx.random)
         except NotAvailable as refusal:
             raise invalid(resource, name_of(new), [refusal.error]) from None
 
@@ -228,6 +360,10 @@ class Changes:
         errors = validate(resource, new, old, subresource)
         if errors:
             raise invalid(resource, name_of(new), errors)
+
+    def _is_kept_otherwise(self, call: Call, item: Item) -> bool:
+        """In a form in which it would not be written now: who migrates objects writes them as they are."""
+        return _is_of_another_version(call.resource, item) or self._commits.is_stale(call.stored, item.key)
 
     def _tracked(self, call: Call, old: Object | None, new: Object) -> Object:
         return track_update(
@@ -248,8 +384,15 @@ def _is_generated(obj: Object) -> bool:
 
 def _known(call: Call, item: Item) -> Object:
     """The stored object, of a custom resource as far as the caller's version knows it."""
-    obj = item.object()
+    obj = item.object_for(call.resource)
     return obj if call.resource.custom is None else call.resource.custom.serve(obj, obj["apiVersion"])
+
+
+def _is_of_another_version(resource: Resource, item: Item) -> bool:
+    webhook = resource.custom.webhook if resource.custom is not None else None
+    if webhook is None or resource.custom is None:
+        return False
+    return bool(item.object()["apiVersion"] != resource.custom.storage.api_version)
 
 
 def _held(resource: Resource, obj: Object) -> tuple[bytes, ...]:

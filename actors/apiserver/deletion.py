@@ -12,7 +12,7 @@ from typing import Any, Literal
 from actors.apiserver.answers import forbidden, wrong_revision, wrong_uid
 from actors.apiserver.incoming import revision_named
 from actors.apiserver.schema.resources import Resource
-from protocols.errors import BadRequest
+from protocols.errors import BadRequest, Invalid
 from protocols.objects import Object, meta, name_of, revision_of, uid_of
 from protocols.rules.owners import FOREGROUND, ORPHAN
 from protocols.rules.times import seconds_of, time_of
@@ -59,6 +59,14 @@ def deletion_of(options: Object) -> Deletion:
         grace_s=-1 if grace_s is None else max(0, grace_s),
         propagation=propagation,
     )
+
+
+def dry_run_of(options: Object) -> bool:
+    """Whether DeleteOptions want nothing to be deleted. Raises Invalid for what is no kind of dry run."""
+    for value in options.get("dryRun") or ():
+        if value != "All":
+            raise Invalid(f'dryRun: Unsupported value: "{value}": supported values: "All"')
+    return bool(options.get("dryRun"))
 
 
 def decide_deletion(resource: Resource, obj: Object, deletion: Deletion, now: float) -> Remove | Mark:

@@ -14,12 +14,14 @@ from actorkube.runtime import Context, Stream
 from actorkube.runtime.tracing import Span, because
 from actors.apiserver.cache import Cache
 from actors.apiserver.causes import Causes
+from actors.apiserver.encryption.sealing import CannotDecrypt
 from actors.apiserver.store import Store
 from protocols.errors import Answer, AskError, ServiceUnavailable
 from protocols.etcd import Compacted, WatchResponse
 from protocols.trace import TraceContext
 
 _RETRY_S = 0.05
+_UNREADABLE_PAUSE_S = 5.0
 _STALL_S = 1.0  # a stream that is this late while somebody waits for it is opened anew, elsewhere
 _VISIBLE_WITHIN_S = 10.0
 
@@ -101,6 +103,8 @@ class Feed:
             except (Answer, AskError) as error:
                 self._ctx.log.info("the store's event stream ended", error=str(error))
                 await self._ctx.sleep(_RETRY_S)
+            except CannotDecrypt as error:
+                await self._report(error)
 
     async def _load(self) -> None:
         while True:
@@ -110,9 +114,16 @@ class Feed:
             except (Answer, AskError) as error:
                 self._ctx.log.info("waiting for the store", error=str(error))
                 await self._ctx.sleep(_RETRY_S)
+            except CannotDecrypt as error:
+                await self._report(error)
         self._cache.load(kvs, revision)
         self._release(revision)
         self._loaded.set()
+
+    async def _report(self, error: CannotDecrypt) -> None:
+        """Nothing is served that lacks something: it waits until somebody has given it the right keys."""
+        self._ctx.log.error("the store cannot be read", error=str(error), hint="see --encryption-provider-config")
+        await self._ctx.sleep(_UNREADABLE_PAUSE_S)
 
     async def _read_stream(self) -> None:
         """Apply events until the stream ends, stalls while somebody waits for it, or another replica leads."""
@@ -120,7 +131,8 @@ class Feed:
         async with self._store.watch(self._cache.revision + 1) as stream:
             closing = self._ctx.background(self._close_when_asked(stream), "reopen")
             try:
-                async for response in stream:
+                async for sealed in stream:
+                    response = self._store.opened(sealed)
                     # Who waits goes on after this turn: released first, its answer leaves in one write with the events.
                     self._release(response.revision)
                     self._causes.happened(response.events)

@@ -27,7 +27,7 @@ class Head(NamedTuple):
 class Item:
     made = False  # whether it was made for an answer, and is shown as it is, whatever it was asked of
 
-    __slots__ = ("_head", "_json", "_seen_as", "body", "key", "revision")
+    __slots__ = ("_head", "_json", "_prepared", "_seen_as", "body", "key", "revision")
 
     def __init__(self, key: str, body: bytes, revision: int) -> None:
         self.key = key
@@ -36,6 +36,7 @@ class Item:
         self._json: bytes | None = None
         self._seen_as: Resource | None = None
         self._head: Head | None = None
+        self._prepared: dict[str, tuple[Resource, bytes]] | None = None  # by API version
 
     @property
     def namespace(self) -> str:
@@ -49,10 +50,30 @@ class Item:
         """A fresh dict that the caller owns."""
         return decode_object(self.body, self.revision)
 
+    def object_for(self, view: Resource) -> Object:
+        """The same, in the version of the view where it was prepared for that."""
+        kept = (self._prepared or {}).get(view.api_version)
+        return decode_object(self.body if kept is None else kept[1], self.revision)
+
+    def is_prepared(self, view: Resource) -> bool:
+        """Whether it is kept in the view's version, made by what is the view now."""
+        kept = (self._prepared or {}).get(view.api_version)
+        return kept is not None and kept[0] is view
+
+    def keep_prepared(self, view: Resource, body: bytes) -> None:
+        self._prepared = {**(self._prepared or {}), view.api_version: (view, body)}
+
     def json(self) -> bytes:
         if self._json is None:
             self._json = orjson.dumps(self.object())
         return self._json
+
+    def show(self, obj: Object) -> None:
+        """`obj` is what the body was encoded from, so its JSON is had without decoding that."""
+        if self._json is None:
+            metadata = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
+            metadata["resourceVersion"] = str(self.revision)  # last, where a decoded object has it
+            self._json = orjson.dumps({**obj, "metadata": metadata})
 
     def json_as(self, view: Resource, render: Callable[[], bytes]) -> bytes:
         """As somebody sees it: rendered once for whoever asks next with the same view."""
@@ -71,7 +92,9 @@ class Item:
 
     def at(self, revision: int) -> Item:
         """The same content, as of the revision that deleted it or took it out of somebody's sight."""
-        return Item(self.key, self.body, revision)
+        item = Item(self.key, self.body, revision)
+        item._prepared = self._prepared
+        return item
 
     def __repr__(self) -> str:
         return f"<Item {self.key}@{self.revision}>"

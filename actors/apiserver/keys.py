@@ -19,6 +19,12 @@ def store_key(group_resource: str, key: str) -> bytes:
     return f"/registry/{group or 'core'}/{plural}/{key}".encode()
 
 
+def range_of(group_resource: str, namespace: str = "") -> tuple[bytes, bytes]:
+    """Where the objects of a resource begin and end in the store, or those of one namespace of it."""
+    start = store_key(group_resource, f"{namespace}/" if namespace else "")
+    return start, start[:-1] + b"0"
+
+
 def claim_key(kind: str, value: str) -> bytes:
     """The key that exists while `value` (an address, a port) is taken."""
     return f"/registry/{CLAIMS}/{kind}/{value}".encode()

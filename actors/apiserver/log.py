@@ -9,13 +9,15 @@ falls off the end is told `Expired`; one that lags costs nobody anything.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from actors.apiserver.item import Item
 from protocols.api import EventType
 from protocols.errors import Expired
 
 _COMPACT_AFTER = 256
+_BATCHES_MAX = 8  # of a topic: watchers that lag take others than those that are up to date
 
 
 class Event:
@@ -39,10 +41,35 @@ class Event:
         return self._gone
 
 
+class Change(NamedTuple):
+    """What a watcher is told."""
+
+    type: EventType
+    item: Item
+
+
+class Batch(list[Change]):
+    """Changes that several watchers are told, so not to be changed; `lines` is how REST tells them, by API version."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self, changes: Iterable[Change] = ()) -> None:
+        super().__init__(changes)
+        self.lines: dict[str, bytes] = {}
+
+
+class Taken(NamedTuple):
+    """By whom: watchers of all that there is in `namespace` ("": in all of them); from where, and how many events."""
+
+    namespace: str
+    position: int
+    events: int
+
+
 class Topic:
     """Events in order. Positions only grow: `first` is that of the oldest event kept, `end` that of the next one."""
 
-    __slots__ = ("_events", "_head", "first", "idle", "value", "watchers")
+    __slots__ = ("_events", "_head", "_taken", "first", "idle", "value", "watchers")
 
     def __init__(self, value: str | None = None) -> None:
         self.value = value  # of the indexed field; None for the topic of all events
@@ -51,6 +78,7 @@ class Topic:
         self.idle: dict[Callable[[], None], None] = {}  # the wake-ups of watchers that have read everything
         self._events: list[Event] = []
         self._head = 0
+        self._taken: dict[Taken, Batch] = {}
 
     @property
     def end(self) -> int:
@@ -61,6 +89,7 @@ class Topic:
 
     def append(self, event: Event) -> None:
         self._events.append(event)
+        self._taken.clear()
 
     def drop_oldest(self) -> Event:
         event = self._events[self._head]
@@ -75,6 +104,7 @@ class Topic:
         """Forget all, with a gap: every position handed out before has fallen off."""
         self.first = self.end + 1
         self._events.clear()
+        self._taken.clear()
         self._head = 0
 
     def position_after(self, revision: int) -> int:
@@ -87,6 +117,15 @@ class Topic:
             raise Expired("too old resource version: the watch fell behind the changes that are kept")
         start = self._head + position - self.first
         return self._events[start : start + limit]
+
+    def take(self, taken: Taken, make: Callable[[], Batch]) -> Batch:
+        """What is made of these events, once for all who take them before there are more."""
+        batch = self._taken.get(taken)
+        if batch is None:
+            if len(self._taken) >= _BATCHES_MAX:
+                self._taken.clear()
+            batch = self._taken[taken] = make()
+        return batch
 
     def newest_first(self) -> list[Event]:
         return self._events[: self._head - 1 if self._head else None : -1]

@@ -1,4 +1,4 @@
-"""The one way in, for REST and for actors: each verb authorised, its body checked, its subresource found.
+"""The one way in, for REST and for actors, whose doors have authorised it: the body checked, the subresource found.
 
 Reading is in reads.py, the writing of stored objects in changes.py; here stands what each verb and subresource means.
 """
@@ -14,23 +14,35 @@ from typing import Any
 import msgspec
 
 from actorkube.runtime import Context
-from actors.apiserver.answers import method_not_allowed
+from actors.apiserver.access.attributes import Attributes
+from actors.apiserver.access.authorizer import Authorizer
+from actors.apiserver.admission.connecting import Connecting
+from actors.apiserver.admission.node_restriction import restrict_eviction, restrict_token
+from actors.apiserver.admission.passing import Passing
+from actors.apiserver.admission.pod_topology_labels import is_on as labelled_by_node
+from actors.apiserver.answers import forbidden, method_not_allowed
 from actors.apiserver.binding import bound
 from actors.apiserver.cache import Watcher
-from actors.apiserver.callers import Caller, authorize
 from actors.apiserver.calls import Call
 from actors.apiserver.changes import Changes, Removed
+from actors.apiserver.conversions import Conversions
 from actors.apiserver.custom.served import Served
-from actors.apiserver.deletion import Deletion, deletion_of
+from actors.apiserver.deletion import Deletion, deletion_of, dry_run_of
 from actors.apiserver.eviction import budget_to_spend, spent
 from actors.apiserver.incoming import accept, accept_kind
 from actors.apiserver.item import Item, Made
+from actors.apiserver.lists import KeptList
+from actors.apiserver.moulds import Moulds
 from actors.apiserver.patch import apply_patch
 from actors.apiserver.reads import CURRENT, Listing, Query, Reads
 from actors.apiserver.reviews import answer_review
+from actors.apiserver.rules.field import invalid
 from actors.apiserver.scale import check_scale, scale_of, scaled
-from actors.apiserver.schema.resources import find, subresource_verbs
+from actors.apiserver.schema.resources import Resource, find, subresource_verbs
 from actors.apiserver.schema.types import Types
+from actors.apiserver.tokens import request as token_request
+from actors.apiserver.tokens.authenticator import TokenAuthenticator
+from actors.apiserver.versions import served
 from protocols.api import PatchType
 from protocols.errors import BadRequest, NotFound, UnsupportedMediaType
 from protocols.objects import Object, encode_object, key_of, name_of, revision_of
@@ -39,78 +51,146 @@ _DELETED_AT_ONCE = 16
 _SCALE = ("autoscaling/v1", "Scale")
 _BUDGETS = "poddisruptionbudgets.policy"
 
-ByToken = Callable[[str], Caller | None]
-
 
 class Pipeline:
     def __init__(
-        self, ctx: Context, reads: Reads, changes: Changes, types: Types, served: Served, by_token: ByToken
+        self,
+        ctx: Context,
+        reads: Reads,
+        changes: Changes,
+        types: Types,
+        served: Served,
+        authorizer: Authorizer,
+        tokens: TokenAuthenticator,
+        conversions: Conversions,
+        passing: Passing,
+        connecting: Connecting,
+        moulds: Moulds,
     ) -> None:
+        self._moulds = moulds
+        self._connecting = connecting
+        self._passing = passing
+        self.conversions = conversions
+        self.authorizer = authorizer
+        self.tokens = tokens
         self.reads = reads
         self.served = served
         self.types = types
         self._ctx = ctx
         self._changes = changes
-        self._by_token = by_token
 
     # -- reading --------------------------------------------------------------------------------------------------
 
     async def get(self, call: Call, revision: int = CURRENT) -> Item:
-        permit(call, "get")
+        check_served(call, "get")
         item = await self.reads.get(call, revision)
-        return _as_item(scale_of(call.resource, item.object())) if call.subresource == "scale" else item
+        await self.conversions.prepare(call.resource, [item])
+        return _as_item(scale_of(call.resource, served(call.resource, item))) if call.subresource == "scale" else item
 
     async def list(self, call: Call, query: Query) -> Listing:
-        permit(call, "list")
-        return await self.reads.list(call, query)
+        check_served(call, "list")
+        listing = await self.reads.list(call, query)
+        await self.conversions.prepare(call.resource, listing.items)
+        return listing
+
+    async def kept_list(self, call: Call, query: Query, form: str) -> KeptList:
+        """What `list` would find, where `is_kept`; to be read before anything else is awaited. What is made of its
+        objects in the same form is kept with it."""
+        check_served(call, "list")
+        return await self.reads.kept_list(call, query, form)
 
     async def watch(self, call: Call, query: Query, revision: int, wake: Callable[[], None]) -> Watcher:
-        """Changes after `revision`, which may be one that only another API server has seen yet. Raises Expired."""
-        permit(call, "watch")
+        """Changes after `revision`, which may be one that only another API server has seen yet. Raises Expired.
+
+        What is taken from the watcher is prepared (`conversions`) before it is shown.
+        """
+        check_served(call, "watch")
         return await self.reads.watch(call, query, revision, wake)
 
     # -- creating -------------------------------------------------------------------------------------------------
 
     async def create(self, call: Call, body: object) -> Item:
         """Create an object, or POST a subresource or a review. A binding or eviction answers with its pod."""
-        permit(call, "create")
+        check_served(call, "create")
         if call.subresource == "binding" or call.resource.plural == "bindings":
             return await self._bind(call, body)
         if call.subresource == "eviction":
             return await self._evict(call, body)
+        if call.subresource == "token":
+            return await self._token(call, body)
         if call.subresource:
             raise method_not_allowed(call.resource, call.subresource, "create")
+        if (alike := await self._moulds.create(call, body)) is not None:
+            return alike
         obj = accept(self.types, call, body)
         if revision_of(obj):
             raise BadRequest("resourceVersion should not be set on objects to be created")
         if call.resource.stored:
             return await self._changes.create(call, obj)
-        answer = answer_review(call.resource, obj, call.caller, self._by_token, self.served)
+        if call.resource.plural == "tokenreviews":
+            await self.tokens.prepare(str((obj.get("spec") or {}).get("token") or ""))
+        answer = answer_review(call, obj, self.authorizer, self.tokens)
         if answer is None:
             raise method_not_allowed(call.resource, "", "create")
         return _as_item(answer)
 
     async def _bind(self, call: Call, body: object) -> Item:
-        binding = accept_kind(self.types, call, body, "v1", "Binding")
-        call = _of(call, "pods", call.name)
-        return await self._changes.change(
-            call, lambda pod: bound(call.resource, pod, binding, self._ctx.now), as_is=True
+        """Nobody owns the node name: as in Kubernetes, a binding leaves managedFields as they are."""
+        binding = await self._admitted(call, body, "v1", "Binding")
+        call, labelled = _of(call, "pods", call.name), labelled_by_node(self.types.version)
+
+        def on_its_node(pod: Object) -> Object:
+            return bound(call.resource, pod, binding, self._ctx.now, labelled=labelled)
+
+        return await self._changes.change(call, on_its_node, applied=True, as_is=True)
+
+    async def _admitted(self, call: Call, body: object, api_version: str, kind: str) -> Object:
+        """What is posted to a subresource, checked and admitted."""
+        return await self._passing.admit(
+            call, accept_kind(self.types, call, body, api_version, kind), api_version, kind
         )
 
     async def _evict(self, call: Call, body: object) -> Item:
-        eviction = accept_kind(self.types, call, body, "policy/v1", "Eviction")
+        eviction = await self._admitted(call, body, "policy/v1", "Eviction")
+        options = eviction.get("deleteOptions") or {}
+        call.dry_run = call.dry_run or dry_run_of(options)  # kubectl drain says it there, and nowhere else
         pod = (await self.reads.get(call)).object()
+        restrict_eviction(call.caller, pod, lambda why: forbidden(call.resource, call.name, why))
         budgets = await self.reads.list(_of(call, _BUDGETS), Query(revision=0))
         budget = budget_to_spend(pod, [item.object() for item in budgets.items])
         if budget is not None:
             spending = _of(call, _BUDGETS, name_of(budget))
             await self._changes.change(spending, lambda current: spent(current, pod, self._ctx.now), as_is=True)
-        return (await self._changes.remove(call, deletion_of(eviction.get("deleteOptions") or {}))).item
+        deletion = deletion_of(options)
+        return (await self._changes.remove(call, deletion, as_is=True)).item
+
+    async def _token(self, call: Call, body: object) -> Item:
+        issuer = self.tokens.issuer
+        if issuer is None:
+            raise NotFound("the server could not find the requested resource")
+        request = await self._admitted(call, body, "authentication.k8s.io/v1", "TokenRequest")
+        token_request.fill(request)
+        found = list(token_request.errors(request))
+        if found:
+            raise invalid(_token_requests(call.resource), "", found)
+        restrict_token(
+            call.caller,
+            request,
+            lambda name: self.tokens.lookup("pods", f"{call.namespace}/{name}"),
+            lambda why: forbidden(call.resource, call.name, why),
+        )
+        account = (await self.reads.get(call)).object()
+        answer = token_request.answer(request, account, issuer, self.tokens.lookup, self._ctx.now, self._ctx.uuid())
+        return _as_item(answer)
+
+    async def connect(self, call: Call, options: Object) -> Object:
+        """The options of a connection, as admission wants them."""
+        return await self._connecting.admit(call, options)
 
     # -- changing -------------------------------------------------------------------------------------------------
 
     async def update(self, call: Call, body: object) -> Item:
-        permit(call, "update")
+        check_served(call, "update")
         if call.subresource == "scale":
             scale = accept_kind(self.types, call, body, *_SCALE)
             return await self._rescale(call, lambda _: scale)
@@ -123,7 +203,7 @@ class Pipeline:
 
     async def patch(self, call: Call, type: PatchType, patch: Any) -> Item:
         """Change what the patch says. An apply creates what does not exist."""
-        permit(call, "patch")
+        check_served(call, "patch")
         if call.subresource == "scale":
             return await self._rescale(call, lambda scale: self._patched(call, _scale_patch(type), patch, scale))
         if type != "apply":
@@ -131,6 +211,7 @@ class Pipeline:
         try:
             return await self._changes.change(call, lambda old: self._patched(call, type, patch, old), applied=True)
         except NotFound:
+            self.authorizer.permit(call.caller, asked(call, "create"))
             new = self._patched(call, type, patch, None)
             return await self._changes.create(call, new, applied=True)
 
@@ -146,6 +227,7 @@ class Pipeline:
             force=call.force,
             now=self._ctx.now,
             subresource=call.subresource,
+            given=call.subresource != "scale",  # which is made of parts of the object that it scales
         )
         if call.subresource == "scale":
             return accept_kind(self.types, call, patched, *_SCALE)
@@ -160,18 +242,19 @@ class Pipeline:
             return new
 
         item = await self._changes.change(call, rescaled)
-        return _as_item(scale_of(call.resource, item.object()))
+        return _as_item(scale_of(call.resource, served(call.resource, item)))
 
     # -- deleting -------------------------------------------------------------------------------------------------
 
     async def delete(self, call: Call, deletion: Deletion) -> Removed:
-        permit(call, "delete")
+        check_served(call, "delete")
         return await self._changes.remove(call, deletion)
 
     async def delete_collection(self, call: Call, query: Query, deletion: Deletion) -> Listing:
         """Delete all that is selected; the answer is what was there."""
-        permit(call, "deletecollection")
+        check_served(call, "deletecollection")
         listing = await self.reads.list(call, query)
+        await self.conversions.prepare(call.resource, listing.items)
         for start in range(0, len(listing.items), _DELETED_AT_ONCE):
             some = listing.items[start : start + _DELETED_AT_ONCE]
             await asyncio.gather(*(self._delete_one(call, item, deletion) for item in some))
@@ -184,14 +267,20 @@ class Pipeline:
             return  # somebody else was quicker
 
 
-def permit(call: Call, verb: str) -> None:
-    """Whether there is such a thing to do, and whether the caller may: asked before a body is even read."""
+def asked(call: Call, verb: str) -> Attributes:
+    """What a call is about, for who decides whether it is allowed."""
+    resource = call.resource
+    namespace = call.name if resource.group_resource == "namespaces" else call.namespace
+    return Attributes(verb, resource.group, resource.plural, call.subresource, namespace, call.name)
+
+
+def check_served(call: Call, verb: str) -> None:
+    """Whether there is such a thing to do: asked before a body is even read."""
     resource, subresource = call.resource, call.subresource
     if subresource and subresource not in resource.subresources:
         raise NotFound("the server could not find the requested resource")
     if verb not in (subresource_verbs(subresource) if subresource else resource.verbs):
         raise method_not_allowed(resource, subresource, verb)
-    authorize(call.caller, verb, resource, call.namespace, call.name, subresource)
 
 
 def _of(call: Call, group_resource: str, name: str = "") -> Call:
@@ -199,6 +288,11 @@ def _of(call: Call, group_resource: str, name: str = "") -> Call:
     resource = find(group_resource)
     assert resource is not None, group_resource
     return replace(call, resource=resource, name=name, subresource="", revision=0)
+
+
+def _token_requests(accounts: Resource) -> Resource:
+    """The resource that a TokenRequest's errors are about."""
+    return replace(accounts, group="authentication.k8s.io", kind="TokenRequest", plural="tokenrequests")
 
 
 def _as_item(obj: Object) -> Item:

@@ -19,8 +19,9 @@ from actors.apiserver.cache import Cache, Watcher
 from actors.apiserver.calls import Call
 from actors.apiserver.feed import Feed
 from actors.apiserver.item import Item
+from actors.apiserver.lists import Asked, KeptList, KeptLists
 from actors.apiserver.selectors import Selection, select
-from protocols.errors import BadRequest, Expired, ServerTimeout
+from protocols.errors import BadRequest, Expired, Timeout
 
 CURRENT = -1  # a revision that means: everything acknowledged so far
 
@@ -51,10 +52,18 @@ class Listing(NamedTuple):
     remaining: int
 
 
+def is_kept(call: Call, query: Query) -> bool:
+    """Whether it is a list of all that is selected now, and nobody has to be asked how its objects are shown."""
+    whole = not (query.limit or query.token or query.exact)
+    custom = call.resource.custom
+    return whole and (custom is None or custom.webhook is None)
+
+
 class Reads:
     def __init__(self, cache: Cache, feed: Feed) -> None:
         self._cache = cache
         self._feed = feed
+        self._lists = KeptLists()
 
     async def get(self, call: Call, revision: int = CURRENT) -> Item:
         await self._fresh(revision)
@@ -79,10 +88,22 @@ class Reads:
         token = _encode_token(revision, page.last) if page.last else ""
         return Listing(page.items, revision, token, page.remaining if selection.everything else 0)
 
+    async def kept_list(self, call: Call, query: Query, form: str) -> KeptList:
+        """What `list` would find, where `is_kept`; of now, so to be read before anything else is awaited."""
+        selection = self.selection(call, query)
+        await self._fresh(query.revision)
+        view = call.resource
+        asked = Asked(view.storage, view.api_version, form, call.namespace, query.labels, query.fields)
+        return self._lists.find(asked, self._cache.of(view.storage), selection, view, self._cache.revision)
+
     async def watch(self, call: Call, query: Query, revision: int, wake: Callable[[], None]) -> Watcher:
         if not await self._reaches(revision):
             raise Expired(f"resource version {revision} is not one of this store, which is at {self._cache.revision}")
         return self._cache.of(call.resource.storage).watch(self.selection(call, query), revision, wake)
+
+    async def confirm(self) -> None:
+        """Wait until the cache holds every write that was acknowledged before this call, by whichever API server."""
+        await self._feed.confirm()
 
     def selection(self, call: Call, query: Query) -> Selection:
         return select(call.resource.storage, call.namespace, query.labels, query.fields, call.resource.selectable)
@@ -98,7 +119,7 @@ class Reads:
         elif not await self._reaches(revision):
             message = f"Too large resource version: {revision}, current: {self._cache.revision}"
             cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
-            raise ServerTimeout(message, {"causes": [cause], "retryAfterSeconds": 1})
+            raise Timeout(message, {"causes": [cause], "retryAfterSeconds": 1})
 
     async def _reaches(self, revision: int) -> bool:
         """Whether there is such a revision (yet); the cache has it then."""

@@ -50,6 +50,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "replicationcontrollers": ("status.replicas",),
     "replicasets.apps": ("status.replicas",),
     "jobs.batch": ("status.successful",),
+    "resourceslices.resource.k8s.io": ("spec.driver", "spec.nodeName"),
 }
 
 # Lists and watches by this field cost what they find, not what there is: every kubelet watches its pods and its node.
@@ -151,7 +152,18 @@ def indexed_field(group_resource: str) -> Callable[[Item], str] | None:
         return None
     indexed_path = path
     decoder = msgspec.msgpack.Decoder(_shape((indexed_path,)))
-    return lambda item: field_value(msgspec.to_builtins(decoder.decode(item.body)), indexed_path)
+    steps, absent = indexed_path.split("."), field_value({}, indexed_path)
+
+    def look(item: Item) -> str:
+        """Of every change of the resource: so what is as it should be is not made a dict first."""
+        part = value = decoder.decode(item.body)
+        for step in steps:
+            value = getattr(value, step, None)
+        if value is None:
+            return absent
+        return value if isinstance(value, str) else field_value(msgspec.to_builtins(part), indexed_path)
+
+    return look
 
 
 def _metadata_matches(requirement: FieldRequirement, item: Item) -> bool:

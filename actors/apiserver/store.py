@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from operator import is_
 from typing import TypeVar
+
+import msgspec
 
 from actorkube.runtime import Context, Ref, Stream
 from actorkube.runtime.deadline import deadline
 from actorkube.runtime.probe import probe
 from actors.apiserver.causes import Causes
+from actors.apiserver.encryption.sealing import CannotDecrypt, Encryption
 from actors.apiserver.keys import ROOT, ROOT_END
 from actors.apiserver.values import new_mark, value_of
 from actors.apiserver.writes import Committed, Refused, Write, refusal, settle, transaction
@@ -27,10 +31,15 @@ from protocols.errors import (
 )
 from protocols.etcd import (
     Compacted,
+    Compare,
     EtcdAnswer,
+    Event,
     KeyValue,
     LeaseGrant,
+    LeaseKeepAlive,
+    LeaseNotFound,
     NotLeader,
+    Op,
     Range,
     TooLarge,
     Txn,
@@ -49,7 +58,15 @@ _PROBE = b"/registry/health"
 
 
 class Store:
-    def __init__(self, ctx: Context, replicas: Sequence[str], causes: Causes | None = None) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        replicas: Sequence[str],
+        causes: Causes | None = None,
+        encryption: Encryption | None = None,
+    ) -> None:
+        """`encryption`: what is sealed on the way to the store, and opened on the way back."""
+        self._encryption = encryption or Encryption()
         self._ctx = ctx
         self._causes = causes or Causes()
         self._replicas: list[Ref] = [ctx.ref(address) for address in replicas]
@@ -61,15 +78,25 @@ class Store:
         """Raises Unknown when it may or may not have happened, another StatusError when it did not."""
         value = value_of(write.body, new_mark(self._ctx.random)) if write.body is not None else None
         self._causes.expect(write.key, value)
-        response, doubt = await self._ask_until_answered(transaction(write, value))
+        for charge in write.charges:
+            self._causes.expect(charge.key, charge.value)
+        sealed = self._encryption.seal(write.key, value) if value is not None else None
+        response, doubt = await self._ask_until_answered(transaction(write, sealed))
         if response.succeeded:
             return Committed(write.body, response.revision)
         refused = refusal(write, response)
         if not doubt:
             return refused
-        settled = settle(write, value, refused, response.revision)
+        settled = settle(write, value, self._opened_refusal(refused), response.revision)
         probe("api server: a write whose answer was lost had happened", isinstance(settled, Committed))
         return settled
+
+    async def create_all(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Store keys and bodies, all if none of the keys exists, else none. At most 128, a transaction's bound."""
+        absent = tuple(Compare(key, "mod", "=", 0) for key, _ in pairs)
+        seal, chance = self._encryption.seal, self._ctx.random
+        puts = tuple(Op("put", key, seal(key, value_of(body, new_mark(chance)))) for key, body in pairs)
+        await self._ask_until_answered(Txn(absent, puts))
 
     async def revision(self) -> int:
         """A revision that includes every write that was acknowledged before this call."""
@@ -77,13 +104,13 @@ class Store:
         return response.revision
 
     async def load(self) -> tuple[list[KeyValue], int]:
-        """Everything below the root, as of one revision. Raises Compacted when that took too long."""
+        """Everything below the root, as of one revision. Raises Compacted when that took too long, CannotDecrypt."""
         kvs: list[KeyValue] = []
         key, revision = ROOT, 0
         while True:
             request = Range(key, ROOT_END, limit=_PAGE_KEYS, revision=revision)
             page, _ = await self._ask_until_answered(request)
-            kvs += page.kvs
+            kvs += map(self._opened, page.kvs)
             revision = revision or page.revision
             if not page.more:
                 return kvs, revision
@@ -96,9 +123,47 @@ class Store:
         """
         return self._ctx.stream(self._answered_by, WatchKeys(b"\0", b"\0", start_revision), window=256)
 
+    def opened(self, response: WatchResponse) -> WatchResponse:
+        """Events as they were before they were sealed. Raises CannotDecrypt."""
+        events = tuple([self._opened_event(event) for event in response.events])
+        if all(map(is_, events, response.events)):
+            return response
+        return msgspec.structs.replace(response, events=events)
+
+    def is_stale(self, key: bytes) -> bool:
+        """Whether what is stored there should be written anew, because keys have changed."""
+        return self._encryption.is_stale(key)
+
+    def _opened_event(self, event: Event) -> Event:
+        if event.type == "put":
+            kv = self._opened(event.kv)
+            return event if kv is event.kv else msgspec.structs.replace(event, kv=kv)
+        self._encryption.forget(event.kv.key)
+        return event
+
+    def _opened(self, kv: KeyValue) -> KeyValue:
+        value = self._encryption.open(kv.key, kv.value)
+        return kv if value is kv.value else msgspec.structs.replace(kv, value=value)
+
+    def _opened_refusal(self, refused: Refused) -> Refused:
+        if refused.current is None:
+            return refused
+        try:
+            return msgspec.structs.replace(refused, current=self._opened(refused.current))
+        except CannotDecrypt as error:
+            raise InternalError(f"Internal error occurred: {error}") from None
+
     async def grant_lease(self, ttl_s: int) -> int:
         response, _ = await self._ask_until_answered(LeaseGrant(ttl_s))
         return response.lease
+
+    async def keep_alive(self, lease: int) -> None:
+        """Raises LeaseNotFound."""
+        await self._ask_until_answered(LeaseKeepAlive(lease))
+
+    async def put(self, key: bytes, value: bytes, lease: int) -> None:
+        """A key of the server's own, whatever is there, for as long as the lease lives."""
+        await self._ask_until_answered(Txn((), (Op("put", key, value, lease=lease),)))
 
     def _try_another(self) -> None:
         at = self._replicas.index(self._leader) if self._leader in self._replicas else -1
@@ -158,6 +223,8 @@ def _refused(refusal: EtcdAnswer, doubt: bool) -> Exception:
         return Unknown(f"the store refuses now; the write may have happened ({refusal})")
     if isinstance(refusal, TooLarge):
         return RequestEntityTooLarge(refusal.etcd_text)
+    if isinstance(refusal, LeaseNotFound):
+        return refusal  # whoever uses a lease takes a new one
     return InternalError(refusal.etcd_text)
 
 

@@ -9,7 +9,14 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
-from actorkube.runtime.certificates import CertificateAuthority, Issued, Wanted, private_directory, write_private
+from actorkube.runtime.certificates import (
+    CertificateAuthority,
+    Issued,
+    Wanted,
+    new_key_pem,
+    private_directory,
+    write_private,
+)
 
 SERVER_NAMES = (
     "localhost",
@@ -19,12 +26,15 @@ SERVER_NAMES = (
     "kubernetes.default.svc.cluster.local",
 )
 
+FRONT_PROXY = "front-proxy-client"
+
 
 class Authority:
     """The cluster CA in a directory. `now` is seconds since the epoch; certificates are good from an hour before it."""
 
     def __init__(self, directory: Path, now: float) -> None:
         self._directory = private_directory(directory)
+        self._now = now
         self._authority = CertificateAuthority.root(Issued.at(directory, "ca"), "kubernetes", now)
         self.ca_file = self._authority.files.cert_file
 
@@ -47,6 +57,23 @@ class Authority:
         if not issued.exists:
             self._authority.issue(issued, Wanted(user, groups, calls=True))
         return issued
+
+    def account_key(self) -> Path:
+        """The key that signs the tokens of service accounts."""
+        path = self._directory / "sa.key"
+        if not path.exists():
+            write_private(path, new_key_pem())
+        return path
+
+    def front_proxy(self) -> tuple[Path, Issued]:
+        """Who signs, and the certificate that the API server shows to servers behind it. An authority of its own: who
+        has a client's certificate of the cluster must not pass for the API server there."""
+        directory = private_directory(self._directory / "front-proxy")
+        authority = CertificateAuthority.root(Issued.at(directory, "ca"), "front-proxy-ca", self._now)
+        issued = Issued.at(directory, "client")
+        if not issued.exists:
+            authority.issue(issued, Wanted(FRONT_PROXY, calls=True))
+        return authority.files.cert_file, issued
 
     def admin(self) -> Issued:
         return self.client("admin", "kubernetes-admin", ["system:masters"])

@@ -1,11 +1,12 @@
 """What is kept in one version and served in several: events are kept as `v1` and also served as `events.k8s.io/v1`,
 autoscalers as `v2` and also served as `v1`; a custom resource is kept in its storage version, and its versions differ
-in what they show.
+in what they show, or a webhook converts them (conversions.py), before these functions are called.
 """
 
 from __future__ import annotations
 
 from actors.apiserver.autoscaling_versions import to_v1, to_v2
+from actors.apiserver.item import Item
 from actors.apiserver.schema.resources import Resource
 from protocols.objects import Object
 
@@ -23,12 +24,19 @@ _BACK = {core: new for new, core in _FIELDS.items()}
 
 
 def to_stored(resource: Resource, obj: Object) -> Object:
-    """The object as it is kept."""
+    """The object as it is kept; one that a webhook must convert stays as it is until it is written."""
     if resource.custom is not None:
-        return {**obj, "apiVersion": resource.custom.storage.api_version}
+        return (
+            obj if resource.custom.webhook is not None else {**obj, "apiVersion": resource.custom.storage.api_version}
+        )
     if not resource.alias:
         return obj
     return to_v2(obj) if resource.group == "autoscaling" else _renamed(obj, _FIELDS, "v1")
+
+
+def served(resource: Resource, item: Item) -> Object:
+    """What an item holds, as the resource shows it: a fresh object."""
+    return item.object() if item.made else to_served(resource, item.object_for(resource))
 
 
 def to_served(resource: Resource, obj: Object) -> Object:

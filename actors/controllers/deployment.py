@@ -23,7 +23,7 @@ from actors.controllers.indexes import (
     orphan_by_label,
     selecting,
 )
-from actors.controllers.pod_summary import POD, summarise_pod
+from actors.controllers.pod_summary import BELONGING, POD, Belonging, belonging, summarise_pod
 from actors.controllers.replicaset import desired_replicas
 from actors.controllers.revisions import (
     DESIRED,
@@ -41,7 +41,7 @@ from actors.controllers.revisions import (
 )
 from actors.controllers.rollout import Limits, SetSize, Sizes, limits_of, new_set_size, roll_new, roll_old, scale
 from actors.controllers.set_summary import SET, summarise_set
-from protocols.objects import Object, key_of, meta, name_of, namespace_of, uid_of
+from protocols.objects import Object, key_of, labels_of, meta, name_of, namespace_of, uid_of
 from protocols.rules.conditions import find_condition
 from protocols.rules.owners import controller_of, is_deleting
 from protocols.rules.times import seconds_of
@@ -67,8 +67,9 @@ def controller() -> Controller:
                 "pods",
                 recreated_of_pod,
                 indexes={BY_CONTROLLER: by_controller},
-                summaries={POD: summarise_pod},
+                summaries={POD: summarise_pod, BELONGING: belonging},
                 when=POD,
+                told_by=BELONGING,
             ),
         ),
         reconcile,
@@ -79,17 +80,17 @@ def controller() -> Controller:
 def deployments_of_set(replica_set: Object, views: Views) -> list[str]:
     reference = controller_of(replica_set)
     if reference is None:
-        return list(selecting(replica_set, views[RESOURCE]))
+        return list(selecting(namespace_of(replica_set), labels_of(replica_set), views[RESOURCE]))
     return [f"{namespace_of(replica_set)}/{reference['name']}"] if reference["kind"] == "Deployment" else []
 
 
-def recreated_of_pod(pod: Object, views: Views) -> list[str]:
+def recreated_of_pod(pod: Belonging, views: Views) -> list[str]:
     """Only a Recreate deployment waits for pods as such: until the old ones are gone."""
-    reference = controller_of(pod)
-    if reference is None or reference["kind"] != "ReplicaSet":
+    kind, name = pod.controlled_by or ("", "")
+    if kind != "ReplicaSet":
         return []
-    summary = views[SETS].summary(SET, f"{namespace_of(pod)}/{reference['name']}")
-    key = f"{namespace_of(pod)}/{summary.controller_name}" if summary is not None else ""
+    summary = views[SETS].summary(SET, f"{pod.namespace}/{name}")
+    key = f"{pod.namespace}/{summary.controller_name}" if summary is not None else ""
     return [key] if views[RESOURCE].summary(STRATEGY, key) == "Recreate" else []
 
 

@@ -19,7 +19,7 @@ from actors.controllers.indexes import (
     by_service_selector,
     service_selector,
 )
-from actors.controllers.pod_summary import POD, PodSummary, summarise_pod
+from actors.controllers.pod_summary import BELONGING, POD, PodSummary, belonging, summarise_pod
 from actors.controllers.targets import (
     TargetPort,
     address_in,
@@ -54,7 +54,14 @@ def controller() -> Controller:
         "endpoints-controller",
         (
             Watches("services", indexes={BY_SELECTOR: by_service_selector}, summaries={SELECTOR: service_selector}),
-            Watches("pods", services_of_pod, indexes={BY_LABEL: by_label}, summaries={POD: summarise_pod}, when=POD),
+            Watches(
+                "pods",
+                services_of_pod,
+                indexes={BY_LABEL: by_label},
+                summaries={POD: summarise_pod, BELONGING: belonging},
+                when=POD,
+                told_by=BELONGING,
+            ),
             Watches(RESOURCE),
         ),
         reconcile,

@@ -13,24 +13,41 @@ Keys are identities of owners (owner_graph.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from actorkube.kube import Controller, Grows, View, Views, Watches
+from actorkube.kube import Controller, Grows, Views, Watches
 from actorkube.kube.view import SummaryFunction
 from actorkube.kube.writes import Confirm, Delete, Patch, Propagation, RequeueAfter, Rest, Write
-from actors.controllers.essence import definition_essence, essence
-from actors.controllers.owner_graph import BY_OWNER, LINKS, Graph, Identity, Links, by_owner, identity, links_of
+from actors.controllers.essence import api_service_essence, definition_essence, essence
+from actors.controllers.owner_graph import (
+    BY_OWNER,
+    LINKED,
+    LINKS,
+    Graph,
+    Identity,
+    Linked,
+    Links,
+    by_owner,
+    identity,
+    linked,
+    links_of,
+)
 from actors.controllers.resources import (
     DEFINED,
     DEFINITIONS,
+    FAR,
+    GROWING,
     RESOURCES,
     Kinds,
     Resource,
-    custom_resources,
     defined,
+    far,
+    grown,
     kinds_of,
 )
 from protocols.objects import Object
+from protocols.rules.api_services import API_SERVICES
 from protocols.rules.owners import FOREGROUND, ORPHAN
 
 BURST = 500  # dependents that one pass deletes or orphans
@@ -47,32 +64,37 @@ def controller(resources: Sequence[Resource] = RESOURCES) -> Controller:
     """`resources`: what is watched, beside what users define; references to and from anything else are left alone."""
     kinds = dict(kinds_of(resources))
 
-    def grown(definitions: View) -> list[Watches]:
-        custom = custom_resources(definitions)
+    def watched_beside(views: Views) -> list[Watches]:
+        custom, others = grown(views)
         kinds.clear()
-        kinds.update({**kinds_of(custom), **kinds_of(resources)})
-        return [watch(resource, kinds) for resource in custom]
+        kinds.update({**kinds_of(others), **kinds_of(custom), **kinds_of(resources)})
+        beside = [replace(watch(resource, kinds), awaited=False) for resource in others]
+        return [*(watch(resource, kinds) for resource in custom), *beside]
 
     def reconcile(key: str, views: Views, now: float) -> list[Write]:
         owner = identity(key)
         return collect(owner, Graph(kinds, views), now) if owner.resource in views else []
 
-    watches = tuple(watch(resource, kinds) for resource in resources)
-    grows = Grows(DEFINITIONS, grown) if any(each.name == DEFINITIONS for each in resources) else None
+    watches = tuple(replace(watch(resource, kinds), may_be_absent=True) for resource in resources)
+    growing = tuple(each.name for each in resources if each.name in GROWING)
+    grows = Grows(growing, watched_beside) if growing else None
     return Controller("garbage-collector-controller", watches, reconcile, spacing_s=SPACING_S, grows=grows)
 
 
 def watch(resource: Resource, kinds: Kinds) -> Watches:
-    def concerned(obj: Object, views: Views) -> list[str]:
-        return Graph(kinds, views).concerned(resource, obj)
+    def concerned(changed: Linked, views: Views) -> list[str]:
+        return Graph(kinds, views).concerned(resource, changed)
 
     indexes = {BY_OWNER: by_owner}
-    summaries: dict[str, SummaryFunction] = {LINKS: links_of}
+    summaries: dict[str, SummaryFunction] = {LINKS: links_of, LINKED: linked}
     trim: Callable[[Object], Object] = essence
     if resource.name == DEFINITIONS:
         summaries[DEFINED] = defined
         trim = definition_essence
-    return Watches(resource.name, concerned, indexes, summaries, when=LINKS, trim=trim)
+    if resource.name == API_SERVICES:
+        summaries[FAR] = far
+        trim = api_service_essence
+    return Watches(resource.name, concerned, indexes, summaries, when=LINKS, told_by=LINKED, trim=trim)
 
 
 def collect(owner: Identity, graph: Graph, now: float) -> list[Write]:

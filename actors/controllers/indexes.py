@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from actorkube.kube.alike import BELONGS, looks_at
 from actorkube.kube.view import View
 from protocols.objects import Object, labels_of, namespace_of
 from protocols.rules.owners import controller_of
@@ -18,22 +19,26 @@ BY_SELECTOR = "selector"
 SELECTOR = "selector"  # a summary of services
 
 
+@looks_at(*BELONGS)
 def by_controller(obj: Object) -> tuple[str, ...]:
     controller = controller_of(obj)
     return (controller["uid"],) if controller else ()
 
 
+@looks_at(*BELONGS)
 def by_label(obj: Object) -> list[str]:
     """`namespace/key=value` for each label."""
     namespace = namespace_of(obj)
     return [f"{namespace}/{key}={value}" for key, value in labels_of(obj).items()]
 
 
+@looks_at(*BELONGS)
 def orphan_by_label(obj: Object) -> list[str]:
     """Objects that nobody controls: as by_label, and `namespace/` for all of them."""
     return [] if controller_of(obj) else [f"{namespace_of(obj)}/", *by_label(obj)]
 
 
+@looks_at("spec.nodeName")
 def by_node(pod: Object) -> tuple[str, ...]:
     node = node_of(pod)
     return (node,) if node else ()
@@ -65,20 +70,18 @@ def requirements_of(selecting: Object) -> list[Requirement] | None:
         return None
 
 
-def selecting(selected: Object, view: View) -> Iterator[str]:
-    """The keys of the objects with a LabelSelector that matches the labels of `selected`."""
-    labels = labels_of(selected)
-    for key in _candidates(selected, view):
+def selecting(namespace: str, labels: dict[str, str], view: View) -> Iterator[str]:
+    """The keys of the objects of a namespace with a LabelSelector that matches the labels."""
+    for key in candidates(namespace, labels, view):
         entry = view.entry(key)
         requirements = requirements_of(entry.peek()) if entry is not None else None
         if requirements and labels_match(requirements, labels):
             yield key
 
 
-def services_selecting(pod: Object, view: View) -> Iterator[str]:
-    """The keys of the services whose selector matches the pod's labels."""
-    labels = labels_of(pod)
-    for key in _candidates(pod, view):
+def services_selecting(namespace: str, labels: dict[str, str], view: View) -> Iterator[str]:
+    """The keys of the services of a namespace whose selector matches a pod's labels."""
+    for key in candidates(namespace, labels, view):
         if map_matches(view.summary(SELECTOR, key), labels):
             yield key
 
@@ -89,9 +92,12 @@ def labelled(namespace: str, pairs: Mapping[str, str], view: View, index: str = 
     return view.keys(index, min(values, key=lambda value: view.count(index, value)))
 
 
-def _candidates(selected: Object, view: View) -> Iterator[str]:
-    for value in (*by_label(selected), f"{namespace_of(selected)}/"):
-        yield from list(view.keys(BY_SELECTOR, value))
+def candidates(namespace: str, labels: dict[str, str], view: View) -> list[str]:
+    """The keys of what may select objects with these labels, filed by `by_selector`."""
+    found: list[str] = []
+    for key, value in labels.items():
+        found += view.keys(BY_SELECTOR, f"{namespace}/{key}={value}")
+    return [*found, *view.keys(BY_SELECTOR, f"{namespace}/")]
 
 
 def _pairs(selecting: Object) -> Mapping[str, str]:

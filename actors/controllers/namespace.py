@@ -9,14 +9,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from actorkube.kube import Controller, Grows, View, Views, Watches
+from actorkube.kube import Controller, Grows, Views, Watches
+from actorkube.kube.alike import Joined
 from actorkube.kube.controller import Failure, no_keys
+from actorkube.kube.view import SummaryFunction
 from actorkube.kube.writes import Delete, DeleteAll, RequeueAfter, Update, UpdateStatus, Write
-from actors.controllers.essence import definition_essence, essence
+from actors.controllers.essence import api_service_essence, definition_essence, essence
 from actors.controllers.owner_graph import LINKS, Links, links_of
-from actors.controllers.resources import DEFINED, DEFINITIONS, NAMESPACED, Resource, custom_resources, defined
-from protocols.objects import Object, namespace_of, split_key
+from actors.controllers.resources import (
+    DEFINED,
+    DEFINITIONS,
+    FAR,
+    GROWING,
+    NAMESPACED,
+    Resource,
+    defined,
+    far,
+    far_versions,
+    grown,
+)
+from protocols.objects import Object, split_key
+from protocols.rules.api_services import API_SERVICES
 from protocols.rules.conditions import Condition, with_condition
 from protocols.rules.owners import is_deleting
 
@@ -24,6 +39,7 @@ NAMESPACES = "namespaces"
 EVENTS = "events"  # not watched, only swept
 FINALIZER = "kubernetes"
 TERMINATING = "terminating"
+IN = "in"  # which namespace, of what is in one
 BURST = 500  # deletions in one pass
 SPACING_S = 0.5
 SWEEP_AFTER_S = 1.0  # what was admitted just before the namespace ended may still be on its way into the store
@@ -35,25 +51,35 @@ def controller(resources: Sequence[Resource] = NAMESPACED) -> Controller:
     """`resources`: what namespaces can contain, beside what users define."""
 
     def reconcile(key: str, views: Views, now: float) -> list[Write]:
-        names = (name for name in views if name not in (NAMESPACES, DEFINITIONS))
+        names = (name for name in views if name not in (NAMESPACES, *GROWING) and not views[name].is_absent)
         return terminate(key, sorted(names, key=lambda name: name == "pods"), views, now)
 
-    def grown(definitions: View) -> list[Watches]:
-        return [watch(resource) for resource in custom_resources(definitions) if resource.namespaced]
+    def watched_beside(views: Views) -> list[Watches]:
+        custom, others = ([watch(each) for each in some if each.namespaced] for some in grown(views))
+        return [*custom, *(replace(watches, awaited=False) for watches in others)]
 
     namespaces = Watches(NAMESPACES, summaries={TERMINATING: is_deleting})
     definitions = Watches(DEFINITIONS, no_keys, summaries={LINKS: links_of, DEFINED: defined}, trim=definition_essence)
-    watches = (namespaces, definitions, *map(watch, resources))
-    grows = Grows(DEFINITIONS, grown)
+    summaries: dict[str, SummaryFunction] = {LINKS: links_of, FAR: far}
+    services = Watches(API_SERVICES, terminating, summaries=summaries, when=FAR, trim=api_service_essence)
+    content = (replace(watch(resource), may_be_absent=True) for resource in resources)
+    watches = (namespaces, definitions, services, *content)
+    grows = Grows(GROWING, watched_beside)
     return Controller("namespace-controller", watches, reconcile, spacing_s=SPACING_S, grows=grows)
 
 
 def watch(resource: Resource) -> Watches:
-    return Watches(resource.name, terminating_namespace, summaries={LINKS: links_of}, when=LINKS, trim=essence)
+    summaries: dict[str, SummaryFunction] = {LINKS: links_of, IN: Joined(lambda key, uid: split_key(key)[0])}
+    return Watches(resource.name, terminating_namespace, {}, summaries, when=LINKS, told_by=IN, trim=essence)
 
 
-def terminating_namespace(obj: Object, views: Views) -> tuple[str, ...]:
-    namespace = namespace_of(obj)
+def terminating(api_service: Object, views: Views) -> list[str]:
+    """All namespaces that are to go: what is in them may be known now, or not any more."""
+    namespaces = views[NAMESPACES]
+    return [name for name in namespaces if namespaces.summary(TERMINATING, name)]
+
+
+def terminating_namespace(namespace: str, views: Views) -> tuple[str, ...]:
     return (namespace,) if views[NAMESPACES].summary(TERMINATING, namespace) else ()
 
 
@@ -68,10 +94,24 @@ def terminate(name: str, resources: Sequence[str], views: Views, now: float) -> 
     news = [UpdateStatus(NAMESPACES, {**namespace, "status": status})] if is_news else []
     if content or news:
         return [*news, *_patiently(deletions[:BURST], views.failure)]
+    if undiscovered(views):
+        return []  # what their servers have is not known: the namespace waits for them
     wait = (views[NAMESPACES].since(TERMINATING, name) or 0.0) + SWEEP_AFTER_S - now
     if wait > 0:
         return [RequeueAfter(wait)]
-    return [*(DeleteAll(resource, name) for resource in (EVENTS, *resources)), _finalized(namespace)]
+    return [*(DeleteAll(resource, name) for resource in (EVENTS, *resources, *unwatched(views))), _finalized(namespace)]
+
+
+def undiscovered(views: Views) -> list[str]:
+    """The group versions of other API servers that cannot be asked now."""
+    return sorted(f"{each.group}/{each.version}" for each in far_versions(views) if not each.available)
+
+
+def unwatched(views: Views) -> list[str]:
+    """What other API servers list and delete, but do not let anybody watch."""
+    found = ((each, resource) for each in far_versions(views) for resource in each.resources)
+    deleted = (each.named(resource) for each, resource in found if resource.can("list", "delete"))
+    return sorted({each.name for each in deleted if each.namespaced and each.name not in views})
 
 
 def deletions_of(content: Content, views: Views) -> Iterator[Delete]:
@@ -104,7 +144,7 @@ def _finalized(namespace: Object) -> Update:
 def status_of(namespace: Object, content: Content, views: Views, now: float) -> Object:
     """Terminating, and what it waits for; a namespace that goes at once says nothing more."""
     status = {**(namespace.get("status") or {}), "phase": "Terminating"}
-    if content or status.get("conditions"):
+    if content or status.get("conditions") or undiscovered(views):
         conditions: list[Condition] = status.get("conditions") or []
         for condition in _conditions(content, views):
             conditions = with_condition(conditions, *condition, now)
@@ -113,16 +153,23 @@ def status_of(namespace: Object, content: Content, views: Views, now: float) -> 
 
 
 def _conditions(content: Content, views: Views) -> list[tuple[str, str, str, str]]:
-    """(type, status, reason, message), in Kubernetes' words. The first two are about its discovery, which is ours."""
-    discovered = ("False", "ResourcesDiscovered", "All resources successfully discovered")
+    """(type, status, reason, message), in Kubernetes' words."""
     parsed = ("False", "ParsedGroupVersions", "All legacy kube types successfully parsed")
     return [
-        ("NamespaceDeletionDiscoveryFailure", *discovered),
+        ("NamespaceDeletionDiscoveryFailure", *_discovered(undiscovered(views))),
         ("NamespaceDeletionGroupVersionParsingFailure", *parsed),
         ("NamespaceDeletionContentFailure", *_failed(views.failure)),
         ("NamespaceContentRemaining", *_remaining(content)),
         ("NamespaceFinalizersRemaining", *_held(content, views)),
     ]
+
+
+def _discovered(failing: Sequence[str]) -> tuple[str, str, str]:
+    if not failing:
+        return "False", "ResourcesDiscovered", "All resources successfully discovered"
+    each = ", ".join(f"{name}: stale GroupVersion discovery: {name}" for name in failing)
+    why = f"unable to retrieve the complete list of server APIs: {each}"
+    return "True", "DiscoveryFailed", f"Discovery failed for some groups, {len(failing)} failing: {why}"
 
 
 def _failed(failure: Failure | None) -> tuple[str, str, str]:

@@ -31,11 +31,10 @@ from actors.controllers.node_state import (
     with_taints,
     zone_of,
 )
-from actors.controllers.pod_summary import POD, summarise_pod
+from actors.controllers.pod_summary import POD, PodSummary, summarise_pod
 from actors.controllers.settings import Settings
 from protocols.objects import Object, meta, name_of
 from protocols.rules.conditions import Condition, find_condition, with_condition
-from protocols.rules.pods import node_of
 from protocols.rules.times import time_of
 
 LEASES = "leases.coordination.k8s.io"
@@ -59,7 +58,14 @@ def controller(settings: Settings) -> Controller:
                 summaries={NODE: summarise_node, HEARTBEAT: heartbeat_of},
             ),
             Watches(LEASES, no_keys),
-            Watches("pods", silent_node_of_pod, indexes={BY_NODE: by_node}, summaries={POD: summarise_pod}, when=POD),
+            Watches(
+                "pods",
+                silent_node_of_pod,
+                indexes={BY_NODE: by_node},
+                summaries={POD: summarise_pod},
+                when=POD,
+                told_by=POD,
+            ),
         ),
         reconcile,
     )
@@ -71,10 +77,10 @@ def node_and_zones(node: Object, views: Views) -> list[str]:
     return [name_of(node), *(f"{_ZONE_PREFIX}{zone}" for zone in zones)]
 
 
-def silent_node_of_pod(pod: Object, views: Views) -> tuple[str, ...]:
+def silent_node_of_pod(pod: PodSummary, views: Views) -> tuple[str, ...]:
     """News of a pod on a node that nobody hears from: they are older than its silence."""
-    state: NodeState | None = views["nodes"].summary(NODE, node_of(pod))
-    return (node_of(pod),) if state is not None and state.ready == "Unknown" else ()
+    state: NodeState | None = views["nodes"].summary(NODE, pod.node)
+    return (pod.node,) if state is not None and state.ready == "Unknown" else ()
 
 
 # -- a node -----------------------------------------------------------------------------------------------------------

@@ -7,14 +7,14 @@ bound, and the oldest of those that are over, beyond a threshold. Keys: `node/NA
 from __future__ import annotations
 
 from actorkube.kube import Controller, Views, Watches
+from actorkube.kube.alike import looks_at
 from actorkube.kube.writes import Confirm, Delete, RequeueAfter, UpdateStatus, Write
 from actors.controllers.indexes import BY_NODE, by_node
 from actors.controllers.pod_summary import POD, PodSummary, summarise_pod
 from actors.controllers.settings import Settings
 from actors.controllers.taint_eviction import with_disruption
-from protocols.objects import Object, key_of, name_of
-from protocols.rules.owners import is_deleting
-from protocols.rules.pods import is_terminated, node_of
+from protocols.objects import Object, name_of
+from protocols.rules.pods import is_terminated
 
 TERMINATED = "terminated"
 SPACING_S = 1.0
@@ -36,24 +36,24 @@ def controller(settings: Settings) -> Controller:
         "pod-garbage-collector-controller",
         (
             Watches("nodes", lambda node, views: (f"node/{name_of(node)}",), summaries={"name": name_of}, when="name"),
-            Watches("pods", concerns_of_pod, indexes=indexes, summaries={POD: summarise_pod}, when=POD),
+            Watches("pods", concerns_of_pod, indexes=indexes, summaries={POD: summarise_pod}, when=POD, told_by=POD),
         ),
         reconcile,
         spacing_s=SPACING_S,
     )
 
 
+@looks_at("status")
 def by_termination(pod: Object) -> tuple[str, ...]:
     return (TERMINATED,) if is_terminated(pod) else ()
 
 
-def concerns_of_pod(pod: Object, views: Views) -> list[str]:
-    keys = [TERMINATED] if is_terminated(pod) else []
-    node = node_of(pod)
-    if node and node not in views["nodes"]:
-        keys.append(f"node/{node}")
-    if not node and is_deleting(pod):
-        keys.append(f"pod/{key_of(pod)}")
+def concerns_of_pod(pod: PodSummary, views: Views) -> list[str]:
+    keys = [TERMINATED] if pod.terminated else []
+    if pod.node and pod.node not in views["nodes"]:
+        keys.append(f"node/{pod.node}")
+    if not pod.node and pod.deleting:
+        keys.append(f"pod/{pod.key}")
     return keys
 
 

@@ -22,12 +22,12 @@ from actors.controllers.indexes import (
     orphan_by_label,
     selecting,
 )
-from actors.controllers.pod_summary import POD, PodSummary, summarise_pod
+from actors.controllers.pod_summary import BELONGING, POD, Belonging, PodSummary, belonging, summarise_pod
 from actors.controllers.scale_down import pods_to_delete
 from protocols.objects import Object, meta, name_of, namespace_of, uid_of
 from protocols.rules.conditions import with_condition, without_condition
 from protocols.rules.names import child_name
-from protocols.rules.owners import controller_of, controller_reference, controller_uid, is_deleting
+from protocols.rules.owners import controller_reference, controller_uid, is_deleting
 
 RESOURCE = "replicasets.apps"
 API_VERSION = "apps/v1"
@@ -46,8 +46,9 @@ def controller() -> Controller:
                 "pods",
                 sets_of_pod,
                 indexes={BY_CONTROLLER: by_controller, ORPHAN_BY_LABEL: orphan_by_label},
-                summaries={POD: summarise_pod},
+                summaries={POD: summarise_pod, BELONGING: belonging},
                 when=POD,
+                told_by=BELONGING,
             ),
         ),
         reconcile,
@@ -55,12 +56,12 @@ def controller() -> Controller:
     )
 
 
-def sets_of_pod(pod: Object, views: Views) -> list[str]:
+def sets_of_pod(pod: Belonging, views: Views) -> list[str]:
     """The set that controls the pod, or those that would adopt it."""
-    reference = controller_of(pod)
-    if reference is None:
-        return list(selecting(pod, views[RESOURCE]))
-    return [f"{namespace_of(pod)}/{reference['name']}"] if reference["kind"] == KIND else []
+    if pod.controlled_by is None:
+        return list(selecting(pod.namespace, pod.labels, views[RESOURCE]))
+    kind, name = pod.controlled_by
+    return [f"{pod.namespace}/{name}"] if kind == KIND else []
 
 
 def reconcile(key: str, views: Views, now: float) -> list[Write]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from actors.controllers.certificate_signing import Sign
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -18,3 +20,8 @@ class Settings:
     terminated_pods_max: int = 12500
     node_gone_quarantine_s: float = 40.0
     root_ca: str = ""
+    sign: Sign | None = None  # certificates that were asked for and approved
+
+    def signer(self) -> Sign:
+        assert self.sign is not None, "there is nobody to sign"
+        return self.sign

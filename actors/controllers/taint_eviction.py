@@ -9,7 +9,7 @@ from actorkube.kube import Controller, Views, Watches
 from actorkube.kube.writes import Delete, Event, RequeueAfter, UpdateStatus, Write, reference_to
 from actors.controllers.indexes import BY_NODE, by_node
 from actors.controllers.node_state import taints_of
-from actors.controllers.pod_summary import POD, summarise_pod
+from actors.controllers.pod_summary import POD, PodSummary, summarise_pod
 from protocols.objects import Object, key_of, name_of, namespace_of, uid_of
 from protocols.rules.conditions import with_condition
 from protocols.rules.owners import is_deleting
@@ -25,7 +25,14 @@ def controller() -> Controller:
         "taint-eviction-controller",
         (
             Watches("nodes", pods_of_node, summaries={NO_EXECUTE_TAINTS: no_execute_taints}, when=NO_EXECUTE_TAINTS),
-            Watches("pods", evictable, indexes={BY_NODE: by_node}, summaries={POD: summarise_pod}, when=POD),
+            Watches(
+                "pods",
+                evictable,
+                indexes={BY_NODE: by_node},
+                summaries={POD: summarise_pod},
+                when=POD,
+                told_by=POD,
+            ),
         ),
         reconcile,
     )
@@ -39,9 +46,9 @@ def pods_of_node(node: Object, views: Views) -> list[str]:
     return list(views["pods"].keys(BY_NODE, name_of(node)))
 
 
-def evictable(pod: Object, views: Views) -> list[str]:
+def evictable(pod: PodSummary, views: Views) -> list[str]:
     """Only pods on a node that evicts are of any interest."""
-    return [key_of(pod)] if views["nodes"].summary(NO_EXECUTE_TAINTS, node_of(pod)) else []
+    return [pod.key] if views["nodes"].summary(NO_EXECUTE_TAINTS, pod.node) else []
 
 
 def reconcile(key: str, views: Views, now: float) -> list[Write]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from actorkube.kube import View, Views
 from actors.controllers.indexes import labelled, services_selecting
-from actors.controllers.pod_summary import POD, PodSummary
+from actors.controllers.pod_summary import POD, Belonging, PodSummary
 from protocols.objects import Object, labels_of, namespace_of
 from protocols.rules.selectors import map_matches
 
@@ -21,8 +21,8 @@ class TargetPort(NamedTuple):
     app_protocol: str = ""
 
 
-def services_of_pod(pod: Object, views: Views) -> Iterator[str]:
-    return services_selecting(pod, views["services"])
+def services_of_pod(pod: Belonging, views: Views) -> Iterator[str]:
+    return services_selecting(pod.namespace, pod.labels, views["services"])
 
 
 def selector_of(service: Object) -> dict[str, str]:

@@ -11,37 +11,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast, get_args
 
-from actorkube.runtime import LATER, Actor, DiskFull, Down, Mailbox, Timer
-from actorkube.runtime.actor import Context
+from actorkube.runtime import LATER, Actor, Down, Mailbox, Timer
 from actors.etcd import lease_rules
 from actors.etcd.commands import Command, ExpireLeases, decode_commands, encode_commands
-from actors.etcd.disk_work import NO_ROOM_S, DiskWork
+from actors.etcd.disk_work import DiskWork, opened
 from actors.etcd.feeds import Feeds
+from actors.etcd.guarded import admitted, check_named, read_here
 from actors.etcd.maintenance import Maintenance
 from actors.etcd.membership import MemberChange, Membership
 from actors.etcd.mvcc.leases import LeaseClock
 from actors.etcd.mvcc.store import Store, takes_room
-from actors.etcd.mvcc.txn import read_only, validate
+from actors.etcd.mvcc.txn import read_only, validate, validate_put
 from actors.etcd.peers import Peers, TellCommit
 from actors.etcd.raft.core import Raft
 from actors.etcd.raft.log import NOBODY
 from actors.etcd.raft.types import Dropped, RaftConfig
+from actors.etcd.reads import answer_to
 from actors.etcd.requests import Read, Requests, WaitingRead, Write, fail_writes
 from actors.etcd.status import status_of
-from actors.etcd.storage import SEGMENT_BYTES_MAX, Opened, Storage
+from actors.etcd.storage import SEGMENT_BYTES_MAX, Storage
 from actors.etcd.upkeep import Compactor
 from protocols.errors import Answer, AskError, BadRequest, Overloaded
 from protocols.etcd import (
     Compact,
     LeaseGrant,
-    LeaseGranted,
     LeaseKeepAlive,
     LeaseList,
-    LeaseNotFound,
-    LeaseNumbers,
     LeaseRevoke,
     LeaseTimeToLive,
-    LeaseTooLong,
     NoSpace,
     NotLeader,
     Range,
@@ -50,8 +47,9 @@ from protocols.etcd import (
     Txn,
     WatchKeys,
 )
-from protocols.etcd_maintenance import Alarm, Alarms, CopyStore, DisarmAlarm, HashKv, ListAlarms, RaiseAlarm
-from protocols.etcd_members import MemberAdd, MemberList, MemberPromote, MemberRemove, MoveLeader
+from protocols.etcd_auth import AsUser, ChangeAuth, GetAuth
+from protocols.etcd_maintenance import Alarm, CopyStore, DisarmAlarm, HashKv, ListAlarms, RaiseAlarm
+from protocols.etcd_members import MemberAdd, MemberDemote, MemberList, MemberPromote, MemberRemove, MoveLeader
 from protocols.message import Message
 from protocols.raft import (
     Appended,
@@ -90,7 +88,7 @@ class EtcdConfig:
     `clock_drift_max`. The same on all members; a replica set that starts again waits for that long before it elects.
     """
 
-    heartbeat_s: float = 0.2
+    heartbeat_s: float = 0.25
     election_s: tuple[float, float] = (1.0, 2.0)
     first_election_s: tuple[float, float] = (0.005, 0.040)
     lease_reads: bool = False
@@ -114,6 +112,7 @@ class EtcdConfig:
 
 
 FROM_PEERS = frozenset(get_args(RaftMessage))
+BEATS = frozenset((ConfirmLeader, LeaderConfirmed, Appended))  # that may leave nothing to do
 SCRUB_KEYS_MAX = 1_000  # of a compaction, in one turn: a few milliseconds
 
 
@@ -158,7 +157,7 @@ class Etcd(Actor):
         times = (config.heartbeat_s, config.election_s, config.first_election_s)
         raft = RaftConfig(self._member, bootstrap, *times, lease_s=config.lease_s)
         self._raft = Raft(raft, state, entries, ctx.random, ctx.now, snapshot)
-        self._disk = DiskWork(ctx, storage, self._raft, self._replace_store, self._wake)
+        self._disk = DiskWork(ctx, storage, self._raft, self._replace_store, self._written)
         self._membership = Membership(self._raft)
         self._peers = Peers(ctx, self._addresses)
         self._maintenance = Maintenance(
@@ -173,7 +172,6 @@ class Etcd(Actor):
         ctx.log.info(
             "log recovered", term=state.term, snapshot=snapshot.mark.index, entries=len(entries), commit=state.commit
         )
-        ctx.background(self._disk.write_log(), "write log")
         ctx.every(config.housekeeping_s, KeepHouse())
         self._wake()
 
@@ -184,14 +182,25 @@ class Etcd(Actor):
             self._turn()
 
     def receive(self, message: Message) -> object:
-        if type(message) in FROM_PEERS:  # most of what comes where little happens
+        kind = type(message)
+        if kind in FROM_PEERS:  # most of what comes where little happens
             self._from_peer(cast(RaftMessage, message))
             return None
+        if kind is RaftDue:
+            self._raft_due()
+            return None
+        if kind is KeepHouse:
+            self._keep_house()
+            return None
+        if self._store.auth.enabled:
+            check_named(self._store, message, self.ctx.sender)
         match message:
             case Txn():
-                validate(message)
+                if size := validate_put(message):
+                    return self._write(message, size)
+                size = validate(message)
                 self._store.check_answer(message)
-                return self._read(message) if read_only(message) else self._write(message)
+                return self._read(message) if read_only(message) else self._write(message, size)
             case Range():
                 return self._store.range(message) if message.serializable else self._read(message)
             case WatchKeys():
@@ -201,14 +210,17 @@ class Etcd(Actor):
                 return self._read(message)
             case MemberList():
                 return self._membership.members() if message.serializable else self._read(message)
-            case MemberAdd() | MemberRemove() | MemberPromote() | MoveLeader():
+            case MemberAdd() | MemberRemove() | MemberPromote() | MemberDemote() | MoveLeader():
                 return self._change_members(message)
-            case LeaseGrant(ttl_s=ttl_s) if ttl_s < 1:
-                raise BadRequest(f"a lease lives at least 1 s, not {ttl_s}")
-            case LeaseGrant(ttl_s=ttl_s) if ttl_s > lease_rules.TTL_S_MAX:
-                raise LeaseTooLong(f"a lease lives {lease_rules.TTL_S_MAX} s at most, not {ttl_s}")
-            case LeaseGrant() | LeaseRevoke() | Compact() | RaiseAlarm() | DisarmAlarm():
+            case LeaseGrant():
+                lease_rules.check_grant(message)
                 return self._write(message)
+            case LeaseRevoke() | Compact() | RaiseAlarm() | DisarmAlarm() | ChangeAuth():
+                return self._write(message)
+            case AsUser():
+                return self._as_user(message)
+            case GetAuth():
+                return self._store.auth.table() if message.serializable else self._read(message)
             case Status():
                 return self._status()
             case HashKv():
@@ -219,29 +231,32 @@ class Etcd(Actor):
                 return LATER
             case Removed():
                 self._membership.is_removed = True
-            case RaftDue():
-                self._raft_due()
             case Down():
                 self._raft.lost(self._peers.lost(), self.ctx.now)
                 self._wake()
             case TellCommit():
-                self._peers.tell_commit(self._raft.commits())
-            case KeepHouse():
-                self._keep_house()
+                if self._peers.must_tell_commit():
+                    self._peers.tell_commit(self._raft.commits())
             case _:
                 raise BadRequest(f"a store is not asked {type(message).__name__}")
         return None
 
     # -- what comes in --------------------------------------------------------------------------------------------
 
-    def _write(self, command: Command) -> object:
+    def _write(self, command: Command, size_bytes: int = 0) -> object:
         if not self._raft.leading_term:
             raise self._not_leader()
         if self._config.quota_bytes and self._store.keyspace.bytes > self._config.quota_bytes and takes_room(command):
             raise self._no_space()
-        self._requests.add_write(Write(command, self.ctx.reply_handle()))
-        self._wake()
+        self._requests.add_write(Write(command, self.ctx.reply_handle(), size_bytes))
+        self._wake() if self._requests.writes_gather else self._turn_at_once()
         return LATER
+
+    def _as_user(self, asked: AsUser) -> object:
+        if (answer := read_here(asked, self._store)) is not None:
+            return answer
+        is_read, size_bytes = admitted(asked, self._store)
+        return self._read(asked) if is_read else self._write(asked, size_bytes)
 
     def _no_space(self) -> NoSpace:
         alarm = Alarm(self._member, "NOSPACE")
@@ -258,7 +273,7 @@ class Etcd(Actor):
         if not self._raft.leading_term:
             raise self._not_leader()
         self._requests.add_read(WaitingRead(request, self.ctx.reply_handle(), self.ctx.now))
-        self._wake()
+        self._wake() if self._requests.reads_gather else self._turn_at_once()
         return LATER
 
     def _change_members(self, request: MemberChange | MoveLeader) -> object:
@@ -274,16 +289,18 @@ class Etcd(Actor):
         return LATER
 
     def _from_peer(self, message: RaftMessage) -> None:
-        self._peers.meet(message.source, self.ctx.sender)
-        if isinstance(message, RequestVote) and self._membership.has_removed(message.source):
+        kind = type(message)  # quicker than isinstance, which matters here
+        if not self._peers.knows(message.source):
+            self._peers.meet(message.source, self.ctx.sender)
+        if kind is RequestVote and self._membership.has_removed(message.source):
             self._peers.tell(message.source, Removed(self._raft.term, self._member))
         self._raft.step(message, self.ctx.now)
         self._peers.mind(self._raft.leader)
-        if not (isinstance(message, ConfirmLeader | LeaderConfirmed | Appended) and self._is_at_rest):
-            self._wake()
+        if not (kind in BEATS and self._is_at_rest):
+            self._turn_at_once()
             return
         self._peers.send(self._raft.beats())
-        if isinstance(message, Appended):  # the second of two that say the same, most often: not worth a turn
+        if kind is Appended:  # the second of two that say the same, most often: not worth a turn
             self._peers.tell_commit_later()
 
     def _raft_due(self) -> None:
@@ -338,6 +355,11 @@ class Etcd(Actor):
             self._turn_is_due = True
             self.ctx.call_soon(self._turn)
 
+    def _turn_at_once(self) -> None:
+        """Where nothing waits behind the message that is handled, a turn of the loop would bring nothing more."""
+        turn = self._wake if self._turn_is_due or not self.ctx.is_last else self._turn
+        turn()
+
     def _turn(self) -> None:
         self._turn_is_due = False
         self._notice_leadership()
@@ -346,6 +368,9 @@ class Etcd(Actor):
         self._peers.learn(self._raft.log.configuration)
         self._peers.send(ready.messages)
         self._disk.take(ready)
+        if self._disk.is_due:
+            self.ctx.flush()  # the others write at the same time
+            self._disk.write()
         for chunk in ready.chunks:
             self._peers.tell(chunk.to, self._disk.piece(chunk, self._member, self._config.piece_bytes_max))
         for entry in ready.committed:
@@ -354,9 +379,17 @@ class Etcd(Actor):
             self._answer(read)
         self._membership.settle()
         self._feeds.pump()
+        self.ctx.flush()
         self._scrub()
         self._arm_timer()
         if self._raft.behind or self._requests.may_go(self.ctx.now):
+            self._wake()
+
+    def _written(self) -> None:
+        """Who waited for the disk is told at once. A follower that has said so has nothing more to do, most often."""
+        self._peers.send(self._raft.beats())
+        self.ctx.flush()  # before this member applies what it has learned meanwhile
+        if not self._is_at_rest:
             self._wake()
 
     def _propose(self) -> None:
@@ -390,11 +423,12 @@ class Etcd(Actor):
         writes = self._requests.take_proposed(entry.index)
         commands = decode_commands(entry.data) if writes is None else [write.command for write in writes]
         for command in commands:
-            if isinstance(command, Compact):
+            kind = type(command)  # quicker than isinstance
+            if kind is Compact:
                 self._feeds.pump()  # who is in step loses nothing by it
             result = self._store.apply(command, entry.term)
             results.append(result)
-            if self._leading_term and not isinstance(command, Txn):
+            if self._leading_term and kind is not Txn:
                 lease_rules.follow(self._lease_clock, self._store.leases, command, result, self.ctx.now)
         if writes is not None:
             self._requests.answer(writes, results)
@@ -418,28 +452,14 @@ class Etcd(Actor):
 
     def _read_now(self, read: WaitingRead) -> Message | None:
         """The answer; None if it comes with a log entry."""
-        match read.request:
-            case Range():
-                return self._store.range(read.request)
-            case Txn():
-                return self._store.read(read.request)
-            case LeaseKeepAlive(lease=number):
-                lease = self._store.leases.get(number)
-                if lease is None or not self._lease_clock.renew(lease, read.asked_at):
-                    raise LeaseNotFound(f"lease {number} not found")
-                if self._lease_clock.must_be_logged(lease):
-                    self._requests.add_write(Write(read.request, read.reply))
-                    self._wake()
-                    return None
-                return LeaseGranted(number, lease.ttl_s)
-            case LeaseTimeToLive():
-                return lease_rules.time_left(self._lease_clock, self._store.leases, read.request, self.ctx.now)
-            case LeaseList():
-                return LeaseNumbers(tuple(sorted([lease.lease for lease in self._store.leases.all()])))
-            case ListAlarms():
-                return Alarms(tuple(self._store.alarms))
-            case MemberList():
-                return self._membership.members()
+        if isinstance(read.request, MemberList):
+            return self._membership.members()
+        answer = answer_to(read, self._store, self._lease_clock, self.ctx.now)
+        if answer is None:
+            assert isinstance(read.request, LeaseKeepAlive | AsUser)
+            self._requests.add_write(Write(read.request, read.reply))
+            self._wake()
+        return answer
 
     def _notice_leadership(self) -> None:
         term = self._raft.leading_term
@@ -472,13 +492,4 @@ class Etcd(Actor):
     def _replace_store(self, store: Store) -> None:
         self._store = store
         self._feeds.restore(store)
-
-
-async def opened(storage: Storage, ctx: Context) -> Opened:
-    """What the disk holds, as soon as it has the room that opening takes."""
-    while True:
-        try:
-            return await storage.open()
-        except DiskFull as error:
-            ctx.log.error("no room on the disk: the member waits", error=str(error))
-            await ctx.sleep(NO_ROOM_S)
+        self._wake()

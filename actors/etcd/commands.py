@@ -7,12 +7,23 @@ carries a small number that is part of the format on disk, and must never be giv
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
-from protocols.etcd import Compact, LeaseGrant, LeaseKeepAlive, LeaseRevoke, Txn
-from protocols.etcd_maintenance import DisarmAlarm, RaiseAlarm
+from protocols.etcd import (
+    Compact,
+    LeaseGrant,
+    LeaseKeepAlive,
+    LeaseList,
+    LeaseRevoke,
+    LeaseTimeToLive,
+    Range,
+    Txn,
+)
+from protocols.etcd_auth import AsUser, ChangeAuth, GetAuth
+from protocols.etcd_maintenance import DisarmAlarm, ListAlarms, RaiseAlarm
+from protocols.etcd_members import MemberList
 from protocols.message import Message
 
 
@@ -42,6 +53,8 @@ Command: TypeAlias = (
     | CheckpointLeases
     | RaiseAlarm
     | DisarmAlarm
+    | ChangeAuth
+    | AsUser
 )
 
 _numbers: dict[type[Command], int] = {
@@ -54,9 +67,22 @@ _numbers: dict[type[Command], int] = {
     CheckpointLeases: 7,
     RaiseAlarm: 8,
     DisarmAlarm: 9,
+    ChangeAuth: 10,
+    AsUser: 11,
 }
 _decoders: dict[int, msgspec.msgpack.Decoder[Command]] = {
     number: msgspec.msgpack.Decoder(kind) for kind, number in _numbers.items()
+}
+_of_users: dict[type[Any], int] = {  # what AsUser may hold: some commands, and reads, which are in no log
+    **{kind: _numbers[kind] for kind in (Txn, LeaseGrant, LeaseRevoke, Compact, LeaseKeepAlive, ChangeAuth)},
+    Range: 101,
+    LeaseTimeToLive: 102,
+    LeaseList: 103,
+}
+_READS = frozenset((Range, LeaseTimeToLive, LeaseList, GetAuth, MemberList, ListAlarms))
+_read_numbers = frozenset([number for kind, number in _of_users.items() if kind in _READS])
+_request_decoders: dict[int, msgspec.msgpack.Decoder[Any]] = {
+    number: msgspec.msgpack.Decoder(kind) for kind, number in _of_users.items()
 }
 _batch = msgspec.msgpack.Decoder(tuple[tuple[int, msgspec.Raw], ...])
 _encode = msgspec.msgpack.Encoder().encode
@@ -71,3 +97,18 @@ def decode_commands(data: bytes) -> list[Command]:
     if not data:
         return []
     return [_decoders[number].decode(raw) for number, raw in _batch.decode(data)]
+
+
+def as_user(user: str, request: Any) -> AsUser:
+    return AsUser(user, _of_users[type(request)], _encode(request))
+
+
+def only_reads(request: Any) -> bool:
+    """Whether it may be asked again when nobody knows what became of it."""
+    kind = type(request)
+    return kind in _READS or (kind is AsUser and request.number in _read_numbers)
+
+
+def requested(asked: AsUser) -> Any:
+    """Raises KeyError and msgspec.MsgspecError for what `as_user` has not made."""
+    return _request_decoders[asked.number].decode(asked.body)

@@ -6,46 +6,64 @@ a snapshot is written in slices, between which everything else goes on.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from functools import partial
+from typing import Any
 
 from actorkube.runtime.actor import Context
+from actorkube.runtime.disk import DiskFull
 from actors.etcd.mvcc.dump import Dump
 from actors.etcd.mvcc.store import Store
 from actors.etcd.raft.core import Raft
 from actors.etcd.raft.types import AppendJob, Chunk, Install, Mark, Ready, Snapshot
 from actors.etcd.snapshot import CorruptSnapshot, encode_snapshot
-from actors.etcd.storage import NoRoom, Storage
+from actors.etcd.storage import NoRoom, Opened, Storage
 from protocols.raft import InstallSnapshot
 
 NO_ROOM_S = 1.0  # until a full disk is tried again
 
 
+async def opened(storage: Storage, ctx: Context) -> Opened:
+    """What the disk holds, as soon as it has the room that opening takes."""
+    while True:
+        try:
+            return await storage.open()
+        except DiskFull as error:
+            ctx.log.error("no room on the disk: the member waits", error=str(error))
+            await ctx.sleep(NO_ROOM_S)
+
+
 class DiskWork:
-    """`replace` is told the store of a snapshot that took the place of all that was; `wake` asks for a turn."""
+    """`replace` is told the store of a snapshot that took the place of all that was; `written` is called whenever
+    what was asked for is durable, and the core knows it."""
 
     def __init__(
-        self, ctx: Context, storage: Storage, raft: Raft, replace: Callable[[Store], None], wake: Callable[[], None]
+        self, ctx: Context, storage: Storage, raft: Raft, replace: Callable[[Store], None], written: Callable[[], None]
     ) -> None:
         self._ctx = ctx
         self._storage = storage
         self._raft = raft
         self._replace = replace
-        self._wake = wake
+        self._tell_written = written
         self._jobs: list[AppendJob | Install] = []
-        self._jobs_wait = asyncio.Event()
+        self._writing = False
         self._dumping = False
         self._written = True
         self._mark_is_due = False
 
     def take(self, ready: Ready) -> None:
-        """What the core wants from the disk."""
+        """What the core wants from the disk. Call `write` next, at once or when what is to leave first has left."""
         for piece in ready.received:
             self._storage.receive(piece)
         for job in (ready.append, ready.install):
             if job is not None:
                 self._jobs.append(job)
-                self._jobs_wait.set()
+
+    @property
+    def is_due(self) -> bool:
+        """There is something to write, and nobody writes."""
+        return bool(self._jobs or self._mark_is_due) and not self._writing
 
     @property
     def bytes(self) -> int:
@@ -54,30 +72,41 @@ class DiskWork:
 
     def keep_house(self) -> None:
         """If nothing was written since the last call, what was written last is marked as durable."""
-        if not self._written:
-            self._mark_is_due = True
-            self._jobs_wait.set()
+        self._mark_is_due = self._mark_is_due or not (self._written or self._storage.is_marked)
         self._written = False
+        self.write()
 
     # -- the log --------------------------------------------------------------------------------------------------
 
-    async def write_log(self) -> None:
-        """Group commit, for ever."""
-        while True:
-            await self._jobs_wait.wait()
-            self._jobs_wait.clear()
+    def write(self) -> None:
+        """Begin to write all that waits. Where the disk is quick that is done when this returns, without a task, which
+        would cost a member of an idle cluster as much again as the rest of a write."""
+        if not self.is_due:
+            return
+        self._writing = True
+        writing = self._write_all()
+        try:
+            waits_for = writing.send(None)
+        except StopIteration:
+            return
+        self._ctx.background(_resumed(writing, waits_for), "write log")
+
+    async def _write_all(self) -> None:
+        """Group commit: what comes while the disk is busy is one record more."""
+        while self._jobs:
             jobs, self._jobs = self._jobs, []
-            self._written = self._written or bool(jobs)
+            self._written = True
             for group in groups(jobs):
                 if isinstance(group, Install):
                     await self._install(group)
                 else:
                     await self._persist(group)
-            if jobs and not self._raft.is_silent:
-                self._wake()
-            if self._mark_is_due and not self._jobs:
-                self._mark_is_due = False
-                await self._storage.mark()
+            self._tell_written()
+        if self._mark_is_due:
+            self._mark_is_due = False
+            await self._storage.mark()
+        self._writing = False
+        self.write()
 
     async def _persist(self, jobs: list[AppendJob]) -> None:
         await self._write(jobs)
@@ -150,6 +179,26 @@ class DiskWork:
         self._replace(loaded.store)
         self._raft.installed(Snapshot(install.mark, size, loaded.configuration))
         self._ctx.log.info("snapshot installed", index=install.mark.index, bytes=size)
+
+
+async def _resumed(begun: Coroutine[Any, Any, None], waits_for: object) -> None:
+    """A coroutine that was begun without a task, and waits now: a task can go on with it."""
+    await _steps(begun, waits_for)
+
+
+@types.coroutine
+def _steps(begun: Coroutine[Any, Any, None], waits_for: object) -> Generator[object, Any, None]:
+    while True:
+        try:
+            sent = yield waits_for
+        except BaseException as error:
+            go_on = partial(begun.throw, error)
+        else:
+            go_on = partial(begun.send, sent)
+        try:
+            waits_for = go_on()
+        except StopIteration:
+            return
 
 
 def groups(jobs: list[AppendJob | Install]) -> Iterator[list[AppendJob] | Install]:

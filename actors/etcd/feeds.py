@@ -106,6 +106,9 @@ class Feeds:
     def _look_for_news(self) -> None:
         """Those in step that are concerned fall behind, at the revision that concerns them."""
         events = self._store.events
+        if not self._feeds:
+            self._seen = events.last
+            return
         if events.first > self._seen + 1:
             self._fall_behind()  # what is compacted cannot be looked at: each finds out whether it has lost something
         for revision in range(max(self._seen + 1, events.first), events.last + 1):

@@ -7,21 +7,34 @@ when Raft elects. So a copy is made of that one.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from actors.etcd.commands import decode_commands
 from actors.etcd.mvcc.dump import Dump
 from actors.etcd.mvcc.hash import HashWalk
 from actors.etcd.mvcc.store import Store
 from actors.etcd.raft.types import START, HardState, Mark
-from actors.etcd.snapshot import CorruptSnapshot, Loaded, encode_snapshot, is_snapshot, read_snapshot, snapshot_name
+from actors.etcd.snapshot import (
+    BLOCK_BYTES,
+    DIGEST_BYTES,
+    CorruptSnapshot,
+    Loaded,
+    encode_snapshot,
+    is_snapshot,
+    read_snapshot,
+    snapshot_name,
+)
 from actors.etcd.wal import CorruptWal, Segment, encode_header, is_segment, member_of, recover, segment_name
 from protocols.raft import Entry
 
 READ_ATTEMPTS = 5  # while a member runs, it removes files that it needs no more
+HASHED_BYTES = 1 << 20  # of a copy, at a time
 FIRST = Mark(1, 1)  # where the log of a new cluster begins
 
 
@@ -110,9 +123,26 @@ def encode_copy(store: Store, mark: Mark) -> Iterator[bytes]:
 def read_copy(path: Path) -> Loaded:
     """Raises Unsound."""
     try:
-        return _load(path)
+        with path.open("rb") as file:
+            sealed = _is_sealed(file)
+            file.seek(0)
+            return read_snapshot(file.read, sealed=sealed)
     except CorruptSnapshot as error:
         raise Unsound(f"{path}: {error}") from None
+
+
+def _is_sealed(file: BinaryIO) -> bool:
+    """Whether it came over etcd's API, and as it was sent."""
+    left = file.seek(0, os.SEEK_END) - DIGEST_BYTES
+    if left < 0 or left % BLOCK_BYTES:
+        return False
+    file.seek(0)
+    digest = hashlib.sha256()
+    while left:
+        piece = file.read(min(left, HASHED_BYTES))
+        digest.update(piece)
+        left -= len(piece)
+    return file.read() == digest.digest()
 
 
 def found_cluster(store: Store, bump: int) -> None:

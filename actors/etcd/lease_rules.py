@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actors.etcd.commands import CheckpointLeases, Command, ExpireLeases
+from actors.etcd.commands import CheckpointLeases, Command, ExpireLeases, requested
 from actors.etcd.mvcc.leases import LeaseClock, Leases
-from protocols.errors import Answer
-from protocols.etcd import LeaseGrant, LeaseGranted, LeaseRevoke, LeaseTimeLeft, LeaseTimeToLive
+from protocols.errors import Answer, BadRequest
+from protocols.etcd import LeaseGrant, LeaseGranted, LeaseRevoke, LeaseTimeLeft, LeaseTimeToLive, LeaseTooLong
+from protocols.etcd_auth import AsUser
 from protocols.message import Message
 
 TTL_S_MAX = 9_000_000_000  # as etcd
 CHECKPOINTS_MAX = 1_000  # in one command
 
 
+def check_grant(grant: LeaseGrant) -> None:
+    """Raises what the client did wrong."""
+    if grant.ttl_s < 1:
+        raise BadRequest(f"a lease lives at least 1 s, not {grant.ttl_s}")
+    if grant.ttl_s > TTL_S_MAX:
+        raise LeaseTooLong(f"a lease lives {TTL_S_MAX} s at most, not {grant.ttl_s}")
+
+
 def follow(clock: LeaseClock, leases: Leases, command: Command, result: Message | Answer, now: float) -> None:
     """The command was applied, with that result."""
+    if isinstance(command, AsUser):
+        if isinstance(result, Answer):
+            return  # who was refused has renewed nothing
+        command = requested(command)
     match command:
         case LeaseGrant() if isinstance(result, LeaseGranted):
             _renew(clock, leases, result.lease, now)

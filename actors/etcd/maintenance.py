@@ -63,6 +63,8 @@ class Maintenance:
         """Raise an alarm when this member's disk or the quota is about to be full, and end it when there is room."""
         store = self._store()
         self._room.look(self._ctx.disk.free_bytes(), store.keyspace.bytes)
+        if not self._room.is_low and not store.alarms:
+            return
         alarm = Alarm(self._member, "NOSPACE")
         if leader is None or self._saying or self._room.is_low == (alarm in store.alarms):
             return

@@ -16,10 +16,12 @@ from protocols.errors import BadRequest, Unknown
 from protocols.etcd import EtcdAnswer
 from protocols.etcd_members import (
     NOT_A_MEMBER,
+    AlreadyLearner,
     ChangeUnderWay,
     LearnerNotReady,
     Member,
     MemberAdd,
+    MemberDemote,
     MemberExists,
     MemberNotFound,
     MemberPromote,
@@ -34,7 +36,7 @@ from protocols.etcd_members import (
 from protocols.message import Done
 from protocols.raft import Configuration
 
-MemberChange: TypeAlias = MemberAdd | MemberRemove | MemberPromote
+MemberChange: TypeAlias = MemberAdd | MemberRemove | MemberPromote | MemberDemote
 
 NAME_BYTES_MAX, ADDRESS_BYTES_MAX = 128, 512
 
@@ -44,6 +46,7 @@ _answers: dict[Refused, type[EtcdAnswer]] = {
     Refused.EXISTS: MemberExists,
     Refused.NOT_FOUND: MemberNotFound,
     Refused.NOT_LEARNER: NotLearner,
+    Refused.IS_LEARNER: AlreadyLearner,
     Refused.NOT_READY: LearnerNotReady,
     Refused.TOO_MANY: TooManyLearners,
     Refused.UNHEALTHY: UnhealthyCluster,
@@ -125,6 +128,8 @@ def change_of(request: MemberChange) -> Change:
             return Change("remove", name)
         case MemberPromote(name=name):
             return Change("promote", name)
+        case MemberDemote(name=name):
+            return Change("demote", name)
 
 
 def members_of(configuration: Configuration) -> tuple[Member, ...]:

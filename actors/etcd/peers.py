@@ -27,6 +27,7 @@ class Peers:
         self._minded = ""
         self._put_off: dict[str, CommitAdvanced] = {}  # by the member that it is for
         self._put_off_timer: Timer | None = None
+        self._waits_since: float | None = None  # the oldest news of a commit that no append has told since
 
     def address(self, name: str) -> str:
         """Where it is, "" if nobody has said so."""
@@ -42,6 +43,9 @@ class Peers:
         self._learnt = configuration
         self._addresses |= configuration.addresses
         self._refs |= {name: self._ctx.ref(address) for name, address in configuration.addresses.items() if address}
+
+    def knows(self, name: str) -> bool:
+        return name in self._refs
 
     def meet(self, name: str, sender: Ref | None) -> None:
         """Somebody of whom the log has not said yet where it is, is answered where it wrote from."""
@@ -71,22 +75,39 @@ class Peers:
         """How far the log is committed is said by the next append, or a little later if none comes: under load, the
         followers are woken half as often."""
         for to, message in messages:
-            if isinstance(message, CommitAdvanced):
+            kind = type(message)  # quicker than isinstance
+            if kind is CommitAdvanced:
+                assert isinstance(message, CommitAdvanced)
                 self._put_off[to] = message
                 continue
             self.tell(to, message)
-            if isinstance(message, AppendEntries):
+            if kind is AppendEntries:
                 self._put_off.pop(to, None)
+                if not self._put_off:
+                    self._waits_since = None
         if self._put_off:
             self.tell_commit_later()
 
     def tell_commit_later(self) -> None:
+        if self._waits_since is None:
+            self._waits_since = self._ctx.now
         if self._put_off_timer is None:
             self._put_off_timer = self._ctx.after(TELL_COMMIT_S, TellCommit())
 
+    def must_tell_commit(self) -> bool:
+        """At the timer's tick. Where one append follows the other, they tell it: then the tick comes again."""
+        self._put_off_timer = None
+        if self._waits_since is None:
+            return False
+        left_s = self._waits_since + TELL_COMMIT_S - self._ctx.now
+        if left_s > TELL_COMMIT_S / 10:
+            self._put_off_timer = self._ctx.after(left_s, TellCommit())
+            return False
+        return True
+
     def tell_commit(self, newer: Sequence[Outgoing]) -> None:
         """What was put off, and what nobody has been told at all."""
-        self._put_off_timer = None
+        self._waits_since = None
         for to, message in [*self._put_off.items(), *newer]:
             self.tell(to, message)
         self._put_off.clear()

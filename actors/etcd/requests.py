@@ -19,12 +19,15 @@ from actorkube.runtime.reply import ReplyHandle
 from actors.etcd.commands import Command
 from actors.etcd.mvcc.store import Result
 from protocols.errors import Answer, AskError, Unknown
-from protocols.etcd import Compact, LeaseKeepAlive, LeaseList, LeaseTimeToLive, NotLeader, Range, Txn
+from protocols.etcd import Compact, LeaseKeepAlive, LeaseList, LeaseTimeToLive, NotLeader, Range, Txn, TxnResponse
+from protocols.etcd_auth import AsUser, GetAuth
 from protocols.etcd_maintenance import ListAlarms
 from protocols.etcd_members import MemberList
 from protocols.message import Done
 
-Read: TypeAlias = Range | Txn | LeaseKeepAlive | LeaseTimeToLive | LeaseList | ListAlarms | MemberList
+Read: TypeAlias = (
+    Range | Txn | LeaseKeepAlive | LeaseTimeToLive | LeaseList | ListAlarms | MemberList | GetAuth | AsUser
+)
 
 ENTRY_COMMANDS_MAX = 512
 ENTRY_BYTES_MAX = 1 << 20
@@ -34,6 +37,7 @@ GATHER_S = 0.05  # how long the next batch waits for the one before it, at most
 class Write(NamedTuple):
     command: Command
     reply: ReplyHandle
+    size_bytes: int = 0  # of keys and values
 
 
 class WaitingRead(NamedTuple):
@@ -48,8 +52,10 @@ class Requests:
         self._new_reads: list[WaitingRead] = []
         self._proposed: deque[tuple[int, list[Write]]] = deque()
         self._proposed_at = 0.0  # the last of them
+        self._proposed_count = 0  # in the last of them
         self._rounds: deque[tuple[int, list[WaitingRead]]] = deque()
         self._asked_at = 0.0  # the last of them
+        self._asked_count = 0  # in the last of them
         self._compactions: list[Write] = []  # decided, and to be answered when all is dropped
 
     def add_write(self, write: Write) -> None:
@@ -66,6 +72,16 @@ class Requests:
         """Whether something waits that has gathered for long enough."""
         return self.writes_may_go(now) or self.reads_may_go(now)
 
+    @property
+    def writes_gather(self) -> bool:
+        """Whether what has come waits for what may come in the same loop turn: where there was more than one lately, or
+        where a batch is under way."""
+        return self._proposed_count > 1 or bool(self._proposed)
+
+    @property
+    def reads_gather(self) -> bool:
+        return self._asked_count > 1 or bool(self._rounds)
+
     # -- writes ---------------------------------------------------------------------------------------------------
 
     def writes_may_go(self, now: float) -> bool:
@@ -73,11 +89,11 @@ class Requests:
 
     def take_writes(self, now: float) -> list[list[Write]]:
         """What came since the last call, cut into portions of one log entry each."""
-        self._proposed_at = now
+        self._proposed_at, self._proposed_count = now, len(self._new_writes)
         portions: list[list[Write]] = []
         size = ENTRY_BYTES_MAX
         for write in self._new_writes:
-            size += _size_bytes(write.command)
+            size += write.size_bytes
             if size >= ENTRY_BYTES_MAX or len(portions[-1]) >= ENTRY_COMMANDS_MAX:
                 portions.append([])
                 size = 0
@@ -96,7 +112,9 @@ class Requests:
 
     def answer(self, writes: Sequence[Write], results: Sequence[Result]) -> None:
         for write, result in zip(writes, results, strict=True):
-            if isinstance(result, Answer):
+            if type(result) is TxnResponse:  # as most are, and quicker than isinstance
+                write.reply.send(result)
+            elif isinstance(result, Answer):
                 write.reply.fail(result)
             elif isinstance(write.command, Compact) and write.command.physical:
                 self._compactions.append(write)
@@ -116,7 +134,7 @@ class Requests:
 
     def asked_round(self, number: int, now: float) -> None:
         """The reads that came since the last call wait for this round."""
-        self._asked_at = now
+        self._asked_at, self._asked_count = now, len(self._new_reads)
         self._rounds.append((number, self._new_reads))
         self._new_reads = []
 
@@ -149,15 +167,3 @@ class Requests:
 def fail_writes(writes: Sequence[Write], error: Answer | AskError) -> None:
     for write in writes:
         write.reply.fail(error)
-
-
-def _size_bytes(command: Command) -> int:
-    return _values_bytes(command) if isinstance(command, Txn) else 0
-
-
-def _values_bytes(txn: Txn) -> int:
-    size = 0
-    for ops in (txn.success, txn.failure):
-        for op in ops:
-            size += len(op.value) if op.txn is None else _values_bytes(op.txn)
-    return size

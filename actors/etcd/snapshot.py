@@ -19,11 +19,13 @@ from actors.etcd.mvcc.store import Store
 from actors.etcd.raft.types import Mark
 from actors.etcd.records import UNDECODABLE, BrokenRecord, Record, encode_record, read_records
 from protocols.etcd import Event, KeyValue
+from protocols.etcd_auth import AuthTable
 from protocols.etcd_maintenance import Alarm
 from protocols.raft import Configuration
 
-VERSION = 2  # 1 had no alarms, no checkpoints of leases, and no cluster
+VERSION = 3  # 1 had no alarms, no checkpoints of leases, and no cluster; 2 had no users
 HEADER, KEYS, EVENTS, END = 1, 2, 3, 4
+BLOCK_BYTES, DIGEST_BYTES = 512, 32  # of what goes over etcd's API: filled up to whole blocks, then its SHA-256
 
 _snapshot_name = re.compile(r"[0-9a-f]{16}\.snap")
 _encode = msgspec.msgpack.Encoder().encode
@@ -46,6 +48,7 @@ class SnapshotHeader(msgspec.Struct, frozen=True, array_like=True):
     alarms: tuple[Alarm, ...] = ()
     cluster: int = 0
     configuration: Configuration | None = None
+    auth: AuthTable = AuthTable()
 
 
 class Loaded(NamedTuple):
@@ -85,7 +88,7 @@ def encode_snapshot(mark: Mark, dump: Dump, configuration: Configuration | None 
 
 def _header(mark: Mark, dump: Dump, configuration: Configuration | None) -> SnapshotHeader:
     moment = (dump.revision, dump.compacted, dump.last_lease, dump.leases, dump.alarms, dump.cluster)
-    return SnapshotHeader(VERSION, mark.index, mark.term, *moment, configuration)
+    return SnapshotHeader(VERSION, mark.index, mark.term, *moment, configuration, dump.auth)
 
 
 def decode_snapshot(data: bytes) -> Loaded:
@@ -93,14 +96,23 @@ def decode_snapshot(data: bytes) -> Loaded:
     return read_snapshot(io.BytesIO(data).read)
 
 
-def read_snapshot(read: Callable[[int], bytes]) -> Loaded:
-    """From a file that need not be in memory as a whole: `read` as in read_records. Raises CorruptSnapshot."""
+def read_snapshot(read: Callable[[int], bytes], *, sealed: bool = False) -> Loaded:
+    """From a file that need not be in memory as a whole: `read` as in read_records. Behind one that is `sealed` stands
+    more, which is not looked at (BLOCK_BYTES). Raises CorruptSnapshot."""
+    records = read_records(read)
     try:
-        return _load(Parts(read_records(read)))
+        return _load(Parts(_up_to_the_end(records) if sealed else records))
     except BrokenRecord as error:
         raise CorruptSnapshot(f"the snapshot is damaged at byte {error.offset}") from error
     except UNDECODABLE as error:
         raise CorruptSnapshot(f"the snapshot does not decode: {error}") from error
+
+
+def _up_to_the_end(records: Iterator[Record]) -> Iterator[Record]:
+    for record in records:
+        yield record
+        if record[0] == END:
+            return
 
 
 class Parts:
@@ -133,10 +145,10 @@ def _load(parts: Parts) -> Loaded:
     header = _header_decoder.decode(parts.one(HEADER))
     if not 1 <= header.version <= VERSION:
         raise CorruptSnapshot(f"the snapshot has format {header.version}, this version reads 1 to {VERSION}")
-    keys = (versions for payload in parts.of(KEYS) for versions in _keys_decoder.decode(payload))
+    keys = (_keys_decoder.decode(payload) for payload in parts.of(KEYS))
     events = (event for payload in parts.of(EVENTS) for event in _events_decoder.decode(payload))
     moment = (header.revision, header.compacted, header.last_lease, header.leases)
-    store = Image(*moment, keys, events, header.alarms, header.cluster).store()
+    store = Image(*moment, keys, events, header.alarms, header.cluster, header.auth).store()
     count = parts.count
     if _count_decoder.decode(parts.one(END)) != count or not parts.at_end:
         raise CorruptSnapshot("the snapshot lacks records")

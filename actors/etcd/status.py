@@ -27,4 +27,5 @@ def status_of(
         learner=member in raft.log.configuration.learners,
         compact_revision=store.compacted,
         cluster=store.cluster,
+        auth_version=store.auth.version,
     )

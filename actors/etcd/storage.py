@@ -30,6 +30,7 @@ from actors.etcd.wal import (
 from protocols.raft import Entry, InstallSnapshot
 
 SEGMENT_BYTES_MAX = 16 << 20
+AHEAD_BYTES = 512 << 10  # zeros that are written ahead of the log, at a time
 OWN_PART, INCOMING_PART = "snapshot.part", "incoming.part"
 
 
@@ -54,10 +55,11 @@ class Storage:
         self._segment_bytes_max = segment_bytes_max
         self._sequence = 0
         self._size = 0
+        self._reserved = 0  # how long the segment is, with the zeros behind what was written
         self._state = HardState()
         self._last = START  # the entry that was written last
         self._highest: dict[int, int] = {}  # segment -> the highest index in it
-        self._marked = True
+        self.is_marked = True
         self._incoming_broken = False
         self._incoming_bytes = 0  # of the snapshot that was loaded last
 
@@ -68,15 +70,15 @@ class Storage:
         snapshot, loaded = self._newest_snapshot()
         names = [name for name in self._disk.list() if is_segment(name)]
         segments = [Segment(name, self._disk.read(name)) for name in names]
-        self.log_bytes = sum(len(segment.data) for segment in segments)
         found = recover(segments, self._member, snapshot.mark)
+        self.log_bytes = sum(len(segment.data) for segment in segments[:-1]) + len(found.tail)
         self._sequence, self._state, self._highest = found.sequence, found.state, found.last
         self._last = Mark(found.entries[-1].index, found.entries[-1].term) if found.entries else snapshot.mark
         if found.tail:
             # Written anew even when it is whole: after a failed sync the system may have dropped the pages and called
             # them clean, so what reads back is not yet durable, and we are about to vouch for it.
             await self._disk.replace(segment_name(self._sequence), found.tail)
-            self._size, self._marked = len(found.tail), False
+            self._size, self._reserved, self.is_marked = len(found.tail), len(found.tail), False
         if found.void or not found.tail:
             await self._begin_segment(fresh=found.void)
         self._forget_before(snapshot.mark.index)
@@ -93,16 +95,28 @@ class Storage:
             except DiskFull as error:
                 raise NoRoom from error
         name = segment_name(self._sequence)
+        if self._size + len(record) > self._reserved:
+            self._reserve(name, self._size + len(record))
         self._append(name, record)
         self._wrote(record, jobs)
-        self._marked = False
+        self.is_marked = False
         await self._disk.sync(name)
+
+    def _reserve(self, name: str, needed: int) -> None:
+        """Room ahead, so that most syncs wait for what was written only, and not for a new size of the file, too."""
+        ahead = min(needed + AHEAD_BYTES, max(needed, self._segment_bytes_max))
+        try:
+            self._disk.reserve(name, ahead)
+        except DiskFull:
+            return  # perhaps there is room for the record alone
+        self._reserved = ahead
 
     def _append(self, name: str, record: bytes) -> None:
         try:
             self._disk.append(name, record)
         except DiskFull as error:
             self._disk.truncate(name, self._size)
+            self._reserved = self._size
             raise NoRoom from error
 
     async def mark(self) -> None:
@@ -110,9 +124,9 @@ class Storage:
 
         It has a sync of its own: torn, with a sound record behind it, it would look like damage itself.
         """
-        if self._marked:
+        if self.is_marked:
             return
-        self._marked = True
+        self.is_marked = True
         name, record = segment_name(self._sequence), encode_mark()
         try:
             self._append(name, record)
@@ -228,6 +242,8 @@ class Storage:
         if kept:
             content += encode_batch(self._state, kept)
             self._last = Mark(kept[-1].index, kept[-1].term)
+        if self._reserved > self._size:
+            self._disk.truncate(segment_name(self._sequence), self._size)
         await self._disk.replace(segment_name(sequence), content)
-        self._sequence, self._size, self._marked = sequence, len(content), True
+        self._sequence, self._size, self._reserved, self.is_marked = sequence, len(content), len(content), True
         self._highest[sequence] = self._last.index

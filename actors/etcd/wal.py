@@ -7,6 +7,9 @@ segment, was durable once. Entries that this member vouched for are gone then, a
 promises made to the others: it is refused. So that this holds for the last record too, a mark is written behind it
 when nothing has followed for a moment: only damage before that is taken for a torn tail.
 
+A segment is written into zeros that are there already, and after a crash may end in them. They say nothing: whether an
+earlier segment lacks its end is said by the header of the next.
+
 Segments whose entries a snapshot stands for are removed, oldest first; a crash may bring some of them back. So only the
 newest run of segments without a gap counts, and each header says what comes before it: unless that is in the
 snapshot, something is missing.
@@ -25,8 +28,8 @@ from actors.etcd.records import UNDECODABLE, Record, encode_record, records, sou
 from protocols.raft import Entry
 
 # 1 had headers without `state` and what follows it, and began with sequence 1 always; 2 had no marks, and fewer kinds
-# of commands in its entries. Both are read; what is written is 3.
-VERSION = 3
+# of commands in its entries; 3 had no users in them. All are read; what is written is 4.
+VERSION = 4
 HEADER, BATCH, MARK = 1, 2, 3
 
 _segment_name = re.compile(r"[0-9a-f]{8}\.wal")
@@ -214,7 +217,8 @@ def newest_run(segments: Sequence[Segment]) -> Sequence[Segment]:
 def _read(segment: Segment, *, last: bool) -> tuple[list[Record], int]:
     """The records of a segment, and how many bytes they take. Raises CorruptWal unless the rest is a torn tail."""
     found, offset = records(segment.data)
-    if offset < len(segment.data) and (not last or sound_record_after(segment.data, offset)):
+    ends = segment.data.count(0, offset) == len(segment.data) - offset
+    if not (ends and (found or last)) and (not last or sound_record_after(segment.data, offset)):
         raise CorruptWal(
             f"{segment.name}: the record at byte {offset} is damaged, and it is not the last one: entries that were "
             "acknowledged are lost. Restore this member's directory from a copy, or remove all of it and let the "

@@ -6,6 +6,6 @@
     executor.py         does one action; status_writer.py, node_agent.py, runtime_link.py, logs.py wait and write
     env.py, volumes.py  what a container is given; admission.py which pods the node takes
 
-Left out: static pods, eviction under pressure, gRPC probes, ephemeral containers, service account tokens in volumes,
-volumes that need a driver, host ports, attach and port-forward.
+Left out: static pods, eviction under pressure, gRPC probes, service account tokens in volumes, volumes that need
+a driver, host ports.
 """

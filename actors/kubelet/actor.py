@@ -9,34 +9,47 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 
 from actorkube.kube import Client, Recorder, View, follow
+from actorkube.kube.servers import API, ApiServers, stay_linked
 from actorkube.kube.view import Entry
 from actorkube.runtime import Actor, Mailbox, Timer
 from actorkube.runtime.tracing import Span
 from actors.kubelet.actions import Action, DeletePod, Failed, Ok, Tell
 from actors.kubelet.admission import refusal
 from actors.kubelet.env import Place
-from actors.kubelet.exec import exec_in_pod, forward, forward_port
+from actors.kubelet.exec import attach_to_pod, exec_in_pod, forward, forward_port
 from actors.kubelet.executor import Executor
 from actors.kubelet.facts import PodFacts
 from actors.kubelet.logs import read_log
 from actors.kubelet.machine import SIMULATED, Machine, read_machine
 from actors.kubelet.node_agent import NodeAgent
-from actors.kubelet.node_status import NodeIdentity, allocatable
+from actors.kubelet.node_status import KUBERNETES_VERSION, NodeIdentity, allocatable
 from actors.kubelet.pod_worker import PodWorker
 from actors.kubelet.runtime_link import RuntimeLink
 from actors.kubelet.status import Node, may_be_urgent, pod_status
 from actors.kubelet.status_writer import StatusWriter
-from protocols.api import ReadLog
-from protocols.cri import PodSandboxMetadata, PodSandboxStatus
+from actors.kubelet.usage import UsageMeter
+from protocols.api import Get, ReadLog
+from protocols.cri import ListContainerStats, PodSandboxMetadata, PodSandboxStatus
+from protocols.csi import DeleteVolume
 from protocols.errors import NotFound
-from protocols.exec import ExecInPod, ExecInput, ForwardPort, ResizeTerminal
-from protocols.message import Message
+from protocols.exec import AttachToPod, ExecInPod, ExecInput, ForwardPort, ResizeTerminal
+from protocols.message import Done, Message
 from protocols.objects import Object, key_of, uid_of
 from protocols.rules.owners import is_deleting
 from protocols.rules.pods import is_terminated
 from protocols.trace import TraceContext
+from protocols.usage import AskNodeUsage, NodeUsage
+
+_RUNTIME_TIMEOUT_S = 5.0
+_FIELDS = {
+    "main": "containers",
+    "init": "initContainers",
+    "sidecar": "initContainers",
+    "ephemeral": "ephemeralContainers",
+}
 
 
 class StepPod(Message):
@@ -50,6 +63,7 @@ class Kubelet(Actor):
 
     `lease_renew_s`: how often the node's lease says that it is alive; it must fit several times into the node monitor's
     grace period. `in_cloud`: nothing is scheduled here until a cloud controller manager has initialised the node.
+    `kubernetes_version`: of the API that is served, such as "1.33"; "" for the newest that is the default.
     """
 
     mailbox = Mailbox(capacity=8192)
@@ -62,28 +76,33 @@ class Kubelet(Actor):
         runtime: str,
         node_ip: str,
         pod_cidr: str,
-        api: str = "apiserver/api",
+        api: str | Sequence[str] = API,
         labels: dict[str, str] | None = None,
         machine: Machine | None = None,
         lease_renew_s: float = 10.0,
         in_cloud: bool = False,
+        kubernetes_version: str = "",
     ) -> None:
-        self._identity = NodeIdentity(node, node_ip, pod_cidr, tuple((labels or {}).items()), in_cloud)
+        of_node = tuple((labels or {}).items())
+        version = kubernetes_version or KUBERNETES_VERSION
+        self._identity = NodeIdentity(node, node_ip, pod_cidr, of_node, in_cloud, version)
         self._runtime_address = runtime
-        self._api_address = api
+        self._api_addresses = api
         self._machine = machine
         self._lease_renew_s = lease_renew_s
         self._workers: dict[str, PodWorker] = {}  # by uid
         self._timers: dict[str, tuple[float, Timer]] = {}
         self._awaiting_list: dict[str, int] = {}  # uncertain workers, and the list that will do
         self._ends: dict[str, Span | TraceContext | None] = {}  # why pods that are being deleted are, by uid
+        self._meter = UsageMeter()
         self._listed = asyncio.Event()
         self._synced = False
 
     async def on_start(self) -> None:
         ctx = self.ctx
         self._runtime = ctx.ref(self._runtime_address)
-        self._client = Client(ctx, ctx.ref(self._api_address))
+        self._api = ApiServers.known(ctx, self._api_addresses)
+        self._client = Client(ctx, self._api)
         self._events = Recorder(ctx, self._client, "kubelet", self._identity.name)
         self._pods = View("pods", field_selector=f"spec.nodeName={self._identity.name}")
         self._pods.on_change(self._on_pod)
@@ -93,6 +112,9 @@ class Kubelet(Actor):
             ctx, self._runtime, self._identity.pod_cidr, self._step, self._on_listed, self._on_runtime_lost
         )
         ctx.background(self._link.follow(), "runtime")
+        if len(self._api.all) > 1:
+            question = Get("nodes", self._identity.name)
+            ctx.background(stay_linked(ctx, self._api, question, self._lease_renew_s), "links to API servers")
         ctx.background(self._begin(), "begin")
 
     def receive(self, message: Message) -> object:
@@ -105,21 +127,35 @@ class Kubelet(Actor):
                 return read_log(self.ctx, self._runtime, self._worker_named(message), message)
             case ExecInPod():
                 return exec_in_pod(self.ctx, self._runtime, self._worker_named(message), message)
+            case AttachToPod():
+                return attach_to_pod(self.ctx, self._runtime, self._worker_named(message), message)
             case ForwardPort():
                 return forward_port(self.ctx, self._runtime, self._worker_named(message), message)
+            case AskNodeUsage():
+                return self._usage()
+            case DeleteVolume():
+                return self._passed_on(message)
             case ExecInput() | ResizeTerminal():
                 return forward(self.ctx, self._runtime, message)
         return super().receive(message)
 
+    async def _passed_on(self, message: DeleteVolume) -> Done:
+        return await self.ctx.ask(self._runtime, message, timeout_s=_RUNTIME_TIMEOUT_S)
+
+    async def _usage(self) -> NodeUsage:
+        stats = (await self.ctx.ask(self._runtime, ListContainerStats(), timeout_s=_RUNTIME_TIMEOUT_S)).stats
+        pods = ((worker.pod, worker.facts.running()) for worker in self._workers.values())
+        return self._meter.measure(pods, stats, self.ctx.now)
+
     async def _begin(self) -> None:
         """First what runs already, then the node, then its pods: so each is there when the next one needs it."""
-        ctx, api = self.ctx, self.ctx.ref(self._api_address)
+        ctx, api = self.ctx, self._api
         await self._listed.wait()
         runtime = self._link.version
         assert runtime is not None
         machine = self._machine or (SIMULATED if runtime.runtime_name == "sim" else read_machine())
         self._place = Place(self._identity.name, self._identity.ip, "", allocatable(machine))
-        self._executor = Executor(ctx, self._client, self._runtime, self._place)
+        self._executor = Executor(ctx, self._client, self._runtime, self._place, runtime.runtime_name == "sim")
         version = f"{runtime.runtime_name}://{runtime.runtime_version}"
         self._agent = NodeAgent(
             ctx,
@@ -261,8 +297,9 @@ class Kubelet(Actor):
 
     def _tell(self, worker: PodWorker, event: Tell) -> None:
         if not worker.gone:
-            field = "initContainers" if event.container in {each.name for each in worker.inits} else "containers"
-            path = f"spec.{field}{{{event.container}}}" if event.container else ""
+            path = (
+                f"spec.{_FIELDS[worker.workers[event.container].kind]}{{{event.container}}}" if event.container else ""
+            )
             self._events.event(worker.pod, "v1", "Pod", event.type, event.reason, event.message, field_path=path)
 
     def _set_timer(self, uid: str, at: float) -> None:
@@ -284,7 +321,7 @@ class Kubelet(Actor):
         self._executor.forget(uid)
         self._statuses.forget(uid)
 
-    def _worker_named(self, request: ReadLog | ExecInPod | ForwardPort) -> PodWorker:
+    def _worker_named(self, request: ReadLog | ExecInPod | AttachToPod | ForwardPort) -> PodWorker:
         entry = self._pods.entry(f"{request.namespace}/{request.pod}")
         worker = self._workers.get(entry.uid) if entry is not None else None
         if worker is None:

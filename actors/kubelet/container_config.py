@@ -47,6 +47,9 @@ def container_config(
         envs=dict(env),
         mounts=tuple(_mount(mount, env, volume_paths) for mount in container.get("volumeMounts") or ()),
         resources=_resources(container.get("resources") or {}),
+        stdin=bool(container.get("stdin")),
+        stdin_once=bool(container.get("stdinOnce")),
+        tty=bool(container.get("tty")),
     )
 
 

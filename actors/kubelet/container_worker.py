@@ -31,7 +31,7 @@ from actors.kubelet.probes import Probes, is_supported
 from actors.kubelet.slots import Slots
 from protocols.cri import ContainerStatus, PodSandboxStatus
 
-Kind = Literal["main", "init", "sidecar"]
+Kind = Literal["main", "init", "sidecar", "ephemeral"]
 AFTER_HOOK_S = 2.0  # what a container always gets after its preStop hook (minimumGracePeriodInSeconds)
 _PROBE_KEYS = ("startupProbe", "livenessProbe", "readinessProbe")
 
@@ -117,8 +117,8 @@ class ContainerWorker:
         self.spec = spec
 
     def will_restart(self, exit_code: int) -> bool:
-        if self.kind == "sidecar":
-            return True
+        if self.kind in ("sidecar", "ephemeral"):
+            return self.kind == "sidecar"
         if self.pod_policy == "Always":
             return self.kind == "main" or exit_code != 0
         return self.pod_policy == "OnFailure" and exit_code != 0
@@ -128,7 +128,8 @@ class ContainerWorker:
     def keep_running(self, sandbox: PodSandboxStatus, now: float) -> None:
         newest = self.newest
         if newest is None:
-            self._begin(sandbox, None, now)
+            if self.kind != "ephemeral" or self.attempt < 0:  # one that the runtime has forgotten has had its run
+                self._begin(sandbox, None, now)
         elif newest.state == "CONTAINER_RUNNING":
             self._tend(newest, now)
         elif newest.state == "CONTAINER_CREATED":

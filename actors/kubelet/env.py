@@ -1,8 +1,8 @@
 """A container's environment: `env`, `envFrom`, fields of the pod, and `$(VAR)` expansion. Pure: what ConfigMaps and
 Secrets contain is an argument.
 
-The variables that Kubernetes adds for each Service (`WEB_SERVICE_HOST`) are left out: names are found through DNS or
-the Service's address.
+Of the variables that Kubernetes adds for each Service (`WEB_SERVICE_HOST`) there are those of the API server's; other
+Services are found through DNS or by their address.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ class Source(NamedTuple):
 
 
 class Place(NamedTuple):
-    """What a pod learns about where it runs."""
+    """What a pod learns about where it runs; `api` are the variables that say where the API server is."""
 
     node: str
     host_ip: str
     pod_ip: str
     allocatable: Amounts
+    api: Mapping[str, str] = {}
 
 
 Contents = Mapping[tuple[str, str], Mapping[str, bytes] | None]  # (resource, name) -> its data; None: there is none
@@ -70,7 +71,7 @@ def env_sources(container: Mapping[str, Any]) -> Iterator[Source]:
 
 def container_env(pod: Object, container: Mapping[str, Any], contents: Contents, place: Place) -> dict[str, str]:
     """In the order that Kubernetes defines: envFrom, then env; a later one may refer to earlier ones. ConfigError."""
-    env: dict[str, str] = {}
+    env: dict[str, str] = dict(place.api)
     for each in container.get("envFrom") or ():
         env.update(_env_from(each, contents))
     for variable in container.get("env") or ():

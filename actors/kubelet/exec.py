@@ -1,4 +1,4 @@
-"""`kubectl exec` and port-forward, as the API server asks for them: find what runs, pass both directions on."""
+"""`kubectl exec`, `attach` and port-forward, as the API server asks: find what runs, pass both directions on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from protocols.errors import AskError, BadRequest, InternalError, NotFound
 from protocols.exec import (
     IDLE_S,
     WINDOW,
+    AttachToContainer,
+    AttachToPod,
     ConnectPort,
     ExecInContainer,
     ExecInPod,
@@ -22,9 +24,21 @@ from protocols.exec import (
 from protocols.message import Done
 
 
-async def exec_in_pod(ctx: Context, runtime: Ref, worker: PodWorker, request: ExecInPod) -> AsyncIterator[ExecItem]:
+def exec_in_pod(ctx: Context, runtime: Ref, worker: PodWorker, request: ExecInPod) -> AsyncIterator[ExecItem]:
     """A command that cannot be started is an item that says so: the client's session has begun by then."""
-    wanted = ExecInContainer(running_instance(worker, request).id, request.cmd, request.stdin, request.tty)
+    id = running_instance(worker, request).id
+    wanted = ExecInContainer(id, request.cmd, request.stdin, request.tty)
+    return _items(ctx, runtime, wanted, not_running(request))
+
+
+def attach_to_pod(ctx: Context, runtime: Ref, worker: PodWorker, request: AttachToPod) -> AsyncIterator[ExecItem]:
+    wanted = AttachToContainer(running_instance(worker, request).id, request.stdin)
+    return _items(ctx, runtime, wanted, not_running(request))
+
+
+async def _items(
+    ctx: Context, runtime: Ref, wanted: ExecInContainer | AttachToContainer, gone: NotFound
+) -> AsyncIterator[ExecItem]:
     try:
         async with ctx.stream(runtime, wanted, window=WINDOW) as items:
             async for item in items:
@@ -32,7 +46,7 @@ async def exec_in_pod(ctx: Context, runtime: Ref, worker: PodWorker, request: Ex
     except ContainerRefused as error:
         yield ExecItem(ended=True, error=error.message)
     except ContainerNotFound as error:
-        raise not_running(request) from error
+        raise gone from error
     except AskError as error:
         raise InternalError(f"the container runtime does not answer: {error}") from error
 
@@ -65,7 +79,7 @@ async def forward(ctx: Context, runtime: Ref, message: ExecInput | ResizeTermina
     return await ctx.ask(runtime, message, timeout_s=IDLE_S)
 
 
-def running_instance(worker: PodWorker, request: ExecInPod) -> ContainerStatus:
+def running_instance(worker: PodWorker, request: ExecInPod | AttachToPod) -> ContainerStatus:
     if request.container not in worker.workers:
         raise BadRequest(f"container {request.container} is not valid for pod {request.pod}")
     for status in worker.facts.attempts(request.container):
@@ -74,5 +88,5 @@ def running_instance(worker: PodWorker, request: ExecInPod) -> ContainerStatus:
     raise not_running(request)
 
 
-def not_running(request: ExecInPod) -> NotFound:
+def not_running(request: ExecInPod | AttachToPod) -> NotFound:
     return NotFound(f'container not found ("{request.container}")')

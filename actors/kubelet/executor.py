@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from actorkube.kube import Client
@@ -10,9 +10,12 @@ from actorkube.runtime import Context, Ref
 from actors.kubelet import actions as do
 from actors.kubelet.actions import Action, Failed, Gone, Lost, Ok, Outcome
 from actors.kubelet.container_config import container_config, runtime_annotations, sandbox_config
-from actors.kubelet.env import ConfigError, Contents, Place, Source, container_env, env_sources, source_data
+from actors.kubelet.env import ConfigError, Contents, Place, container_env, env_sources
 from actors.kubelet.net_target import network_probe
+from actors.kubelet.persistent_volumes import claim_of, volume_of, where
 from actors.kubelet.pod_worker import PodWorker
+from actors.kubelet.sources import Sources
+from actors.kubelet.tokens import Token, TokenWanted, account_of, token_of, token_request, tokens_wanted
 from actors.kubelet.volumes import host_path, volume_files, volume_sources
 from protocols.cri import (
     ContainerNotFound,
@@ -28,6 +31,7 @@ from protocols.cri import (
     StopContainer,
     StopPodSandbox,
 )
+from protocols.csi import NodePublishVolume
 from protocols.errors import Answer, AskError, Conflict, NotFound
 from protocols.message import Request
 from protocols.objects import Object, name_of, namespace_of, uid_of
@@ -41,15 +45,21 @@ _PROBE_MARGIN_S = 5.0
 
 
 class Executor:
-    def __init__(self, ctx: Context, client: Client, runtime: Ref, place: Place) -> None:
+    """`simulated`: containers are played, and have no use for variables that say where the API server is."""
+
+    def __init__(self, ctx: Context, client: Client, runtime: Ref, place: Place, simulated: bool) -> None:
         self._ctx = ctx
         self._client = client
+        self._sources = Sources(ctx, client)
+        self._simulated = simulated
         self._runtime = runtime
         self._place = place
         self._volume_paths: dict[str, dict[str, str]] = {}  # pod uid -> volume -> path
+        self._tokens: dict[str, dict[TokenWanted, Token]] = {}  # by pod uid
 
     def forget(self, uid: str) -> None:
         self._volume_paths.pop(uid, None)
+        self._tokens.pop(uid, None)
 
     async def perform(self, worker: PodWorker, action: Action) -> Outcome:
         try:
@@ -106,8 +116,9 @@ class Executor:
 
     async def _create(self, worker: PodWorker, create: do.Create) -> Outcome:
         spec = worker.workers[create.container].spec
-        contents = await self._read(env_sources(spec), namespace_of(worker.pod))
-        place = self._place._replace(pod_ip=create.sandbox.ip)
+        contents = await self._sources.read(env_sources(spec), namespace_of(worker.pod))
+        api = {} if self._simulated else await self._sources.api_env()
+        place = self._place._replace(pod_ip=create.sandbox.ip, api=api)
         env = container_env(worker.pod, spec, contents, place)
         paths = self._volume_paths.get(worker.uid) or await self._paths(worker.pod)
         config = container_config(spec, create.attempt, env, paths)
@@ -144,13 +155,28 @@ class Executor:
     async def _paths(self, pod: Object) -> dict[str, str]:
         """Every volume's path, its content being what it should be now."""
         volumes = pod["spec"].get("volumes") or []
-        contents = await self._read(volume_sources(volumes), namespace_of(pod))
+        read = await self._sources.read(volume_sources(volumes), namespace_of(pod))
+        contents = {**read, **await self._token_files(pod)}
         paths: dict[str, str] = {}
         for volume in volumes:
-            path = host_path(volume)
-            paths[volume["name"]] = path if path is not None else await self._publish(pod, volume, contents)
+            paths[volume["name"]] = await self._path(pod, volume, contents)
         self._volume_paths[uid_of(pod)] = paths
         return paths
+
+    async def _path(self, pod: Object, volume: Mapping[str, Any], contents: Contents) -> str:
+        if (name := claim_of(pod, volume)) is not None:
+            return await self._path_of_claim(pod, name)
+        path = host_path(volume)
+        return path if path is not None else await self._publish(pod, volume, contents)
+
+    async def _path_of_claim(self, pod: Object, name: str) -> str:
+        """Each time anew: a pod has few, and asks for them when it starts."""
+        claim = await self._sources.get("persistentvolumeclaims", name, namespace_of(pod))
+        volume_name = volume_of(pod, claim, name)
+        found = where(await self._sources.get("persistentvolumes", volume_name), volume_name, claim, self._place.node)
+        if found.path:
+            return found.path
+        return (await self._ask(NodePublishVolume(found.volume_id))).host_path
 
     async def _publish(self, pod: Object, volume: Mapping[str, Any], contents: Contents) -> str:
         content = volume_files(pod, volume, contents, self._place)
@@ -159,20 +185,29 @@ class Executor:
 
     # -- the API --------------------------------------------------------------------------------------------------
 
-    async def _read(self, sources: Iterable[Source], namespace: str) -> Contents:
-        """What the ConfigMaps and Secrets contain; None for one that does not exist."""
-        contents: dict[tuple[str, str], Mapping[str, bytes] | None] = {}
-        for source in dict.fromkeys((source.resource, source.name) for source in sources):
-            contents[source] = await self._data(*source, namespace)
-        return contents
+    async def _token_files(self, pod: Object) -> Contents:
+        """The tokens that the pod's volumes show; those that near their end are renewed."""
+        files: dict[tuple[str, str], Mapping[str, bytes] | None] = {}
+        for wanted in tokens_wanted(pod["spec"].get("volumes") or []):
+            files[wanted.source] = {"token": (await self._token(pod, wanted)).text.encode()}
+        return files
 
-    async def _data(self, resource: str, name: str, namespace: str) -> Mapping[str, bytes] | None:
+    async def _token(self, pod: Object, wanted: TokenWanted) -> Token:
+        """One that cannot be renewed yet is good until its end."""
+        held = self._tokens.setdefault(uid_of(pod), {})
+        kept = held.get(wanted)
+        if kept is not None and not kept.is_due(self._ctx.now):
+            return kept
+        account = account_of(pod)
         try:
-            return source_data(await self._client.get(resource, name, namespace))
-        except NotFound:
-            return None
+            request = token_request(pod, wanted)
+            answer = await self._client.create("serviceaccounts", request, subresource="token", name=account)
         except (Answer, AskError) as error:
-            raise ConfigError(f"{resource} {name} cannot be read: {error}") from error
+            if kept is not None and self._ctx.now < kept.end:
+                return kept
+            raise ConfigError(f"failed to fetch token of service account {account}: {error}") from error
+        held[wanted] = token_of(answer, self._ctx.now)
+        return held[wanted]
 
     async def _delete(self, pod: Object) -> Outcome:
         try:

@@ -12,7 +12,7 @@ from protocols.rules.resources import Amounts, amounts
 from protocols.rules.taints import UNINITIALIZED
 from protocols.rules.times import micro_time_of, time_of
 
-KUBELET_VERSION = "v1.35.0+actorkube"
+KUBERNETES_VERSION = "1.36"  # where the cluster does not say another
 LEASE_NAMESPACE = "kube-node-lease"
 LEASE_DURATION_S = 40
 PODS_MAX = 110
@@ -24,13 +24,17 @@ _PRESSURES = {
 
 
 class NodeIdentity(NamedTuple):
-    """What a node is by configuration. `in_cloud`: a cloud controller manager tells it the rest."""
+    """What a node is by configuration. `in_cloud`: a cloud controller manager tells it the rest.
+
+    `kubernetes_version`: of the API that the cluster serves, such as "1.33".
+    """
 
     name: str
     ip: str
     pod_cidr: str
     labels: tuple[tuple[str, str], ...] = ()
     in_cloud: bool = False
+    kubernetes_version: str = KUBERNETES_VERSION
 
 
 def node_object(identity: NodeIdentity, machine: Machine) -> Object:
@@ -89,7 +93,7 @@ def node_status(
             {"type": "InternalIP", "address": identity.ip},
             {"type": "Hostname", "address": identity.name},
         ],
-        "nodeInfo": _node_info(machine, runtime),
+        "nodeInfo": _node_info(machine, runtime, identity.kubernetes_version),
     }
 
 
@@ -120,7 +124,7 @@ def lease(node: Object, known: Object | None, now: float) -> Object:
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
 
 
-def _node_info(machine: Machine, runtime: str) -> dict[str, str]:
+def _node_info(machine: Machine, runtime: str, kubernetes_version: str) -> dict[str, str]:
     return {
         "machineID": machine.machine_id,
         "systemUUID": machine.machine_id,
@@ -128,7 +132,7 @@ def _node_info(machine: Machine, runtime: str) -> dict[str, str]:
         "kernelVersion": machine.kernel_version,
         "osImage": machine.os_image,
         "containerRuntimeVersion": runtime,
-        "kubeletVersion": KUBELET_VERSION,
+        "kubeletVersion": f"v{kubernetes_version}.0+actorkube",
         "kubeProxyVersion": "",
         "operatingSystem": machine.operating_system,
         "architecture": machine.architecture,

@@ -13,6 +13,7 @@ that starts again finds its pods as they are and lets them run.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from actors.kubelet.actions import (
@@ -72,7 +73,7 @@ class PodWorker:
             self.slots.tell(Tell("Warning", refused.reason, refused.message))
         self.workers = {worker.name: worker for worker in self._make_workers()}
         self.mains = [worker for worker in self.workers.values() if worker.kind == "main"]
-        self.inits = [worker for worker in self.workers.values() if worker.kind != "main"]  # in order, sidecars too
+        self.inits = [worker for worker in self.workers.values() if worker.kind in ("init", "sidecar")]  # in order
         self._requests: Amounts | None = None
 
     # -- news -----------------------------------------------------------------------------------------------------
@@ -81,9 +82,11 @@ class PodWorker:
         self.pod = pod
         self._requests = None
         self.terminal = self.terminal or is_terminated(pod)
-        for spec in _container_specs(pod):
+        for spec, kind in _container_specs(pod):
             if spec["name"] in self.workers:
                 self.workers[spec["name"]].spec_changed(spec)
+            elif kind == "ephemeral":
+                self.workers[spec["name"]] = self._make_worker(spec, kind)
 
     def pod_gone(self) -> None:
         """The API does not have it any more, whoever deleted it."""
@@ -152,6 +155,11 @@ class PodWorker:
         if self._requests is None:
             self._requests = pod_requests(self.pod)
         return self._requests
+
+    @property
+    def ephemerals(self) -> list[ContainerWorker]:
+        """They are added while the pod runs (`kubectl debug`), run once, and count for nothing."""
+        return [worker for worker in self.workers.values() if worker.kind == "ephemeral"]
 
     @property
     def initialized(self) -> bool:
@@ -225,8 +233,8 @@ class PodWorker:
         sandbox = self.facts.sandbox
         if sandbox is None or sandbox.state != "SANDBOX_READY":
             self._new_sandbox(now)
-        elif self._groundwork.volumes_ready and self._initialize(sandbox, now):
-            for worker in self.mains:
+        elif self._groundwork.volumes_ready:
+            for worker in (*self.ephemerals, *(self.mains if self._initialize(sandbox, now) else ())):
                 worker.keep_running(sandbox, now)
 
     def _new_sandbox(self, now: float) -> None:
@@ -342,13 +350,9 @@ class PodWorker:
         return str(self._spec.get("restartPolicy") or "Always")
 
     def _make_workers(self) -> list[ContainerWorker]:
-        inits = {spec["name"] for spec in self._spec.get("initContainers") or ()}
-        return [self._make_worker(spec, spec["name"] in inits) for spec in _container_specs(self.pod)]
+        return [self._make_worker(spec, kind) for spec, kind in _container_specs(self.pod)]
 
-    def _make_worker(self, spec: dict[str, Any], is_init: bool) -> ContainerWorker:
-        kind: Kind = "main"
-        if is_init:
-            kind = "sidecar" if spec.get("restartPolicy") == "Always" else "init"
+    def _make_worker(self, spec: dict[str, Any], kind: Kind) -> ContainerWorker:
         grace_s = self._spec.get("terminationGracePeriodSeconds")
         return ContainerWorker(
             spec,
@@ -361,17 +365,23 @@ class PodWorker:
         )
 
 
-def _container_specs(pod: Object) -> list[dict[str, Any]]:
+def _container_specs(pod: Object) -> Iterator[tuple[dict[str, Any], Kind]]:
     spec = pod.get("spec") or {}
-    return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    for each in spec.get("initContainers") or ():
+        yield each, "sidecar" if each.get("restartPolicy") == "Always" else "init"
+    for each in spec.get("containers") or ():
+        yield each, "main"
+    for each in spec.get("ephemeralContainers") or ():
+        yield each, "ephemeral"
 
 
 def _remembered_attempt(pod: Object, name: str) -> int:
     """The last attempt that the API knows to have run, -1 for none."""
     status = pod.get("status") or {}
-    for entry in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
-        if entry.get("name") == name and entry.get("containerID"):
-            return int(entry.get("restartCount") or 0)
+    for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
+        for entry in status.get(key) or ():
+            if entry.get("name") == name and entry.get("containerID"):
+                return int(entry.get("restartCount") or 0)
     return -1
 
 

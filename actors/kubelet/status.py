@@ -40,7 +40,11 @@ def pod_status(worker: PodWorker, node: Node, now: float) -> dict[str, Any]:
     status["phase"] = phase(worker)
     if worker.failure is not None and old.get("phase") not in ("Succeeded", "Failed"):
         status |= {"reason": worker.failure.reason, "message": worker.failure.message}
-    for key, workers in (("initContainerStatuses", worker.inits), ("containerStatuses", worker.mains)):
+    for key, workers in (
+        ("initContainerStatuses", worker.inits),
+        ("containerStatuses", worker.mains),
+        ("ephemeralContainerStatuses", worker.ephemerals),
+    ):
         if workers:
             known = {entry["name"]: entry for entry in old.get(key) or ()}
             status[key] = [_container_status(worker, each, node, known.get(each.name)) for each in workers]
@@ -172,7 +176,9 @@ def _forgotten(pod: PodWorker, worker: ContainerWorker, known: dict[str, Any]) -
 
 
 def _is_ready(pod: PodWorker, worker: ContainerWorker, newest: ContainerStatus | None) -> bool:
-    """An init container is ready when it has succeeded."""
+    """An init container is ready when it has succeeded, an ephemeral one never."""
+    if worker.kind == "ephemeral":
+        return False
     return pod.is_through(worker) if worker.kind == "init" else worker.ready
 
 

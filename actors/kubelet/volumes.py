@@ -1,7 +1,8 @@
 """A pod's volumes: what files they show. Pure: what ConfigMaps and Secrets contain is an argument.
 
-Here are emptyDir, hostPath, configMap, secret, downwardAPI and projected (of those). Volumes that need a driver
-(persistentVolumeClaim, csi, nfs, ...) and service account tokens are refused with a message that says so.
+Here are emptyDir, hostPath, configMap, secret, downwardAPI and projected (of those, and of tokens of the pod's service
+account); claims are in persistent_volumes.py. Volumes that need a driver (csi, nfs, ...) are refused with a message
+that says so.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from actors.kubelet.env import ConfigError, Contents, Place, Source, field_text, read_source, resource_text
+from actors.kubelet.tokens import token_wanted
 from protocols.objects import Object
 
 _DEFAULT_MODE = 0o644
@@ -54,6 +56,8 @@ def volume_files(pod: Object, volume: Mapping[str, Any], contents: Contents, pla
 def _part(pod: Object, part: Mapping[str, Any], contents: Contents, place: Place) -> Files:
     if (source := part.get("downwardAPI")) is not None:
         return _downward(pod, source, place)
+    if (source := part.get("serviceAccountToken")) is not None:
+        return _token(source, contents)
     for reference in _sources_of(part):
         source = part.get("configMap") if reference.resource == "configmaps" else part.get("secret")
         return _selected(reference, (source or {}).get("items"), read_source(reference, contents))
@@ -70,6 +74,13 @@ def _selected(source: Source, items: Sequence[Mapping[str, Any]] | None, data: M
     wanted = [item for item in items if item["key"] in data]
     modes = {item["path"]: int(item["mode"]) for item in wanted if item.get("mode") is not None}
     return Files({item["path"]: data[item["key"]] for item in wanted}, modes)
+
+
+def _token(projection: Mapping[str, Any], contents: Contents) -> Files:
+    content = contents.get(token_wanted(projection).source)
+    if content is None:
+        raise ConfigError("the token of the pod's service account is not there yet")
+    return Files({projection["path"]: content["token"]}, {})
 
 
 def _downward(pod: Object, source: Mapping[str, Any], place: Place) -> Files:

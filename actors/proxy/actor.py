@@ -8,11 +8,13 @@ the log and as an Event on its Service, and tried again from time to time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from actorkube.kube.client import Client
 from actorkube.kube.events import Recorder
 from actorkube.kube.follow import follow
+from actorkube.kube.series import Series
+from actorkube.kube.servers import API, ApiServers
 from actorkube.kube.view import Entry, View
 from actorkube.runtime import Actor
 from actors.proxy.backend import Backend, Unbindable
@@ -30,7 +32,10 @@ REST_PER_ENDPOINT_S = 0.001  # a service of 1,000 endpoints is looked at once a 
 class Proxy(Actor):
     """Serves one node. `backend` makes a new backend for each life of this actor."""
 
-    def __init__(self, node: str, backend: Callable[[], Backend] = UserspaceBackend) -> None:
+    def __init__(
+        self, node: str, backend: Callable[[], Backend] = UserspaceBackend, api: str | Sequence[str] = API
+    ) -> None:
+        self._api_addresses = api
         self._node = Node(node)
         self._backend = backend()
         self._table = ForwardingTable()
@@ -47,13 +52,13 @@ class Proxy(Actor):
         self._wake = asyncio.Event()
 
     async def on_start(self) -> None:
-        self._recorder = Recorder(self.ctx, Client(self.ctx), "kube-proxy", self._node.name)
+        api = ApiServers.known(self.ctx, self._api_addresses)
+        self._recorder = Recorder(self.ctx, Client(self.ctx, api), "kube-proxy", self._node.name, correlator=Series())
         self._services.on_change(lambda key, old, new: self._mark(key))
         self._slices.on_change(self._slice_changed)
         self._nodes.on_change(self._node_changed)
         for view in (self._services, self._slices, self._nodes):
-            following = follow(self.ctx, self.ctx.ref("apiserver/api"), view)
-            self.ctx.background(following, f"watch of {view.resource}")
+            self.ctx.background(follow(self.ctx, api, view), f"watch of {view.resource}")
         self.ctx.background(self._work(), "forwarding")
         self.ctx.every(RETRY_PERIOD_S, ProxyDue())
 
@@ -123,7 +128,9 @@ class Proxy(Actor):
         service = self._services.get(self._table.forwards[frontend].service)
         if service is not None:
             message = f"cannot listen on {frontend}: {reason}. {hint}".rstrip()
-            self._recorder.event(service, "v1", "Service", "Warning", "FailedToListen", message)
+            self._recorder.event(
+                service, "v1", "Service", "Warning", "FailedToListen", message, action="SyncProxyRules"
+            )
 
 
 def _trim_node(node: Object) -> Object:

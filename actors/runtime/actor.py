@@ -13,6 +13,7 @@ from actors.runtime.sessions import Sessions
 from protocols.cri import (
     ContainerList,
     ContainerRefused,
+    ContainerStatsList,
     CreateContainer,
     ExecSync,
     GetContainerEvents,
@@ -21,6 +22,7 @@ from protocols.cri import (
     GetRuntimeStatus,
     GetVersion,
     ListContainers,
+    ListContainerStats,
     ListPodSandbox,
     PodSandboxList,
     ProbeNetwork,
@@ -40,8 +42,9 @@ from protocols.cri import (
     StopPodSandbox,
     UpdateRuntimeConfig,
 )
+from protocols.csi import DeleteVolume, NodePublishVolume
 from protocols.errors import Answer
-from protocols.exec import ConnectPort, ExecInContainer, ExecInput, ResizeTerminal
+from protocols.exec import AttachToContainer, ConnectPort, ExecInContainer, ExecInput, ResizeTerminal
 from protocols.message import Message
 
 
@@ -113,6 +116,9 @@ class RuntimeShim(Actor):
             case ExecInContainer():
                 container = self._running(message.container_id)
                 return self._sessions.run(lambda: self._backend.run(container, message), self.ctx.random)
+            case AttachToContainer():
+                container = self._running(message.container_id)
+                return self._sessions.run(lambda: self._backend.attach(container, message), self.ctx.random)
             case ConnectPort():
                 sandbox = self._ready(message.pod_sandbox_id)
                 return self._sessions.run(lambda: self._backend.connect(sandbox, message.port), self.ctx.random)
@@ -126,8 +132,15 @@ class RuntimeShim(Actor):
                 return self._backend.log(self._ledger.container(message.container_id), message)
             case GetContainerStats():
                 return self._backend.stats(self._ledger.container(message.container_id))
+            case ListContainerStats():
+                running = [each for each in self._ledger.containers.values() if each.state == "CONTAINER_RUNNING"]
+                return ContainerStatsList(tuple(self._backend.stats(container) for container in running))
             case PublishVolume():
                 return PublishedVolume(self._backend.publish(message))
+            case NodePublishVolume(volume_id):
+                return PublishedVolume(self._backend.publish_persistent(volume_id))
+            case DeleteVolume(volume_id):
+                self._backend.delete_persistent(volume_id)
             case PullImage():
                 return self._pull(message)
             case UpdateRuntimeConfig():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ from protocols.cri import (
     PullImage,
     ReadContainerLog,
 )
-from protocols.exec import ExecInContainer
+from protocols.exec import AttachToContainer, ExecInContainer
 from protocols.message import Message
 
 Exited = Callable[[Container, int, int, str], None]
@@ -29,7 +30,7 @@ class BackendTick(Message):
     """To the shim itself: a time has come that the backend asked for with `ctx.after`."""
 
 
-class Backend:
+class Backend(ABC):
     """Methods raise `ImageUnusable` or `ContainerRefused`; the container then stays as it was.
 
     `exited(container, exit_code, signal, message)` must be called exactly once for every container that was started,
@@ -40,13 +41,13 @@ class Backend:
     version: ClassVar[str] = "1"
     network_note: str = ""
 
+    @abstractmethod
     async def open(self, ctx: Context, exited: Exited) -> list[Sandbox]:
         """Begin; what is left of an earlier life, all of it ended by now."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def close(self) -> None:
         """End every container, and whatever they started."""
-        raise NotImplementedError
 
     def addresses(self, pod_cidr: str) -> Addresses:
         return Addresses(pod_cidr)
@@ -63,47 +64,59 @@ class Backend:
     def container_removed(self, container: Container) -> None:
         """Forget it with its log."""
 
+    @abstractmethod
     async def pull(self, request: PullImage) -> str:
         """The image's id."""
-        raise NotImplementedError
 
-    def create(self, container: Container) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def create(self, container: Container) -> None: ...
 
-    def start(self, container: Container) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def start(self, container: Container) -> None: ...
 
+    @abstractmethod
     def terminate(self, container: Container) -> None:
         """Ask it to end (TERM)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def kill(self, container: Container) -> None:
         """End it whatever it does (KILL)."""
-        raise NotImplementedError
 
-    async def exec(self, container: Container, cmd: tuple[str, ...], timeout_s: float) -> ExecSyncResult:
-        raise NotImplementedError
+    @abstractmethod
+    async def exec(self, container: Container, cmd: tuple[str, ...], timeout_s: float) -> ExecSyncResult: ...
 
+    @abstractmethod
     def run(self, container: Container, request: ExecInContainer) -> Command:
         """Start a command that somebody watches. Raises ContainerRefused."""
-        raise NotImplementedError
 
+    @abstractmethod
+    def attach(self, container: Container, request: AttachToContainer) -> Command:
+        """What a running container prints from now on, and its input; its end is the container's own."""
+
+    @abstractmethod
     def connect(self, sandbox: Sandbox, port: int) -> Command:
         """A connection to a port of the pod; that nobody listens there is how it ends."""
-        raise NotImplementedError
 
-    async def probe(self, container: Container, probe: ProbeNetwork) -> NetworkProbeResult:
-        raise NotImplementedError
+    @abstractmethod
+    async def probe(self, container: Container, probe: ProbeNetwork) -> NetworkProbeResult: ...
 
-    def log(self, container: Container, request: ReadContainerLog) -> AsyncIterator[LogChunk]:
-        raise NotImplementedError
+    @abstractmethod
+    def log(self, container: Container, request: ReadContainerLog) -> AsyncIterator[LogChunk]: ...
 
-    def stats(self, container: Container) -> ContainerStatsSample:
-        raise NotImplementedError
+    @abstractmethod
+    def stats(self, container: Container) -> ContainerStatsSample: ...
 
+    @abstractmethod
     def publish(self, volume: PublishVolume) -> str:
         """The volume's path, which containers see."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def publish_persistent(self, volume_id: str) -> str:
+        """The path of a volume that outlives pods; it is made if it is not there."""
+
+    @abstractmethod
+    def delete_persistent(self, volume_id: str) -> None:
+        """Such a volume is wanted no more."""
 
     def tick(self) -> None:
         """A BackendTick has come."""

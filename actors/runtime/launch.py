@@ -9,7 +9,8 @@ A process pod has no file system of its own. Each container gets a fresh directo
   commands are looked up in it first. Any other image is a label: shown in the status, otherwise without effect.
 - Without a command, a directory image runs its executable `entrypoint`; a label cannot run anything.
 
-The environment starts from PATH, HOME (the root), HOSTNAME and POD_IP, not from the host's.
+The environment starts from PATH, HOME (the root), HOSTNAME and POD_IP, not from the host's. A container with
+the token of its account finds a kubeconfig in its home (kubeconfig.py).
 """
 
 from __future__ import annotations

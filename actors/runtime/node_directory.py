@@ -1,8 +1,10 @@
-"""Where the process backend keeps things. Everything of a pod is below one directory, and goes with it:
+"""Where the process backend keeps things. Everything of a pod is below one directory, and goes with it; volumes that
+outlive pods are beside:
 
 pods/<uid>/sandbox-<attempt>.json
 pods/<uid>/volumes/<volume>/
 pods/<uid>/containers/<name>-<sandbox attempt>.<attempt>/   state.json, container.log, container.log.1, root/
+volumes/<persistent volume>/
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ from actors.runtime.launch import Link
 from actors.runtime.ledger import Container, Sandbox
 from actors.runtime.records import Leftover, encode_container, encode_sandbox, ended_container, ended_sandbox
 from protocols.cri import ContainerRefused
+from protocols.csi import name_of_volume
 
 
 class NodeDirectory:
     def __init__(self, path: Path) -> None:
         self._pods = path / "pods"
+        self._volumes = path / "volumes"
         self._trash = path / "trash"
         self._thrown = 0
         self._emptying = False
@@ -38,6 +42,9 @@ class NodeDirectory:
 
     def volume(self, uid: str, volume: str) -> Path:
         return self.pod(uid) / "volumes" / _part(volume)
+
+    def persistent(self, volume_id: str) -> Path:
+        return self._volumes / _part(name_of_volume(volume_id))
 
     def container(self, container: Container) -> Path:
         attempts = f"{container.sandbox.config.metadata.attempt}.{container.config.metadata.attempt}"
@@ -58,6 +65,12 @@ class NodeDirectory:
                 target.mkdir(parents=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(target)
+
+    def write(self, container: Container, path: str, data: bytes) -> None:
+        """A file in the container's root, for its eyes only."""
+        target = self.root(container) / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
 
     def save_sandbox(self, sandbox: Sandbox) -> None:
         path = self.pod(sandbox.uid) / f"sandbox-{sandbox.config.metadata.attempt}.json"

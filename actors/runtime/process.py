@@ -19,6 +19,7 @@ from actors.runtime.addresses import Addresses
 from actors.runtime.backend import Backend, Exited
 from actors.runtime.child import LINUX, Output
 from actors.runtime.cri_log import LogSelection, LogWriter
+from actors.runtime.kubeconfig import PATH, kubeconfig
 from actors.runtime.launch import Launch, local_image, needs_command, plan_launch
 from actors.runtime.ledger import Container, Sandbox
 from actors.runtime.log_file import LogFile
@@ -42,7 +43,7 @@ from protocols.cri import (
     PullImage,
     ReadContainerLog,
 )
-from protocols.exec import ExecInContainer
+from protocols.exec import AttachToContainer, ExecInContainer
 
 SHARED_ADDRESS = "pods share 127.0.0.1: a loopback address for each takes Linux and a podCIDR below 127.0.0.0/8"
 
@@ -104,6 +105,15 @@ class ProcessBackend(Backend):
             publish(path, volume.files, volume.modes, volume.default_mode)
         return str(path)
 
+    def publish_persistent(self, volume_id: str) -> str:
+        path = self._directory.persistent(volume_id)
+        path.mkdir(parents=True, exist_ok=True)
+        return str(path)
+
+    def delete_persistent(self, volume_id: str) -> None:
+        self._directory.throw_away(self._directory.persistent(volume_id))
+        self._empty_trash()
+
     async def pull(self, request: PullImage) -> str:
         return _check_image(request.image, request.has_command)
 
@@ -115,6 +125,8 @@ class ProcessBackend(Backend):
         container.image_ref = _check_image(config.image, bool(config.command))
         try:
             self._directory.make_root(container, launch.links)
+            if (config_file := kubeconfig(container)) is not None:
+                self._directory.write(container, PATH, config_file)
             if local_image(config.image) is None:
                 Path(launch.cwd).mkdir(parents=True, exist_ok=True)
             self._directory.save_container(container, None)
@@ -133,8 +145,9 @@ class ProcessBackend(Backend):
             log.finish()
             self._exited(container, exit_code, signal_number, "")
 
-        launch = self._launches[container.id]
-        self._processes.start(container.id, launch, self._output(log, stdout), self._output(log, stderr), ended)
+        launch, config = self._launches[container.id], container.config
+        outputs = self._output(log, stdout), self._output(log, stderr)
+        self._processes.start(container.id, launch, *outputs, ended, stdin=config.stdin, tty=config.tty)
 
     def terminate(self, container: Container) -> None:
         self._processes.signal(container.id, signal.SIGTERM)
@@ -157,6 +170,9 @@ class ProcessBackend(Backend):
 
     def run(self, container: Container, request: ExecInContainer) -> Command:
         return self._processes.run(container.id, request.cmd, request.stdin, request.tty)
+
+    def attach(self, container: Container, request: AttachToContainer) -> Command:
+        return self._processes.attach(container.id, request.stdin, container.config.stdin_once)
 
     def connect(self, sandbox: Sandbox, port: int) -> Command:
         return PortConnection(sandbox.ip, port)

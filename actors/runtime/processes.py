@@ -13,12 +13,14 @@ from typing import NamedTuple
 
 from actorkube.runtime.real_time import real_time
 from actors.runtime import procfs
+from actors.runtime.attachments import Attachment, Attachments
 from actors.runtime.child import LINUX, Child, Output
 from actors.runtime.launch import Launch, lookup_paths, not_found
 from actors.runtime.orphans import OrphanSweep, end_tree, live_containers
 from actors.runtime.process_command import ProcessCommand
 from actors.runtime.records import Leftover
 from protocols.cri import ContainerRefused, ExecSyncResult
+from protocols.exec import STDERR, STDOUT
 
 _EXEC_OUTPUT_BYTES_MAX = 1024 * 1024
 _STOP_GRACE_S = 2.0
@@ -39,9 +41,10 @@ class Usage(NamedTuple):
 class Running:
     """A container's first process and the commands that run beside it, all with the same launch plan."""
 
-    def __init__(self, launch: Launch, child: Child) -> None:
+    def __init__(self, launch: Launch, child: Child, attachments: Attachments) -> None:
         self.launch = launch
         self.child = child
+        self.attachments = attachments
         self.execs: dict[Child, None] = {}
         self._awaited = contextlib.ExitStack()
 
@@ -71,21 +74,33 @@ class Processes:
         return running.child if running else None
 
     def start(
-        self, id: str, launch: Launch, on_stdout: Output, on_stderr: Output, on_exit: Callable[[int, int], None]
+        self,
+        id: str,
+        launch: Launch,
+        on_stdout: Output,
+        on_stderr: Output,
+        on_exit: Callable[[int, int], None],
+        *,
+        stdin: bool = False,
+        tty: bool = False,
     ) -> None:
         """`on_exit` comes after the last output, when the container's process group is dead."""
+        attachments = Attachments()
 
         def ended(exit_code: int, signal_number: int) -> None:
+            attachments.ended()
             self._forget(id)
             on_exit(exit_code, signal_number)
 
         live_containers[id] = None  # before there is a process: shims in other threads look for orphans, too
         try:
-            child = _spawn(launch, launch.argv, on_stdout, on_stderr, ended)
+            outputs = _both(on_stdout, attachments, STDOUT), _both(on_stderr, attachments, STDERR)
+            child = _spawn(launch, launch.argv, *outputs, ended, stdin=stdin, tty=tty)
         except ContainerRefused:
             del live_containers[id]
             raise
-        running = self._running[id] = Running(launch, child)
+        attachments.started(child, tty)
+        running = self._running[id] = Running(launch, child, attachments)
         running.awaited(f"container {id} comes up", _COMES_UP_S)
 
     def signal(self, id: str, number: signal.Signals) -> None:
@@ -134,6 +149,9 @@ class Processes:
             return child
 
         return ProcessCommand(start, tty)
+
+    def attach(self, id: str, stdin: bool, stdin_once: bool) -> Attachment:
+        return self._running[id].attachments.attach(stdin, stdin_once)
 
     def usage(self, id: str) -> Usage:
         running = self._running.get(id)
@@ -232,6 +250,14 @@ def _limit(pid: int, launch: Launch) -> None:
             resource.prlimit(pid, resource.RLIMIT_DATA, (launch.memory_limit_bytes, launch.memory_limit_bytes))
         if launch.nice:
             os.setpriority(os.PRIO_PROCESS, pid, launch.nice)
+
+
+def _both(output: Output, attachments: Attachments, channel: int) -> Output:
+    def printed(data: bytes) -> None:
+        output(data)
+        attachments.printed(channel, data)
+
+    return printed
 
 
 def _into(buffer: bytearray) -> Output:

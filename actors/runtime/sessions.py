@@ -7,6 +7,7 @@ stream ends the command.
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 
 from protocols.errors import TooManyRequests
@@ -15,16 +16,16 @@ from protocols.exec import ExecInput, ExecItem, ResizeTerminal
 SESSIONS_MAX = 64
 
 
-class Command:
+class Command(ABC):
     """A command that runs, as a backend gives it."""
 
+    @abstractmethod
     def items(self) -> AsyncIterator[ExecItem]:
         """Output as it comes, then how it ended. Taking no more of it stops the command's output, not its life."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def write(self, data: bytes, last: bool) -> None:
         """Returns when the bytes are taken or dropped."""
-        raise NotImplementedError
 
     def resize(self, width: int, height: int) -> None:
         """Of its terminal, where it has one."""

@@ -31,7 +31,7 @@ from protocols.cri import (
     PullImage,
     ReadContainerLog,
 )
-from protocols.exec import ExecInContainer
+from protocols.exec import AttachToContainer, ExecInContainer
 
 _TERM, _KILL = 15, 9
 
@@ -104,6 +104,12 @@ class SimBackend(Backend):
     def publish(self, volume: PublishVolume) -> str:
         return f"/sim/{volume.pod_uid}/volumes/{volume.volume}"
 
+    def publish_persistent(self, volume_id: str) -> str:
+        return f"/sim/volumes/{volume_id}"
+
+    def delete_persistent(self, volume_id: str) -> None:
+        """There is nothing in it."""
+
     def stats(self, container: Container) -> ContainerStatsSample:
         return ContainerStatsSample(container.id, 0, 0, 1 if container.state == "CONTAINER_RUNNING" else 0)
 
@@ -118,6 +124,13 @@ class SimBackend(Backend):
             raise ContainerRefused("the simulated container does not answer")
         commands = self._containers[container.id].commands
         command = SimCommand(script, request.stdin, lambda: commands.pop(command, None))
+        commands[command] = None
+        return command
+
+    def attach(self, container: Container, request: AttachToContainer) -> Command:
+        """Whatever is sent comes back, until the container ends."""
+        commands = self._containers[container.id].commands
+        command = SimCommand(SimScript(), True, lambda: commands.pop(command, None), killed_code=0)
         commands[command] = None
         return command
 

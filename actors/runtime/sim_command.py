@@ -15,10 +15,13 @@ _KILLED = 128 + 9
 class SimCommand(Command):
     """Holds one piece of input at a time: whoever writes waits until there is room for it."""
 
-    def __init__(self, script: SimScript, stdin: bool, on_kill: Callable[[], object]) -> None:
+    def __init__(
+        self, script: SimScript, stdin: bool, on_kill: Callable[[], object], killed_code: int = _KILLED
+    ) -> None:
         self._script = script
         self._open = stdin
         self._killed = False
+        self._killed_code = killed_code
         self._on_kill = on_kill
         self._held: bytes | None = None  # empty: the end of the input
         self._news, self._room = asyncio.Event(), asyncio.Event()
@@ -37,7 +40,7 @@ class SimCommand(Command):
                 yield ExecItem(channel=STDOUT, data=data)
             else:
                 self._open = False
-        yield ExecItem(ended=True, exit_code=_KILLED if self._killed else self._script.exec_code)
+        yield ExecItem(ended=True, exit_code=self._killed_code if self._killed else self._script.exec_code)
 
     async def write(self, data: bytes, last: bool) -> None:
         if data:

@@ -1,13 +1,14 @@
 """The scheduler's shell: watches nodes and pods, lets the cycle decide, binds.
 
-A decision takes no time: it is assumed in the cluster state, so that the next one counts it, and its binding is asked
-for in the background, several at once. A binding that was refused is forgotten and tried again; one whose outcome is
-unknown stays assumed until the pod has been looked at. A pod stays in flight in the queue until the watch shows it
-on a node, so it is never decided twice; and should two schedulers ever race, the API server refuses the second binding.
+A decision takes no time: it is assumed in the cluster state, so that the next one counts it, and its binding runs in
+the background, several at once (`binding.py`). What fails on the way is rolled back, forgotten and tried again. A pod
+stays in flight in the queue until the watch shows it on a node, so it is never decided twice; and should two
+schedulers ever race, the API server refuses the second binding.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from functools import partial
@@ -16,23 +17,40 @@ from typing import Any
 from actorkube.kube.client import Client
 from actorkube.kube.events import Recorder
 from actorkube.kube.follow import follow
-from actorkube.kube.view import Entry, View
+from actorkube.kube.series import Series
+from actorkube.kube.servers import API, ApiServers
+from actorkube.kube.view import Entry
 from actorkube.runtime import Actor, Timer
 from actorkube.runtime.probe import probe
 from actorkube.runtime.tracing import Span
+from actors.scheduler.attempts import permit, post_bind, reserve, unreserve
+from actors.scheduler.binding import BindingCycle, Bound, Failed, Gone, Outcome
 from actors.scheduler.cluster_state import ClusterState
-from actors.scheduler.conditions import ERROR, GATED, UNSCHEDULABLE, not_scheduled_patch
+from actors.scheduler.conditions import (
+    ERROR,
+    GATED,
+    UNSCHEDULABLE,
+    nominate_patch,
+    nominated_node,
+)
 from actors.scheduler.cycle import Decision, SchedulingCycle, gate
-from actors.scheduler.demand import PodDemand, scheduler_name, trim_pod
-from actors.scheduler.framework import ClusterEvent, Profile
-from actors.scheduler.groups import KINDS, trim_group
+from actors.scheduler.demand import PodDemand, scheduler_name
+from actors.scheduler.diagnosis import Unschedulable, refuse_one
+from actors.scheduler.framework import Attempt, ClusterEvent, Nomination, Profile
+from actors.scheduler.gang_preemption import make_rooms
+from actors.scheduler.gangs import Gang, not_of_one_scheduler
+from actors.scheduler.making_room import RoomMaker
 from actors.scheduler.plugin_failure import PluginFailed
+from actors.scheduler.plugins.gang_scheduling import GangScheduling
 from actors.scheduler.profile import DEFAULT_PROFILE
-from actors.scheduler.queue import Place, QueuedPod, SchedulingQueue
+from actors.scheduler.queue import BACKOFF, Backoff, Place, QueuedPod, SchedulingQueue
+from actors.scheduler.reports import Reports
+from actors.scheduler.views import NOMINATED, Views
+from actors.scheduler.waiting import ANYWHERE
+from actors.scheduler.waiting_pods import Decided, Refused, WaitingPods
 from protocols.controller import Activity, AskActivity
-from protocols.errors import Answer, AskError, NotFound, Unknown
 from protocols.message import Message
-from protocols.objects import Object, labels_of, split_key
+from protocols.objects import Object
 from protocols.rules.owners import is_deleting
 from protocols.rules.pods import is_terminated, node_of
 from protocols.scheduler import SchedulerDue
@@ -40,38 +58,48 @@ from protocols.trace import TraceContext
 
 UNDER_WAY_MAX = 128
 DECISIONS_PER_TURN_MAX = 32
-_LOOK_PAUSE_S = 0.2
 
 
 class Scheduler(Actor):
     """Places every pod that names one of its profiles and has no node yet."""
 
-    def __init__(self, *, profiles: Sequence[Profile] = (DEFAULT_PROFILE,)) -> None:
+    def __init__(
+        self,
+        *,
+        profiles: Sequence[Profile] = (DEFAULT_PROFILE,),
+        api: str | Sequence[str] = API,
+        backoff: Backoff = BACKOFF,
+    ) -> None:
+        self._api_addresses = api
         self._profiles = {profile.name: profile for profile in profiles}
-        self._queue = SchedulingQueue({plugin.name: plugin.events for p in profiles for plugin in p.plugins})
-        self._nodes = View("nodes")
-        self._pods = View("pods", trim=trim_pod)
-        self._namespaces = View("namespaces", trim=trim_group)
-        self._groups = [View(resource, trim=trim_group) for resource in KINDS]
+        sort = next((plugin for profile in profiles for plugin in profile.queue_sort), None)
+        events = {plugin.name: plugin.events for profile in profiles for plugin in profile.plugins}
+        self._queue = SchedulingQueue(events, sort, backoff)
+        self._waiting = WaitingPods()
+        self._views = Views()
+        self._promised: dict[str, str] = {}  # pod key -> node, to the gang that is being decided
         self._causes: dict[str, Span | TraceContext] = {}  # why each pod that is ours waits
         self._under_way = 0
         self._decisions = self._writes = self._retries = 0
-        self._woken = False
+        self._woken = self._began = False
         self._timer: Timer | None = None
         self._timer_at = 0.0
 
     async def on_start(self) -> None:
-        self._client = Client(self.ctx)
-        self._recorder = Recorder(self.ctx, self._client, next(iter(self._profiles)))
+        api = ApiServers.known(self.ctx, self._api_addresses)
+        self._client = Client(self.ctx, api)
+        name, host = next(iter(self._profiles)), self.ctx.self_ref.address.system
+        recorder = Recorder(self.ctx, self._client, name, host, correlator=Series())
+        self._room_maker = RoomMaker(self._client, recorder)
+        self._reports = Reports(self.ctx, self._client, recorder)
         self._state = ClusterState(self.ctx.random)
+        self._state.gangs.are_kept = True
         self._cycles = {name: SchedulingCycle(self._state, profile) for name, profile in self._profiles.items()}
-        self._nodes.on_change(self._node_changed)
-        self._pods.on_change(self._pod_changed)
-        self._namespaces.on_change(self._namespace_changed)
-        for view in self._groups:
-            view.on_change(partial(self._group_changed, KINDS[view.resource]))
-        api = self.ctx.ref("apiserver/api")
-        for view in self._views:
+        self._binding = BindingCycle(self.ctx, self._client, self._views.pods, self._queue)
+        self._views.feed(self._state, self._happened, self._try_completed_gangs)
+        self._views.pods.on_change(self._pod_changed)
+        for view in (*self._views.needed, *self._views.optional):
+            view.on_change(partial(self._tell, view.resource))
             self.ctx.background(follow(self.ctx, api, view, self._wake), f"watch of {view.resource}")
 
     def receive(self, message: Message) -> Message | None:
@@ -88,58 +116,56 @@ class Scheduler(Actor):
         places = Counter(place for _, place in self._queue.places())
         delayed = places[Place.BACKOFF]
         queued, working = places[Place.ACTIVE], places[Place.IN_FLIGHT]
-        settled = self._synced and not (self._under_way or queued or working or delayed)
+        heard = not self._queue.waiting.has_news
+        settled = self._views.synced and heard and not (self._under_way or queued or working or delayed)
         return Activity(settled, queued, self._under_way, delayed, self._decisions, self._writes, self._retries)
 
     def busy(self) -> str:
         activity = self._activity()
-        if not self._synced:
+        if not self._views.synced:
             return "the views are not synced"
-        return (
-            f"{activity.queued} pods to place, {activity.working} under way"
-            if activity.queued + activity.working
-            else ""
-        )
-
-    @property
-    def _synced(self) -> bool:
-        return all(view.synced for view in self._views)
-
-    @property
-    def _views(self) -> list[View]:
-        return [self._nodes, self._namespaces, *self._groups, self._pods]
+        todo = activity.queued + activity.working
+        return f"{activity.queued} pods to place, {activity.working} under way" if todo else ""
 
     # -- what the watches say -------------------------------------------------------------------------------------
 
-    def _node_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
-        if new is None:
-            self._state.remove_node(key)
-        else:
-            self._room_on(key, self._state.set_node(new.peek()))
+    def _tell(self, resource: str, key: str, old: Entry | None, new: Entry | None) -> None:
+        self._binding.changes.tell(resource, key)
 
-    def _namespace_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
-        self._state.set_namespace(key, labels_of(new.peek()) if new is not None else None)
-
-    def _group_changed(self, kind: str, key: str, old: Entry | None, new: Entry | None) -> None:
-        if new is not None:
-            self._state.groups.set(kind, new.peek())
-        else:
-            self._state.groups.remove(kind, *split_key(key))
+    def _try_completed_gangs(self) -> None:
+        """Their pods may enter the queue, or may find now that fewer will do."""
+        for gang in self._state.gangs.completed():
+            for key in list(self._state.gangs.members(gang)):
+                demand = self._queue.demand_of(key)
+                if demand is not None and gate(demand, self._profile(demand), self._state) is None:
+                    self._queue.admit(key, self.ctx.now)
+                    self._queue.reconsider(key, self.ctx.now)
+            self._wake()
 
     def _pod_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
         if old is not None and (new is None or new.uid != old.uid):
-            self._queue.remove(key)
-            self._causes.pop(key, None)
+            self._lose_sight_of(key)
             self._room_on(self._state.remove_pod(key), ClusterEvent.POD_DELETED)
         if new is None:
             return
         pod = new.peek()
         self._room_on(self._state.set_pod(pod), ClusterEvent.POD_DELETED)
+        if old is not None and (node := old.summaries[NOMINATED]) and not new.summaries[NOMINATED]:
+            self._room_on(self._state.withdraw(key, node), ClusterEvent.POD_DELETED)
         if self._is_ours(pod):
             self._enqueue(PodDemand(pod, self._state.shapes))
         else:
-            self._queue.remove(key)
-            self._causes.pop(key, None)
+            self._lose_sight_of(key)
+        self._try_completed_gangs()
+
+    def _lose_sight_of(self, key: str) -> None:
+        """It has a node, is gone, or is not ours. A node that it waited for has room for others."""
+        self._queue.remove(key)
+        self._causes.pop(key, None)
+        self._binding.changes.lose(key)
+        if (attempt := self._waiting.remove(key)) is not None:
+            self._give_up(attempt)
+        self._room_on(self._state.withdraw(key), ClusterEvent.POD_DELETED)
 
     def _is_ours(self, pod: Object) -> bool:
         known = scheduler_name(pod) in self._profiles
@@ -148,41 +174,120 @@ class Scheduler(Actor):
     def _cycle(self, demand: PodDemand) -> SchedulingCycle:
         return self._cycles[scheduler_name(demand.pod)]
 
+    def _profile(self, demand: PodDemand) -> Profile:
+        return self._profiles[scheduler_name(demand.pod)]
+
     def _enqueue(self, demand: PodDemand) -> None:
         if (cause := self.ctx.cause) is not None:
             self._causes[demand.key] = cause
-        refusal = gate(demand, self._profiles[scheduler_name(demand.pod)])
+        nominated = nominated_node(demand.pod)
+        if nominated and not (self._state.nominations.node_of(demand.key) or self._state.is_assumed(demand)):
+            self._state.nominate(demand, nominated)  # by the scheduler that was here before
+        refusal = gate(demand, self._profile(demand), self._state)
         self._queue.set(demand, self.ctx.now, gated=refusal is not None)
         if refusal is not None:
-            self._begin(self._report(demand, GATED, ", ".join(refusal.reasons)))
+            if self._began:
+                self._room_on(self._state.withdraw(demand.key), ClusterEvent.POD_DELETED)
+            self._report(demand, GATED, ", ".join(refusal.reasons), "" if self._began else None)
         self._wake()
+
+    def _begin_deciding(self) -> None:
+        """All is seen that there is: who may not be tried now waits for no node, whatever was promised to it."""
+        self._began = True
+        for key, place in self._queue.places():
+            if place is Place.GATED:
+                self._state.withdraw(key)
 
     def _room_on(self, node_name: str, event: ClusterEvent) -> None:
         """Something changed on a node: pods that it may let fit now are worth another try."""
-        if node_name in self._state.nodes and event:
-            self._queue.on_event(event, self.ctx.now, lambda pod: self._cycle(pod).may_fit(pod, node_name))
+        if node_name in self._state.nodes:
+            self._happened(event, node_name)
+
+    def _happened(self, event: ClusterEvent, node_name: str = ANYWHERE) -> None:
+        """Who waits for it is asked about when there is time: several things that happen are one question."""
+        if event:
+            self._queue.waiting.happened(event, node_name)
             self._wake()
 
     # -- deciding -------------------------------------------------------------------------------------------------
 
     def _wake(self) -> None:
-        if not self._woken and self._synced:
+        if not self._woken and self._views.synced:
             self._woken = True
             self.ctx.call_soon(self._decide_some)
 
     def _decide_some(self) -> None:
         """Decide a handful, then let messages in; go on while there is something and not too much is under way."""
         self._woken = False
+        if not self._began:
+            self._begin_deciding()
+        self._waiting.expire(self.ctx.now)
+        self._go_on_with_decided()
+        self._queue.hear_news(self.ctx.now, lambda pod, nodes: self._cycle(pod).may_fit_on(pod, nodes))
         for _ in range(DECISIONS_PER_TURN_MAX):
             if self._under_way >= UNDER_WAY_MAX:
                 return
             queued = self._queue.pop(self.ctx.now)
+            self._tell_of_failures()
             if queued is None:
                 self._sleep_until_due()
-                return
-            with self.ctx.span(f"schedule {queued.demand.key}", self._causes.get(queued.demand.key)):
-                self._decide(queued)
-        self._wake()
+                break
+            if queued.demand.gang is not None:
+                self._decide_together(queued, queued.demand.gang)
+            else:
+                self._decide_alone(queued)
+        else:
+            self._wake()
+        if self._queue.waiting.has_news:
+            self._wake()
+
+    def _decide_alone(self, queued: QueuedPod) -> None:
+        with self.ctx.span(f"schedule {queued.demand.key}", self._causes.get(queued.demand.key)):
+            self._decide(queued)
+
+    def _decide_together(self, first: QueuedPod, gang: Gang) -> None:
+        """All pods of a gang that may be tried, in this turn: enough of them find nodes, or none gets one. Then less
+        important pods have to go, if enough would find nodes without them."""
+        members = [first, *self._queue.take(self._state.gangs.members(gang))]
+        if why := not_of_one_scheduler(gang, [queued.demand.pod for queued in members]):
+            self._report_group(gang, why, ERROR)
+            for queued in members:
+                self._try_later(queued, why)
+            return
+        for queued in members:
+            self._decide_alone(queued)
+        refused = [queued.demand for queued in members if not self._state.node_of(queued.demand.key)]
+        rooms = make_rooms(self._state, gang, refused, self._cycle)
+        self._promised = rooms.nodes if rooms is not None else {}
+        for plugin in self._profile(first.demand).permit:
+            if isinstance(plugin, GangScheduling):
+                self._report_group(gang, plugin.settle(gang, self._state, self._waiting))
+        self._go_on_with_decided()
+        for ended in rooms.gangs if rooms is not None else ():
+            self._report_disruption(ended, first.demand)
+        for demand, nomination in rooms.ends if rooms is not None else ():
+            self._end_victims(demand, nomination)
+        for demand in refused:
+            self._promise(demand)
+        self._promised = {}
+
+    def _report_group(self, gang: Gang, why_not: str, reason: str = UNSCHEDULABLE) -> None:
+        if (group := self._views.pod_group(gang)) is not None:
+            status, reason = ("False", reason) if why_not else ("True", "Scheduled")
+            self._begin(self._reports.group(group, "PodGroupScheduled", status, reason, why_not))
+
+    def _report_disruption(self, gang: Gang, by: PodDemand) -> None:
+        if (group := self._views.pod_group(gang)) is not None:
+            why = f"{scheduler_name(by.pod)}: preempting to accommodate a higher priority pod group"
+            self._begin(self._reports.group(group, "DisruptionTarget", "True", "PreemptionByScheduler", why))
+
+    def _promise(self, demand: PodDemand) -> None:
+        """The node that its gang has room for it on, if it has, or will have."""
+        node = self._promised.get(demand.key, "")
+        left = self._state.wait_for(demand, node)
+        self._room_on(left if left != node else "", ClusterEvent.POD_DELETED)
+        if node != nominated_node(demand.pod):
+            self._begin(self._reports.nominated(demand, node))
 
     def _decide(self, queued: QueuedPod) -> None:
         demand = queued.demand
@@ -190,21 +295,85 @@ class Scheduler(Actor):
         try:
             decision = self._cycle(demand).decide(demand)
         except PluginFailed as failure:
-            self.ctx.log.error("a plugin failed", pod=demand.key, plugin=failure.plugin, exc_info=failure)
+            self._reports.log_failures([failure], demand)
             self._try_later(queued, str(failure))
             return
         if isinstance(decision, Decision):
             self._state.assume(demand, decision.node)
             self._room_on(decision.node, ClusterEvent.POD_ADDED)
-            self._begin(self._bind(queued, decision.node))
+            self._reserve(queued, Attempt(demand, decision.node, self._state, self._waiting))
             return
         probe("scheduler: no node fits a pod")
         self._queue.refuse(queued, decision.refused_by, self.ctx.now)
-        self._tell_user(demand, "Warning", "FailedScheduling", decision.message)
-        self._begin(self._report(demand, UNSCHEDULABLE, decision.message))
+        self._reports.event(demand, "Warning", "FailedScheduling", decision.message)
+        self._report(demand, UNSCHEDULABLE, decision.message, self._nominate(demand, decision))
+
+    def _reserve(self, queued: QueuedPod, attempt: Attempt) -> None:
+        profile = self._profile(attempt.pod)
+        if not (profile.reserve or profile.permit):
+            self._begin(self._bind(queued, attempt))
+            return
+        try:
+            found = reserve(profile, attempt) or permit(profile, attempt)
+        except PluginFailed as failure:
+            self._reports.log_failures([failure], attempt.pod)
+            self._conclude(queued, attempt, Failed(str(failure)))
+            return
+        if isinstance(found, Refused):
+            self._conclude(queued, attempt, found)
+            return
+        if found:
+            self._waiting.add(queued, attempt, found, self.ctx.now)
+        else:
+            self._begin(self._bind(queued, attempt))
+        self._go_on_with_decided()
+
+    def _go_on_with_decided(self) -> None:
+        """With whom Permit has let go, and whom it has refused; which may decide about others in turn."""
+        while decided := self._waiting.decided():
+            together: dict[Gang | None, list[Decided]] = {}
+            for each in decided:
+                if each.refused is not None:
+                    self._conclude(each.queued, each.attempt, each.refused)
+                else:
+                    together.setdefault(each.attempt.pod.gang, []).append(each)
+            for gang, members in together.items():
+                if gang is None or len(members) == 1:
+                    for each in members:
+                        self._begin(self._bind(each.queued, each.attempt))
+                else:
+                    self._begin(self._bind_together(members))
+
+    def _nominate(self, demand: PodDemand, found: Unschedulable) -> str | None:
+        """The node it is to wait for from now on, "" for none; None: as before."""
+        if found.nomination is None:
+            if found.waits:
+                return None
+            self._room_on(self._state.withdraw(demand.key), ClusterEvent.POD_DELETED)
+            return ""
+        self._state.nominate(demand, found.nomination.node)
+        self._end_victims(demand, found.nomination)
+        return found.nomination.node
+
+    def _end_victims(self, demand: PodDemand, nomination: Nomination) -> None:
+        probe("scheduler: less important pods have to go")
+        node, victims = nomination
+        for other in self._state.nominations.less_important(demand, node):
+            if other.key in self._promised:
+                continue
+            self._state.withdraw(other.key)
+            self._queue.reconsider(other.key, self.ctx.now)
+            self._report(other, UNSCHEDULABLE, "a more important pod has taken its place", "")
+        for victim in victims:
+            self._state.leave(*victim)
+        self._begin(self._make_room(demand, nomination))
+
+    def _report(self, demand: PodDemand, reason: str, message: str, nominated: str | None = None) -> None:
+        self._begin(self._reports.not_scheduled(demand, reason, message, nominated))
 
     def _sleep_until_due(self) -> None:
-        due = self._queue.next_due()
+        dues = [at for at in (self._queue.next_due(), self._waiting.next_due()) if at is not None]
+        due = min(dues, default=None)
         if due is None or (self._timer is not None and self._timer_at <= due):
             return
         if self._timer is not None:
@@ -224,65 +393,77 @@ class Scheduler(Actor):
         self._under_way -= 1
         self._wake()
 
-    async def _bind(self, queued: QueuedPod, node: str) -> None:
-        demand = queued.demand
-        namespace, name = split_key(demand.key)
-        try:
-            await self._client.bind(namespace, name, node, uid=demand.uid)
-        except Unknown:
-            probe("scheduler: the answer to a binding is lost")
-            await self._look(queued)
-        except NotFound:
-            self._forget(demand)
-            self._queue.remove_exactly(queued)
-        except (Answer, AskError) as error:
-            await self._binding_failed(queued, f"binding rejected: {error}")
-        else:
-            self._tell_user(demand, "Normal", "Scheduled", f"Successfully assigned {demand.key} to {node}")
+    async def _bind(self, queued: QueuedPod, attempt: Attempt) -> None:
+        self._conclude(
+            queued, attempt, await self._binding.run(self._profile(attempt.pod), attempt, queued, self._rests)
+        )
 
-    async def _look(self, queued: QueuedPod) -> None:
-        """The binding may or may not have happened: believe it until the API server tells."""
-        namespace, name = split_key(queued.demand.key)
-        while True:
-            try:
-                stored = await self._client.get_stored("pods", name, namespace)
-            except NotFound:
-                self._forget(queued.demand)
-                self._queue.remove_exactly(queued)
-                return
-            except (Answer, AskError):
-                await self.ctx.sleep(_LOOK_PAUSE_S)
-                continue
-            self._pods.wrote(stored, self.ctx.now)
-            if not self._state.is_assumed(queued.demand):
-                probe("scheduler: a binding in doubt had happened")
-                return  # the view has confirmed it, or the pod is another one by now
-            await self._binding_failed(queued, "the answer to its binding was lost")
+    async def _bind_together(self, members: Sequence[Decided]) -> None:
+        """A gang: first it is written down where all are to go, so that whoever comes after a crash keeps them room."""
+        attempts = [each.attempt for each in members]
+        pledges = [self._reports.status(each.pod, nominate_patch(each.pod.pod, each.node)) for each in attempts]
+        written = await asyncio.gather(*pledges)
+        for each in members:
+            if all(written):
+                self._begin(self._bind(each.queued, each.attempt))
+            else:
+                self._conclude(each.queued, each.attempt, Failed("not all pods of its gang could be nominated"))
+
+    def _rests(self, rests: bool) -> None:
+        self._under_way += -1 if rests else 1
+        self._wake()
+
+    def _conclude(self, queued: QueuedPod, attempt: Attempt, outcome: Outcome) -> None:
+        """The attempt is over."""
+        demand = attempt.pod
+        if isinstance(outcome, Bound):
+            self._reports.event(demand, "Normal", "Scheduled", f"Successfully assigned {demand.key} to {attempt.node}")
+            self._reports.log_failures(post_bind(self._profile(demand), attempt), demand)
             return
+        # The room of a gang that does not fit was taken and left in one turn: for nobody is there more than before.
+        together = isinstance(outcome, Refused) and outcome.plugin == GangScheduling.name
+        self._give_up(attempt, is_news=not together)
+        match outcome:
+            case Gone():
+                self._queue.remove_exactly(queued)
+            case Refused(plugin, refusal):
+                found = refuse_one(plugin, refusal)
+                self._queue.refuse(queued, found.refused_by, self.ctx.now)
+                node = self._promised.get(demand.key, "")
+                self._state.wait_for(demand, node)
+                self._reports.event(demand, "Warning", "FailedScheduling", found.message)
+                self._report(demand, UNSCHEDULABLE, found.message, node)
+            case Failed(message):
+                if demand.gang is not None and self._queue.is_current(queued):
+                    self._state.nominate(demand, attempt.node)  # others of its gang may run already
+                self._try_later(queued, message)
+        self._go_on_with_decided()
 
-    async def _binding_failed(self, queued: QueuedPod, message: str) -> None:
-        self._forget(queued.demand)
-        self._try_later(queued, message)
+    def _give_up(self, attempt: Attempt, is_news: bool = True) -> None:
+        self._reports.log_failures(unreserve(self._profile(attempt.pod), attempt), attempt.pod)
+        node = self._state.forget(attempt.pod)
+        self._room_on(node if is_news else "", ClusterEvent.POD_DELETED)
+
+    async def _make_room(self, demand: PodDemand, nomination: Nomination) -> None:
+        left = await self._room_maker.make(demand, nomination.node, nomination.victims, self.ctx.now)
+        for victim in left:
+            self._state.stay(victim.key)
+        if left:
+            self.ctx.log.warning("pods that had to go could not be deleted", pod=demand.key, node=nomination.node)
+            self._queue.reconsider(demand.key, self.ctx.now)
 
     def _try_later(self, queued: QueuedPod, message: str) -> None:
         self._queue.retry(queued, self.ctx.now)
+        self._say_it_failed(queued, message)
+
+    def _tell_of_failures(self) -> None:
+        """QueueSort did not know where in the queue some pods belong."""
+        failures, self._queue.failures = self._queue.failures, []
+        for queued, failure in failures:
+            self._reports.log_failures([failure], queued.demand)
+            self._say_it_failed(queued, str(failure))
+
+    def _say_it_failed(self, queued: QueuedPod, message: str) -> None:
         self._retries += 1
-        self._tell_user(queued.demand, "Warning", "FailedScheduling", message)
-        self._begin(self._report(queued.demand, ERROR, message))
-
-    def _forget(self, demand: PodDemand) -> None:
-        self._room_on(self._state.forget(demand), ClusterEvent.POD_DELETED)
-
-    async def _report(self, demand: PodDemand, reason: str, message: str) -> None:
-        """The condition PodScheduled. Not being able to write it harms nobody: the next attempt says it again."""
-        patch = not_scheduled_patch(demand.pod, reason, message, self.ctx.now)
-        if patch is None:
-            return
-        namespace, name = split_key(demand.key)
-        try:
-            await self._client.patch("pods", name, patch, namespace, type="strategic", subresource="status")
-        except (Answer, AskError) as error:
-            self.ctx.log.debug("condition not written", pod=demand.key, reason=repr(error))
-
-    def _tell_user(self, demand: PodDemand, type: Any, reason: str, message: str) -> None:
-        self._recorder.event(demand.pod, "v1", "Pod", type, reason, message)
+        self._reports.event(queued.demand, "Warning", "FailedScheduling", message)
+        self._report(queued.demand, ERROR, message)

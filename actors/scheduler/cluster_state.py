@@ -11,16 +11,22 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping
 
+from actors.scheduler.budgets import Budgets
 from actors.scheduler.columns import ROWS_MIN, Column
 from actors.scheduler.demand import PodDemand, Shapes
+from actors.scheduler.disks import DiskUse
 from actors.scheduler.framework import ClusterEvent
+from actors.scheduler.gangs import Gangs
 from actors.scheduler.groups import Groups
 from actors.scheduler.node_objects import NodeObjects
 from actors.scheduler.node_state import NodeState, Placed
+from actors.scheduler.nominations import Nominations
 from actors.scheduler.pod_counts import PodCounts
 from actors.scheduler.room import Room
+from actors.scheduler.volume_state import VolumeState
 from protocols.objects import Object, key_of, labels_of, name_of, uid_of
 from protocols.rules.resources import amounts
+from protocols.rules.times import seconds_of
 
 _TERMINAL_PHASES = ("Succeeded", "Failed")
 
@@ -33,6 +39,7 @@ class ClusterState:
         self._free_rows = list(range(ROWS_MIN))[::-1]
         self._placed: dict[str, str] = {}  # pod key -> node
         self._assumed: dict[str, str] = {}  # pod key -> uid
+        self._leaving: dict[str, str] = {}  # pod key -> uid: their end was asked for
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self.nodes: dict[str, NodeState] = {}
         self.names: list[str] = [""] * ROWS_MIN
@@ -41,6 +48,11 @@ class ClusterState:
         self.objects = NodeObjects(ROWS_MIN)
         self.counts = PodCounts(self._namespaces)
         self.groups = Groups()
+        self.gangs = Gangs()
+        self.budgets = Budgets()
+        self.nominations = Nominations()
+        self.volumes = VolumeState()
+        self.disks = DiskUse()
         self.shapes = Shapes()
         self.image_sizes: dict[str, dict[str, int]] = {}  # image -> node -> bytes, in the order of reports
 
@@ -72,13 +84,15 @@ class ClusterState:
             self.objects.set(state.row, None, name)
             self._drop_if_empty(state)
 
-    def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> None:
-        """Its labels; None when it is gone."""
+    def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> ClusterEvent:
+        """Its labels; None when it is gone. Says whether that lets pods be scheduled."""
         before = self._namespaces.pop(name, None)
         if labels is not None:
             self._namespaces[name] = labels
-        if (before or {}) != (labels or {}):
-            self.counts.renew()
+        if (before or {}) == (labels or {}):
+            return ClusterEvent.NONE
+        self.counts.renew()
+        return ClusterEvent.NAMESPACE_LABEL
 
     def namespace_labels(self, name: str) -> Mapping[str, str]:
         return self._namespaces.get(name) or {}
@@ -86,27 +100,72 @@ class ClusterState:
     def set_pod(self, pod: Object) -> str:
         """A pod was added or changed. Says on which node it frees something ("" if on none)."""
         key, node = key_of(pod), (pod.get("spec") or {}).get("nodeName") or ""
+        ended = (pod.get("status") or {}).get("phase") in _TERMINAL_PHASES
+        if ended:
+            self.gangs.remove_pod(key)
+        else:
+            self.gangs.set_pod(pod)
         if not node and self._assumed.get(key) == uid_of(pod):
             return ""
-        if not node or (pod.get("status") or {}).get("phase") in _TERMINAL_PHASES:
-            return self.remove_pod(key)
+        if not node or ended:
+            return self._lift_for_good(key)
         self._assumed.pop(key, None)
-        return self._place(key, Placed(uid_of(pod), self.shapes.footprint(pod)), node)
+        self.withdraw(key)
+        return self._place(key, Placed(uid_of(pod), self.shapes.footprint(pod), _started(pod)), node)
 
     def remove_pod(self, key: str) -> str:
         """A pod is gone, or takes nothing any more. Says which node has more room now ("" if none)."""
-        self._assumed.pop(key, None)
-        return self._displace(key)
+        self.gangs.remove_pod(key)
+        return self._lift_for_good(key)
 
     # -- decisions ------------------------------------------------------------------------------------------------
 
     def assume(self, demand: PodDemand, node: str) -> None:
+        self.withdraw(demand.key)
         self._place(demand.key, Placed(demand.uid, demand.footprint), node)
         self._assumed[demand.key] = demand.uid
 
     def forget(self, demand: PodDemand) -> str:
         """Take an assumption back, unless it has been confirmed meanwhile. Says which node has more room now."""
-        return self.remove_pod(demand.key) if self._assumed.get(demand.key) == demand.uid else ""
+        return self._lift_for_good(demand.key) if self._assumed.get(demand.key) == demand.uid else ""
+
+    def nominate(self, demand: PodDemand, node: str) -> None:
+        """The pod waits for this node: what is to go there is on its way out."""
+        self.withdraw(demand.key)
+        self.nominations.add(demand, node)
+        self._note(node)
+
+    def wait_for(self, demand: PodDemand, node: str) -> str:
+        """The pod waits for this node from now on, "" for none. Says which it waited for before ("" if none)."""
+        left = self.withdraw(demand.key)
+        if node:
+            self.nominate(demand, node)
+        return left
+
+    def withdraw(self, key: str, only: str = "") -> str:
+        """The pod waits no more (`only`: for that node). Says which node it waited for ("" if none)."""
+        if only and self.nominations.node_of(key) != only:
+            return ""
+        node = self.nominations.remove(key)
+        self._note(node)
+        return node
+
+    def leave(self, key: str, uid: str) -> None:
+        """A pod's end is being asked for."""
+        self._leaving[key] = uid
+
+    def stay(self, key: str) -> None:
+        """Its end was refused."""
+        self._leaving.pop(key, None)
+
+    # -- trying ---------------------------------------------------------------------------------------------------
+
+    def lift(self, key: str) -> None:
+        """Take a placed pod away, for a dry run that will `put` it back."""
+        self._displace(key)
+
+    def put(self, key: str, placed: Placed, node: str) -> None:
+        self._place(key, placed, node)
 
     # -- looking --------------------------------------------------------------------------------------------------
 
@@ -116,6 +175,10 @@ class ClusterState:
     def is_assumed(self, demand: PodDemand) -> bool:
         """It was decided, and neither confirmed nor forgotten."""
         return self._assumed.get(demand.key) == demand.uid
+
+    def is_leaving(self, key: str, placed: Placed) -> bool:
+        """It is being deleted, or was asked to."""
+        return placed.footprint.sort.terminating or self._leaving.get(key) == placed.uid
 
     def image_spread(self, image: str) -> tuple[int, int]:
         """The image's size as first reported, and how many nodes have it."""
@@ -127,6 +190,7 @@ class ClusterState:
         on_nodes = [(key, state.name) for state in self._states.values() for key in state.pods]
         assert sorted(on_nodes) == sorted(self._placed.items())
         assert self._assumed.keys() <= self._placed.keys()
+        self.gangs.check()
         for name, state in self._states.items():
             state.check()
             assert (name in self.nodes) == (state.node is not None)
@@ -153,14 +217,36 @@ class ClusterState:
         self.names += [""] * (rows - before)
         self._free_rows = list(range(before, rows))[::-1]
 
+    def _lift_for_good(self, key: str) -> str:
+        self._assumed.pop(key, None)
+        self._leaving.pop(key, None)
+        return self._displace(key)
+
     def _place(self, key: str, placed: Placed, node: str) -> str:
         known = self._placed.get(key)
-        if known == node and self._states[node].pods[key] == placed:
-            return ""
+        if known == node:
+            state = self._states[node]
+            before = state.pods[key]
+            if before[:2] == placed[:2]:
+                if before != placed:
+                    state.pods[key] = placed
+                    self._note(node)
+                return ""
+            if before.uid == placed.uid and before.footprint.takes_what(placed.footprint):
+                # As most pods when they are bound, which gives them the labels of their node.
+                self.counts.add(before.footprint.sort, state.row, -1)
+                self.counts.add(placed.footprint.sort, state.row, 1)
+                state.pods[key] = placed
+                self._note(node)
+                return node
         freed = self._displace(key)
         state = self._states.get(node) or self._state(node)
         state.add(key, placed)
         self.counts.add(placed.footprint.sort, state.row, 1)
+        if placed.footprint.claims:
+            self.volumes.use(node, placed.footprint.claims)
+        if placed.footprint.disks:
+            self.disks.change(node, placed.footprint.disks, 1)
         self._placed[key] = node
         return freed
 
@@ -168,9 +254,19 @@ class ClusterState:
         node = self._placed.pop(key, "")
         if node:
             state = self._states[node]
-            self.counts.add(state.remove(key).sort, state.row, -1)
+            footprint = state.remove(key)
+            self.counts.add(footprint.sort, state.row, -1)
+            if footprint.claims:
+                self.volumes.release(node, footprint.claims)
+            if footprint.disks:
+                self.disks.change(node, footprint.disks, -1)
             self._drop_if_empty(state)
         return node
+
+    def _note(self, node: str) -> None:
+        """What preemption knows about the node is out of date."""
+        if state := self._states.get(node):
+            self.room.changes.note(state.row)
 
     def _drop_if_empty(self, state: NodeState) -> None:
         if not state.pods and state.node is None:
@@ -184,6 +280,11 @@ class ClusterState:
             del nodes[name]
             if not nodes:
                 del self.image_sizes[image]
+
+
+def _started(pod: Object) -> float:
+    started = (pod.get("status") or {}).get("startTime")
+    return seconds_of(started) if started else float("inf")
 
 
 def _what_changed(before: Object, node: Object, offers_else: bool) -> ClusterEvent:

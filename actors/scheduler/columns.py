@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
+# What each row is looked up by, with `take`: of numpy's own type for indices, as another is converted each time.
+Places = NDArray[np.intp]
 Rows = NDArray[np.intp] | slice
 
 ALL = slice(None)
@@ -48,6 +50,10 @@ class Journal:
     @property
     def head(self) -> int:
         return self._forgotten + len(self._rows)
+
+    @property
+    def latest(self) -> int:
+        return self._rows[-1]
 
     def note(self, row: int) -> None:
         self._rows.append(row)

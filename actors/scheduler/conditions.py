@@ -12,10 +12,36 @@ GATED = "SchedulingGated"
 ERROR = "SchedulerError"
 
 
-def not_scheduled_patch(pod: Object, reason: str, message: str, now: float) -> dict[str, Any] | None:
-    """The strategic merge patch of the pod's status; None when the pod says so already."""
+def not_scheduled_patch(
+    pod: Object, reason: str, message: str, now: float, nominated: str | None = None
+) -> dict[str, Any] | None:
+    """The strategic merge patch of the pod's status; None when the pod says so already.
+
+    `nominated`: the node it waits for, "" for none; None: what was said before still holds."""
     conditions = (pod.get("status") or {}).get("conditions")
     new = find_condition(with_condition(conditions, "PodScheduled", "False", reason, message, now), "PodScheduled")
-    if new == find_condition(conditions, "PodScheduled"):
+    status: dict[str, Any] = {}
+    if new != find_condition(conditions, "PodScheduled"):
+        status["conditions"] = [new]
+    if nominated is not None and nominated != nominated_node(pod):
+        status["nominatedNodeName"] = nominated or None
+    return {"metadata": {"uid": uid_of(pod)}, "status": status} if status else None
+
+
+def nominate_patch(pod: Object, node: str) -> dict[str, Any]:
+    """The strategic merge patch that says which node the pod waits for, "" for none."""
+    return {"metadata": {"uid": uid_of(pod)}, "status": {"nominatedNodeName": node or None}}
+
+
+def group_patch(group: Object, type: str, status: str, reason: str, message: str, now: float) -> dict[str, Any] | None:
+    """The strategic merge patch of a PodGroup's status; None when it says so already."""
+    conditions = (group.get("status") or {}).get("conditions")
+    new = find_condition(with_condition(conditions, type, status, reason, message, now), type)
+    if new == find_condition(conditions, type):
         return None
-    return {"metadata": {"uid": uid_of(pod)}, "status": {"conditions": [new]}}
+    return {"metadata": {"uid": uid_of(group)}, "status": {"conditions": [new]}}
+
+
+def nominated_node(pod: Object) -> str:
+    """The node that a pod waits for, "" if none."""
+    return (pod.get("status") or {}).get("nominatedNodeName") or ""

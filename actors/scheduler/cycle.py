@@ -9,20 +9,25 @@ The work is in `template.py`: pods of one shape share it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from actors.scheduler.cluster_state import ClusterState
+from actors.scheduler.columns import Ints
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.diagnosis import NO_NODES, Unschedulable, explain, refuse_altogether
-from actors.scheduler.framework import Profile, Refusal
-from actors.scheduler.plugin_failure import PluginFailed, names_plugin
+from actors.scheduler.framework import Helpless, Nomination, Profile, Refusal
+from actors.scheduler.node_answers import NodeAnswers
+from actors.scheduler.node_state import Placed
+from actors.scheduler.plugin_failure import PluginFailed, ask_plugin, names_plugin
 from actors.scheduler.pod_terms import Selector
 from actors.scheduler.template import NEVER, Template, epoch
 
 TEMPLATES_MAX = 256
+TEMPLATES_OF_CLAIMS_MAX = 8
 
 
 class Decision(NamedTuple):
@@ -42,6 +47,8 @@ class SchedulingCycle:
         self.state = state
         self.profile = profile
         self._templates: dict[tuple[bytes, Selector], Template] = {}
+        self._of_claims: dict[tuple[bytes, Selector, int], Template] = {}
+        self._answers: WeakValueDictionary[Hashable, NodeAnswers] = WeakValueDictionary()  # as long as templates are
         self._epoch = epoch(state)
 
     def decide(self, pod: PodDemand) -> Decision | Unschedulable:
@@ -49,7 +56,7 @@ class SchedulingCycle:
         try:
             return self._decide(pod)
         except PluginFailed:
-            self._templates.clear()  # what the plugin has left half done
+            self._renew()  # what the plugin has left half done
             raise
 
     @names_plugin
@@ -58,9 +65,72 @@ class SchedulingCycle:
             return Unschedulable(NO_NODES, [plugin.name for plugin in self.profile.filter])
         template = self._template(pod)
         if template.refusal is not None:
-            return refuse_altogether(pod, self.state, *template.refusal)
-        row = template.best()
-        return Decision(self.state.names[row]) if row >= 0 else explain(pod, self.state, template)
+            return self._after_filters(pod, refuse_altogether(self.state, *template.refusal))
+        row, crowded = self._best(pod, template)
+        if row >= 0:
+            return Decision(self.state.names[row])
+        return self._after_filters(pod, explain(self.state, template, crowded))
+
+    def _best(self, pod: PodDemand, template: Template) -> tuple[int, Ints | None]:
+        """The best row, -1 if there is none; and the verdicts of those that only nominated pods make unfit, None if
+        they make none so.
+
+        A pod that was nominated goes where it waited for room, if there is room now. A row that somebody is nominated
+        for must do without and with those who wait for it; which other nodes matter is asked only of the best rows."""
+        nominations = self.state.nominations
+        if not nominations:
+            return template.best(), None
+        own = nominations.node_of(pod.key)
+        if own and self.why_not(pod, own, nominations.against(pod, own)) is None:
+            return self.state.objects.row_of[own], None
+        crowded = template.crowded(pod.priority).copy()
+        own_row = self.state.objects.row_of.get(own, -1)
+        if own_row >= 0:
+            crowded[own_row] = 0  # it counts itself there
+        totals = np.where(crowded == 0, template.totals(), NEVER)
+        elsewhere = template.looks_elsewhere()
+        while totals[row := int(totals.argmax())] > NEVER:
+            beside = nominations.against(pod, self.state.names[row])
+            matters = row == own_row or elsewhere or any(other.footprint.sort.terms.required_anti for other in beside)
+            verdict = self._verdict_beside(pod, self.state.names[row], beside) if beside and matters else 0
+            if not verdict:
+                return row, crowded
+            totals[row], crowded[row] = NEVER, verdict
+        return -1, crowded
+
+    def _after_filters(self, pod: PodDemand, found: Unschedulable) -> Unschedulable:
+        """PostFilter: the first plugin that can do something about it is believed."""
+        for plugin in self.profile.post_filter:
+            match plugin.post_filter(self, pod, found):
+                case Nomination() as nomination:
+                    found.nomination = nomination
+                    return found
+                case Helpless(why, waits):
+                    found.message += f" preemption: {why}"
+                    found.waits = found.waits or waits
+        return found
+
+    def why_not(self, pod: PodDemand, node: str, beside: Sequence[PodDemand] = ()) -> tuple[str, ...] | None:
+        """Why the pod does not fit the node, alone or with those who are nominated for it. None: it does."""
+        row = self.state.objects.row_of.get(node)
+        if row is None:
+            return ("the node is gone",)
+        template = self._template(pod)
+        if template.refusal is not None:
+            return template.refusal[1].reasons
+        verdict = template.verdict(row) or (self._verdict_beside(pod, node, beside) if beside else 0)
+        return template.meaning(verdict)[1].reasons if verdict else None
+
+    def _verdict_beside(self, pod: PodDemand, node: str, beside: Sequence[PodDemand]) -> int:
+        """With these pods on the node: what `Template.verdict` says."""
+        state = self.state
+        for other in beside:
+            state.put(other.key, Placed(other.uid, other.footprint), node)
+        try:
+            return self._template(pod).verdict(state.objects.row_of[node])
+        finally:
+            for other in beside:
+                state.lift(other.key)
 
     def fits(self, pod: PodDemand, node: str) -> bool:
         """Would every filter let the pod run on this one node now?"""
@@ -70,16 +140,21 @@ class SchedulingCycle:
     def may_fit(self, pod: PodDemand, node: str) -> bool:
         """Something changed on this node: would the pod fit, there or where that counts? Who cannot tell may say so
         when the pod is tried."""
-        row = self.state.objects.row_of.get(node)
+        return self.may_fit_on(pod, (node,))
+
+    def may_fit_on(self, pod: PodDemand, nodes: Collection[str]) -> bool:
+        """The same for several nodes, on all of which something changed; "" among them: it changed everywhere."""
+        row_of = self.state.objects.row_of
+        rows = [row_of[node] for node in nodes if node in row_of]
         try:
-            return row is not None and self._may_fit(pod, row)
+            return ("" in nodes or bool(rows)) and self._may_fit(pod, [] if "" in nodes else rows)
         except PluginFailed:
-            self._templates.clear()
+            self._renew()
             return True
 
     @names_plugin
-    def _may_fit(self, pod: PodDemand, row: int) -> bool:
-        return self._template(pod).may_fit(row)
+    def _may_fit(self, pod: PodDemand, rows: Sequence[int]) -> bool:
+        return self._template(pod).may_fit(rows)
 
     def examine(self, pod: PodDemand) -> Examination:
         template, state = self._template(pod), self.state
@@ -96,29 +171,56 @@ class SchedulingCycle:
             {n: template.meaning(int(verdicts[row])) for n, row in state.objects.row_of.items() if not feasible[row]},
         )
 
+    def template(self, pod: PodDemand) -> Template:
+        """What is known about pods of this shape, for those who explain a decision."""
+        return self._template(pod)
+
+    def _renew(self) -> None:
+        self._templates.clear()
+        self._of_claims.clear()
+        self._answers.clear()
+
     def _template(self, pod: PodDemand) -> Template:
         """The oldest is forgotten when there are too many."""
         now = epoch(self.state)
         if self._epoch != now:
-            self._templates.clear()
+            self._renew()
             self._epoch = now
+        if pod.shape.claims:
+            return self._template_of_claims(pod)
         key = (pod.shape.key, self.state.groups.selector(pod.shape))
         template = self._templates.get(key)
         if template is None:
-            template = Template(self.state, pod.shape, self.profile)
-            if template.epoch != epoch(self.state):  # too many questions: asking the last has ended the first
-                template = Template(self.state, pod.shape, self.profile)
+            template = self._new_template(pod)
             if len(self._templates) >= TEMPLATES_MAX:
                 del self._templates[next(iter(self._templates))]
             self._templates[key] = template
         return template
 
+    def _template_of_claims(self, pod: PodDemand) -> Template:
+        """Good until something happens to any volume. There are few: mostly each pod has claims of its own, and they
+        must not push out what is known about others."""
+        key = (pod.shape.key, self.state.groups.selector(pod.shape), self.state.volumes.version)
+        template = self._of_claims.get(key)
+        if template is None:
+            template = self._new_template(pod)
+            if len(self._of_claims) >= TEMPLATES_OF_CLAIMS_MAX:
+                del self._of_claims[next(iter(self._of_claims))]
+            self._of_claims[key] = template
+        return template
 
-def gate(pod: PodDemand, profile: Profile) -> Refusal | None:
+    def _new_template(self, pod: PodDemand) -> Template:
+        template = Template(self.state, pod.shape, self.profile, self._answers)
+        if template.epoch != epoch(self.state):  # too many questions: asking the last has ended the first
+            template = Template(self.state, pod.shape, self.profile, self._answers)
+        return template
+
+
+def gate(pod: PodDemand, profile: Profile, state: ClusterState) -> Refusal | None:
     """Why the pod may not enter the queue yet. A plugin that fails lets nobody in."""
     for plugin in profile.pre_enqueue:
         try:
-            refusal = names_plugin(plugin.pre_enqueue)(pod)
+            refusal = ask_plugin(plugin.pre_enqueue, pod, state)
         except PluginFailed as failure:
             return Refusal((str(failure),))
         if refusal is not None:

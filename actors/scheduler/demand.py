@@ -12,10 +12,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from actors.scheduler import disks
+from actors.scheduler.disks import Disk, disks_of
+from actors.scheduler.gangs import gang_of
 from actors.scheduler.pod_terms import PodTerms, pod_terms
 from protocols.objects import Object, key_of, labels_of, meta, namespace_of, uid_of
 from protocols.rules.owners import is_deleting
 from protocols.rules.resources import Amounts, pod_requests, scoring_requests
+from protocols.rules.volumes import claim_names, ephemeral_volumes
 
 ANY_IP = "0.0.0.0"
 DEFAULT_SCHEDULER = "default-scheduler"
@@ -23,7 +27,7 @@ _SHAPES_MAX = 4096
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "labels", "deletionTimestamp")
 _WAITING_METADATA = (*_METADATA, "annotations", "ownerReferences")
-_PLACED_SPEC = ("nodeName", "schedulerName", "priority", "overhead", "resources")
+_PLACED_SPEC = ("nodeName", "schedulerName", "priority", "overhead", "resources", "workloadRef", "schedulingGroup")
 _PLACED_CONTAINER = ("resources", "ports", "restartPolicy")
 _SHAPE_CONTAINER = ("image", *_PLACED_CONTAINER)
 _SHAPE_SPEC = (
@@ -39,6 +43,7 @@ _SHAPE_SPEC = (
 )
 # Volumes that are anywhere: they decide nothing, and some have names that differ from pod to pod.
 _VOLUMES_ANYWHERE = {"configMap", "downwardAPI", "emptyDir", "hostPath", "image", "projected", "secret"}
+_THAT_DECIDE = {"ephemeral", "persistentVolumeClaim", *disks.KINDS}
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
@@ -84,11 +89,30 @@ class Footprint(NamedTuple):
     scoring: Amounts
     ports: tuple[HostPort, ...]
     sort: Sort
+    claims: tuple[str, ...] = ()  # of volumes, as "namespace/name"
+    disks: tuple[Disk, ...] = ()
+
+    @property
+    def amounts_key(self) -> tuple[object, ...]:
+        """Equal for pods that take the same amounts and ports."""
+        return tuple(sorted(self.requests.items())), tuple(sorted(self.scoring.items())), self.ports
+
+    def takes_what(self, other: Footprint) -> bool:
+        """Whether it takes what the other does, though they may be of different sorts."""
+        return (self[:4], self[5:]) == (other[:4], other[5:])
 
     @classmethod
     def of(cls, pod: Object) -> Footprint:
         spec = pod.get("spec") or {}
-        return cls(spec.get("priority") or 0, pod_requests(pod), scoring_requests(pod), host_ports(spec), Sort(pod))
+        return cls(
+            spec.get("priority") or 0,
+            pod_requests(pod),
+            scoring_requests(pod),
+            host_ports(spec),
+            Sort(pod),
+            claims_of(pod),
+            disks_of(pod),
+        )
 
 
 class Shape:
@@ -114,6 +138,10 @@ class Shape:
     @property
     def terms(self) -> PodTerms:
         return self.footprint.sort.terms
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        return self.footprint.claims
 
 
 class Shapes:
@@ -145,12 +173,13 @@ class Shapes:
 class PodDemand:
     """A pod waiting for a node."""
 
-    __slots__ = ("key", "pod", "priority", "shape", "uid")
+    __slots__ = ("gang", "key", "pod", "priority", "shape", "uid")
 
     def __init__(self, pod: Object, shapes: Shapes | None = None) -> None:
         self.pod = pod
         self.key = key_of(pod)
         self.uid = uid_of(pod)
+        self.gang = gang_of(pod)
         self.priority: int = (pod.get("spec") or {}).get("priority") or 0
         self.shape = shapes.shape(pod) if shapes is not None else Shape(pod, shape_key(pod))
 
@@ -190,6 +219,10 @@ def shape_key(pod: Object) -> bytes:
     if annotations and _LAST_APPLIED in annotations:
         annotations = {key: value for key, value in annotations.items() if key != _LAST_APPLIED}
     volumes = [v for v in spec.get("volumes") or () if _VOLUMES_ANYWHERE.isdisjoint(v)]
+    if volumes:
+        volumes = [volumes, claims_of(pod)]
+        if any(True for _ in ephemeral_volumes(pod)):
+            volumes.append(uid_of(pod))  # only its own claims will do, and they are called after it
     fields = [spec.get(field) for field in _SHAPE_SPEC]
     owner, deleting = _controller(pod), "deletionTimestamp" in metadata
     who = (metadata.get("namespace"), metadata.get("labels") or None, annotations or None, owner, deleting)
@@ -206,7 +239,14 @@ def _placed_key(pod: Object) -> bytes:
     ]
     towards_pods = [affinity.get(name) for name in ("podAffinity", "podAntiAffinity")]
     fields = [spec.get(field) for field in ("priority", "overhead", "resources")]
-    return _encode((namespace_of(pod), labels_of(pod), is_deleting(pod), towards_pods, fields, containers))
+    volumes = (claims_of(pod), disks_of(pod)) if spec.get("volumes") else ()
+    return _encode((namespace_of(pod), labels_of(pod), is_deleting(pod), towards_pods, fields, containers, volumes))
+
+
+def claims_of(pod: Object) -> tuple[str, ...]:
+    """Those of its volumes, as "namespace/name"."""
+    namespace = namespace_of(pod)
+    return tuple(dict.fromkeys(f"{namespace}/{name}" for name in claim_names(pod)))
 
 
 def _controller(pod: Object) -> tuple[str, str] | None:
@@ -223,7 +263,7 @@ def trim_pod(pod: Object) -> Object:
     return {
         "metadata": _only(_METADATA if placed else _WAITING_METADATA, pod.get("metadata") or {}),
         "spec": _trim_placed(spec) if placed else spec,
-        "status": {**_only(("phase",), status), "conditions": scheduled},
+        "status": {**_only(("phase", "nominatedNodeName", "startTime"), status), "conditions": scheduled},
     }
 
 
@@ -231,6 +271,8 @@ def _trim_placed(spec: Mapping[str, Any]) -> dict[str, Any]:
     trimmed = _only(_PLACED_SPEC, spec)
     if towards_pods := _only(("podAffinity", "podAntiAffinity"), spec.get("affinity") or {}):
         trimmed["affinity"] = towards_pods
+    if volumes := [volume for volume in spec.get("volumes") or () if not _THAT_DECIDE.isdisjoint(volume)]:
+        trimmed["volumes"] = volumes
     for field in ("containers", "initContainers"):
         if spec.get(field):
             trimmed[field] = [_only(_PLACED_CONTAINER, container) for container in spec[field]]

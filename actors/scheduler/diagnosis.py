@@ -13,21 +13,21 @@ import numpy as np
 
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.columns import Ints
-from actors.scheduler.demand import PodDemand
-from actors.scheduler.framework import Refusal
-from actors.scheduler.template import Template
+from actors.scheduler.framework import Nomination, Refusal
+from actors.scheduler.template import NOBODY, Template
 
 NO_NODES = "no nodes available to schedule pods"
-_NO_VICTIMS = "No preemption victims found for incoming pod"
-_NOT_HELPFUL = "Preemption is not helpful for scheduling"
-_NOT_SUPPORTED = "Preemption of lower-priority pods is not supported"
 
 
 class Unschedulable:
     """No node fits. `refused_by`: the plugins whose events may change that.
+    `nomination`: who would have to go for it.
 
     `verdicts`: for each row a number that `meanings` explains; rows that are nobody's are not in `names`.
     """
+
+    nomination: Nomination | None = None
+    waits = False  # for victims that were ended already
 
     def __init__(
         self,
@@ -41,11 +41,16 @@ class Unschedulable:
         self.refused_by = tuple(sorted(set(refused_by)))
         self.verdicts = verdicts
         self._meanings = meanings or {}
-        self._rows = dict(rows or {}) if verdicts is not None else {}
+        self._rows = rows or {}
+
+    @property
+    def resolvable(self) -> list[int]:
+        """The verdicts that other pods' end could change."""
+        return [number for number, refusal in self._meanings.items() if refusal.resolvable]
 
     @cached_property
     def refusals(self) -> Mapping[str, Refusal]:
-        """Node -> why not."""
+        """Node -> why not; to be asked for before nodes come or go."""
         if self.verdicts is None:
             return {}
         verdicts = self.verdicts.tolist()
@@ -57,43 +62,46 @@ class Unschedulable:
         return Counter(reason for refusal in self.refusals.values() for reason in refusal.reasons)
 
 
-def explain(pod: PodDemand, state: ClusterState, template: Template) -> Unschedulable:
-    """No node fits: the first filter that refuses each of them."""
-    verdicts, present = template.all_verdicts().copy(), state.objects.present
+def explain(state: ClusterState, template: Template, crowded: Ints | None = None) -> Unschedulable:
+    """No node fits: the first filter that refuses each of them.
+
+    `crowded`: the verdicts of rows that only those who are nominated there make unfit."""
+    verdicts = template.all_verdicts()
+    verdicts = np.where(verdicts == 0, crowded, verdicts) if crowded is not None else verdicts.copy()
     reasons: Counter[str] = Counter()
-    preemption: Counter[str] = Counter()
     meanings: dict[int, Refusal] = {}
     refused_by = list(template.narrowed_by)
-    for number, nodes in count(verdicts[present]).items():
+    for number, nodes in count(verdicts, len(state.objects.row_of)).items():
         plugin, refusal = template.meaning(number)
         refused_by.append(plugin)
         meanings[number] = refusal
         for reason in refusal.reasons:
             reasons[reason] += nodes
-        if not refusal.resolvable:
-            preemption[_NOT_HELPFUL] += nodes
-            continue
-        lower = state.room.lowest_priority.values < pod.priority
-        above = int(np.count_nonzero((verdicts == number) & lower & present))
-        preemption += Counter({_NOT_SUPPORTED: above, _NO_VICTIMS: nodes - above})
-    message = _sentence(pod, len(state.nodes), in_words(reasons), preemption)
+    message = _sentence(len(state.nodes), in_words(reasons))
     return Unschedulable(message, refused_by, verdicts, meanings, state.objects.row_of)
 
 
-def refuse_altogether(pod: PodDemand, state: ClusterState, plugin: str, refusal: Refusal) -> Unschedulable:
+def refuse_altogether(state: ClusterState, plugin: str, refusal: Refusal) -> Unschedulable:
     """A plugin refused the pod before looking at nodes."""
-    nodes = len(state.nodes)
-    return Unschedulable(_sentence(pod, nodes, ", ".join(refusal.reasons), Counter({_NOT_HELPFUL: nodes})), [plugin])
+    return Unschedulable(_sentence(len(state.nodes), ", ".join(refusal.reasons)), [plugin])
 
 
-def count(verdicts: Ints) -> dict[int, int]:
-    """How often each number occurs; few numbers, many rows."""
+def refuse_one(plugin: str, refusal: Refusal) -> Unschedulable:
+    """A plugin refused the node that was chosen, at Reserve or later; kube-scheduler counts that one node then."""
+    return Unschedulable(_sentence(1, in_words(Counter(refusal.reasons))), [plugin])
+
+
+def count(verdicts: Ints, nodes: int) -> dict[int, int]:
+    """How often each verdict occurs on that many nodes; few verdicts, many rows, some of which are nobody's."""
     counted: dict[int, int] = {}
-    while len(verdicts):
+    while nodes:
         first = int(verdicts[0])
-        others = verdicts[verdicts != first]
-        counted[first] = len(verdicts) - len(others)
-        verdicts = others
+        differ = verdicts != first
+        if first != NOBODY:
+            counted[first] = len(verdicts) - int(np.count_nonzero(differ))
+            nodes -= counted[first]
+        if nodes:
+            verdicts = verdicts[differ]
     return counted
 
 
@@ -102,10 +110,5 @@ def in_words(reasons: Counter[str]) -> str:
     return ", ".join(sorted(f"{number} {reason}" for reason, number in reasons.items()))
 
 
-def _sentence(pod: PodDemand, nodes: int, why: str, preemption: Counter[str]) -> str:
-    beginning = f"0/{nodes} nodes are available: "
-    if pod.spec.get("preemptionPolicy") == "Never":
-        after = "not eligible due to preemptionPolicy=Never."
-    else:
-        after = f"{beginning}{in_words(preemption)}."
-    return f"{beginning}{why}. preemption: {after}"
+def _sentence(nodes: int, why: str) -> str:
+    return f"0/{nodes} nodes are available: {why}."

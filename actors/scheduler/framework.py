@@ -5,6 +5,9 @@ why), Score at the nodes too (0 to 100 after NormalizeScore); the highest sum of
 nodes at once: `rows` of numpy columns, one row a node. Whoever prefers one node at a time derives from `NodeFilter`
 and `NodeScore`.
 
+Then one pod is on its way to one node, an `Attempt`: Reserve and Permit are asked at once, PreBind, Bind and PostBind
+in the background, while others are decided. Whatever fails there is rolled back: Unreserve, in the reverse order.
+
 What a plugin looks at is its `scope`, and decides how often it is asked. Answers of OBJECT and NODE scope are kept for
 all pods of one shape; a NODE answer is asked again for the rows that changed, mostly one; CLUSTER is asked each time.
 A plugin object has no state; what it learns in PreFilter it keeps in `cycle.memo` under its own name, as long as pods
@@ -15,8 +18,8 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,8 +27,12 @@ from actors.scheduler.columns import Bools, Floats, Ints, Rows
 from actors.scheduler.demand import DEFAULT_SCHEDULER, PodDemand, Shape
 
 if TYPE_CHECKING:
+    from actorkube.kube.client import Client
     from actors.scheduler.cluster_state import ClusterState
+    from actors.scheduler.cycle import SchedulingCycle
+    from actors.scheduler.diagnosis import Unschedulable
     from actors.scheduler.node_state import NodeState
+    from actors.scheduler.waiting_pods import WaitingPods
 
 SCORE_MAX = 100
 
@@ -35,11 +42,15 @@ class ClusterEvent(enum.Flag):
 
     NONE = 0
     NODE_ADDED = enum.auto()
+    NODE_DELETED = enum.auto()
     NODE_ALLOCATABLE = enum.auto()
     NODE_LABEL = enum.auto()
     NODE_TAINT = enum.auto()
     POD_DELETED = enum.auto()
     POD_ADDED = enum.auto()
+    NAMESPACE_LABEL = enum.auto()
+    VOLUME = enum.auto()  # a claim, a volume, a class of them, or what a node's drivers can attach
+    GROUP = enum.auto()  # a Service or controller selects other pods than before
 
 
 class Scope(enum.IntEnum):
@@ -82,17 +93,28 @@ class Cycle:
 
 
 class Plugin:
-    """`events`: what may make a pod schedulable that this plugin refused."""
+    """`events`: what may make a pod schedulable that this plugin refused.
+
+    `shared`: of a pod's shape it looks at amounts and ports only, so that other shapes may have its answers."""
 
     name: ClassVar[str]
     events: ClassVar[ClusterEvent] = ClusterEvent.NONE
     scope: ClassVar[Scope] = Scope.CLUSTER
+    shared: ClassVar[bool] = False
 
 
 class PreEnqueue(Plugin, ABC):
     @abstractmethod
-    def pre_enqueue(self, pod: PodDemand) -> Refusal | None:
+    def pre_enqueue(self, pod: PodDemand, state: ClusterState) -> Refusal | None:
         """May the pod enter the queue?"""
+
+
+class QueueSort(Plugin, ABC):
+    """One for all profiles: they share the queue."""
+
+    @abstractmethod
+    def order(self, pod: PodDemand, since: float) -> tuple[float, ...]:
+        """Numbers, as many for every pod; the lowest is tried first. `since`: when it became ready, in seconds."""
 
 
 class PreFilter(Plugin, ABC):
@@ -114,6 +136,33 @@ class Filter(Plugin, ABC):
         """The same for one row; plugins of NODE scope have a faster way."""
         answer = self.filter(cycle, np.array([row]))
         return 0 if answer is None else int(answer[0])
+
+
+class Victim(NamedTuple):
+    """A placed pod that is to go."""
+
+    key: str
+    uid: str
+
+
+class Nomination(NamedTuple):
+    """The pod will fit this node once these are gone."""
+
+    node: str
+    victims: tuple[Victim, ...]
+
+
+class Helpless(NamedTuple):
+    """Nothing can be done. `waits`: enough was done already, and what the pod is nominated for stays its own."""
+
+    why: str
+    waits: bool = False
+
+
+class PostFilter(Plugin, ABC):
+    @abstractmethod
+    def post_filter(self, cycle: SchedulingCycle, pod: PodDemand, found: Unschedulable) -> Nomination | Helpless:
+        """No node fits: what could be done about it?"""
 
 
 class PreScore(Plugin, ABC):
@@ -138,6 +187,96 @@ class NormalizeScore(Plugin, ABC):
         """The scores of all rows, those of the feasible ones brought to 0 to 100; others may be anything finite.
 
         None: all feasible ones are alike."""
+
+
+class Attempt:
+    """One pod on its way to the node that was chosen for it, from Reserve to PostBind or Unreserve.
+
+    `memo` is for what plugins remember from one point to the next, by their names. The pod is counted on the node in
+    `state` already. `waiting`: who else waits at Permit."""
+
+    __slots__ = ("memo", "node", "pod", "state", "waiting")
+
+    def __init__(self, pod: PodDemand, node: str, state: ClusterState, waiting: WaitingPods) -> None:
+        self.pod = pod
+        self.node = node
+        self.state = state
+        self.waiting = waiting
+        self.memo: dict[str, Any] = {}
+
+
+class Reserve(Plugin, ABC):
+    @abstractmethod
+    def reserve(self, attempt: Attempt) -> Refusal | None:
+        """Take what the pod needs on that node, in memory only, before anybody else is decided."""
+
+    @abstractmethod
+    def unreserve(self, attempt: Attempt) -> None:
+        """Give it back. Also called when this or an earlier plugin's `reserve` refused or failed, and twice is once."""
+
+
+class Wait(NamedTuple):
+    """Hold the pod until the plugin allows it (`attempt.waiting.allow`); it is refused when that takes too long."""
+
+    timeout_s: float
+
+
+class Permit(Plugin, ABC):
+    @abstractmethod
+    def permit(self, attempt: Attempt) -> Refusal | Wait | None:
+        """May it be bound now?"""
+
+
+class Handle(Protocol):
+    """What those who write may use, while one pod is being bound."""
+
+    client: Client
+
+    @property
+    def now(self) -> float:
+        """Seconds, on the clock by which the scheduler counts."""
+
+    async def changed(self, resource: str, key: str, timeout_s: float) -> bool:
+        """Waits until a watch tells something of that object (`state` knows it by then); False: not in time.
+
+        It holds nobody up. When the pod itself is gone meanwhile, the attempt ends here, with Unreserve."""
+
+
+class PreBind(Plugin, ABC):
+    @abstractmethod
+    async def pre_bind(self, attempt: Attempt, handle: Handle) -> Refusal | None:
+        """Do what has to be done before the pod may run there; it may take its time. What it raises fails the attempt,
+        refusals of the API server too."""
+
+
+class Bind(Plugin, ABC):
+    @abstractmethod
+    async def bind(self, attempt: Attempt, handle: Handle) -> Skip | None:
+        """Tell the API server; SKIP leaves it to the next such plugin. Raises what the API server answers.
+
+        After any other error, Unknown among them, the scheduler looks whether it has happened."""
+
+
+class PostBind(Plugin, ABC):
+    @abstractmethod
+    def post_bind(self, attempt: Attempt) -> None:
+        """The pod is bound. Nothing can be refused any more."""
+
+
+POINTS: Final[dict[str, type[Plugin]]] = {
+    "preEnqueue": PreEnqueue,
+    "queueSort": QueueSort,
+    "preFilter": PreFilter,
+    "filter": Filter,
+    "postFilter": PostFilter,
+    "preScore": PreScore,
+    "score": Score,
+    "reserve": Reserve,
+    "permit": Permit,
+    "preBind": PreBind,
+    "bind": Bind,
+    "postBind": PostBind,
+}
 
 
 class NodeFilter(Filter):
@@ -190,21 +329,29 @@ class Profile:
         self,
         *plugins: tuple[Plugin, int],
         name: str = DEFAULT_SCHEDULER,
-        filters: Sequence[str] | None = None,
-        scores: Sequence[str] | None = None,
+        points: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """`filters`, `scores`: the names of those plugins that take part there; None: all."""
+        """`points`: for points of POINTS, the names of the plugins that take part there, in order; else all do."""
         self.name = name
         self.plugins = [plugin for plugin, _ in plugins]
-        self.pre_enqueue = [plugin for plugin in self.plugins if isinstance(plugin, PreEnqueue)]
-        self.filter = sorted(
-            (p for p in self.plugins if isinstance(p, Filter) and (filters is None or p.name in filters)),
-            key=lambda plugin: plugin.scope,
-        )
-        self.pre_filter = [p for p in self.plugins if isinstance(p, PreFilter)]
-        self.score = [
-            (p, weight) for p, weight in plugins if isinstance(p, Score) and (scores is None or p.name in scores)
-        ]
+        self._points = points or {}
+        self.pre_enqueue: list[PreEnqueue] = self._at("preEnqueue")
+        self.queue_sort: list[QueueSort] = self._at("queueSort")
+        self.filter: list[Filter] = sorted(self._at("filter"), key=lambda plugin: plugin.scope)
+        self.pre_filter: list[PreFilter] = self._at("preFilter")
+        self.post_filter: list[PostFilter] = self._at("postFilter")
+        self.pre_score: list[PreScore] = self._at("preScore")
+        weights = {plugin.name: weight for plugin, weight in plugins}
+        self.score: list[tuple[Score, int]] = [(plugin, weights[plugin.name]) for plugin in self._at("score")]
+        self.reserve: list[Reserve] = self._at("reserve")
+        self.permit: list[Permit] = self._at("permit")
+        self.pre_bind: list[PreBind] = self._at("preBind")
+        self.bind: list[Bind] = self._at("bind")
+        self.post_bind: list[PostBind] = self._at("postBind")
+
+    def _at(self, point: str) -> list[Any]:
+        able = {plugin.name: plugin for plugin in self.plugins if isinstance(plugin, POINTS[point])}
+        return [able[name] for name in self._points.get(point, able) if name in able]
 
 
 def row_numbers(cycle: Cycle, rows: Rows) -> Sequence[int]:

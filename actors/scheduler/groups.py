@@ -28,8 +28,8 @@ class Groups:
         self._controllers: dict[tuple[str, str, str], Any] = {}  # namespace, kind, name -> selector
         self._kept: dict[bytes, Selector] = {}  # shape -> what was worked out for it
 
-    def set(self, kind: str, group: Object) -> None:
-        """`kind` as objects name it: Service, ReplicaSet, ..."""
+    def set(self, kind: str, group: Object) -> bool:
+        """`kind` as objects name it: Service, ReplicaSet, ... Says whether it selects others than before."""
         namespace, name = namespace_of(group), name_of(group)
         chosen = (group.get("spec") or {}).get("selector")
         if kind == "Service":
@@ -37,16 +37,19 @@ class Groups:
             key: Any = name
         else:
             known, key = self._controllers, (namespace, kind, name)
-        if known.get(key) != chosen:
+        changed = bool(known.get(key) != chosen)
+        if changed:
             known[key] = chosen
             self._kept.clear()
+        return changed
 
-    def remove(self, kind: str, namespace: str, name: str) -> None:
+    def remove(self, kind: str, namespace: str, name: str) -> bool:
         if kind == "Service":
-            self._services.get(namespace, {}).pop(name, None)
+            selected = self._services.get(namespace, {}).pop(name, None)
         else:
-            self._controllers.pop((namespace, kind, name), None)
+            selected = self._controllers.pop((namespace, kind, name), None)
         self._kept.clear()
+        return selected is not None
 
     def selector(self, shape: Shape) -> Selector:
         """What the pod is spread among; an empty selector if nobody selects it."""

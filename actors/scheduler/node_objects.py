@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from actors.scheduler.columns import Bools, Floats, Ints
+from actors.scheduler.columns import Bools, Floats, Ints, Places
 from protocols.objects import Object, labels_of, name_of
 from protocols.rules.affinity import expression_matches
 from protocols.rules.taints import Taint
@@ -25,7 +25,7 @@ class LabelColumn:
     __slots__ = ("ids", "known")
 
     def __init__(self, rows: int) -> None:
-        self.ids: Ints = np.zeros(rows, np.int32)
+        self.ids: Places = np.zeros(rows, np.intp)
         self.known: dict[str, int] = {}
 
     def set(self, row: int, value: str | None) -> None:
@@ -96,7 +96,7 @@ class NodeObjects:
             column = self.label(key)
             verdicts = [expression_matches(expression, {})]
             verdicts += [expression_matches(expression, {key: value}) for value in column.known]
-            result = result & np.array(verdicts, np.bool_)[column.ids]
+            result = result & np.array(verdicts, np.bool_).take(column.ids)
         return result
 
     def matching_selector(self, selector: Mapping[str, Any]) -> Bools:

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 class Placed(NamedTuple):
-    """A pod on a node."""
+    """A pod on a node. `started`: seconds; infinite as long as it has not been, as if it were to be last."""
 
     uid: str
     footprint: Footprint
+    started: float = float("inf")
 
 
 class NodeState:

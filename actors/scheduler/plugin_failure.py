@@ -26,17 +26,22 @@ def names_plugin(ask: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(ask)
     def asked(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return ask(*args, **kwargs)
-        except PluginFailed:
-            raise
-        except Exception as error:
-            plugin = culprit(error)
-            if plugin is None:
-                raise
-            raise PluginFailed(plugin.name, error) from error
+        return ask_plugin(ask, *args, **kwargs)
 
     return asked
+
+
+def ask_plugin(ask: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """The same for one question."""
+    try:
+        return ask(*args, **kwargs)
+    except PluginFailed:
+        raise
+    except Exception as error:
+        plugin = culprit(error)
+        if plugin is None:
+            raise
+        raise PluginFailed(plugin.name, error) from error
 
 
 def culprit(error: Exception) -> Plugin | None:

@@ -9,11 +9,12 @@ topology label, and follows its log of changes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from actors.scheduler.columns import Bools, Floats, Ints
+from actors.scheduler.columns import ALL, Bools, Floats, Places, Rows
 from actors.scheduler.demand import Sort
 from actors.scheduler.node_objects import NodeObjects
 from actors.scheduler.pod_terms import PodSelector, Term
@@ -23,6 +24,7 @@ _SPARE_TERMS_MAX = 256
 _SPARE_SORTS_MAX = 1024
 _QUESTIONS_MAX = 1024
 
+T = TypeVar("T", bound=np.generic)
 Rule = Literal["required", "required anti", "preferred"]
 
 
@@ -185,10 +187,14 @@ class Domains:
         self._key = key
         self._version = -1
         self._head = 0
-        self.ids: Ints = np.zeros(0, np.int32)
-        self._counted: Ints = self.ids
+        self.ids: Places = np.zeros(0, np.intp)
+        self._counted: Places = self.ids
         self.sums: Floats = np.zeros(1)
         self.inhabited: Bools = np.zeros(1, np.bool_)
+
+    def spread(self, values: NDArray[T], rows: Rows = ALL) -> NDArray[T]:
+        """Each row's, of values by domain."""
+        return values.take(self.ids[rows])
 
     def eligible(self) -> Bools | None:
         """Which rows take part; None: all."""
@@ -210,7 +216,7 @@ class Domains:
         column = self._nodes.label(self._key)
         eligible = self.eligible()
         self.ids = column.ids
-        self._counted = column.ids if eligible is None else np.where(eligible, column.ids, 0).astype(np.int32)
+        self._counted = column.ids if eligible is None else np.where(eligible, column.ids, 0)
         size, on = len(column.known) + 1, self.counts.on
         rows = np.fromiter(on.keys(), np.intp, len(on))
         numbers = np.fromiter(on.values(), np.float64, len(on))

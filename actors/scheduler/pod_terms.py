@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from protocols.objects import Object, labels_of, namespace_of
-from protocols.rules.selectors import InvalidSelector, Requirement, labels_match, selector_requirements
+from protocols.rules.selectors import InvalidSelector, Operator, Requirement, labels_match, selector_requirements
 
 Selector = tuple[Requirement, ...] | None
 
@@ -81,10 +81,15 @@ def matches(chosen: Selector, labels: Mapping[str, str]) -> bool:
 def with_label_keys(
     chosen: Selector, keys: Iterable[str], labels: Mapping[str, str], negated: bool = False
 ) -> Selector:
-    """matchLabelKeys, mismatchLabelKeys: pods that have (or have not) the same value of these labels as this pod."""
+    """matchLabelKeys, mismatchLabelKeys: pods that have (or have not) the same value of these labels as this pod.
+
+    Mostly the API server has put that into the selector when the pod was created, with the labels of then; so it is
+    not done again. Before 1.34 it does not for spread constraints."""
     if chosen is None:
         return None
-    same = (Requirement(key, "notin" if negated else "in", (labels[key],)) for key in keys if key in labels)
+    operator: Operator = "notin" if negated else "in"
+    merged = {each.key for each in chosen if each.operator == operator and len(each.values) == 1}
+    same = (Requirement(key, operator, (labels[key],)) for key in keys if key in labels and key not in merged)
     return tuple(sorted({*chosen, *same}))
 
 

@@ -1,9 +1,9 @@
 """The scheduling queue: which pod is tried next, and when one that failed is tried again.
 
 A pod is in one of five places:
-    active         ready; popped by priority, then by age
+    active         ready; popped in the order of the QueueSort plugin: by priority, then by age
     in flight      popped; being decided or bound
-    backoff        failed a short while ago; becomes active after 1 s, doubled at each failure up to 10 s
+    backoff        failed a short while ago; becomes active after 1 s, doubled at each failure up to 10 s (`Backoff`)
     unschedulable  no node fits; waits for an event that concerns the plugins that refused it, or for 5 minutes
     gated          may not be tried at all yet (scheduling gates)
 While nothing is active, a pod that backs off because no node fitted is popped early (Kubernetes 1.33: the back-off is
@@ -14,14 +14,28 @@ from __future__ import annotations
 
 import enum
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from actors.scheduler.demand import PodDemand
-from actors.scheduler.framework import ClusterEvent
+from actors.scheduler.framework import ClusterEvent, QueueSort
+from actors.scheduler.plugin_failure import PluginFailed, names_plugin
+from actors.scheduler.plugins.priority_sort import PrioritySort
+from actors.scheduler.waiting import Hint, Waiting
 
-BACKOFF_INITIAL_S = 1.0
-BACKOFF_MAX_S = 10.0
 UNSCHEDULABLE_MAX_S = 300.0
+
+
+class Backoff(NamedTuple):
+    initial_s: float = 1.0
+    max_s: float = 10.0
+
+    def after(self, failures: int) -> float:
+        """Seconds until a pod is tried again that has failed so often in a row."""
+        return min(self.initial_s * 2.0 ** min(failures - 1, 32), self.max_s) if failures else 0.0
+
+
+BACKOFF = Backoff()
 
 
 class Place(enum.Enum):
@@ -35,11 +49,13 @@ class Place(enum.Enum):
 class QueuedPod:
     """A pod that waits, with the history of its attempts."""
 
-    __slots__ = ("demand", "errors", "failed_at", "place", "refusals", "refused_by", "since")
+    __slots__ = ("backoff", "demand", "entry", "errors", "failed_at", "place", "refusals", "refused_by", "since")
 
-    def __init__(self, demand: PodDemand, place: Place, now: float) -> None:
+    def __init__(self, demand: PodDemand, place: Place, now: float, backoff: Backoff = BACKOFF) -> None:
         self.demand = demand
+        self.backoff = backoff
         self.place = place
+        self.entry = 0  # in a heap: the one that is meant
         self.since = now
         self.failed_at = now
         self.refusals = 0
@@ -49,22 +65,25 @@ class QueuedPod:
     @property
     def ready_at(self) -> float:
         """When its back-off ends. Errors and refusals back off apart: the last failure decides which."""
-        failures = self.errors or self.refusals
-        if not failures:
-            return self.failed_at
-        return self.failed_at + min(BACKOFF_INITIAL_S * 2.0 ** min(failures - 1, 10), BACKOFF_MAX_S)
+        return self.failed_at + self.backoff.after(self.errors or self.refusals)
 
     def __repr__(self) -> str:
         return f"<{self.demand} {self.place.value}>"
 
 
-_HeapEntry = tuple[tuple[float, float], int, QueuedPod]
+Order = Callable[[PodDemand, float], tuple[float, ...]]
+_HeapEntry = tuple[tuple[float, ...], int, QueuedPod]
 
 
 class SchedulingQueue:
-    def __init__(self, events_of: Mapping[str, ClusterEvent]) -> None:
+    def __init__(
+        self, events_of: Mapping[str, ClusterEvent], sort: QueueSort | None = None, backoff: Backoff = BACKOFF
+    ) -> None:
         """`events_of`: plugin name -> the events that may change its mind."""
-        self._events_of = events_of
+        self._backoff_of_pods = backoff
+        self.waiting = Waiting(events_of)
+        self.failures: list[tuple[QueuedPod, PluginFailed]] = []  # whom `sort` could not order: they back off
+        self._order = order_by(sort or PrioritySort())
         self._pods: dict[str, QueuedPod] = {}
         self._active: list[_HeapEntry] = []
         self._backoff: list[_HeapEntry] = []  # no node fitted
@@ -81,7 +100,7 @@ class SchedulingQueue:
             self.remove(demand.key)
             queued = None
         if queued is None:
-            queued = self._pods[demand.key] = QueuedPod(demand, Place.GATED, now)
+            queued = self._pods[demand.key] = QueuedPod(demand, Place.GATED, now, self._backoff_of_pods)
             self._move_to_active(queued, now, gated)
             return
         decides_like, queued.demand = demand.decides_like(queued.demand), demand
@@ -96,10 +115,11 @@ class SchedulingQueue:
         """It has a node, or is gone. Heaps forget lazily."""
         if self._pods.pop(key, None) is not None:
             self._unschedulable.pop(key, None)
+            self.waiting.remove(key)
 
     def remove_exactly(self, queued: QueuedPod) -> None:
         """This very pod is gone; another of its name may wait already."""
-        if self._is_current(queued):
+        if self.is_current(queued):
             self.remove(queued.demand.key)
 
     # -- attempts -------------------------------------------------------------------------------------------------
@@ -109,33 +129,58 @@ class SchedulingQueue:
         self.flush(now)
         queued = self._pop(self._active) or self._pop(self._backoff)
         if queued is not None:
-            queued.place = Place.IN_FLIGHT
+            queued.place, queued.entry = Place.IN_FLIGHT, 0
         return queued
+
+    def take(self, keys: Iterable[str]) -> list[QueuedPod]:
+        """These as well, those of them that may be tried at all, whatever they wait for: they are in flight now."""
+        found = [self._pods[key] for key in keys if key in self._pods]
+        taken = [queued for queued in found if queued.place not in (Place.IN_FLIGHT, Place.GATED)]
+        for queued in taken:
+            if queued.place is Place.UNSCHEDULABLE:
+                del self._unschedulable[queued.demand.key]
+                self.waiting.remove(queued.demand.key)
+            queued.place, queued.entry = Place.IN_FLIGHT, 0
+        return taken
+
+    def admit(self, key: str, now: float) -> None:
+        """It is gated no more."""
+        queued = self._pods.get(key)
+        if queued is not None and queued.place is Place.GATED:
+            self._move_to_active(queued, now)
 
     def refuse(self, queued: QueuedPod, refused_by: Sequence[str], now: float) -> None:
         """No node fits: wait for an event."""
-        if self._is_current(queued):
+        if self.is_current(queued):
             queued.refusals, queued.errors = queued.refusals + 1, 0
             queued.refused_by = tuple(refused_by)
             queued.place, queued.failed_at = Place.UNSCHEDULABLE, now
             self._unschedulable[queued.demand.key] = queued
+            self.waiting.add(queued)
 
     def retry(self, queued: QueuedPod, now: float) -> None:
         """The attempt failed for a reason that is not the pod's: try again after the back-off."""
-        if self._is_current(queued):
+        if self.is_current(queued):
             queued.errors, queued.failed_at = queued.errors + 1, now
             self._move_to_backoff(queued)
 
+    def reconsider(self, key: str, now: float) -> None:
+        """What it waits for will not happen: try it again, after its back-off."""
+        queued = self._unschedulable.get(key)
+        if queued is not None:
+            self._release(queued, now)
+
     def on_event(self, event: ClusterEvent, now: float, hint: Callable[[PodDemand], bool]) -> int:
         """Move the unschedulable pods that the event concerns and for which `hint` says that it may help."""
-        moved = [
-            queued
-            for queued in self._unschedulable.values()
-            if self._concerns(event, queued.refused_by) and hint(queued.demand)
-        ]
+        moved = self.waiting.ask_at_once(event, hint)
         for queued in moved:
             self._release(queued, now)
         return len(moved)
+
+    def hear_news(self, now: float, hint: Hint) -> None:
+        """The same for what happened since the last time, as far as there is time for it."""
+        for queued in self.waiting.ask(hint) if self.waiting.has_news else ():
+            self._release(queued, now)
 
     def flush(self, now: float) -> None:
         """Whose time has come: backed off long enough, or unschedulable for 5 minutes."""
@@ -162,6 +207,14 @@ class SchedulingQueue:
     def __len__(self) -> int:
         return len(self._pods)
 
+    def is_current(self, queued: QueuedPod) -> bool:
+        """Is this very pod still waiting for a node, as far as is known?"""
+        return self._pods.get(queued.demand.key) is queued
+
+    def demand_of(self, key: str) -> PodDemand | None:
+        queued = self._pods.get(key)
+        return queued.demand if queued else None
+
     def place_of(self, key: str) -> Place | None:
         queued = self._pods.get(key)
         return queued.place if queued else None
@@ -175,17 +228,18 @@ class SchedulingQueue:
             assert queued.demand.key == key
             assert (key in self._unschedulable) == (queued.place is Place.UNSCHEDULABLE), queued
             for heap in (self._active, self._backoff, self._backoff_errors):
-                entries = [entry for entry in heap if entry[2] is queued]
+                entries = [entry for entry in heap if entry[2] is queued and self._is_meant(entry)]
                 assert len(entries) == (heap is self._heap_of(queued)), (queued, entries)
         assert self._unschedulable.keys() <= self._pods.keys()
+        assert all(key in self.waiting for key in self._unschedulable)
+        assert len(self.waiting) == len(self._unschedulable)
+        self.waiting.check()
 
     # -- private --------------------------------------------------------------------------------------------------
 
-    def _concerns(self, event: ClusterEvent, plugins: Sequence[str]) -> bool:
-        return any(event & self._events_of.get(plugin, ClusterEvent.NONE) for plugin in plugins)
-
     def _release(self, queued: QueuedPod, now: float) -> None:
         del self._unschedulable[queued.demand.key]
+        self.waiting.remove(queued.demand.key)
         if queued.ready_at > now:
             self._move_to_backoff(queued)
         else:
@@ -193,16 +247,24 @@ class SchedulingQueue:
 
     def _move_to_active(self, queued: QueuedPod, now: float, gated: bool = False) -> None:
         queued.place, queued.since = (Place.GATED if gated else Place.ACTIVE), now
-        if not gated:
-            self._push(self._active, queued, (-queued.demand.priority, now))
+        if gated:
+            return
+        try:
+            order = self._order(queued.demand, now)
+        except PluginFailed as failure:
+            self.failures.append((queued, failure))
+            self.retry(queued, now)
+        else:
+            self._push(self._active, queued, order)
 
     def _move_to_backoff(self, queued: QueuedPod) -> None:
         queued.place = Place.BACKOFF
         heap = self._backoff_errors if queued.errors else self._backoff
         self._push(heap, queued, (queued.ready_at, -queued.demand.priority))
 
-    def _push(self, heap: list[_HeapEntry], queued: QueuedPod, order: tuple[float, float]) -> None:
+    def _push(self, heap: list[_HeapEntry], queued: QueuedPod, order: tuple[float, ...]) -> None:
         self._sequence += 1
+        queued.entry = self._sequence
         heapq.heappush(heap, (order, self._sequence, queued))
 
     def _pop(self, heap: list[_HeapEntry]) -> QueuedPod | None:
@@ -212,10 +274,13 @@ class SchedulingQueue:
         return first
 
     def _first(self, heap: list[_HeapEntry]) -> QueuedPod | None:
-        """The first pod of a heap that is still meant; a pod that was removed leaves its entry behind."""
-        while heap and not self._is_current(heap[0][2]):
+        """The first pod of a heap that is still meant; one that was removed or taken leaves its entry behind."""
+        while heap and not self._is_meant(heap[0]):
             heapq.heappop(heap)
         return heap[0][2] if heap else None
+
+    def _is_meant(self, entry: _HeapEntry) -> bool:
+        return entry[2].entry == entry[1] and self.is_current(entry[2])
 
     def _oldest_refused(self) -> QueuedPod | None:
         return next(iter(self._unschedulable.values()), None)
@@ -225,5 +290,17 @@ class SchedulingQueue:
             return self._backoff_errors if queued.errors else self._backoff
         return self._active if queued.place is Place.ACTIVE else None
 
-    def _is_current(self, queued: QueuedPod) -> bool:
-        return self._pods.get(queued.demand.key) is queued
+
+def order_by(plugin: QueueSort) -> Order:
+    """The plugin's order, made sure to be one: raises PluginFailed."""
+    if type(plugin) is PrioritySort:
+        return plugin.order
+    ask = names_plugin(plugin.order)
+
+    def order(pod: PodDemand, since: float) -> tuple[float, ...]:
+        found = ask(pod, since)
+        if not isinstance(found, tuple) or not all(isinstance(n, int | float) and n == n for n in found):
+            raise PluginFailed(plugin.name, TypeError(f"a tuple of numbers is expected, not {found!r}"))
+        return found
+
+    return order

@@ -9,28 +9,32 @@ A row's rank, below 1, is part of `base`: it decides between equals, and only th
 
 from __future__ import annotations
 
+from collections.abc import Hashable, MutableMapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.columns import ALL, Bools, Floats, Ints, Rows
+from actors.scheduler.crowding import Crowding
 from actors.scheduler.demand import Shape
 from actors.scheduler.framework import (
     Cycle,
     Filter,
     NormalizeScore,
     OnlyNodes,
-    PreScore,
+    Plugin,
     Profile,
     Refusal,
     Scope,
     Score,
     Skip,
 )
+from actors.scheduler.node_answers import ONE_BY_ONE_MAX, NodeAnswers, judged
+from actors.scheduler.plugins.node_resources_fit import NodeResourcesFit
 
 NEVER = float("-inf")
-_ONE_BY_ONE_MAX = 12
+NOBODY = -1  # the verdict of a row that no node has
 _PLUGIN_SHIFT = 20  # a verdict is plugin << 20 | number
 _ELSEWHERE = 1
 
@@ -43,7 +47,10 @@ class Weighted(NamedTuple):
 class Template:
     """`refusal`: a plugin that refuses such pods altogether, and why."""
 
-    def __init__(self, state: ClusterState, shape: Shape, profile: Profile) -> None:
+    def __init__(
+        self, state: ClusterState, shape: Shape, profile: Profile, answers: MutableMapping[Hashable, NodeAnswers]
+    ) -> None:
+        """`answers`: those of other shapes, by what shapes must have in common to share them."""
         self.refusal: tuple[str, Refusal] | None = None
         self.cycle = Cycle(state, shape)
         self.epoch = epoch(state)
@@ -55,6 +62,8 @@ class Template:
         if self.refusal is not None:
             return
         self._pre_score()
+        self._answers = self._common(answers)
+        self._crowding: Crowding | None = None
         self.verdicts: Ints = np.zeros(0, np.int32)
         self.base: Floats = np.zeros(0)
         self._objections: Ints = self.verdicts  # of OBJECT scope
@@ -92,18 +101,44 @@ class Template:
         """Would every filter let the pod run on this node now?"""
         if self.refusal is not None:
             return False
-        self.refresh()
-        if self.verdicts[row]:
-            return False
-        return not any(plugin.filter_one(self.cycle, row) for plugin in self._cluster_filters)
+        return not self.verdict(row)
 
-    def may_fit(self, row: int) -> bool:
-        """What changed on this node concerns it alone, unless a filter looks at others too."""
+    def verdict(self, row: int) -> int:
+        """0, or the first filter that refuses this row: a number that `meaning` explains."""
+        self.refresh()
+        verdict = int(self.verdicts[row])
+        if not verdict:
+            for plugin in self._cluster_filters:
+                if number := plugin.filter_one(self.cycle, row):
+                    return self._code(plugin) | number
+        return verdict
+
+    def crowded(self, priority: int) -> Ints:
+        """For each row that takes such pods 0, or the filter of NODE scope that refuses them beside those who wait
+        there and have this priority or a higher one."""
+        if self._crowding is None:
+            self._crowding = self._answers.crowding(priority)
+        self._crowding.refresh()
+        return self._crowding.verdicts
+
+    def looks_elsewhere(self) -> bool:
+        """Do filters of CLUSTER scope have anything to say about such pods now?"""
+        return any(plugin.filter(self.cycle, ALL) is not None for plugin in self._cluster_filters)
+
+    def fit_by_room_alone(self) -> NodeResourcesFit | None:
+        """The filter, if nothing else about a node's pods, or about other nodes, can refuse such pods."""
+        if len(self._node_filters) == 1 and isinstance(self._node_filters[0], NodeResourcesFit):
+            if not self.looks_elsewhere():
+                return self._node_filters[0]
+        return None
+
+    def may_fit(self, rows: Sequence[int]) -> bool:
+        """What changed on these nodes concerns them alone, unless a filter looks at others too. No rows: all."""
         if self.refusal is not None:
             return False
-        if any(plugin.filter(self.cycle, ALL) is not None for plugin in self._cluster_filters):
+        if not rows or self.looks_elsewhere():
             return self.best() >= 0
-        return self.fits(row)
+        return any(self.fits(row) for row in rows)
 
     # -- looking at it --------------------------------------------------------------------------------------------
 
@@ -123,8 +158,26 @@ class Template:
         if index == 0:
             reason = f"node(s) didn't satisfy plugin(s) [{' '.join(self.narrowed_by)}]"
             return self.narrowed_by[0], Refusal((reason,), resolvable=False)
-        plugin = self._filters[index - 1]
+        plugin = self._profile.filter[index - 1]
         return plugin.name, plugin.refusal(self.cycle, number)
+
+    def objections(self, row: int) -> list[tuple[str, Refusal]]:
+        """Every filter that refuses this row, not only the first, and what it says."""
+        self.refresh()
+        numbers = [(plugin, plugin.filter_one(self.cycle, row)) for plugin in self._filters]
+        found = [(plugin.name, plugin.refusal(self.cycle, number)) for plugin, number in numbers if number]
+        elsewhere = self._only is not None and self._state.names[row] not in self._only
+        return [self.meaning(_ELSEWHERE)] if elsewhere and not found else found
+
+    def refusing(self) -> Ints:
+        """How many filters refuse each row."""
+        self.refresh()
+        total = np.zeros(self._state.rows, np.int32)
+        for plugin in self._filters:
+            numbers = plugin.filter(self.cycle, ALL)
+            if numbers is not None:
+                total += numbers != 0
+        return total
 
     def scores_by_plugin(self, feasible: Bools) -> dict[str, Floats]:
         """Each plugin's weighted scores, for all rows."""
@@ -139,15 +192,20 @@ class Template:
     # -- keeping up -----------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
+        self._answers.refresh()
         changes = self._state.room.changes
         head = changes.head
-        if head == self._head and self._version == self._state.objects.version:
+        is_new = self._version != self._state.objects.version
+        if head - self._head < 2 and not is_new:
+            if head > self._head:  # mostly the node that the last pod got
+                self._work_out_one(changes.latest)
+                self._head = head
             return
-        changed = changes.since(self._head) if self._version == self._state.objects.version else None
+        changed = changes.since(self._head) if not is_new else None
         if changed is None or 4 * len(changed) > self._state.rows:
             self._work_out_all()
-        elif len(changed) <= _ONE_BY_ONE_MAX:
-            for row in changed:
+        elif len(changed) <= ONE_BY_ONE_MAX:
+            for row in {*changed}:
                 self._work_out_one(row)
         else:
             self._work_out(np.array(list(set(changed)), np.intp))
@@ -162,8 +220,8 @@ class Template:
             objections[:] = _ELSEWHERE
             objections[rows] = 0
         for plugin in self._object_filters:
-            objections = self._judged(plugin, ALL, objections)
-        self._objections = np.where(present, objections, -1)
+            objections = judged(plugin.filter(self.cycle, ALL), self._code(plugin), objections)
+        self._objections = np.where(present, objections, NOBODY)
         self._object_sum = state.rank.values.copy()
         for scorer, weight in self._object_scores:
             scores = scorer.score(self.cycle, ALL)
@@ -177,43 +235,19 @@ class Template:
         self._work_out(ALL)
 
     def _work_out(self, rows: Rows) -> None:
-        verdicts = self._objections[rows]
-        for plugin in self._node_filters:
-            verdicts = self._judged(plugin, rows, verdicts)
-        totals = self._object_sum[rows]
-        for scorer, weight in self._node_scores:
-            scores = scorer.score(self.cycle, rows)
-            if scores is not None:
-                totals = totals + weight * scores
+        objections = self._objections[rows]
+        verdicts = np.where(objections == 0, self._answers.verdicts[rows], objections)
         self.verdicts[rows] = verdicts
-        self.base[rows] = np.where(verdicts == 0, totals, NEVER)
+        self.base[rows] = np.where(verdicts == 0, self._object_sum[rows] + self._answers.sums[rows], NEVER)
         if not isinstance(rows, slice):
             for scorer, raw in self._raw_of_nodes:
                 raw[rows] = scorer.score(self.cycle, rows)
 
     def _work_out_one(self, row: int) -> None:
-        cycle, verdict = self.cycle, int(self._objections[row])
-        if verdict == 0:
-            for plugin in self._node_filters:
-                if number := plugin.filter_one(cycle, row):
-                    verdict = self._code(plugin) | number
-                    break
-        self.verdicts[row] = verdict
-        if verdict:
-            self.base[row] = NEVER
-        else:
-            total = float(self._object_sum[row])
-            for scorer, weight in self._node_scores:
-                total += weight * scorer.score_one(cycle, row)
-            self.base[row] = total
+        self.verdicts[row] = verdict = self._objections[row] or self._answers.verdicts[row]
+        self.base[row] = NEVER if verdict else self._object_sum[row] + self._answers.sums[row]
         for scorer, raw in self._raw_of_nodes:
-            raw[row] = scorer.score_one(cycle, row)
-
-    def _judged(self, plugin: Filter, rows: Rows, before: Ints) -> Ints:
-        numbers = plugin.filter(self.cycle, rows)
-        if numbers is None:
-            return before
-        return np.where((before == 0) & (numbers != 0), self._code(plugin) | numbers, before).astype(np.int32)
+            raw[row] = scorer.score_one(self.cycle, row)
 
     def _normal(self, plugin: Score, raw: Floats | None, feasible: Bools) -> Floats | None:
         if raw is None or not isinstance(plugin, NormalizeScore):
@@ -250,13 +284,16 @@ class Template:
                     return
         self.narrowed_by = tuple(sorted(narrowed_by))
         self._filters = [plugin for plugin in self._profile.filter if plugin.name not in skipped]
-        self._codes = {plugin.name: (index + 1) << _PLUGIN_SHIFT for index, plugin in enumerate(self._filters)}
+        self._codes = {plugin.name: (index + 1) << _PLUGIN_SHIFT for index, plugin in enumerate(self._profile.filter)}
         self._object_filters = [plugin for plugin in self._filters if plugin.scope is Scope.OBJECT]
         self._node_filters = [plugin for plugin in self._filters if plugin.scope is Scope.NODE]
         self._cluster_filters = [plugin for plugin in self._filters if plugin.scope is Scope.CLUSTER]
 
     def _pre_score(self) -> None:
-        self._scores = [Weighted(plugin, weight) for plugin, weight in self._profile.score if self._takes_part(plugin)]
+        skipped = {p.name for p in self._profile.pre_score if isinstance(p.pre_score(self.cycle), Skip)}
+        self._scores = [
+            Weighted(plugin, weight) for plugin, weight in self._profile.score if plugin.name not in skipped
+        ]
         stretched = [w for w in self._scores if isinstance(w.plugin, NormalizeScore)]
         self._stretched = [w for w in stretched if w.plugin.scope is not Scope.CLUSTER]
         summed = [w for w in self._scores if w not in stretched]
@@ -264,8 +301,17 @@ class Template:
         self._node_scores = [w for w in summed if w.plugin.scope is Scope.NODE]
         self._cluster_scores = [w for w in self._scores if w.plugin.scope is Scope.CLUSTER]
 
-    def _takes_part(self, plugin: Score) -> bool:
-        return not (isinstance(plugin, PreScore) and isinstance(plugin.pre_score(self.cycle), Skip))
+    def _common(self, answers: MutableMapping[Hashable, NodeAnswers]) -> NodeAnswers:
+        """The answers of NODE scope: another shape's that is the same in all that matters to them, or new ones."""
+        plugins: list[Plugin] = [*self._node_filters, *(weighted.plugin for weighted in self._node_scores)]
+        key: Hashable = self.cycle.shape.key
+        if all(vars(type(plugin)).get("shared") for plugin in plugins):  # what derives from one may look at more
+            key = (self.cycle.shape.footprint.amounts_key, *(plugin.name for plugin in plugins))
+        found = answers.get(key)
+        if found is None:
+            filters = [(plugin, self._code(plugin)) for plugin in self._node_filters]
+            found = answers[key] = NodeAnswers(self.cycle, filters, self._node_scores)
+        return found
 
 
 def epoch(state: ClusterState) -> tuple[int, int]:

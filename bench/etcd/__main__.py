@@ -92,15 +92,16 @@ class Creating:
 
 
 class Bench:
-    def __init__(self, subjects: list[Subject], rounds: int, seconds: float) -> None:
+    def __init__(self, subjects: list[Subject], rounds: int, seconds: float, connections_max: int) -> None:
         self.subjects = subjects
         self.rounds = rounds
         self.seconds = seconds
+        self.connections_max = connections_max
 
     async def rates(self, what: str, clients: int, act: Act) -> None:
         found: dict[str, list[Rate]] = {subject.name: [] for subject in self.subjects}
         for subject in self.subjects:
-            await subject.connect(min(clients, CONNECTIONS_MAX))
+            await subject.connect(min(clients, self.connections_max))
             await load(subject, clients, self.seconds / 4, act)  # warm
         for _ in range(self.rounds):
             for subject in self.subjects:
@@ -192,7 +193,7 @@ async def run(options: argparse.Namespace, path: Path) -> None:
         subjects.append(theirs.Etcd(path / "theirs"))
     names = [f"etcd {theirs.version()}" if subject.name == "etcd" else subject.name for subject in subjects]
     line("rate, p50/p99, CPU of all members per 1000", names, "ActorKube : etcd" if len(names) > 1 else "")
-    bench = Bench(subjects, options.rounds, options.seconds)
+    bench = Bench(subjects, options.rounds, options.seconds, options.connections)
     try:
         for subject in subjects:
             await subject.leader()
@@ -231,6 +232,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
     parser.add_argument("--quick", action="store_true", help="one short round: does it work, and roughly how fast?")
+    parser.add_argument(
+        "--connections", type=int, default=CONNECTIONS_MAX, help="at most; 1: as the clients of one API server have it"
+    )
     parser.add_argument("--only", default="", metavar="WORDS", help="questions with these words in them")
     parser.add_argument("--alone", action="store_true", help="without etcd")
     parser.add_argument("--grpc", action="store_true", help="ours over its gRPC door, by the same client as etcd")

@@ -18,7 +18,6 @@ from actorkube.runtime.host import GC_THRESHOLDS
 from actorkube.runtime.log import Quiet
 from actorkube.runtime.tcp import TcpTransport
 from actors.etcd.actor import Etcd
-from actors.etcd.grpc.door import Door, DoorConfig, cluster_id
 
 
 async def main(member: str, book: dict[str, tuple[str, int]], path: Path, client_port: int = 0) -> None:
@@ -30,6 +29,8 @@ async def main(member: str, book: dict[str, tuple[str, int]], path: Path, client
     await system.start()
     system.spawn(lambda: Etcd(member, {name: f"{name}/etcd" for name in book}), "etcd")
     if client_port:
+        from actors.etcd.grpc.door import Door, DoorConfig, cluster_id  # which takes as long to load as the store does
+
         listener = socket.create_server(("127.0.0.1", client_port))
         config = DoorConfig(member, f"{member}/etcd", cluster_id(book), listener)
         system.spawn(lambda: Door(config), "door")

@@ -79,6 +79,11 @@ class ActorKube(Subject):
         await anext(stream)
         return Watch(stream)
 
+    async def revision(self) -> int:
+        """The newest that is committed."""
+        answer = await self._system(0).ask(self._leader, Range(b"none", count_only=True))
+        return answer.revision
+
     async def put_anywhere(self, members: tuple[str, ...], timeout_s: float) -> bool:
         asked = [self._ask(member, Txn((), (Op("put", b"k", b"v"),)), timeout_s) for member in members]
         return any(answer is not None for answer in await asyncio.gather(*asked))

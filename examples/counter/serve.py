@@ -8,10 +8,12 @@ from pathlib import Path
 from counter import Counter
 
 from actorkube.runtime import Supervision, System
+from actorkube.runtime.log import configure
 from actorkube.runtime.tcp import TcpTransport
 
 
 async def main(port: int, directory: Path) -> None:
+    configure("info", json=True)
     transport = TcpTransport(key=b"a secret of both", listen=(socket.create_server(("127.0.0.1", port)),))
     system = System("server", transport, disk=directory)
     await system.start()

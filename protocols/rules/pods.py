@@ -10,6 +10,7 @@ from protocols.rules.conditions import find_condition
 from protocols.rules.owners import is_deleting
 from protocols.rules.times import seconds_of
 
+MIRROR = "kubernetes.io/config.mirror"  # the annotation of a pod that only shows what a kubelet runs by itself
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 

@@ -87,11 +87,10 @@ def _asks(container: Mapping[str, Any]) -> bool:
 
 def _is_guaranteed(container: Mapping[str, Any]) -> bool:
     limits = (container.get("resources") or {}).get("limits") or {}
+    if any(resource not in limits for resource in _QOS_RESOURCES):
+        return False
     requests = container_requests(container)
-    return all(
-        resource in limits and amount(resource, limits[resource]) == requests[resource] > 0
-        for resource in _QOS_RESOURCES
-    )
+    return all(amount(resource, limits[resource]) == requests[resource] > 0 for resource in _QOS_RESOURCES)
 
 
 def _sum(parts: Iterable[Mapping[str, int]]) -> Amounts:

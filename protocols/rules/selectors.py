@@ -224,8 +224,8 @@ def _number(tokens: list[str]) -> str:
 
 
 def _value_list(tokens: list[str]) -> list[str]:
-    if not tokens or tokens.pop() != "(":
-        raise InvalidSelector("unable to parse requirement: found '', expected: '('")
+    if (found := tokens.pop() if tokens else "") != "(":
+        raise InvalidSelector(f"unable to parse requirement: found '{found}', expected: '('")
     values = []
     while True:
         values.append("" if tokens and tokens[-1] in ",)" else _word(tokens, "identifier, ',' or ')'"))

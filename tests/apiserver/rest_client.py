@@ -14,12 +14,20 @@ import aiohttp
 import orjson
 
 from actors.apiserver.callers import AUTHENTICATED, Caller
+from actors.apiserver.flowcontrol.levels import SEATS
 from actors.apiserver.rest.config import RestConfig
 from actors.apiserver.tls import Authority, Issued
 from protocols.objects import Object
 from tests.apiserver.world import World, world
 
 NOW = 1_790_000_000.0  # within the certificates' days, whenever the tests run
+
+
+TOKENS = {
+    "good": Caller("robot", (AUTHENTICATED,)),
+    "jane": Caller("jane", ("team", AUTHENTICATED)),
+    "monitor": Caller("prometheus", ("system:monitoring", AUTHENTICATED)),
+}
 
 
 class Answer:
@@ -37,13 +45,19 @@ class Rest:
     """`send` speaks as the administrator, or as whoever `session` belongs to."""
 
     def __init__(
-        self, world: World, config: RestConfig, admin: aiohttp.ClientSession, anonymous: aiohttp.ClientSession
+        self,
+        world: World,
+        config: RestConfig,
+        admin: aiohttp.ClientSession,
+        anonymous: aiohttp.ClientSession,
+        context: ssl.SSLContext,
     ) -> None:
         self.world = world
         self.config = config
         self.base = f"https://localhost:{config.address[1]}"
         self.admin = admin
         self.anonymous = anonymous
+        self.context = context  # the administrator's, for connections of any kind
 
     async def send(
         self,
@@ -64,6 +78,11 @@ class Rest:
 
     async def get(self, path: str, **headers: str) -> Answer:
         return await self.send("GET", path, **headers)
+
+    async def by(self, token: str, method: str, path: str, body: Any = None, **options: Any) -> Answer:
+        """As the owner of a bearer token; "" is nobody."""
+        authorization = {"Authorization": f"Bearer {token}"} if token else {}
+        return await self.send(method, path, body, session=self.anonymous, **authorization, **options)
 
     async def restart(self) -> None:
         """Another API server on the same port, before the same store."""
@@ -103,22 +122,29 @@ def client_context(authority: Authority, issued: Issued | None = None) -> ssl.SS
 
 
 @asynccontextmanager
-async def rest(directory: Path, **options: Any) -> AsyncIterator[Rest]:
+async def rest(directory: Path, *, seats: int = SEATS, **options: Any) -> AsyncIterator[Rest]:
     authority = Authority(directory / "pki", NOW)
     server = authority.server([])
+    proxy_ca, proxy = authority.front_proxy()
     listener = socket.create_server(("127.0.0.1", 0))
     config = RestConfig(
         listener=listener,
         ca_file=authority.ca_file,
         cert_file=server.cert_file,
         key_file=server.key_file,
-        tokens={"good": Caller("robot", (AUTHENTICATED,))},
+        account_key_file=authority.account_key(),
+        proxy_ca_file=proxy_ca,
+        proxy_cert_file=proxy.cert_file,
+        proxy_key_file=proxy.key_file,
+        tokens=TOKENS,
+        seats=seats,
     )
     try:
         async with world(directory, rest=config, **options) as here:
-            admin = aiohttp.TCPConnector(ssl=client_context(authority, authority.admin()))
+            context = client_context(authority, authority.admin())
+            admin = aiohttp.TCPConnector(ssl=context)
             nobody = aiohttp.TCPConnector(ssl=client_context(authority))
             async with aiohttp.ClientSession(connector=admin) as one, aiohttp.ClientSession(connector=nobody) as two:
-                yield Rest(here, config, one, two)
+                yield Rest(here, config, one, two, context)
     finally:
         listener.close()

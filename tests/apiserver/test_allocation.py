@@ -20,6 +20,7 @@ SMALL = Ranges(IPv4Network("127.66.0.0/28"), range(30000, 30004))  # 13 addresse
 ENOUGH = Ranges(SMALL.service_cidr, range(30000, 30006))  # a port for each of six services
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @example(seed=0, steps=[(name, "NodePort") for name in "abcdef"])
 @given(
@@ -100,6 +101,17 @@ async def test_what_is_taken_or_out_of_range_is_refused_in_kubernetes_words(api:
     with pytest.raises(Invalid, match="The range of valid ports is 30000-32767"):
         await api.create("services", service("stranger", "NodePort", ports=[{"port": 80, "nodePort": 80}]))
     assert await api.names("services") == ["kubernetes", "web"]
+
+
+async def test_an_address_is_not_changed_whatever_the_new_one_would_be(api: World) -> None:
+    first = (await api.create("services", service("first")))["spec"]["clusterIP"]
+    await api.create("services", service("web"))
+
+    for other in (first, "10.0.0.1"):
+        with pytest.raises(
+            Invalid, match=rf'spec.clusterIPs\[0\]: Invalid value: \["{other}"\]: may not change once set'
+        ):
+            await api.patch("services", "web", {"spec": {"clusterIP": other}})
 
 
 async def test_a_restart_forgets_nothing_that_is_held(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ async def test_a_pod_without_a_node_or_that_is_over_goes_at_once(api: World) -> 
     assert await api.names("pods") == []
 
 
+@pytest.mark.slow
 async def test_finalizers_keep_the_object_until_the_last_one_is_gone(api: World) -> None:
     await api.create("configmaps", config_map("held", finalizers=["example.com/one", "example.com/two"]))
 

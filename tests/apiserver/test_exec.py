@@ -12,9 +12,10 @@ import pytest
 
 from actorkube.runtime import Actor
 from protocols.errors import NotFound
-from protocols.exec import STDERR, STDOUT, ExecInPod, ExecInput, ExecItem, ResizeTerminal
+from protocols.exec import STDERR, STDOUT, AttachToPod, ExecInPod, ExecInput, ExecItem, ResizeTerminal
 from protocols.message import Done, Message
 from tests.apiserver.rest_client import Rest, rest
+from tests.apiserver.spdy import client as spdy
 from tests.apiserver.world import pod
 
 PODS = "/api/v1/namespaces/default/pods"
@@ -29,6 +30,7 @@ class Kubelet(Actor):
     async def on_start(self) -> None:
         self.input: asyncio.Queue[bytes] = asyncio.Queue()
         self.sizes: list[tuple[int, int]] = []
+        self.attached: list[tuple[str, bool]] = []
         self.printed = 0
         self.over = asyncio.Event()
 
@@ -38,6 +40,9 @@ class Kubelet(Actor):
                 raise NotFound('container not found ("main")')
             case ExecInPod(cmd=("flood",)):
                 return self._flood()
+            case AttachToPod():
+                self.attached.append((message.container, message.stdin))
+                return self._repeat()
             case ExecInPod():
                 return self._repeat()
             case ExecInput(_, data, last):
@@ -152,8 +157,86 @@ async def test_sessions_that_there_cannot_be_are_refused_before_they_begin(api: 
         (400, "pod waiting does not have a host assigned"),
         (404, 'pods "nobody" not found'),
         (400, "Upgrade request required"),
-        (501, "SPDY is not served: exec takes a WebSocket, which kubectl uses from 1.30 on"),
+        (400, "X-Stream-Protocol-Version is required"),
     ]
+
+
+# -- over SPDY ---------------------------------------------------------------------------------------------------------
+
+
+async def spdy_session(api: Rest, command: str = "repeat", *protocols: str) -> tuple[int, spdy.Connection]:
+    names = protocols or ("v4.channel.k8s.io", "v3.channel.k8s.io", "channel.k8s.io")
+    return await spdy.upgrade(api.base, f"{EXEC}&command={command}", api.context, *names)
+
+
+def opening(connection: spdy.Connection) -> list[bytes]:
+    kinds = {1: "error", 3: "stdin", 5: "stdout", 7: "stderr"}
+    return [connection.talk.syn(stream, streamtype=kind) for stream, kind in kinds.items()]
+
+
+@pytest.mark.slow
+async def test_over_spdy_each_channel_is_a_stream(api: Rest) -> None:
+    code, connection = await spdy_session(api)
+
+    connection.send(*opening(connection), spdy.data(3, b"hello"), spdy.data(3, b"", fin=True))
+    heard = await connection.rest()
+    await connection.close()
+
+    assert (code, heard.replies, heard.ended, heard.goaway) == (101, [1, 3, 5, 7], [1, 3, 5, 7], 0)
+    assert (heard.data[5], heard.data[7]) == (b"hello", b"HELLO")
+    assert orjson.loads(heard.data[1])["details"]["causes"] == [{"reason": "ExitCode", "message": "3"}]
+
+
+async def test_a_spdy_client_that_leaves_ends_its_command(api: Rest, kubelet: Kubelet) -> None:
+    _, connection = await spdy_session(api)
+    connection.send(*opening(connection), spdy.data(3, b"hello"))
+    await connection.until(b"HELLO")
+
+    await connection.close()
+
+    async with asyncio.timeout(30):
+        assert await kubelet.over.wait()
+
+
+async def test_a_spdy_client_that_does_not_read_stops_the_output(api: Rest, kubelet: Kubelet) -> None:
+    _, connection = await spdy_session(api, "flood")
+    connection.send(*opening(connection))
+    before = -1
+    while before != kubelet.printed:
+        before = kubelet.printed
+        for _ in range(20):
+            assert (await api.get(f"{PODS}/web")).code == 200
+
+    assert 0 < kubelet.printed < 1000
+    connection.writer.transport.abort()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", [b"\x80\x02nonsense", b"GET / HTTP/1.1\r\n\r\n", bytes(100), b"\xff" * 100])
+async def test_a_spdy_client_that_speaks_no_spdy_is_left_alone(api: Rest, noise: bytes) -> None:
+    _, connection = await spdy_session(api)
+    connection.send(noise)
+    connection.writer.transport.abort()
+
+    assert (await api.get(f"{PODS}/web")).code == 200
+
+
+async def test_a_protocol_that_is_not_served_is_refused(api: Rest) -> None:
+    code, connection = await spdy_session(api, "repeat", "v9.channel.k8s.io")
+    await connection.close()
+
+    assert code == 403
+
+
+async def test_attach_is_a_session_without_a_command(api: Rest, kubelet: Kubelet) -> None:
+    url = f"{api.base}{PODS}/web/attach?stdin=true&stdout=true"
+    async with api.admin.ws_connect(url, protocols=["v5.channel.k8s.io"]) as socket:
+        await socket.send_bytes(b"\x00hello")
+        await socket.send_bytes(b"\xff\x00")
+        messages = [message.data async for message in socket]
+
+    assert messages[:2] == [b"\x01", b"\x01hello"] and len(messages) == 3
+    assert kubelet.attached == [("main", True)]
 
 
 async def test_who_is_not_authenticated_runs_nothing(api: Rest) -> None:

@@ -43,6 +43,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Rest]:
         yield client
 
 
+@pytest.mark.slow
 async def test_a_log_is_what_the_kubelet_sends(api: Rest) -> None:
     await api.create(PODS, pod("web", node="n1"))
 

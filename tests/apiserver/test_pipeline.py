@@ -115,6 +115,7 @@ async def test_a_body_that_is_no_object_is_refused(api: World) -> None:
             await api.ask(door.Create("configmaps", body, "default"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1_700_000, 3_300_000])
 async def test_an_object_that_is_too_large_for_the_store_or_for_us_is_refused(api: World, size: int) -> None:
     large = pod("large")

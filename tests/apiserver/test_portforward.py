@@ -1,4 +1,4 @@
-"""Port-forward in channels: a pair for each port, which is a connection of its own."""
+"""Port-forward: channels, a pair for each port; SPDY, a pair of streams for each connection, bare or in a WebSocket."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import aiohttp
 import pytest
 
 from actorkube.runtime import Actor
-from actors.apiserver.rest.portforward import ports_of
+from actors.apiserver.connect_options import ports_of
+from actors.apiserver.rest.portforward_channels import check_ports
+from actors.apiserver.rest.portforward_streams import FORWARDS_MAX
 from protocols.errors import BadRequest
 from protocols.exec import STDOUT, ExecInput, ExecItem, ForwardPort
 from protocols.message import Done, Message
 from tests.apiserver.rest_client import Rest, rest
+from tests.apiserver.spdy import client as spdy
 from tests.apiserver.world import pod
 
 PODS = "/api/v1/namespaces/default/pods"
@@ -27,13 +30,21 @@ class Kubelet(Actor):
 
     async def on_start(self) -> None:
         self.inputs: dict[str, asyncio.Queue[bytes]] = {}
+        self.takes = asyncio.Event()
+        self.takes.set()
 
     def receive(self, message: Message) -> object:
         match message:
             case ForwardPort():
                 return self._forward(message.port)
             case ExecInput(session, data):
-                self.inputs[session].put_nowait(data)
+                return self._take(session, data)
+        return Done()
+
+    async def _take(self, session: str, data: bytes) -> Done:
+        await self.takes.wait()
+        if session in self.inputs:
+            self.inputs[session].put_nowait(data)
         return Done()
 
     async def _forward(self, port: int) -> AsyncGenerator[ExecItem, None]:
@@ -96,6 +107,136 @@ async def test_a_message_without_meaning_ends_its_own_session_only(api: Rest, ku
 
 def test_ports_are_read_in_both_notations() -> None:
     assert ports_of(["80,81"]) == ports_of(["80", "81"]) == [80, 81]
-    for bad in ([], [""], ["0"], ["65536"], ["http"], ["80,"], ["\u0663"], ["1"] * 33):
+    for bad in ([""], ["0"], ["65536"], ["http"], ["80,"], ["\u0663"]):
         with pytest.raises(BadRequest):
             ports_of(bad)
+    for count in (0, 33):
+        with pytest.raises(BadRequest):
+            check_ports([80] * count)
+
+
+# -- over SPDY ---------------------------------------------------------------------------------------------------------
+
+FORWARD = f"{PODS}/web/portforward"
+
+
+def pair(talk: spdy.Talk, stream: int, port: str, id: str) -> bytes:
+    """The stream for errors, and after it that for data, which is two numbers higher."""
+    errors = talk.syn(stream, fin=True, streamtype="error", port=port, requestid=id)
+    return errors + talk.syn(stream + 2, streamtype="data", port=port, requestid=id)
+
+
+async def upgrade(api: Rest) -> spdy.Connection:
+    code, connection = await spdy.upgrade(api.base, FORWARD, api.context, "portforward.k8s.io")
+    assert code == 101
+    return connection
+
+
+async def test_each_pair_of_streams_is_a_connection_of_its_own(api: Rest) -> None:
+    connection = await upgrade(api)
+
+    connection.send(pair(connection.talk, 1, "80", "0"), spdy.data(3, b"one"))
+    await connection.until(b"80 one")
+    connection.send(pair(connection.talk, 5, "81", "1"), spdy.data(7, b"two"))
+    await connection.until(b"81 two")
+    connection.send(spdy.data(3, b"bye"), spdy.data(7, b"bye"), spdy.goaway())
+    heard = await connection.rest()
+    await connection.close()
+
+    assert heard.resets == []
+
+
+async def test_a_port_that_refuses_says_so_on_its_stream_for_errors_and_others_go_on(api: Rest) -> None:
+    connection = await upgrade(api)
+
+    connection.send(pair(connection.talk, 1, "9", "0"))
+    refusal = await connection.until(b"refused")
+    connection.send(pair(connection.talk, 5, "80", "1"), spdy.data(7, b"still"))
+    await connection.until(b"80 still")
+    await connection.close()
+
+    assert b"error forwarding port 9 to pod web" in refusal
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"streamtype": "data", "requestid": "1"},
+        {"streamtype": "data", "port": "0", "requestid": "1"},
+        {"streamtype": "data", "port": "65536", "requestid": "1"},
+        {"streamtype": "stdin", "port": "80", "requestid": "1"},
+        {},
+    ],
+)
+async def test_a_stream_that_belongs_to_no_connection_is_reset(api: Rest, headers: dict[str, str]) -> None:
+    connection = await upgrade(api)
+
+    connection.send(connection.talk.syn(1, **headers), spdy.goaway())
+    heard = await connection.rest()
+    await connection.close()
+
+    assert (heard.resets, heard.replies) == ([1], [])
+
+
+async def test_a_client_that_resets_its_stream_ends_the_connection_to_the_pod(api: Rest, kubelet: Kubelet) -> None:
+    connection = await upgrade(api)
+    connection.send(pair(connection.talk, 1, "80", "0"), spdy.data(3, b"one"))
+    await connection.until(b"80 one")
+
+    connection.send(spdy.reset(3))
+
+    async with asyncio.timeout(30):
+        while kubelet.inputs:
+            assert (await api.get(f"{PODS}/web")).code == 200
+    await connection.close()
+
+
+async def test_pairs_that_never_become_whole_are_forgotten(api: Rest) -> None:
+    """More of them than there may be at a time: the last one still finds room."""
+    connection = await upgrade(api)
+    talk = connection.talk
+    for index in range(2 * FORWARDS_MAX + 5):
+        stream = 2 * index + 1
+        kind = "data" if index % 2 else "error"
+        connection.send(talk.syn(stream, streamtype=kind, port="80", requestid=f"{index}"), spdy.reset(stream))
+
+    connection.send(pair(talk, 4 * FORWARDS_MAX + 101, "80", "last"), spdy.data(4 * FORWARDS_MAX + 103, b"here"))
+    async with asyncio.timeout(30):
+        await connection.until(b"80 here")
+    await connection.close()
+
+
+@pytest.mark.slow
+async def test_input_that_the_pod_does_not_take_holds_up_its_client_alone(api: Rest, kubelet: Kubelet) -> None:
+    kubelet.takes.clear()
+    connection = await upgrade(api)
+    connection.send(pair(connection.talk, 1, "80", "0"))
+    piece = spdy.data(3, bytes(60_000))
+    sent = 0
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(30):
+            while sent < 1000:
+                connection.send(piece)
+                async with asyncio.timeout(0.5):
+                    await connection.writer.drain()
+                sent += 1
+
+    assert 4 < sent < 500 and (await api.get(f"{PODS}/web")).code == 200
+    kubelet.takes.set()
+    connection.writer.transport.abort()
+
+
+async def test_spdy_goes_through_a_websocket_too(api: Rest) -> None:
+    """As kubectl does it from 1.31 on: messages are pieces of the connection, cut anywhere."""
+    talk = spdy.Talk()
+    said = pair(talk, 1, "80", "0") + spdy.data(3, b"hello")
+    name = "SPDY/3.1+portforward.k8s.io"
+    async with api.admin.ws_connect(api.base + FORWARD, protocols=[name, "v2.portforward.k8s.io"]) as socket:
+        for byte in said:
+            await socket.send_bytes(bytes((byte,)))
+        seen = b""
+        while b"80 hello" not in seen:
+            seen += (await socket.receive()).data
+
+    assert socket.protocol == name

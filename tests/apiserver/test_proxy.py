@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from actors.apiserver.rest.proxy import Wanted, parse_name, pod_address, rest_of, service_address
+from actors.apiserver.outward.services import service_address
+from actors.apiserver.rest.proxy import Wanted, parse_name, pod_address, rest_of
 from protocols.errors import BadRequest, ServiceUnavailable
 from protocols.objects import Object
 from tests.apiserver.rest_client import Rest, rest

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from actors.apiserver.schema.protobuf import decode
 from tests.apiserver.rest_client import Rest, rest
 from tests.apiserver.world import config_map, deployment, pod
 
@@ -66,6 +67,27 @@ async def test_a_list_joins_objects_and_pages(api: Rest) -> None:
     assert empty["items"] == []
 
 
+async def test_lists_of_other_selections_are_others(api: Rest) -> None:
+    for name in "abc":
+        await api.create(MAPS, config_map(name))
+    then = (await api.get(MAPS)).json["metadata"]["resourceVersion"]
+    await api.send("DELETE", f"{MAPS}/b")
+    exact = f"{MAPS}?resourceVersion={then}&resourceVersionMatch=Exact"
+    system = "/api/v1/namespaces/kube-system/configmaps"
+
+    async def names(path: str) -> list[str]:
+        return [item["metadata"]["name"] for item in (await api.get(path)).json["items"]]
+
+    for _ in range(2):  # as they are found, and as they are kept
+        assert await names(MAPS) == ["a", "c"]
+        assert await names(f"{MAPS}?fieldSelector=metadata.name%3Dc") == ["c"]
+        assert await names(f"{MAPS}?labelSelector=app%3Dnone") == []
+        assert await names(exact) == ["a", "b", "c"]
+        assert await names(f"{MAPS}?limit=1") == ["a"]
+        assert "a" not in await names(system)
+        assert (await api.get(f"{MAPS}?fieldSelector=spec.none%3Dc")).code == 400
+
+
 async def test_apply_creates_with_201_and_then_answers_200(api: Rest) -> None:
     manifest = yaml.safe_dump(config_map("a")).encode()
 
@@ -89,6 +111,18 @@ async def test_bindings_and_evictions_answer_with_success(api: Rest) -> None:
 
     assert (bound.code, bound.json["status"]) == (evicted.code, evicted.json["status"]) == (201, "Success")
     assert (await api.get(f"{PODS}/a")).json["metadata"]["deletionTimestamp"]
+
+
+async def test_a_binding_makes_nobody_the_owner_of_the_node_name(api: Rest) -> None:
+    await api.create(PODS, pod("a"))
+    before = (await api.get(f"{PODS}/a")).json["metadata"]["managedFields"]
+    target = {"kind": "Node", "name": "n1"}
+
+    await api.send("POST", f"{PODS}/a/binding", {"metadata": {"name": "a"}, "target": target})
+
+    after = (await api.get(f"{PODS}/a")).json
+    assert after["spec"]["nodeName"] == "n1"
+    assert after["metadata"]["managedFields"] == before
 
 
 async def test_delete_options_come_in_the_body_or_in_the_query(api: Rest) -> None:
@@ -173,6 +207,7 @@ async def test_big_answers_are_compressed_for_who_can_read_that(api: Rest) -> No
     assert gzip.decompress(packed) == plain.body
 
 
+@pytest.mark.slow
 async def test_browsers_and_curl_get_it_indented(api: Rest) -> None:
     assert b'\n  "kind"' in (await api.get("/api/v1/namespaces/default", User_Agent="curl/8.0")).body
     assert b'\n  "kind"' in (await api.get("/api/v1/namespaces/default?pretty=true")).body
@@ -194,6 +229,7 @@ async def test_unknown_fields_are_ignored_warned_of_or_refused(api: Rest) -> Non
 # -- refusals ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "path", "body", "content_type", "code", "words"),
     [
@@ -213,7 +249,6 @@ async def test_unknown_fields_are_ignored_warned_of_or_refused(api: Rest) -> Non
         ("GET", f"{MAPS}?limit=many", None, "", 400, "invalid syntax"),
         ("GET", f"{MAPS}?resourceVersion=x", None, "", 400, "invalid resource version"),
         ("GET", f"{MAPS}?watch=1&sendInitialEvents=true", None, "", 422, "resourceVersionMatch"),
-        ("POST", f"{PODS}/a/attach", None, "", 501, "attach is not implemented yet"),
         ("POST", f"{MAPS}/a/exec?command=ls", None, "", 404, "could not find"),
         ("OPTIONS", MAPS, None, "", 405, "is not supported"),
     ],
@@ -227,12 +262,49 @@ async def test_refusals_are_statuses(
     assert words in answer.json["message"]
 
 
+async def test_who_takes_nothing_but_protobuf_is_given_it(api: Rest) -> None:
+    protobuf = "application/vnd.kubernetes.protobuf"
+    made = await api.send("POST", MAPS, config_map("a"), Accept=protobuf)
+    got = await api.get(f"{MAPS}/a", Accept=protobuf)
+    listed = await api.get(MAPS, Accept=protobuf)
+    either = await api.get(f"{MAPS}/a", Accept=f"{protobuf},application/json")
+    gone = await api.send("DELETE", f"{MAPS}/a", Accept=protobuf)
+
+    assert {each.headers["Content-Type"] for each in (made, got, listed, gone)} == {protobuf}
+    assert either.headers["Content-Type"] == "application/json"
+    assert made.code == 201 and decode(got.body) == decode(made.body) == either.json
+    assert b"ConfigMapList" in listed.body and b"kube-root-ca.crt" not in made.body
+    status = decode(gone.body)
+    assert (status["kind"], status["status"], status["details"]["name"]) == ("Status", "Success", "a")
+
+
+async def test_a_watch_in_protobuf_has_its_events_in_frames(api: Rest) -> None:
+    protobuf = "application/vnd.kubernetes.protobuf;stream=watch"
+    await api.create(MAPS, config_map("a"))
+    where = f"{MAPS}?watch=1"
+    async with api.watch(where) as beside, api.watch(where, Accept=protobuf) as watch:
+        found = []
+        for _ in range(2):
+            size = int.from_bytes(await watch.response.content.readexactly(4), "big")
+            assert size < 10_000
+            event = await watch.response.content.readexactly(size)
+            at = event.index(b"k8s\x00")
+            found.append((event[2 : 2 + event[1]].decode(), decode(event[at:])["metadata"]["name"]))
+            await api.send("DELETE", f"{MAPS}/a")
+
+        assert await beside.names(2) == found
+
+    assert watch.response.headers["Content-Type"] == protobuf
+    assert found == [("ADDED", "a"), ("DELETED", "a")]
+
+
 async def test_what_nobody_can_read_is_not_acceptable(api: Rest) -> None:
     assert (await api.get(MAPS, Accept="application/xml")).code == 406
-    assert (await api.get(MAPS, Accept="application/vnd.kubernetes.protobuf")).code == 406
+    assert (await api.get(MAPS, Accept="application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1")).code == 406
     assert (await api.get(MAPS, Accept="application/vnd.kubernetes.protobuf, application/json;q=0.5")).code == 200
 
 
+@pytest.mark.slow
 async def test_yaml_that_multiplies_itself_is_refused(api: Rest) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
@@ -298,6 +370,7 @@ async def test_the_server_describes_itself(api: Rest) -> None:
     assert (await api.get("/apis/nothing")).code == 404
 
 
+@pytest.mark.slow
 async def test_gnostic_goes_out_under_a_name_that_clients_can_parse(api: Rest) -> None:
     answer = await api.get("/openapi/v2", Accept="application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
 

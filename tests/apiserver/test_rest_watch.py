@@ -23,6 +23,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Rest]:
         yield client
 
 
+@pytest.mark.slow
 async def test_a_watch_after_a_list_sees_what_follows_it(api: Rest) -> None:
     await api.create(MAPS, config_map("a"))
     revision = (await api.get(MAPS)).json["metadata"]["resourceVersion"]
@@ -86,6 +87,22 @@ async def test_a_watch_of_one_object_shows_only_that_one(api: Rest) -> None:
         assert await watch.names(2) == [("ADDED", "b"), ("DELETED", "b")]
 
 
+async def test_each_watch_is_told_in_its_own_version_what_others_are_told_in_theirs(api: Rest) -> None:
+    event = {"metadata": {"name": "e"}, "involvedObject": {"namespace": "default"}, "message": "said", "reason": "r"}
+    core, new = "/api/v1/namespaces/default/events", "/apis/events.k8s.io/v1/namespaces/default/events"
+
+    async with (
+        api.watch(f"{core}?watch=1") as one,
+        api.watch(f"{new}?watch=1") as other,
+        api.watch(core + "?watch=1") as third,
+    ):
+        await api.create(core, event)
+        shown, renamed, again = [(await watch.event())["object"] for watch in (one, other, third)]
+
+    assert shown == again and (shown["apiVersion"], shown["message"]) == ("v1", "said")
+    assert (renamed["apiVersion"], renamed["note"]) == ("events.k8s.io/v1", "said")
+
+
 async def test_a_watch_shows_rows_to_who_prints_tables(api: Rest) -> None:
     await api.create(PODS, pod("a"))
 
@@ -96,6 +113,16 @@ async def test_a_watch_shows_rows_to_who_prints_tables(api: Rest) -> None:
     assert first["object"]["kind"] == second["object"]["kind"] == "Table"
     assert [event["object"]["rows"][0]["cells"][0] for event in (first, second)] == ["a", "b"]
     assert first["object"]["columnDefinitions"] and not second["object"]["columnDefinitions"]
+
+
+async def test_a_row_says_how_old_an_object_is_when_it_is_shown_and_not_when_the_watch_began(api: Rest) -> None:
+    async with api.watch(f"{MAPS}?watch=1", Accept=TABLE) as watch:
+        for system in api.world.systems.values():
+            system.set_clock(ahead_s=60.0)
+        await api.create(MAPS, config_map("b"))
+        shown = await watch.event()
+
+    assert shown["object"]["rows"][0]["cells"][2] == "0s"
 
 
 async def test_a_revision_that_is_too_old_is_an_error_event(api: Rest) -> None:
@@ -113,6 +140,7 @@ async def test_a_revision_that_is_too_old_is_an_error_event(api: Rest) -> None:
     assert "too old resource version" in error["object"]["message"] and rest_of_it == b""
 
 
+@pytest.mark.slow
 async def test_a_watch_ends_when_its_time_is_up(api: Rest) -> None:
     async with api.watch(f"{MAPS}?watch=1&timeoutSeconds=1") as watch:
         assert await watch.response.content.read() == b""
@@ -140,4 +168,5 @@ async def test_a_list_of_a_revision_that_there_never_was_says_so(api: Rest) -> N
     answer = await api.get(f"{MAPS}?resourceVersion=1000000&resourceVersionMatch=NotOlderThan")
 
     assert answer.json["message"].startswith("Too large resource version: 1000000, current: ")
+    assert (answer.code, answer.json["reason"], answer.headers["Retry-After"]) == (504, "Timeout", "1")
     assert answer.json["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"

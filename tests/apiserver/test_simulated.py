@@ -189,10 +189,12 @@ def named(listed: api.StoredList) -> dict[str, Object]:
     return {obj["metadata"]["name"]: obj for obj in objects}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_what_was_acknowledged_is_there_once_whatever_failed(seed: int) -> None:
     World.run_sync(scenario, seed)
 
 
+@pytest.mark.slow
 def test_a_seed_runs_the_same_way_twice() -> None:
     World.check(scenario, 4)

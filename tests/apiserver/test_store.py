@@ -139,6 +139,7 @@ async def test_a_write_that_others_changed_before_it_could_be_checked_is_reporte
     assert (await api.get("configmaps", "settings"))["data"] == {"a": "of another"}
 
 
+@pytest.mark.slow
 async def test_an_equal_write_of_another_is_not_taken_for_ones_own(api: World) -> None:
     created = await api.create("configmaps", config_map("settings"))
     mine = {**created, "data": {"a": "2"}}
@@ -153,6 +154,7 @@ async def test_an_equal_write_of_another_is_not_taken_for_ones_own(api: World) -
         await api.update("configmaps", mine)
 
 
+@pytest.mark.slow
 async def test_nothing_is_created_in_a_namespace_that_ends_in_that_moment(api: World) -> None:
     await api.create("namespaces", namespace("team"))
 
@@ -229,6 +231,7 @@ async def test_after_a_compaction_everything_is_read_anew_and_watchers_are_told(
     assert await api.names("configmaps") == ["a", "b"]
 
 
+@pytest.mark.slow
 async def test_writes_go_on_when_the_stores_leader_dies(tmp_path: Path) -> None:
     here = World(tmp_path)
     await here.system("test")
@@ -252,6 +255,7 @@ async def test_writes_go_on_when_the_stores_leader_dies(tmp_path: Path) -> None:
         await here.stop()
 
 
+@pytest.mark.slow
 async def test_a_store_that_is_not_there_is_named_as_the_reason(tmp_path: Path) -> None:
     here = World(tmp_path)
     await here.system("test")

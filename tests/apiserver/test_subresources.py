@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from protocols.errors import AlreadyExists, BadRequest, Conflict, Invalid, NotFound, TooManyRequests
-from protocols.objects import Object
+from protocols.api import Bind, Binding
+from protocols.errors import AlreadyExists, BadRequest, Conflict, Invalid, NotFound, TooManyRequests, decode_error
+from protocols.objects import Object, revision_of, uid_of
 from tests.apiserver.world import World, deployment, pod
 
 
@@ -103,6 +104,43 @@ async def test_a_binding_is_for_the_pod_it_names_and_not_for_one_that_is_going(a
         await api.create("pods", binding("web", "n1"), subresource="binding", name="other")
 
 
+async def test_bindings_of_one_message_are_each_by_itself(api: World) -> None:
+    pods = {name: await api.create("pods", pod(name)) for name in ("a", "b", "bound")}
+    await api.create("pods", binding("bound", "n1"), subresource="binding", name="bound")
+    asked = [
+        ("a", "n1", uid_of(pods["a"])),
+        ("b", "n2", ""),
+        ("bound", "n2", ""),
+        ("a", "n2", ""),
+        ("nobody", "n1", ""),
+    ]
+
+    outcomes = await api.ask(Bind(tuple(Binding("default", *each) for each in asked)))
+
+    errors = [decode_error(error) if error else None for error in outcomes.errors]
+    assert [type(error) for error in errors] == [type(None), type(None), Conflict, Conflict, NotFound]
+    assert 'pod bound is already assigned to node "n1"' in str(errors[2])
+    bound = {name: await api.get("pods", name) for name in pods}
+    assert {name: obj["spec"]["nodeName"] for name, obj in bound.items()} == {"a": "n1", "b": "n2", "bound": "n1"}
+    assert len({revision_of(obj) for obj in bound.values()}) == 3, "a watch that is cut goes on between any two"
+    alone = {condition["type"]: condition["status"] for condition in bound["a"]["status"]["conditions"]}
+    assert alone == {"PodScheduled": "True"}
+
+
+async def test_a_message_of_too_many_bindings_is_refused(api: World) -> None:
+    with pytest.raises(BadRequest, match="at most 256 bindings"):
+        await api.ask(Bind((Binding("default", "web", "n1"),) * 257))
+
+
+async def test_a_binding_is_for_the_pod_of_its_uid_also_in_a_message_of_several(api: World) -> None:
+    await api.create("pods", pod("web"))
+
+    outcomes = await api.ask(Bind((Binding("default", "web", "n1", "other"), Binding("default", "web", "", ""))))
+
+    assert [type(decode_error(error)) for error in outcomes.errors] == [Conflict, Invalid]
+    assert not (await api.get("pods", "web"))["spec"].get("nodeName")
+
+
 def eviction(name: str) -> Object:
     metadata = {"name": name, "namespace": "default"}
     return {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
@@ -120,6 +158,32 @@ async def test_an_eviction_is_a_delete_where_no_budget_speaks_against_it(api: Wo
     await api.create("pods", eviction("web"), subresource="eviction", name="web")
 
     assert (await api.get("pods", "web"))["metadata"]["deletionTimestamp"]
+
+
+async def test_an_eviction_that_is_a_dry_run_evicts_nobody_and_spends_nothing(api: World) -> None:
+    """kubectl drain --dry-run=server says so in the options of the deletion alone."""
+    await running_pod(api, "web")
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "web"}}},
+    }
+    await api.create("poddisruptionbudgets.policy", budget)
+    counted = {"observedGeneration": 1, "disruptionsAllowed": 1, "currentHealthy": 1, "desiredHealthy": 0}
+    await api.patch(
+        "poddisruptionbudgets.policy", "web", {"status": {**counted, "expectedPods": 1}}, subresource="status"
+    )
+
+    dry = {**eviction("web"), "deleteOptions": {"dryRun": ["All"]}}
+    await api.create("pods", dry, subresource="eviction", name="web")
+    with pytest.raises(Invalid, match='Unsupported value: "Some": supported values: "All"'):
+        strange = {**eviction("web"), "deleteOptions": {"dryRun": ["Some"]}}
+        await api.create("pods", strange, subresource="eviction", name="web")
+
+    assert "deletionTimestamp" not in (await api.get("pods", "web"))["metadata"]
+    status = (await api.get("poddisruptionbudgets.policy", "web"))["status"]
+    assert status["disruptionsAllowed"] == 1 and "disruptedPods" not in status
 
 
 async def test_evictions_spend_a_disruption_budget_until_there_is_none_left(api: World) -> None:
@@ -203,3 +267,69 @@ async def test_reviews_answer_who_one_is_and_what_one_may(api: World) -> None:
     }
     assert mine["status"]["allowed"] is True and others["status"]["allowed"] is False
     assert token["status"]["authenticated"] is False
+
+
+# -- ephemeral containers ---------------------------------------------------------------------------------------------
+
+
+def debugger(name: str = "debugger", **fields: object) -> Object:
+    return {"name": name, "image": "label", "command": ["sh"], **fields}
+
+
+async def add(api: World, *containers: Object) -> Object:
+    patch = {"spec": {"ephemeralContainers": list(containers)}}
+    return await api.patch("pods", "web", patch, type="strategic", subresource="ephemeralcontainers")
+
+
+async def test_ephemeral_containers_are_added_by_their_own_way_alone(api: World) -> None:
+    await api.create("pods", pod("web"))
+
+    await add(api, debugger())
+    both = await add(api, debugger("second"))
+
+    assert [each["name"] for each in both["spec"]["ephemeralContainers"]] == ["second", "debugger"]
+    assert both["spec"]["ephemeralContainers"][0]["terminationMessagePath"] == "/dev/termination-log"
+    with pytest.raises(Invalid, match=r"spec.ephemeralContainers: Forbidden: cannot be set on create"):
+        await api.create(
+            "pods", {**pod("other"), "spec": {**pod("other")["spec"], "ephemeralContainers": [debugger()]}}
+        )
+    with pytest.raises(Invalid, match="pod updates may not change fields other than"):
+        await api.patch("pods", "web", {"spec": {"ephemeralContainers": [debugger("third")]}}, type="strategic")
+
+
+async def test_the_way_for_ephemeral_containers_changes_nothing_else(api: World) -> None:
+    before = await api.create("pods", pod("web"))
+    patch = {
+        "metadata": {"labels": {"a": "b"}},
+        "spec": {"ephemeralContainers": [debugger()], "activeDeadlineSeconds": 5},
+        "status": {"phase": "Failed"},
+    }
+
+    changed = await api.patch("pods", "web", patch, type="strategic", subresource="ephemeralcontainers")
+
+    assert changed["metadata"].get("labels") == before["metadata"].get("labels")
+    assert changed["status"] == before["status"]
+    assert {**changed["spec"], "ephemeralContainers": None} == {**before["spec"], "ephemeralContainers": None}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("containers", "words"),
+    [
+        ([debugger(image="other")], r'existing ephemeral containers "debugger" may not be changed'),
+        ([], r'existing ephemeral containers "debugger" may not be removed'),
+        ([debugger(), debugger("main")], r'spec.ephemeralContainers\[1\].name: Duplicate value: "main"'),
+        ([debugger(), debugger("x", targetContainerName="nobody")], r"targetContainerName: Not found"),
+        ([debugger(), debugger("x", ports=[{"containerPort": 80}])], r"cannot be set for an Ephemeral Container"),
+    ],
+)
+async def test_ephemeral_containers_that_may_not_be_are_refused(
+    api: World, containers: list[Object], words: str
+) -> None:
+    await api.create("pods", pod("web"))
+    await add(api, debugger())
+    current = await api.get("pods", "web")
+
+    with pytest.raises(Invalid, match=words):
+        spec = {**current["spec"], "ephemeralContainers": containers}
+        await api.update("pods", {**current, "spec": spec}, "ephemeralcontainers")

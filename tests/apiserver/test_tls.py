@@ -73,6 +73,7 @@ async def test_a_certificate_of_another_authority_is_turned_away(tmp_path: Path)
                 await client.send("GET", "/version", session=session)
 
 
+@pytest.mark.slow
 def test_a_connection_that_its_client_keeps_open_ends_with_the_server(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "pki", NOW)
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.apiserver.cache import Cache, Watcher
+from actors.apiserver.item import Item
 from actors.apiserver.keys import store_key
 from actors.apiserver.selectors import select
 from actors.apiserver.values import value_of
@@ -44,9 +45,24 @@ revision_of_events = st.lists(
 )
 
 
+def test_an_item_shows_what_it_was_encoded_from_as_it_would_show_itself() -> None:
+    written = {"kind": "Pod", "metadata": {"name": "x", "resourceVersion": "6", "labels": {"app": "web"}}, "spec": {}}
+    told, asked = (Item("x", encode_object(written), 7) for _ in range(2))
+
+    told.show(written)
+
+    assert told.json() == asked.json()
+    assert written["metadata"]["resourceVersion"] == "6"
+
+
 def pod(key: str, app: str, node: str, phase: str) -> bytes:
     namespace, name = key.split("/")
-    metadata = {"namespace": namespace, "name": name, "labels": {"app": app}}
+    metadata = {
+        "namespace": namespace,
+        "name": name,
+        "labels": {"app": app},
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
     return encode_object({"metadata": metadata, "spec": {"nodeName": node}, "status": {"phase": phase}})
 
 
@@ -121,6 +137,7 @@ def drained(watcher: Watcher, limit: int) -> list[tuple[str, str, bytes, int]]:
     return sorted(seen, key=lambda change: (change[3], change[1]))
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     history=st.lists(revision_of_events, min_size=1, max_size=14),
@@ -150,6 +167,7 @@ def test_a_watcher_sees_every_change_of_what_it_selects_in_order(
         cache.check()
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     history=st.lists(revision_of_events, min_size=1, max_size=12),
@@ -170,6 +188,9 @@ def test_pages_of_a_list_are_of_one_revision_however_much_changes_between_them(
     while True:
         page = cache.of("pods").page(select("pods", *selector), limit, after, revision)
         assert len(page.items) <= limit
+        if selector in SELECTORS[:2]:
+            there = model.selected(selector, revision)
+            assert page.remaining == (sum(key > page.items[-1].key for key in there) if page.items else 0)
         found |= {item.key: (item.body, item.revision) for item in page.items}
         if not page.last:
             break
@@ -203,6 +224,23 @@ def test_a_bounded_log_answers_from_its_floor_on_and_says_expired_before_it(hist
                 assert drained(watcher, 100) == model.changes(selector, revision)
                 page = cache.of("pods").page(selection, revision=revision)
                 assert {i.key: (i.body, i.revision) for i in page.items} == model.selected(selector, revision)
+
+
+def test_watchers_share_what_they_are_told_with_those_who_are_told_the_same() -> None:
+    model, cache = Model(), Cache()
+    chosen_by = [("", "", ""), ("", "", ""), ("a", "", ""), ("b", "", ""), ("", "app=web", "")]
+    watchers = [cache.of("pods").watch(select("pods", *selector), 0, lambda: None) for selector in chosen_by]
+    late = cache.of("pods").watch(select("pods"), 0, lambda: None)
+
+    for number in range(20):
+        key, app = ("a/x", "web") if number % 3 else ("b/y", "db")
+        cache.apply(model.step([(key, app, "n1", "Running")]), model.revision)
+        batches = [watcher.take(10) for watcher in watchers]
+        for selector, batch in zip(chosen_by, batches, strict=True):
+            told = [(change.type, change.item.key, change.item.body, change.item.revision) for change in batch]
+            assert told == model.changes(selector, model.revision - 1)
+        assert batches[0] is batches[1]
+    assert drained(late, 3) == model.changes(("", "", ""), 0)
 
 
 def test_a_watcher_that_falls_off_the_log_is_told_and_the_others_go_on() -> None:

@@ -12,7 +12,8 @@ from actorkube.cli.kubeconfig import data_of, write_kubeconfig
 
 
 def write(path: Path, data: Path) -> None:
-    write_kubeconfig(path, server="https://127.0.0.1:6443", data=data, ca_pem=b"ca", cert_pem=b"cert", key_pem=b"key")
+    servers = ["https://127.0.0.1:6443"]
+    write_kubeconfig(path, servers=servers, data=data, ca_pem=b"ca", cert_pem=b"cert", key_pem=b"key")
 
 
 def test_names_the_server_and_carries_the_credentials(tmp_path: Path) -> None:

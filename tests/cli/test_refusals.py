@@ -10,6 +10,7 @@ import pytest
 
 from actorkube.cli import main
 from actorkube.cli.addresses import listen_for_api, take_block
+from actorkube.cli.composition import composition
 from actorkube.cli.data import FORMAT, DataDirectory
 from actorkube.cli.errors import CliError
 
@@ -176,3 +177,59 @@ def test_a_number_of_replicas_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="says 'three', which is no number of replicas"):
         data.begin_store()
     data.close()
+
+
+@pytest.mark.parametrize("version", ["1.26", "v1.99", "2.0", "latest"])
+def test_an_api_that_is_not_carried_is_refused_with_those_that_are(
+    capsys: pytest.CaptureFixture[str], version: str
+) -> None:
+    code = main(["cluster", "--kubernetes-version", version])
+
+    assert code == 1
+    line = last_line(capsys)
+    assert line.startswith(
+        f"actorkube: there is no API of Kubernetes {version} here; --kubernetes-version takes 1.27 to"
+    )
+
+
+@pytest.mark.parametrize("text", ["1.33", "v1.33", "1.33.4"])
+def test_a_version_may_be_said_as_people_say_it(text: str) -> None:
+    assert composition().kubernetes_version(text) == "1.33"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("kind: Other", "it must be of kind AuthenticationConfiguration"),
+        ("{", "not YAML"),
+        (None, "cannot read"),
+    ],
+)
+def test_a_file_of_issuers_that_makes_no_sense_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, says: str
+) -> None:
+    file = tmp_path / "authentication.yaml"
+    if text is not None:
+        file.write_text(text)
+
+    code = main(["cluster", "--data", str(tmp_path / "d"), "--authentication-config", str(file)])
+
+    assert code == 1 and says in last_line(capsys)
+
+
+def test_issuers_are_named_in_one_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = ["--oidc-issuer-url", "https://a", "--oidc-client-id", "b", "--authentication-config", "file"]
+
+    assert main(["cluster", "--data", str(tmp_path / "d"), *both]) == 1
+    assert "leave one of them out" in capsys.readouterr().err
+
+
+def test_an_option_that_a_command_does_not_have_is_answered_with_those_that_it_has(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["top", "--port", "7"])
+
+    said = capsys.readouterr().err
+    assert "actorkube top: error: unrecognized arguments: --port 7" in said
+    assert "--interval" in said

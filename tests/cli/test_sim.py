@@ -33,6 +33,7 @@ def sim(*arguments: str | Path, hash_seed: str = "random") -> subprocess.Complet
     )
 
 
+@pytest.mark.slow
 def test_a_sweep_passes_counts_probes_and_says_how_fast_it_was() -> None:
     done = sim("--scenario", f"{SWEPT}:good", "--seeds", "1..9", "--jobs", "2")
 
@@ -43,6 +44,7 @@ def test_a_sweep_passes_counts_probes_and_says_how_fast_it_was() -> None:
     assert re.search(r"^9 seeds passed, 0 failed in \d+\.\d s: \d+\.\d seeds/s, \d+ simulated s/s$", done.stdout, re.M)
 
 
+@pytest.mark.slow
 def test_a_failure_is_shown_with_the_command_that_repeats_it_and_the_command_does(tmp_path: Path) -> None:
     done = sim("--scenario", f"{SWEPT}:bad", "--seeds", "7..50", "--jobs", "1", "--set", "divisor=5")
 
@@ -60,6 +62,7 @@ def test_a_failure_is_shown_with_the_command_that_repeats_it_and_the_command_doe
     assert (tmp_path / "10.trace").exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_after_failures_when_told_and_keeps_their_recordings_only(tmp_path: Path) -> None:
     done = sim(
         *("--scenario", f"{SWEPT}:bad", "--seeds", "1..7", "--jobs", "1", "--keep-going", "--record", tmp_path / "kept")
@@ -83,7 +86,7 @@ def test_a_recorded_seed_is_replayed_and_compared(tmp_path: Path) -> None:
     assert "seed 4: ok" in replayed.stdout
     assert (alike.returncode, alike.stdout) == (0, "the two are the same\n")
     assert different.returncode == 1
-    assert re.search(r"^entry \d+:\n.*^- .*\n^\+ ", different.stdout, re.M | re.S)
+    assert re.search(r"^entry \d+:\n.*^- .* SimAdd .*\n^\+ .* SimAdd ", different.stdout, re.M | re.S)
 
 
 @pytest.mark.slow
@@ -96,6 +99,7 @@ def test_running_twice_finds_what_depends_on_the_hashes_of_strings(tmp_path: Pat
     assert re.search(r"seed 1 ran in two ways: entry \d+:\n.*- .* clog .*\n\+ .* clog ", unsteady.stdout, re.S)
 
 
+@pytest.mark.slow
 def test_strings_hash_the_same_in_every_process_of_a_sweep_whatever_the_environment_says() -> None:
     done = sim("--scenario", f"{SWEPT}:unsteady", "--seed", "1", hash_seed="7")
     again = sim("--scenario", f"{SWEPT}:unsteady", "--seed", "1", hash_seed="8")
@@ -123,6 +127,10 @@ def test_a_sweep_fails_when_a_probe_that_it_must_reach_was_not_reached() -> None
         (["--scenario", f"{SWEPT}:boot"], "is no scenario"),
         (["--scenario", f"{SWEPT}:good", "--set", "amount"], "is not KEY=VALUE"),
         (["--replay", "/nowhere/at/all"], "No such file"),
+        (
+            ["--scenario", f"{SWEPT}:good", "--set", "amuont=2"],
+            "has no option 'amuont'; it has amount; say one as --set",
+        ),
         (["--diff", __file__, __file__], "is not a recording"),
         (["--play", __file__, "--actor", "tests.sim.messages:Counter"], "is not a tape"),
         (["--play", __file__, "--actor", "tests.sim.messages:nothing"], "has no nothing"),
@@ -136,6 +144,7 @@ def test_a_mistake_is_answered_in_one_line(arguments: list[str], told: str, caps
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_sweep_with_a_word() -> None:
     done = sim("--scenario", f"{SWEPT}:dies", "--seeds", "1..5", "--jobs", "2")
 
@@ -151,6 +160,7 @@ def test_the_clusters_own_scenarios_have_short_names(capsys: pytest.CaptureFixtu
     assert re.search(r"^cluster +A whole cluster", listed, re.M)
 
 
+@pytest.mark.slow
 def test_the_stores_scenario_survives_and_reaches_elections() -> None:
     done = sim("--scenario", "store", "--seeds", "1..3", "--jobs", "2", "--policy", "any")
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from actorkube.cli import main
 from actorkube.cli.data import DataDirectory
 from actorkube.cli.errors import CliError
 from actorkube.cli.join import Join
 from actorkube.cli.sockets import PATH_MAX, Sockets
-from actors.cluster import ClusterSpec, make_link_certificates
+from actors.cluster import ClusterSpec
+from actors.cluster_access import make_link_certificates
 
 
 def joined(data: Path) -> Join:
     spec = ClusterSpec(data=data, cluster="actorkube-1")
-    make_link_certificates(spec)
+    make_link_certificates(spec, time.time())
     links = data / "pki" / "links"
     pems = [(links / name).read_text() for name in ("ca.crt", "guests.crt", "guests.key")]
     return Join(("127.0.0.1", 7000), 64, "actorkube-1", *pems)
@@ -96,6 +100,22 @@ def test_a_join_file_does_not_give_away_what_the_clusters_own_systems_use(tmp_pa
 
     assert len(secrets) == 3
     assert not any((s if isinstance(s, str) else s.read_text().splitlines()[1]) in text for s in secrets)
+
+
+def test_a_scheduler_does_not_join_where_the_clusters_own_does_not_wait_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined(tmp_path).write(tmp_path / "join.json")
+    run = ["run", "scheduler", "--join", str(tmp_path / "join.json"), "--data", str(tmp_path / "own")]
+
+    code = main(run)
+    alone = capsys.readouterr().err
+    dataclasses.replace(joined(tmp_path), elects=True).write(tmp_path / "join.json")
+    main([*run, "--name", "mine"])
+
+    assert code == 1
+    assert "takes no lease, so both would place the same pods; start the cluster with --schedulers 2" in alone
+    assert "'mine' is no name for a scheduler" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("missing", ["apiserver", "cluster", "ca", "signer", "signer_key", "octet"])

@@ -56,7 +56,7 @@ def test_the_cluster_is_that_of_kubectl(
 ) -> None:
     config = tmp_path / "config"
     data = tmp_path / "data"
-    write_kubeconfig(config, server="https://127.0.0.1:1", data=data, ca_pem=b"", cert_pem=b"", key_pem=b"")
+    write_kubeconfig(config, servers=["https://127.0.0.1:1"], data=data, ca_pem=b"", cert_pem=b"", key_pem=b"")
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'other'}:{config}")
 
     assert main(["time"]) == 1

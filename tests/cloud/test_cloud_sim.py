@@ -14,6 +14,7 @@ from actorkube.sim.strategies import schedules, tenths
 from actors.cloud.controllers import controllers
 from actors.cloud.service import FINALIZER, ingress_ips
 from protocols.objects import Object
+from tests.effort import examples
 from tests.kube.memory_api import MemoryApi
 from tests.kube.memory_store import MemoryStore
 
@@ -88,7 +89,7 @@ users = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(users, schedules(HOSTS, for_s=12, disks=False, messages=["Stored", "Patch", "Update"]), st.integers(0, 99))
 def test_settles_whatever_happens(users: list[tuple[float, str, str]], faults: list[Fault], seed: int) -> None:
     World.run_sync(lambda world: scenario(world, users, faults), seed)

@@ -54,8 +54,13 @@ class Kubectl:
             raise KubectlError(f"kubectl {' '.join(arguments)}: {done.stderr}{done.stdout}")
         return done.stdout if check else done.stdout + done.stderr
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, stderr: int | None = None) -> subprocess.Popen[str]:
         """A kubectl that keeps running, such as `get --watch`."""
         return subprocess.Popen(
-            [*self._command, *arguments], stdout=subprocess.PIPE, text=True, env=self._environment, bufsize=1
+            [*self._command, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=self._environment,
+            bufsize=1,
         )

@@ -1,11 +1,16 @@
-"""kubectl exec, cp and the proxy of pods and services, against processes of a real cluster."""
+"""kubectl exec, cp, port-forward and the proxy of pods and services, against processes of a real cluster."""
 
 from __future__ import annotations
 
 import os
 import pty
+import socket
 import subprocess
+import sys
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,10 +27,22 @@ spec:
   - {name: first, image: none, command: [sleep, "1000"], env: [{name: WHO, value: first}]}
   - {name: second, image: none, command: [sleep, "1000"], env: [{name: WHO, value: second}]}
 """
+NO_SHELLS = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-shells}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CONNECT], resources: [pods/exec]}]
+  validations: [{expression: "object.command[0] != 'sh'", message: not in production}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-shells}
+spec: {policyName: no-shells, validationActions: [Deny]}
+"""
 EXAMPLE = str(Path(__file__).parents[2] / "examples" / "web.yaml")
-WEBSOCKET_SINCE = 30
-VERSIONS = [version for version in kubectl_binaries() if int(version.partition(".")[2] or 99) >= WEBSOCKET_SINCE]
-OLD = [version for version in kubectl_binaries() if version not in VERSIONS]
+VERSIONS = list(kubectl_binaries())
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +80,19 @@ def test_a_commands_output_error_output_and_exit_code_arrive_apart(k: Kubectl) -
 
     assert (done.stdout, done.returncode) == (b"out second\n", 7)
     assert done.stderr == b"err\ncommand terminated with exit code 7\n"
+
+
+def test_a_policy_refuses_a_command_in_its_own_words(k: Kubectl) -> None:
+    k("apply", "-f", "-", stdin=NO_SHELLS)
+    try:
+        refused = run(k, "exec", "two", "-c", "first", "--", "sh", "-c", "exit 0")
+        other = run(k, "exec", "two", "-c", "first", "--", "true")
+    finally:
+        k("delete", "-f", "-", stdin=NO_SHELLS)
+
+    assert refused.returncode == 1 and other.returncode == 0
+    words = b"ValidatingAdmissionPolicy 'no-shells' with binding 'no-shells' denied request: not in production"
+    assert refused.stderr.rstrip().endswith(words)
 
 
 def test_all_of_a_long_input_comes_back(k: Kubectl) -> None:
@@ -125,13 +155,6 @@ def test_files_are_copied_both_ways(k: Kubectl, tmp_path: Path) -> None:
     assert (tmp_path / "back").read_bytes() == data
 
 
-@pytest.mark.parametrize("version", OLD)
-def test_an_old_kubectl_is_told_what_it_takes(two: LiveCluster, version: str) -> None:
-    done = run(two.kubectl(version), "exec", "two", "-c", "first", "--", "true")
-
-    assert done.returncode == 1 and b"kubectl uses from 1.30 on" in done.stderr
-
-
 def test_the_python_client_streams(two: LiveCluster) -> None:
     kubernetes = pytest.importorskip("kubernetes")
     stream = pytest.importorskip("kubernetes.stream").stream
@@ -179,15 +202,73 @@ def test_the_python_client_forwards_a_port(web: LiveCluster) -> None:
     name = api.list_namespaced_pod("default", label_selector="app=web").items[0].metadata.name
 
     forward = portforward(api.connect_get_namespaced_pod_portforward, name, "default", ports="8080")
-    socket = forward.socket(8080)
-    socket.settimeout(30)
-    socket.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    here = forward.socket(8080)
+    here.settimeout(30)
+    here.sendall(b"GET / HTTP/1.0\r\n\r\n")
     answer = b""
-    while piece := socket.recv(4096):
+    while piece := here.recv(4096):
         answer += piece
-    socket.close()
+    here.close()
     api.api_client.rest_client.pool_manager.clear()
     api.api_client.close()
 
     assert answer.startswith(b"HTTP/1.0 200") and name.encode() in answer and forward.error(8080) is None
     forward.websocket.shutdown()
+
+
+@contextmanager
+def forwarded(k: Kubectl, what: str, port: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """The port of this machine that kubectl has chosen, and kubectl."""
+    running = k.start("port-forward", what, f"0:{port}", stderr=subprocess.STDOUT)
+    assert running.stdout is not None
+    line = running.stdout.readline()
+    try:
+        yield int(line.partition("127.0.0.1:")[2].partition(" ")[0]), running
+    finally:
+        running.terminate()
+        running.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("version", VERSIONS or [None])
+def test_ports_of_pods_services_and_deployments_are_forwarded(web: LiveCluster, version: str | None) -> None:
+    k = web.kubectl(version)
+    name = k("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[0].metadata.name}")
+
+    for what, port in ((f"pod/{name}", "8080"), ("service/web", "8080"), ("deployment/web", "http")):
+        with forwarded(k, what, port) as (here, _), ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _, here=here: fetch(here), range(8)))
+
+        assert all(answer.startswith(b"Hello from web-") for answer in answers)
+
+
+@pytest.mark.parametrize("version", [*VERSIONS[:1], *VERSIONS[-1:]] or [None])
+def test_a_long_transfer_is_whole_and_a_port_that_nobody_listens_on_is_named(
+    two: LiveCluster, version: str | None
+) -> None:
+    k = two.kubectl(version)
+    server = "import socket as s; l = s.create_server(('', 7007)); print('ready', flush=True); "
+    server += "c = l.accept()[0]; c.sendall(bytes(range(256)) * 40_000); c.close()"
+    address = k("get", "pod", "two", "-o", "jsonpath={.status.podIP}")
+    running = k.start("exec", "two", "-c", "first", "--", sys.executable, "-c", server.replace("''", f"'{address}'"))
+    assert running.stdout is not None and running.stdout.readline() == "ready\n"
+
+    with forwarded(k, "pod/two", "7007") as (here, _), socket.create_connection(("127.0.0.1", here), 30) as client:
+        received = b""
+        while piece := client.recv(1_000_000):
+            received += piece
+    with (
+        forwarded(k, "pod/two", "7008") as (here, refused),
+        socket.create_connection(("127.0.0.1", here), 30) as client,
+    ):
+        nothing = client.recv(1)
+        printed, _ = refused.communicate(timeout=30)
+    running.communicate(timeout=30)
+
+    assert received == bytes(range(256)) * 40_000
+    assert nothing == b"" and "error forwarding port 7008 to pod two" in printed and refused.returncode == 1
+
+
+def fetch(port: int) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+        body: bytes = answer.read()
+        return body

@@ -62,5 +62,5 @@ def test_a_cluster_in_one_process_is_looked_into_as_well(start_cluster: Callable
     off = actorkube(cluster, "trace", "off")
 
     assert before.startswith("8 systems begin a trace")
-    assert "8 systems in 1 processes" in top
+    assert "8 systems in 1 process, " in top
     assert off.startswith("8 systems begin no traces")

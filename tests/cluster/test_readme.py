@@ -67,7 +67,7 @@ def test_every_subcommand_and_option_that_the_readme_names_exists() -> None:
             text=True,
             check=True,
         ).stdout
-        for name in ("cluster", "run", "sim", "time", "top", "trace", "etcd serve")
+        for name in ("cluster", "run", "sim", "time", "top", "trace", "why", "whatif", "etcd serve")
     }
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--replicas"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import urllib.request
@@ -109,6 +110,37 @@ def test_a_node_joins_from_outside_and_runs_pods(cluster: LiveCluster, tmp_path:
     assert ready
     assert log == "hi\n"
     assert node.returncode == 0
+
+
+def test_a_guest_that_is_revoked_is_cut_off_and_does_not_come_back(cluster: LiveCluster, tmp_path: Path) -> None:
+    def guests(*words: str) -> str:
+        command = [sys.executable, "-m", "actorkube", "guests", *words, "--data", str(cluster.data)]
+        return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
+
+    k = cluster.kubectl()
+    guests("add", "node-8")
+    join = str(cluster.data / "join-node-8.json")
+    kept = tmp_path / "kept.json"
+    kept.write_text(Path(join).read_text())
+    command = [sys.executable, "-m", "actorkube", "run", "node", "--name", "node-8", "--data", str(tmp_path / "node")]
+    node = subprocess.Popen([*command, "--join", join], stdout=subprocess.PIPE, text=True)
+    try:
+        assert [line for line, _ in zip(read_until_ready(node), range(20), strict=False)]
+        k("wait", "node/node-8", "--for=condition=Ready", "--timeout=30s")
+        before = guests("list")
+        said = guests("revoke", "node-8")
+        after = guests("list")
+        refused = k("get", "--raw", "/metrics?system=apiserver")
+    finally:
+        node.terminate()
+        node.communicate(timeout=30)
+        k("delete", "node", "node-8", check=False)
+
+    assert "node-8-kubelet" in before
+    assert said.startswith("node-8 is revoked; links ended: ") and "node-8-kubelet" in said
+    assert "node-8-kubelet" not in after
+    assert re.search(r'actorkube_connections_refused_total\{[^}]*reason="revoked"[^}]*\} [1-9]', refused)
+    assert not Path(join).exists() and kept.exists()
 
 
 def read_until_ready(node: subprocess.Popen[str]) -> Iterator[str]:

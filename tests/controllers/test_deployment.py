@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from protocols.objects import Object, meta, name_of, uid_of
 from protocols.rules.conditions import find_condition
 from tests.controllers.virtual_time import run
 from tests.controllers.world import World
+from tests.effort import examples
 
 
 def web(replicas: int = 3, image: str = "v1", **spec: Any) -> Object:
@@ -312,7 +314,8 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(40), deadline=None)
 @given(st.integers(0, 2**32), OPERATIONS)
 def test_settles_on_the_template_and_replicas_asked_for(seed: int, operations: list[tuple[str, int]]) -> None:
     async def scenario(world: World) -> None:

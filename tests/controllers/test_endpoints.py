@@ -16,6 +16,7 @@ from protocols.objects import Object, labels_of, meta, name_of
 from protocols.rules.pods import is_ready
 from tests.controllers.virtual_time import run
 from tests.controllers.world import World
+from tests.effort import examples
 
 SLICES = "endpointslices.discovery.k8s.io"
 
@@ -286,7 +287,7 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.integers(0, 2**32), OPERATIONS)
 def test_settles_on_the_pods_that_match(seed: int, operations: list[tuple[str, int]]) -> None:
     async def scenario(world: World) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorkube.kube import Views
-from actorkube.kube.controller import views_for
+from actorkube.kube.controller import Concern, views_for
 from actorkube.kube.writes import Confirm, Delete, Patch, Rest, Write
 from actors.apiserver.schema import resources as served
 from actors.controllers import garbage_collector
@@ -23,6 +23,7 @@ from protocols.objects import Object, decode_object, encode_object, meta, uid_of
 from tests.controllers.owner_history import check_history
 from tests.controllers.virtual_time import run
 from tests.controllers.world import World
+from tests.effort import examples
 
 WATCHED = [r for r in RESOURCES if r.name in ("configmaps", "secrets", "pods", "replicasets.apps", "nodes")]
 
@@ -150,7 +151,7 @@ def test_references_that_cannot_be_followed_are_left_alone(change: dict[str, str
     views = seen(child)
 
     (watches,) = [w for w in CONTROLLER.watches if w.resource == "configmaps"]
-    assert watches.concerned(None, views["configmaps"].entry("default/child"), views) == []
+    assert Concern(watches, views).keys(None, views["configmaps"].entry("default/child")) == []
     assert decide(GONE, views) == []
 
 
@@ -159,7 +160,7 @@ def test_a_namespaced_owner_of_a_cluster_wide_object_is_left_alone() -> None:
     views = seen(node, resource="nodes")
 
     (watches,) = [w for w in CONTROLLER.watches if w.resource == "nodes"]
-    assert watches.concerned(None, views["nodes"].entry("n"), views) == []
+    assert Concern(watches, views).keys(None, views["nodes"].entry("n")) == []
     assert decide(GONE, views) == []
 
 
@@ -373,6 +374,7 @@ def test_an_orphan_that_the_view_sees_a_little_late_stays_too() -> None:
     in_world(scenario)
 
 
+@pytest.mark.slow
 def test_many_dependents_cost_few_passes_and_one_deletion_each() -> None:
     async def scenario(world: World) -> None:
         await world.settled()
@@ -407,7 +409,7 @@ OPERATIONS = st.lists(
 EDGES = st.lists(st.tuples(st.integers(0, NODES - 1), st.integers(0, NODES - 1), st.booleans()), max_size=12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.integers(0, 2**32), EDGES, OPERATIONS)
 def test_settles_with_nobody_left_behind_and_nobody_taken_along_wrongly(
     seed: int, edges: list[tuple[int, int, bool]], operations: list[tuple[str, int]]

@@ -15,9 +15,11 @@ from protocols.api import DeleteCollection
 from protocols.errors import Forbidden
 from protocols.message import Message
 from protocols.objects import Object, meta, namespace_of
+from protocols.rules.api_services import API_SERVICES
 from protocols.rules.conditions import find_condition
 from tests.controllers.virtual_time import run
 from tests.controllers.world import World
+from tests.effort import examples
 
 CONTENT = [r for r in NAMESPACED if r.name in ("configmaps", "pods", "deployments.apps")]
 
@@ -61,6 +63,22 @@ def test_a_namespace_goes_with_all_that_is_in_it_and_nothing_else() -> None:
         assert world.find("namespaces", "doomed", "") is None
         assert content(world, "doomed") == []
         assert len(content(world, "kept")) == 4
+
+    in_world(scenario)
+
+
+def test_a_namespace_waits_for_a_server_that_was_never_heard() -> None:
+    async def scenario(world: World) -> None:
+        spec = {"group": "fruit.example.com", "version": "v1", "service": {"namespace": "kept", "name": "farm"}}
+        world.create(API_SERVICES, {"metadata": {"name": "v1.fruit.example.com"}, "spec": spec})
+        world.create(API_SERVICES, {"metadata": {"name": "v1.apps"}, "spec": {"group": "apps", "version": "v1"}})
+        doom(world)
+        await world.settled()
+
+        assert condition(world, "NamespaceDeletionDiscoveryFailure")[:2] == ("True", "DiscoveryFailed")
+        world.delete(API_SERVICES, "v1.fruit.example.com", "")
+        await world.settled()
+        assert world.find("namespaces", "doomed", "") is None
 
     in_world(scenario)
 
@@ -169,6 +187,7 @@ def test_a_namespace_that_lives_is_left_alone() -> None:
     in_world(scenario)
 
 
+@pytest.mark.slow
 def test_a_large_namespace_is_emptied_in_few_passes() -> None:
     async def scenario(world: World) -> None:
         await world.settled()
@@ -197,7 +216,7 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.integers(0, 2**32), OPERATIONS)
 def test_settles_with_the_doomed_gone_and_the_kept_whole(seed: int, operations: list[tuple[str, str, bool]]) -> None:
     async def scenario(world: World) -> None:

@@ -19,6 +19,7 @@ from protocols.rules.conditions import find_condition, with_condition
 from protocols.rules.times import micro_time_of, time_of
 from tests.controllers.virtual_time import run
 from tests.controllers.world import World
+from tests.effort import examples
 
 TOLERATIONS = [
     {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
@@ -334,7 +335,8 @@ def test_the_oldest_terminated_pods_go_beyond_the_threshold() -> None:
     in_world(scenario, Settings(terminated_pods_max=3))
 
 
-@settings(max_examples=15, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=6))
 def test_settles_on_what_the_nodes_say(seed: int, changes: list[tuple[str, bool]]) -> None:
     async def scenario(world: World) -> None:

@@ -14,6 +14,7 @@ from protocols.objects import Object, meta, name_of
 from protocols.rules.pods import is_terminated, node_of
 from tests.controllers.virtual_time import run
 from tests.controllers.world import World
+from tests.effort import examples
 
 NODES = ("a", "b", "c")
 TERMINATED_MAX = 2
@@ -97,7 +98,7 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 2**32), OPERATIONS)
 def test_settles_with_those_gone_whom_nobody_looks_after(seed: int, operations: list[tuple[str, Any]]) -> None:
     async def scenario(world: Unattended) -> None:

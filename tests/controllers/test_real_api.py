@@ -59,6 +59,7 @@ async def test_dependents_go_with_their_owner(cluster: World, propagation: str) 
     await ends(cluster, "configmaps", "parent", "child", "grandchild")
 
 
+@pytest.mark.slow
 async def test_orphans_stay(cluster: World) -> None:
     parent = await cluster.create("configmaps", config_map("parent", "team"))
     await cluster.create("configmaps", owned("child", parent))
@@ -68,6 +69,7 @@ async def test_orphans_stay(cluster: World) -> None:
     assert not meta(await cluster.get("configmaps", "child", "team")).get("ownerReferences")
 
 
+@pytest.mark.slow
 async def test_a_namespace_goes_with_its_content(cluster: World) -> None:
     await cluster.create("configmaps", config_map("mine", "team"))
     await cluster.create("configmaps", config_map("held", "team", finalizers=["example.com/hold"]))
@@ -80,6 +82,7 @@ async def test_a_namespace_goes_with_its_content(cluster: World) -> None:
         assert await cluster.names(resource, "team") == []
 
 
+@pytest.mark.slow
 async def test_a_namespace_takes_objects_of_defined_kinds_along(cluster: World) -> None:
     await cluster.create(DEFINITIONS, definition())
     await cluster.create(WIDGETS, in_team(widget("free")))

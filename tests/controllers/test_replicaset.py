@@ -15,6 +15,7 @@ from actors.controllers.scale_down import pods_to_delete
 from protocols.objects import Object, meta, name_of, uid_of
 from tests.controllers.virtual_time import run
 from tests.controllers.world import World
+from tests.effort import examples
 
 NOW = 1_700_000_000.0
 
@@ -227,6 +228,7 @@ def test_pods_are_available_only_after_min_ready_seconds() -> None:
     in_world(scenario)
 
 
+@pytest.mark.slow
 def test_a_thousand_pods_cost_few_passes() -> None:
     async def scenario(world: World) -> None:
         world.create("replicasets.apps", replica_set(replicas=1000))
@@ -296,7 +298,7 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 2**32), OPERATIONS)
 def test_settles_on_as_many_pods_as_asked_for(seed: int, operations: list[tuple[str, int]]) -> None:
     async def play() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.controllers.rollout import Limits, SetSize, limits_of, new_set_size, roll_new, roll_old, scale
+from tests.effort import examples
 
 
 def deployment(replicas: int, surge: Any, unavailable: Any) -> dict[str, Any]:
@@ -114,7 +115,7 @@ def test_scaling_with_a_complete_new_set_stops_the_old_ones() -> None:
     assert sizes == {"old": 0}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.integers(0, 12), st.integers(0, 5), st.integers(0, 5), st.lists(st.integers(0, 12), max_size=3), st.randoms())
 def test_every_rollout_ends_and_the_limits_hold_all_the_way(
     replicas: int, surge: int, unavailable: int, olds: list[int], chance: Any

@@ -86,6 +86,7 @@ def test_an_account_that_is_there_already_is_left_as_it_is() -> None:
     in_world(scenario)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.sampled_from(["open", "account", "ca", "forge", "end"]), max_size=6))
 def test_settles_with_both_in_every_namespace_that_lives(seed: int, operations: list[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from actorkube.runtime import System
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
-from actors.etcd.actor import Etcd
+from actors.etcd.actor import Etcd, EtcdConfig
 from actors.etcd.grpc import http2
 from actors.etcd.grpc.door import Door, DoorConfig, IsOpen, cluster_id
 from actors.etcd.grpc.fields import write
@@ -41,7 +41,7 @@ class Housed:
 
 
 @contextlib.asynccontextmanager
-async def housed(disk: Path) -> AsyncIterator[Housed]:
+async def housed(disk: Path, config: EtcdConfig | None = None) -> AsyncIterator[Housed]:
     """`door` is the actor itself, to be looked at."""
     listener = socket.create_server(("127.0.0.1", 0))
     system = System(MEMBER, LocalNetwork().transport(), disk=disk, log=Quiet())
@@ -53,7 +53,7 @@ async def housed(disk: Path) -> AsyncIterator[Housed]:
         return doors[-1]
 
     try:
-        ref = system.spawn(lambda: Etcd(MEMBER, {MEMBER: f"{MEMBER}/etcd"}), "etcd")
+        ref = system.spawn(lambda: Etcd(MEMBER, {MEMBER: f"{MEMBER}/etcd"}, config), "etcd")
         while not _has_begun(await system.ask(ref, Status())):
             await asyncio.sleep(0.01)
         await system.ask(system.spawn(door, "door"), IsOpen())
@@ -158,6 +158,6 @@ async def calling(port: int) -> AsyncIterator[Client]:
         client.close()
 
 
-def request(name: str, **fields: Any) -> Any:
+def request(name: str, /, **fields: Any) -> Any:
     """request("Put", key=b"a") is an etcdserverpb.PutRequest."""
     return message(f"etcdserverpb.{name}Request")(**fields)

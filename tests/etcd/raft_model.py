@@ -139,7 +139,7 @@ class Model(World):
     def key(self) -> bytes:
         members = [self._member_key(member) for member in self.members.values()]
         network = sorted([repr(outgoing) for outgoing in self.network])
-        whole = repr((members, network, self.left, self.committed, sorted(self.leaders.items())))
+        whole = repr((members, network, self.left, self.committed, self.committed_in, sorted(self.leaders.items())))
         return blake2b(whole.encode(), digest_size=12).digest()
 
     def _member_key(self, member: Member) -> object:

@@ -106,6 +106,7 @@ class World:
         self.cut: set[tuple[str, str]] = set()
         self.leaders: dict[int, str] = {}  # term -> who led it
         self.committed: list[Entry] = []
+        self.committed_in: list[int] = []  # in which term each was
         self.configured: list[tuple[int, Configuration]] = []  # what committed entries say, by their indexes
         self.reads_answered = 0
         self.installs = 0
@@ -302,6 +303,8 @@ class World:
                 [Change("remove", choose([voter, voter, learner, raft.config.member]))],
                 [Change("remove", voter), Change("add", stranger)],
                 [Change("remove", voter), Change("promote", learner)],
+                [Change("demote", choose([voter, raft.config.member]))],
+                [Change("demote", voter), Change("promote", learner)],
             ]
         )
         self.changes += isinstance(raft.change(wish, self.clock(member)), int)
@@ -394,15 +397,16 @@ class World:
             self._check_matching(a, b)
 
     def _check_leader(self, member: Member, raft: Raft) -> None:
-        """Election safety, and leader completeness."""
+        """Election safety, and leader completeness: of what was committed in earlier terms (Raft, figure 3)."""
         term = raft.leading_term
         if not term or self.leaders.get(term) == member.name:
             return
         assert term not in self.leaders, f"{self.leaders[term]} and {member.name} lead term {term}"
         self.leaders[term] = member.name
         assert raft.has_vote, f"{member.name} leads, and has no vote"
-        log = raft.log.between(0, len(self.committed))
-        assert log == self.committed[raft.log.base.index :], f"the leader of {term} lacks committed entries"
+        base = raft.log.base.index
+        last = max([base, *(index for index, known in enumerate(self.committed_in, 1) if known < term)])
+        assert raft.log.between(0, last) == self.committed[base:last], f"the leader of {term} lacks committed entries"
 
     def _check_committed(self, member: Member, raft: Raft) -> None:
         """What is committed for the first time is durable on a majority then; while voters change, on both.
@@ -416,6 +420,7 @@ class World:
                 for held in (member.configuration, raft.log.configuration)
             ), f"{entry} is committed, but only {holders} have it, under {member.configuration}"
             self.committed.append(entry)
+            self.committed_in.append(raft.term)
             if entry.configures:
                 self.configured.append((entry.index, decode_configuration(entry.data)))
 

@@ -2,7 +2,7 @@
 
 Clients write, swap, delete and read, now and in the past; watchers come, go and change replicas; leases are kept alive
 and let go; history is compacted, and snapshots are written and sent, because all bounds are small; in every other seed
-members are added, promoted, removed, and the leader is moved. The nemesis crashes
+members are added, promoted, demoted, removed, and the leader is moved. The nemesis crashes
 hosts (also at chosen messages), cuts links one way or both, loses and tears what was not synced, fills and slows disks,
 and lets clocks run wrong. Raft's properties are checked all along, histories and watches in the end.
 The cores alone, checked after every step, are `tests.etcd.soak:cores`.
@@ -24,7 +24,7 @@ from actorkube.sim.scenarios import Scenario
 from actors.etcd.actor import EtcdConfig
 from protocols.errors import Answer
 from protocols.etcd import Compact, Compare, Event, LeaseGrant, LeaseKeepAlive, LeaseRevoke, NoSpace, Op, Range, Txn
-from protocols.etcd_members import MemberAdd, MemberList, MemberPromote, MemberRemove, MoveLeader
+from protocols.etcd_members import MemberAdd, MemberDemote, MemberList, MemberPromote, MemberRemove, MoveLeader
 from protocols.message import Request
 from tests.etcd.cluster import (
     MEMBERS,
@@ -205,11 +205,13 @@ class Soak:
 
 
 def wish(chance: random.Random) -> Request[Any]:
-    spare, dice = chance.choice(SPARE), chance.random()
-    if dice < 0.3:
+    spare, anybody, dice = chance.choice(SPARE), chance.choice(ALL), chance.random()
+    if dice < 0.25:
         return MemberAdd(spare, f"{spare}/etcd")
     if dice < 0.6:
-        return MemberPromote(spare)
+        return MemberPromote(anybody)
+    if dice < 0.7:
+        return MemberDemote(anybody)
     return MoveLeader() if dice < 0.8 else MemberRemove(spare)
 
 
@@ -275,4 +277,4 @@ async def cores(world: World, steps: int = 2000) -> None:
     members.heal()
 
 
-SCENARIO = Scenario(replicas, world={"check_steps": 8})
+SCENARIO = Scenario(replicas, world={"check_steps": 4})

@@ -196,6 +196,7 @@ async def test_one_of_several_compacts_and_the_others_are_told_when_it_was(api: 
     assert (told.version, told.value) == (1, b"0")
 
 
+@pytest.mark.slow
 async def test_what_is_compacted_or_yet_to_come_is_refused_in_the_words_it_looks_for(api: Client) -> None:
     for number in range(4):
         last = await create(api, PODS + b"%d" % number, b"x")

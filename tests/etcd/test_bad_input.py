@@ -115,6 +115,7 @@ def test_numbers_below_nothing_mean_nothing(kind: str, tmp_path: Path) -> None:
     run_in(kind, scenario, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_client_with_ten_thousand_watches_that_reads_none_of_them_holds_up_nobody(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         system = await boot(world)

@@ -1,17 +1,20 @@
-"""The door for etcd's clients: members, auth, downgrades, and which cluster it is, in etcd's terms."""
+"""The door for etcd's clients: members, downgrades, and which cluster it is, in etcd's terms."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from actors.etcd.actor import EtcdConfig
 from actors.etcd.files import found_cluster, member_files
 from actors.etcd.mvcc.store import Store
 from tests.etcd.grpc_client import CLUSTER_ID, Client, Failed, calling, housed, request
 
-INVALID, PRECONDITION, UNIMPLEMENTED, NOT_FOUND = 3, 9, 12, 5
+INVALID, PRECONDITION, UNIMPLEMENTED, NOT_FOUND, EXHAUSTED = 3, 9, 12, 5, 8
+NOSPACE = 1
 THREE = "actorkube://etcd-3/etcd"
 
 
@@ -68,22 +71,19 @@ async def test_a_member_stays_where_it_is(client: Client) -> None:
     assert unknown == (NOT_FOUND, "etcdserver: member not found")
 
 
-async def test_auth_is_off_and_nobody_is_known(client: Client) -> None:
-    status = await client.call("Auth/AuthStatus", request("AuthStatus"))
-    users = await client.call("Auth/UserList", request("AuthUserList"))
-    refusals = [
-        await refusal(client, f"Auth/{name}", "AuthStatus")
-        for name in ("AuthEnable", "Authenticate", "UserGet", "RoleGet")
-    ]
+async def test_beyond_the_quota_puts_are_refused_in_etcds_words_and_deletions_are_not(tmp_path: Path) -> None:
+    async with housed(tmp_path, EtcdConfig(quota_bytes=1_000)) as house, calling(house.port) as client:
+        await client.call("KV/Put", request("Put", key=b"large", value=b"x" * 2_000))
 
-    assert (status.enabled, list(users.users)) == (False, [])
-    assert refusals == [
-        (PRECONDITION, "etcdserver: root user does not exist"),
-        (PRECONDITION, "etcdserver: authentication is not enabled"),
-        (PRECONDITION, "etcdserver: user name not found"),
-        (PRECONDITION, "etcdserver: role name not found"),
-    ]
-    assert (await refusal(client, "Auth/UserAdd", "AuthStatus"))[0] == UNIMPLEMENTED
+        refused = await refusal(client, "KV/Put", "Put", key=b"a", value=b"1")
+        lease = await refusal(client, "Lease/LeaseGrant", "LeaseGrant", TTL=60)
+        while not (alarms := (await client.call("Maintenance/Alarm", request("Alarm"))).alarms):
+            await asyncio.sleep(0.01)  # it is an entry of the log
+        deleted = await client.call("KV/DeleteRange", request("DeleteRange", key=b"large"))
+
+    assert refused == lease == (EXHAUSTED, "etcdserver: mvcc: database space exceeded")
+    assert [alarm.alarm for alarm in alarms] == [NOSPACE]
+    assert deleted.deleted == 1
 
 
 async def test_there_is_no_older_version_to_go_back_to(client: Client) -> None:
@@ -106,3 +106,41 @@ async def test_a_restored_store_is_another_cluster_to_its_clients_from_the_first
         answer = await client.call("KV/Put", request("Put", key=b"a", value=b"1"))
 
     assert answer.header.cluster_id == store.cluster != CLUSTER_ID
+
+
+async def test_each_part_of_a_transaction_says_the_revision_that_it_has_seen(client: Client) -> None:
+    read, put = {"request_range": {"key": b"a"}}, {"request_put": {"key": b"a"}}
+    nothing = {"request_delete_range": {"key": b"none"}}
+    before = (await client.call("KV/Range", request("Range", key=b"a"))).header.revision
+
+    inner = {"request_txn": {"success": [read, put]}}
+    done = await client.call("KV/Txn", request("Txn", success=[read, nothing, inner, read]))
+    idle = await client.call("KV/Txn", request("Txn", success=[read, nothing]))
+
+    seen = [done.responses[0].response_range, done.responses[1].response_delete_range]
+    seen += [done.responses[2].response_txn.responses[0].response_range]
+    then = [done.responses[2].response_txn.responses[1].response_put, done.responses[3].response_range]
+    then += [idle.responses[0].response_range, idle.responses[1].response_delete_range]
+    assert [part.header.revision for part in seen] == [before] * 3
+    assert [part.header.revision for part in then] == [before + 1] * 4 == [done.header.revision] * 4
+    assert done.responses[2].response_txn.header.revision == 0
+
+
+async def test_a_lease_that_names_no_number_has_one_that_nobody_guesses_and_time_for_an_election(
+    client: Client,
+) -> None:
+    granted = [await client.call("Lease/LeaseGrant", request("LeaseGrant", TTL=1)) for _ in range(4)]
+
+    assert len({lease.ID for lease in granted}) == 4
+    assert all(lease.ID > 1 << 32 and lease.TTL == 2 for lease in granted)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("KV/Nope", "unknown method Nope for service etcdserverpb.KV"),
+        ("Nope/Put", "unknown service etcdserverpb.Nope"),
+    ],
+)
+async def test_what_is_not_served_is_named(client: Client, path: str, text: str) -> None:
+    assert await refusal(client, path, "Put", key=b"a") == (UNIMPLEMENTED, text)

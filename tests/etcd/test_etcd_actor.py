@@ -64,6 +64,7 @@ def test_a_fresh_replica_set_has_a_leader_at_once(kind: str, tmp_path: Path) -> 
     run_in(kind, scenario, tmp_path)
 
 
+@pytest.mark.slow
 def test_writes_go_on_when_the_leader_is_killed_and_none_that_was_acknowledged_is_lost(
     kind: str, tmp_path: Path
 ) -> None:
@@ -121,6 +122,7 @@ def test_a_leader_that_is_back_at_once_leads_at_once(kind: str, tmp_path: Path) 
     run_in(kind, scenario, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_leader_that_dies_is_replaced_before_its_silence_is_waited_out(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         patient = EtcdConfig(election_s=(30.0, 60.0))
@@ -319,6 +321,7 @@ def test_history_is_compacted_by_itself(kind: str, tmp_path: Path) -> None:
     run_in(kind, scenario, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_lease_takes_its_keys_along_unless_it_is_kept_alive(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         system = await boot(world)
@@ -342,11 +345,12 @@ def test_a_lease_takes_its_keys_along_unless_it_is_kept_alive(kind: str, tmp_pat
     run_in(kind, scenario, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_lease_survives_the_leader(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         system = await boot(world)
         client = Client(system)
-        lease = (await client.ask(LeaseGrant(3, 77))).lease
+        lease = (await client.ask(LeaseGrant(6, 77))).lease
         await client.ask(put(b"a", lease=lease))
 
         world.crash(await leader(system, world))

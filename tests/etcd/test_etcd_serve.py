@@ -2,67 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
-import shutil
-import signal
-import socket
+import ssl
 import subprocess
-import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from actorkube.cli.errors import CliError
+from actorkube.cli.etcd_serve import add_tls_arguments, tls_of
+from tests.etcd.served import Served, certificate, needs_etcdctl
+
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.skipif(not shutil.which("etcdctl"), reason="etcdctl is not installed (Debian: etcd-client)"),
+    needs_etcdctl,
 ]
-
-
-class Served:
-    """Three replicas; `ctl` asks one of them."""
-
-    def __init__(self, data: Path, *options: str) -> None:
-        self.port = _free_ports(3)
-        command = [sys.executable, "-m", "actorkube", "etcd", "serve", "--client-port", str(self.port)]
-        self._process = subprocess.Popen(
-            [*command, "--data", str(data), *options], stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
-        assert self._process.stdout is not None
-        self.ready = self._process.stdout.readline()
-
-    def ctl(self, *arguments: str, member: int = 0, stdin: str = "", check: bool = True, both: bool = False) -> str:
-        done = subprocess.run(
-            ["etcdctl", "--endpoints", f"127.0.0.1:{self.port + member}", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            env={**os.environ, "ETCDCTL_API": "3"},
-        )
-        assert done.returncode == 0 or not check, done.stderr
-        return done.stdout + done.stderr if both else done.stdout if check else done.stderr
-
-    def stop(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait(20)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-
-def _free_ports(count: int) -> int:
-    """The first of so many that follow one another."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            first: int = found.getsockname()[1]
-        try:
-            for port in range(first, first + count):
-                socket.create_server(("127.0.0.1", port)).close()
-            return first
-        except (OSError, OverflowError):
-            continue
 
 
 @pytest.fixture(scope="module")
@@ -186,26 +145,13 @@ def test_a_snapshot_is_saved_with_its_hash_and_the_member_goes_on(served: Served
 
 
 def test_over_tls_only_who_has_a_certificate_of_the_authority_is_served(tmp_path: Path) -> None:
-    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    request = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    names = ["-subj", "/CN=store", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*request, *names, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    cert, key = certificate(tmp_path)
     served = Served(tmp_path / "data", "--cert-file", cert, "--key-file", key, "--trusted-ca-file", cert)
 
     try:
         served.ctl("--cacert", cert, "--cert", cert, "--key", key, "put", "secret", "1", member=1)
         told = served.ctl("--cacert", cert, "--cert", cert, "--key", key, "get", "secret", member=2)
+        health = page(f"https://127.0.0.1:{served.port}/health", cert, key)
         refused = served.ctl(
             "--cacert", cert, "--dial-timeout", "1s", "--command-timeout", "1s", "get", "secret", check=False
         )
@@ -214,6 +160,22 @@ def test_over_tls_only_who_has_a_certificate_of_the_authority_is_served(tmp_path
 
     assert told == "secret\n1\n"
     assert "secret" not in refused
+    assert health == '{"health":"true","reason":""}'
+
+
+def page(url: str, cert: str, key: str) -> str:
+    context = ssl.create_default_context(cafile=cert)
+    context.load_cert_chain(cert, key)
+    with urllib.request.urlopen(url, timeout=20, context=context) as answer:
+        read: bytes = answer.read()
+    return read.decode()
+
+
+@pytest.mark.slow
+def test_etcdctl_checks_what_many_keys_take(served: Served) -> None:
+    done = served.ctl("check", "datascale", "--load=s", "--auto-compact", "--auto-defrag", both=True)
+
+    assert "PASS: Approximate system memory used" in done
 
 
 def test_progress_that_is_asked_for_is_told(served: Served) -> None:
@@ -324,3 +286,18 @@ def test_a_prefix_is_mirrored_into_another_store(served: Served, tmp_path: Path)
 
     assert seen == ["PUT", "mirrored/b", "2"]
     assert copied == "mirrored/a\n1\nmirrored/b\n2\n"
+
+
+@pytest.mark.parametrize("missing", ["--cert-file", "--key-file", "--trusted-ca-file"])
+def test_files_with_which_tls_cannot_begin_are_refused_at_once(tmp_path: Path, missing: str) -> None:
+    cert, key = certificate(tmp_path)
+    files = {"--cert-file": cert, "--key-file": key, "--trusted-ca-file": cert}
+    other = tmp_path / "other"
+    other.write_text("no PEM")
+    parser = argparse.ArgumentParser()
+    add_tls_arguments(parser)
+
+    for wrong in (tmp_path / "none", other):
+        options = [word for pair in (files | {missing: str(wrong)}).items() for word in pair]
+        with pytest.raises(CliError, match=f"no TLS with .*{wrong}"):
+            tls_of(parser.parse_args(options))

@@ -15,6 +15,7 @@ from actors.etcd.actor import Etcd, EtcdConfig
 from actors.etcd.storage import OWN_PART
 from protocols.errors import Answer, AskError, DeadlineExceeded
 from protocols.etcd import Compare, LeaseGrant, LeaseKeepAlive, NotLeader, Op, Range, Txn, WatchKeys
+from tests.effort import seeds
 from tests.etcd.cluster import MEMBERS, Client, History, NoAnswer, boot, converged, events_of, leader
 
 KEYS = (b"a", b"b", b"c")
@@ -111,6 +112,7 @@ async def plagued(world: World) -> History:
     return history
 
 
+@pytest.mark.slow
 def test_every_answer_fits_one_history_whatever_breaks() -> None:
     answers = [len(World.run_sync(plagued, seed).answers) for seed in range(12)]
 
@@ -200,7 +202,7 @@ def test_a_member_whose_disk_fails_starts_again_and_loses_nothing() -> None:
     World.run_sync(scenario, seed=2)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_members_that_all_crash_while_they_write_snapshots_have_lost_nothing(seed: int) -> None:
     async def scenario(world: World) -> None:
         history = History()

@@ -14,6 +14,7 @@ from actors.etcd.mvcc.store import Store
 from actors.etcd.mvcc.watch import Watcher
 from protocols.errors import Answer
 from protocols.etcd import Compact, Compacted, EmptyKey, Event, Op, Txn, WatchKeys, WatchResponse
+from tests.effort import examples
 from tests.etcd.mvcc_model import within
 from tests.etcd.test_mvcc import at, commands, ends, keys
 
@@ -71,7 +72,8 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(steps, min_size=10, max_size=50))
 def test_every_reader_gets_all_that_concerns_it_in_order_or_is_told_that_it_lost_something(
     history: list[object],
@@ -122,6 +124,7 @@ def test_every_reader_gets_all_that_concerns_it_in_order_or_is_told_that_it_lost
             assert all(event.kv.mod_revision <= revision for event in item.events)
 
 
+@pytest.mark.slow
 def test_ten_thousand_watches_of_other_keys_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store()
     feeds = Feeds(store, lambda: None)

@@ -13,6 +13,8 @@ from actors.etcd.files import member_files, read_copy, read_member
 from protocols.etcd import Compacted, LeaseGrant, LeaseTimeToLive, Op, Range, Txn, WatchKeys
 from tests.etcd.cluster import MEMBERS, QUICK, Client, boot, leader
 
+IN_THE_FIRST_RECORD = 14  # a file's second half may be zeros that nobody has written over yet
+
 
 def put(key: bytes, value: bytes = b"v", lease: int = 0) -> Txn:
     return Txn((), (Op("put", key, value, lease=lease),))
@@ -48,6 +50,7 @@ def flip(file: Path, place: int) -> None:
     file.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_inspect_says_what_there_is(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["etcd", "inspect", str(data)])
 
@@ -72,7 +75,7 @@ def test_verify_finds_sound_members_equal(data: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize("kind", ["snap", "wal"])
 def test_verify_names_the_file_that_is_damaged(data: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     damaged = sorted(directory(data, "etcd-1").glob(f"*.{kind}"))[0]
-    flip(damaged, damaged.stat().st_size // 2)
+    flip(damaged, IN_THE_FIRST_RECORD)  # what is behind it shows that it was not the end
 
     code = main(["etcd", "verify", str(data)])
 
@@ -91,6 +94,7 @@ def test_a_copy_of_damaged_files_is_refused_with_a_hint(data: Path, capsys: pyte
     assert not (data / "copy").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bump", [0, 1_000])
 def test_what_was_copied_and_restored_is_a_cluster_with_all_that_was_acknowledged(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], bump: int
@@ -132,7 +136,7 @@ def test_what_was_copied_and_restored_is_a_cluster_with_all_that_was_acknowledge
 def test_the_most_up_to_date_log_is_copied(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     behind = directory(data, "etcd-0")
     newest = sorted(behind.glob("*.wal"))[-1]
-    content = newest.read_bytes()
+    content = newest.read_bytes().rstrip(b"\0")  # the file ends in zeros that wait to be written
     newest.write_bytes(content[: len(content) // 2])  # what was torn off was never acknowledged by this one
 
     code = main(["etcd", "snapshot", "save", str(tmp_path / "copy"), "--data", str(data)])

@@ -79,6 +79,7 @@ def test_members_whose_disks_are_all_full_wait_and_have_lost_nothing_when_there_
     World.run_sync(scenario, seed)
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_does_not_fit_is_sent_again_when_there_is_room() -> None:
     async def scenario(world: World) -> None:
         system = await boot(world)

@@ -97,6 +97,7 @@ async def test_who_reads_no_answers_is_closed_when_too_many_wait(house: Housed) 
     await goes_on(house)
 
 
+@pytest.mark.slow
 async def test_a_watcher_that_opens_no_window_keeps_little_waiting_and_others_see_everything(house: Housed) -> None:
     watch = request("Watch")
     watch.create_request.key = b"large"
@@ -112,6 +113,7 @@ async def test_a_watcher_that_opens_no_window_keeps_little_waiting_and_others_se
         assert sum(peer.waiting_bytes for peer in house.door.connections) <= 2 * len(VALUE) + STREAM_WAITING_BYTES
 
 
+@pytest.mark.slow
 async def test_ten_thousand_watches_of_one_client_delay_no_other(house: Housed) -> None:
     asked = request("Watch")
     asked.create_request.key, asked.create_request.range_end = b"a", b"z"
@@ -165,6 +167,7 @@ async def test_headers_without_end_are_closed(house: Housed) -> None:
     await goes_on(house)
 
 
+@pytest.mark.slow
 async def test_requests_that_are_never_whole_are_closed(house: Housed) -> None:
     head = b"\0" + (2 << 20).to_bytes(4, "big")
     async with calling(house.port) as hostile:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from actors.etcd.grpc import http2
 from actors.etcd.grpc.fields import write
 from actors.etcd.grpc.http2 import Connection, Data, Ended, Event, Headers, Reset
+from tests.effort import examples
 
 REQUEST = write([(b":method", b"POST"), (b":path", b"/a/B")])
 SETTINGS = struct.pack(">HBBBI", 0, 0, http2.SETTINGS, 0, 0)
@@ -158,7 +159,7 @@ def test_a_header_block_in_pieces_with_padding_and_priority_is_read() -> None:
     ),
     st.lists(st.integers(1, 50), max_size=10),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_whatever_frames_come_and_however_they_are_cut_it_goes_on_or_ends(
     frames: list[tuple[int, int, int, bytes]], cuts: list[int]
 ) -> None:

@@ -19,6 +19,7 @@ from protocols.etcd_members import (
     ChangeUnderWay,
     LearnerNotReady,
     MemberAdd,
+    MemberDemote,
     MemberExists,
     MemberList,
     MemberNotFound,
@@ -61,6 +62,9 @@ class Operator:
 
     async def promote(self, name: str) -> None:
         await self._until(MemberPromote(name), lambda found: name in voters(found))
+
+    async def demote(self, name: str) -> None:
+        await self._until(MemberDemote(name), lambda found: name not in voters(found))
 
     async def remove(self, name: str) -> None:
         await self._until(MemberRemove(name), lambda found: name not in names(found))
@@ -121,6 +125,7 @@ async def fits(world: World, system: System, history: History, members: Sequence
     assert len([answer for answer in history.answers if answer.kind == "write"]) > 5
 
 
+@pytest.mark.slow
 def test_a_store_grows_from_one_member_to_five_while_a_client_writes(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         system = await boot(world, QUICK, FIVE[:1])
@@ -139,6 +144,27 @@ def test_a_store_grows_from_one_member_to_five_while_a_client_writes(kind: str, 
     run_in(kind, scenario, tmp_path)
 
 
+def test_the_leader_is_demoted_and_promoted_again_while_a_client_writes(kind: str, tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        system = await boot(world)
+        operator = Operator(world, system)
+        first = await leader(system, world)
+        async with writers(system) as history:
+            await operator.demote(first)
+            without = voters(await operator.members())
+            second = await leader(system, world)
+            await operator.promote(first)
+            before = len(history.answers)
+            await world.until(lambda: len(history.answers) > before + 10)
+
+        assert first not in without and second in without and len(without) == 2
+        assert voters(await operator.members()) == [*MEMBERS]
+        await fits(world, system, history, MEMBERS)
+
+    run_in(kind, scenario, tmp_path)
+
+
+@pytest.mark.slow
 def test_a_dead_member_is_replaced_by_a_new_one_while_a_client_writes(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         system = await boot(world)
@@ -160,6 +186,7 @@ def test_a_dead_member_is_replaced_by_a_new_one_while_a_client_writes(kind: str,
     run_in(kind, scenario, tmp_path)
 
 
+@pytest.mark.slow
 def test_members_restart_one_after_the_other_and_the_store_can_be_written_all_the_time(
     kind: str, tmp_path: Path
 ) -> None:
@@ -204,6 +231,7 @@ def test_the_leader_is_removed_and_the_others_go_on(kind: str, tmp_path: Path) -
     run_in(kind, scenario, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_member_that_was_removed_while_it_was_dead_is_told_so(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         system = await boot(world)
@@ -279,6 +307,7 @@ def test_changes_that_make_no_sense_are_refused_one_by_one(kind: str, tmp_path: 
             (MemberAdd("x" * 1_000, "x/etcd"), BadRequest),
             (MemberRemove("etcd-9"), MemberNotFound),
             (MemberPromote("etcd-1"), NotLearner),
+            (MemberDemote("etcd-9"), MemberNotFound),
             (MoveLeader("etcd-9"), MemberNotFound),
         ]
 

@@ -12,6 +12,7 @@ from actors.etcd.actor import Etcd, EtcdConfig
 from protocols.errors import Answer
 from protocols.etcd_members import MemberAdd, MemberList, MemberPromote, MemberRemove, MoveLeader
 from protocols.message import Request
+from tests.effort import seeds
 from tests.etcd.cluster import MEMBERS, Client, History, NoAnswer, boot, boot_joining, converged, events_of
 
 SPARE = ("etcd-3", "etcd-4", "etcd-5")
@@ -98,7 +99,8 @@ async def plagued(world: World) -> tuple[History, int]:
     return history, await shaping
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", seeds(4))
 def test_every_answer_fits_one_history_while_members_come_and_go(seed: int) -> None:
     history, changes = World.run_sync(plagued, seed)
 

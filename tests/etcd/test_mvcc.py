@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ from protocols.etcd import (
     WatchKeys,
 )
 from protocols.message import Done
+from tests.effort import examples
 from tests.etcd.mvcc_model import Model
 
 keys = st.sampled_from([b"a", b"a/1", b"a/2", b"b", b"c"])
@@ -125,7 +127,8 @@ def range_of(store: Store, request: Range) -> object:
         return type(refusal).__name__
 
 
-@settings(max_examples=120, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(120), deadline=None)
 @given(st.lists(commands, min_size=5, max_size=25), st.lists(requests, min_size=3, max_size=6))
 def test_results_and_ranges_are_those_of_the_model(history: list[Command], asked: list[Range]) -> None:
     store, model = Store(), Model()
@@ -141,7 +144,7 @@ def test_results_and_ranges_are_those_of_the_model(history: list[Command], asked
             assert range_of(store, request) == model.range(request)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.lists(commands, min_size=5, max_size=25), st.lists(st.tuples(st.integers(0, 10), keys, ends), max_size=6))
 def test_a_watch_from_any_revision_sees_every_event_once_and_in_order(
     history: list[Command], watched: list[tuple[int, bytes, bytes]]
@@ -160,7 +163,8 @@ def test_a_watch_from_any_revision_sees_every_event_once_and_in_order(
         assert drain(watcher, store) == model.events_from(start, key, end)
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(txns, min_size=3, max_size=12),
     st.builds(WatchKeys, keys, ends, st.just(1), prev_kv=flags, no_put=flags, no_delete=flags, fragment=st.booleans()),
@@ -193,7 +197,7 @@ spans = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(spans, max_size=12), st.data())
 def test_whoever_watches_a_key_is_found_and_nobody_else(watched: list[Span], data: st.DataObject) -> None:
     interest: Interest[int] = Interest()
@@ -208,7 +212,7 @@ def test_whoever_watches_a_key_is_found_and_nobody_else(watched: list[Span], dat
         assert sorted(interest.find(key)) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(commands, min_size=5, max_size=25), st.data())
 def test_a_slow_watcher_gets_the_same_as_a_quick_one_or_is_told_that_it_lost_something(
     history: list[Command], data: st.DataObject
@@ -229,12 +233,14 @@ def test_a_slow_watcher_gets_the_same_as_a_quick_one_or_is_told_that_it_lost_som
             assert got == model.events_from(2, b"a", b"b")
 
 
+@pytest.mark.slow
 @given(st.lists(commands, max_size=10))
 @settings(max_examples=50, deadline=None)
 def test_commands_travel_unchanged(history: list[Command]) -> None:
     assert decode_commands(encode_commands(history)) == history
 
 
+@pytest.mark.slow
 @given(st.lists(commands, min_size=5, max_size=25))
 @settings(max_examples=40, deadline=None)
 def test_replicas_that_apply_the_same_commands_are_equal(history: list[Command]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.etcd.planted_bugs import BUGS, ROOT, Bug
+from tests.etcd.bug import ROOT, Bug
+from tests.etcd.planted_bugs import BUGS
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)

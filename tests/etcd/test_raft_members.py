@@ -124,10 +124,12 @@ def test_nor_does_a_leader_of_a_later_term_whose_configuration_is_committed() ->
         (Change("remove", "x"), Refused.NOT_FOUND),
         (Change("promote", "b"), Refused.NOT_LEARNER),
         (Change("promote", "x"), Refused.NOT_FOUND),
+        (Change("demote", "d"), Refused.IS_LEARNER),
+        (Change("demote", "x"), Refused.NOT_FOUND),
     ],
 )
 def test_what_makes_no_sense_is_refused(change: Change, refusal: Refused) -> None:
-    a = leader()
+    a = leader("d")
 
     assert a.raft.change([change], a.now) is refusal
 
@@ -259,6 +261,41 @@ def test_a_learner_is_promoted_when_it_has_caught_up_and_not_before() -> None:
     assert a.raft.log.configuration.voters == ("a", "b", "c", "d")
 
 
+def test_a_voter_that_is_demoted_counts_among_the_old_ones_until_that_is_certain_and_then_no_more() -> None:
+    a = leader()
+    a.change(Change("demote", "c"))
+    joint = a.raft.log.configuration
+
+    a.say(accepted(1, 2, "c"))
+    with_it_alone = a.raft.log.committed
+    a.say(accepted(1, 2, "b"))
+    a.say(accepted(1, 3, "b"))
+    a.raft.propose(b"x")
+    a.say(accepted(1, 4, "c"))
+    after = a.raft.log.committed
+
+    assert (joint.voters, joint.outgoing, joint.learners) == (("a", "b"), ("a", "b", "c"), ("c",))
+    assert (with_it_alone, after) == (1, 3)
+    assert a.raft.log.configuration == Configuration(("a", "b"), learners=("c",), addresses=joint.addresses)
+
+
+def test_a_leader_that_is_demoted_hands_over_and_goes_on_as_a_learner() -> None:
+    a = leader()
+
+    a.change(Change("demote", "a"))
+    for last in (2, 3):
+        a.say(accepted(1, last, "b"))
+        a.say(accepted(1, last, "c"))
+
+    assert a.raft.leading_term == 0
+    assert not a.raft.has_vote
+    assert a.raft.log.configuration.learners == ("a",)
+
+
+def test_the_last_voter_is_not_demoted() -> None:
+    assert confchange.change(Configuration(("a",), learners=("b",)), [Change("demote", "a")]) is Refused.UNHEALTHY
+
+
 def test_a_learner_does_not_campaign_and_is_no_reason_to_hear_a_majority() -> None:
     d = Talk(voters="abc", member="d")
 
@@ -379,7 +416,8 @@ def changed(configuration: Configuration, *changes: Change) -> Configuration:
 
 NAMES = "abcdefg"
 changes = st.lists(
-    st.builds(Change, st.sampled_from(["learn", "add", "promote", "remove"]), st.sampled_from(NAMES)), max_size=3
+    st.builds(Change, st.sampled_from(["learn", "add", "promote", "demote", "remove"]), st.sampled_from(NAMES)),
+    max_size=3,
 )
 
 
@@ -407,6 +445,7 @@ def quorums(configuration: Configuration) -> list[set[str]]:
     return [set(s) for s in sets if all(2 * len({*s} & {*voters}) > len(voters) for voters in majorities)]
 
 
+@pytest.mark.slow
 @given(st.sets(st.sampled_from("abcde"), min_size=1), st.sets(st.sampled_from("abcdefg"), min_size=1), st.data())
 def test_an_election_is_won_and_lost_as_its_quorums_say(old: set[str], new: set[str], data: st.DataObject) -> None:
     votes = data.draw(st.dictionaries(st.sampled_from(NAMES), st.booleans()))

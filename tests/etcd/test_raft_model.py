@@ -9,6 +9,7 @@ from tests.etcd.raft_model import MODELS, explore
 EXHAUSTED = {"an election", "two candidates", "a leader's write", "other members"}  # within their bounds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_nothing_that_can_happen_in_a_few_steps_breaks_a_promise(name: str) -> None:
     found = explore(MODELS[name](), 600)

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from actorkube.runtime import probe
 from actors.etcd.raft.configurations import decode_configuration
+from tests.effort import examples
 from tests.etcd.raft_world import Weather, World
 
 weathers = st.builds(
@@ -39,7 +41,8 @@ changing = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])  # a seed does not shrink
+@pytest.mark.slow
+@settings(max_examples=examples(40), deadline=None, phases=[Phase.explicit, Phase.generate])  # a seed does not shrink
 @given(seed=st.integers(0, 2**32), size=st.sampled_from([1, 2, 3, 3, 5]), weather=weathers)
 @example(
     1133, 3, Weather(0.3, 0.2, 0.003, 0.0, 0.03, slow_disk=0.0, haste_s=0.1)
@@ -53,7 +56,8 @@ def test_keeps_its_promises_in_any_weather_and_works_again_after_it(seed: int, s
     world.heal()
 
 
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
+@pytest.mark.slow
+@settings(max_examples=examples(40), deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(seed=st.integers(0, 2**32), size=st.sampled_from([1, 2, 3, 3, 5]), weather=changing)
 def test_keeps_its_promises_while_members_come_and_go_and_leaders_hand_over(
     seed: int, size: int, weather: Weather
@@ -77,6 +81,7 @@ def test_the_same_seed_gives_the_same_history() -> None:
     assert histories[0] == histories[1]
 
 
+@pytest.mark.slow
 def test_the_worlds_do_reach_the_interesting_places() -> None:
     terms = commits = reads = installs = 0
     for seed in range(10):
@@ -95,6 +100,7 @@ def test_the_worlds_do_reach_the_interesting_places() -> None:
     assert installs > 10
 
 
+@pytest.mark.slow
 def test_the_worlds_in_which_members_change_do_reach_the_interesting_places() -> None:
     joint = sizes = 0
     with reaching() as reached:

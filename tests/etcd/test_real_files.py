@@ -95,6 +95,7 @@ async def killed_again_and_again(replicas: Processes, times: int, seed: int) -> 
     return history
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_members_that_are_killed_under_load_have_lost_nothing(tmp_path: Path) -> None:
     async with Processes(tmp_path) as replicas:

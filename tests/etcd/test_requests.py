@@ -23,7 +23,7 @@ class Told(ReplyHandle):
 
 
 def write(told: Told, value: bytes = b"v") -> Write:
-    return Write(Txn((), (Op("put", b"a", value),)), told)
+    return Write(Txn((), (Op("put", b"a", value),)), told, len(value))
 
 
 def read(told: Told) -> WaitingRead:

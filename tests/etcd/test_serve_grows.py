@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -42,10 +43,23 @@ class Store:
         self.command("member", "add", name, "--data", str(self.data))
         words = ["join", name, "--data", str(self.data), "--dir", str(self.path / name)]
         self._start(name, [*words, "--client-port", str(self.ports[name])], f"{name} is open to etcd's clients")
+        self._promote(name)
+
+    def _promote(self, name: str) -> None:
         for _ in range(100):
             if self.command("member", "promote", name, "--data", str(self.data), check=False).returncode == 0:
                 return
         raise AssertionError(f"{name} does not catch up")
+
+    def join_from_afar(self, name: str, machine: Path, *options: str) -> None:
+        """As `join`, but with nothing of the store's directory."""
+        machine.mkdir()
+        (self.ports[name],) = free_ports(1)
+        self.command("member", "add", name, "--data", str(self.data))
+        self.command("member", "join-file", name, str(machine / "join"), "--data", str(self.data))
+        words = ["join", name, "--join", str(machine / "join"), "--dir", str(machine / "own"), *options]
+        self._start(name, [*words, "--client-port", str(self.ports[name])], f"{name} is open to etcd's clients")
+        self._promote(name)
 
     def kill(self, name: str) -> None:
         process = self._processes.pop(name)
@@ -136,6 +150,73 @@ def test_a_store_grows_from_one_to_five_and_replaces_a_dead_member_while_somebod
         assert set(acknowledged) <= set(found), member
     health = store.ctl("endpoint", "health")
     assert health.returncode == 0, health.stderr
+
+
+def test_members_on_other_machines_are_reached_over_tcp_and_survive_one_that_is_killed(
+    store: Store, tmp_path: Path
+) -> None:
+    peer, far = free_ports(2)
+    store.serve("--replicas", "1", "--peer-port", str(peer))
+    store.ctl("put", "before", "1")
+
+    store.join_from_afar("etcd-1", tmp_path / "b", "--peer-port", str(far))
+    store.join_from_afar("etcd-2", tmp_path / "c", "--peer", f"etcd-1=127.0.0.1:{far}")
+    store.command("move-leader", "etcd-1", "--data", str(store.data))
+    written = store.ctl("put", "between", "2", member="etcd-2")
+    store.kill("etcd-1")
+    after = store.ctl("put", "after", "3", member="etcd-2")
+
+    assert written.stdout == after.stdout == "OK\n"
+    for member in store.ports:
+        found = store.ctl("get", "--prefix", "", "--print-value-only", member=member).stdout.split()
+        assert found == ["3", "1", "2"], member
+
+
+def test_a_member_with_another_stores_certificate_is_not_let_in(store: Store, tmp_path: Path) -> None:
+    (peer,) = free_ports(1)
+    store.serve("--replicas", "1", "--peer-port", str(peer))
+    other = Store(tmp_path / "other")
+    try:
+        (elsewhere,) = free_ports(1)
+        other.serve("--replicas", "1", "--peer-port", str(elsewhere))
+        for each in (store, other):
+            each.command("member", "add", "etcd-1", "--data", str(each.data))
+        other.command("member", "join-file", "etcd-1", str(tmp_path / "join"), "--data", str(other.data))
+        forged = json.loads((tmp_path / "join").read_text())
+        forged["peers"] = {"etcd-0": ["127.0.0.1", peer]}
+        (tmp_path / "join").write_text(json.dumps(forged))
+        store._start(
+            "etcd-1",
+            ["join", "etcd-1", "--join", str(tmp_path / "join"), "--dir", str(tmp_path / "own")],
+            "etcd-1 runs",
+        )
+        log, refused = "", 1
+        while "TLS failed" not in log and refused:
+            promoted = store.command("member", "promote", "etcd-1", "--data", str(store.data), check=False)
+            log, refused = (store.data / "logs" / "etcd-0.log").read_text(), promoted.returncode
+    finally:
+        other.close()
+
+    assert refused == 1
+    assert "has not caught up" in promoted.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["member", "join-file", "etcd-1", "{tmp}/join", "--data", "{data}"], "do not listen for members on other"),
+        (["join", "etcd-1", "--join", "{tmp}/none", "--dir", "{tmp}/own"], "cannot read"),
+        (["join", "etcd-1", "--join", "{data}/VERSION", "--dir", "{tmp}/own"], "is not a join file"),
+    ],
+)
+def test_what_cannot_be_joined_is_said_in_one_line(store: Store, tmp_path: Path, words: list[str], why: str) -> None:
+    store.serve("--replicas", "1")
+
+    refused = store.command(*[word.format(tmp=tmp_path, data=store.data) for word in words], check=False)
+
+    assert refused.returncode == 1
+    assert why in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
 
 
 def test_a_store_is_not_begun_again_with_another_number_of_replicas(store: Store, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from actors.etcd.raft.types import Mark
 from actors.etcd.snapshot import CorruptSnapshot, decode_snapshot, encode_snapshot
 from protocols.errors import Answer
 from protocols.etcd import Compact, LeaseGrant, Op, Range, Txn
+from tests.effort import examples
 from tests.etcd.test_mvcc import at, commands, result_of
 
 MARK = Mark(7, 3)
@@ -46,7 +47,8 @@ def snapshot_of(store: Store) -> bytes:
     return data
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(60), deadline=None)
 @given(histories, histories)
 def test_what_comes_out_of_a_snapshot_is_what_went_in_and_goes_on_like_it(
     history: list[Command], after: list[Command]
@@ -63,7 +65,32 @@ def test_what_comes_out_of_a_snapshot_is_what_went_in_and_goes_on_like_it(
         assert result_of(other, command) == result_of(store, command)
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("deletes", [True, False])
+def test_keys_that_are_deleted_written_anew_or_on_a_lease_are_so_after_a_start(deletes: bool) -> None:
+    store = Store()
+    store.apply(LeaseGrant(60, 9))
+    for op in [
+        Op("put", b"kept", b"1"),
+        Op("put", b"deleted", b"1"),
+        Op("put", b"leased", b"1", lease=9),
+        Op("put", b"anew", b"1"),
+        Op("delete", b"deleted"),
+        Op("delete", b"anew"),
+        Op("put", b"anew", b"2"),
+        Op("put", b"anew", b"3"),
+    ]:
+        if deletes or op.kind == "put":
+            store.apply(Txn((), (op,)))
+
+    other = decode_snapshot(snapshot_of(store)).store
+
+    other.check()
+    assert all_of(other) == all_of(store)
+    assert other.range(Range(b"\0", b"\0")).count == 4 - deletes
+
+
+@pytest.mark.slow
+@settings(max_examples=examples(60), deadline=None)
 @given(histories, st.lists(histories, max_size=4), st.booleans())
 def test_a_snapshot_shows_one_moment_while_the_store_goes_on(
     history: list[Command], meanwhile: list[list[Command]], compacts: bool
@@ -117,6 +144,7 @@ def test_many_keys_and_large_ones_are_cut_into_pieces_that_are_each_quick() -> N
     assert decode_snapshot(b"".join(pieces)).store.range(everything) == store.range(everything)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_damage_anywhere_is_refused(data: st.DataObject) -> None:

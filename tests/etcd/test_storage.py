@@ -14,10 +14,11 @@ import pytest
 
 from actorkube.runtime import DiskFull, FileDisk
 from actorkube.runtime.disk import DiskInUse
-from actors.etcd.raft.types import NO_SNAPSHOT, AppendJob, HardState
+from actors.etcd.raft.types import NO_SNAPSHOT, AppendJob, HardState, Mark
+from actors.etcd.snapshot import CorruptSnapshot
 from actors.etcd.storage import NoRoom, Storage
 from actors.etcd.wal import CorruptWal, segment_name
-from protocols.raft import Entry
+from protocols.raft import Entry, InstallSnapshot
 
 
 class CountingDisk(FileDisk):
@@ -136,7 +137,7 @@ async def test_damage_in_the_middle_is_refused_by_name(tmp_path: Path) -> None:
     await storage.open()
     for index in range(1, 4):
         await storage.write(jobs(index, index))
-    damaged = bytearray((tmp_path / segment_name(1)).read_bytes())
+    damaged = bytearray((tmp_path / segment_name(1)).read_bytes().rstrip(b"\0"))
     damaged[len(damaged) // 2] ^= 1
     (tmp_path / segment_name(1)).write_bytes(damaged)
 
@@ -169,6 +170,12 @@ class FullDisk(FileDisk):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.room = 1 << 30
+        self.ahead = True  # there is room for zeros
+
+    def reserve(self, name: str, size: int) -> None:
+        if not self.ahead:
+            raise DiskFull(errno.ENOSPC, "No space left on device")
+        super().reserve(name, size)
 
     def append(self, name: str, data: bytes) -> None:
         fits = data[: self.room]
@@ -201,6 +208,72 @@ async def test_a_full_disk_leaves_no_trace_and_the_log_goes_on_when_there_is_roo
     assert [entry.index for entry in (await reopened(tmp_path))[1]] == list(range(1, 10))
 
 
+async def test_the_log_is_written_into_zeros_that_are_there_already(tmp_path: Path) -> None:
+    disk = FileDisk(tmp_path)
+    storage = Storage(disk, "etcd-0", segment_bytes_max=4_000)
+    await storage.open()
+    sizes = set()
+
+    for index in range(1, 201):
+        await storage.write(jobs(index, index))
+        sizes.add((tmp_path / disk.list()[-1]).stat().st_size)
+
+    names = disk.list()
+    assert sizes == {4_000} and len(names) > 1  # each as long as it will ever be, from its first record on
+    assert not disk.read(names[0]).endswith(bytes(64))  # what is full keeps none
+    assert disk.read(names[-1]).endswith(bytes(64))
+    again = Storage(FileDisk(tmp_path), "etcd-0")
+    assert len((await again.open()).entries) == 200
+
+
+async def test_where_there_is_no_room_ahead_the_log_goes_on_without(tmp_path: Path) -> None:
+    disk = FullDisk(tmp_path)
+    disk.ahead = False
+    storage = Storage(disk, "etcd-0")
+    await storage.open()
+
+    await storage.write(jobs(1, 9))
+
+    assert [entry.index for entry in (await reopened(tmp_path))[1]] == list(range(1, 10))
+
+
+async def test_after_a_full_disk_room_is_reserved_again(tmp_path: Path) -> None:
+    disk = FullDisk(tmp_path)
+    storage = Storage(disk, "etcd-0", segment_bytes_max=4_000)
+    await storage.open()
+    await storage.write(jobs(1, 1))
+    disk.room = 9
+    with pytest.raises(NoRoom):
+        await storage.write(jobs(2, 2))
+    disk.room = 1 << 30
+
+    await storage.write(jobs(2, 2))
+
+    assert (tmp_path / disk.list()[-1]).stat().st_size == 4_000
+
+
+async def test_of_a_snapshot_that_does_not_fit_nothing_is_kept(tmp_path: Path) -> None:
+    disk = FullDisk(tmp_path)
+    storage = Storage(disk, "etcd-0")
+    await storage.open()
+    before = disk.list()
+
+    def piece(offset: int) -> InstallSnapshot:
+        return InstallSnapshot(1, "etcd-1", 9, 1, 40, offset, b"x" * 10)
+
+    storage.receive(piece(0))
+    disk.room = 5
+    storage.receive(piece(10))
+    disk.room = 1 << 30
+    storage.receive(piece(20))
+
+    assert disk.list() == before
+    with pytest.raises(CorruptSnapshot, match="no room"):
+        storage.load_received(Mark(9, 1))
+    storage.receive(piece(0))
+    assert disk.list() != before  # sent again from the beginning, it is taken
+
+
 async def test_a_segment_is_begun_when_there_is_room_for_it(tmp_path: Path) -> None:
     disk = FullDisk(tmp_path)
     storage = Storage(disk, "etcd-0", segment_bytes_max=120)
@@ -227,11 +300,11 @@ async def test_damage_to_the_last_record_is_refused_once_it_was_marked_as_durabl
     storage = Storage(FileDisk(tmp_path), "etcd-0")
     await storage.open()
     await storage.write(jobs(1, 2))
-    whole = (tmp_path / segment_name(1)).read_bytes()
+    whole = (tmp_path / segment_name(1)).read_bytes().rstrip(b"\0")
 
     await storage.mark()
     await storage.mark()
-    marked = (tmp_path / segment_name(1)).read_bytes()
+    marked = (tmp_path / segment_name(1)).read_bytes().rstrip(b"\0")
     damaged = bytearray(marked)
     damaged[len(whole) - 3] ^= 1
     (tmp_path / segment_name(1)).write_bytes(damaged)

@@ -163,6 +163,26 @@ def test_a_key_that_was_put_without_the_lease_outlives_it() -> None:
     assert store.range(Range(b"a")).count == 1
 
 
+def test_a_key_that_was_deleted_does_not_come_back_under_its_old_lease() -> None:
+    store = store_with(LeaseGrant(60, 7), put(b"a", b"1", lease=7), delete(b"a"), put(b"a", b"2"), LeaseRevoke(7))
+
+    assert [kv.value for kv in store.range(Range(b"a")).kvs] == [b"2"]
+
+
+def test_a_key_that_was_deleted_begins_again_with_version_1() -> None:
+    store = store_with(put(b"a"), put(b"a"), delete(b"a"), put(b"a"))
+
+    assert [(kv.version, kv.create_revision) for kv in store.range(Range(b"a")).kvs] == [(1, 5)]
+
+
+def test_what_is_read_at_the_revision_of_a_compaction_is_kept() -> None:
+    store = store_with(put(b"a", b"1"), put(b"b"), put(b"a", b"2"), Compact(3))
+
+    store.scrub(100)
+
+    assert [kv.value for kv in store.range(Range(b"a", revision=3)).kvs] == [b"1"]
+
+
 def test_a_put_with_an_unknown_lease_does_nothing_at_all() -> None:
     store = Store()
 
@@ -546,3 +566,12 @@ def test_a_large_revision_is_cut_where_that_is_wanted_and_nothing_is_lost_at_the
     assert (second.revision, second.fragment) == (2, False)
     assert first.events + second.events == one.events
     assert cut.take(store.events) is None
+
+
+def test_a_lease_is_said_to_live_for_the_seconds_that_it_has_for_sure() -> None:
+    store, clock = Store(), LeaseClock()
+    store.apply(LeaseGrant(10, 7))
+    clock.start(store.leases.all(), now=100.0)
+
+    assert [clock.left_s(7, now) for now in (100.0, 100.5, 109.9, 120.0)] == [10, 9, 0, 0]
+    assert clock.left_s(8, 100.0) is None

@@ -79,6 +79,7 @@ def test_a_torn_tail_costs_only_the_last_record(cut: int, garbage: bytes) -> Non
     assert found.tail == whole.data
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=200, deadline=None)
 def test_a_flipped_bit_is_noticed_wherever_it_is(data: st.DataObject) -> None:
@@ -94,6 +95,38 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(data: st.DataObject) -> None:
     else:
         with pytest.raises(CorruptWal, match=r"00000001\.wal: the record at byte \d+ is damaged"):
             recover([Segment(segment_name(1), bytes(flipped))], "etcd-0")
+
+
+@given(st.lists(st.binary(max_size=3).map(lambda end: end + bytes(8)), max_size=3), st.integers(0, 3000))
+@settings(max_examples=100, deadline=None)
+def test_zeros_behind_the_last_record_say_nothing(datas: list[bytes], zeros: int) -> None:
+    entries = [Entry(1, index, data) for index, data in enumerate(datas, 1)]
+    first = segment(1, *[encode_jobs([job(entry)]) for entry in entries])
+    after = segment(2, *records(1, first=len(datas) + 1), before=len(datas))
+    reserved = [Segment(each.name, each.data + bytes(zeros)) for each in (first, after)]
+
+    found = recover(reserved, "etcd-0")
+
+    assert [entry.data for entry in found.entries[: len(datas)]] == datas
+    assert (len(found.entries), found.tail) == (len(datas) + 1, after.data)
+
+
+@given(st.sets(st.integers(0, 3)))
+@settings(max_examples=20, deadline=None)
+def test_an_append_of_which_any_sectors_reached_the_disk_is_a_torn_tail(lost: set[int]) -> None:
+    whole = segment(1, *records(3))
+    last = encode_jobs([job(Entry(1, 4, b"x" * 1800))])
+    torn = b"".join([bytes(512) if at in lost else last[at * 512 : at * 512 + 512] for at in range(4)])
+
+    found = recover([Segment(whole.name, whole.data + torn + bytes(700))], "etcd-0")
+
+    assert [entry.index for entry in found.entries] == [1, 2, 3] + [4] * (not lost)
+
+
+def test_an_earlier_segment_that_is_all_zeros_or_empty_is_refused() -> None:
+    for nothing in (b"", bytes(900)):
+        with pytest.raises(CorruptWal, match="not the last one"):
+            recover([segment(1, *records(1)), Segment(segment_name(2), nothing), segment(3, before=1)], "etcd-0")
 
 
 def test_a_tear_in_an_earlier_segment_is_refused() -> None:
@@ -121,7 +154,7 @@ def test_a_segment_that_was_torn_before_its_header_was_whole_was_never_begun() -
         ([segment(1)._replace(name=segment_name(2))], "says that it is 00000001.wal"),
         ([segment(1, member="etcd-1")], "belongs to the member etcd-1, not to etcd-0"),
         ([segment(1, *records(2, first=2))], "entry 2 follows entry 0: some are missing"),
-        ([Segment(segment_name(1), records(1)[0])], "not a log of format 3"),
+        ([Segment(segment_name(1), records(1)[0])], "not a log of format 4"),
         ([segment(1, segment(1).data)], "unknown type"),
     ],
 )

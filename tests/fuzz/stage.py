@@ -127,7 +127,8 @@ class Stage:
         stream = self.server.stream(hole, FuzzFeed(), window=WINDOW)
         link, back = system.transport.link("server", Lane.BULK), self.server.transport.link(system.name, Lane.BULK)
         assert link is not None and back is not None
-        answer_corr, stream_corr = back.asks
+        [stream_corr] = back.streams
+        [answer_corr] = back.asks
         self._hostile.append(Hostile(system, link, answer, answer_corr, stream, stream_corr, back))
         return self._hostile[-1]
 

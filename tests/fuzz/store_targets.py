@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from actors.etcd.grpc import convert, http2
+from actors.etcd.grpc.auth import granting
 from actors.etcd.grpc.fields import write
 from actors.etcd.grpc.framing import Unframer, framed, timeout_s
 from actors.etcd.grpc.messages import DecodeError, message
@@ -30,6 +31,7 @@ CONVERSIONS: dict[str, Callable[[object], object]] = {
     "TxnRequest": convert.to_txn,
     "WatchRequest": lambda request: request,
     "AlarmRequest": lambda request: request,
+    "AuthRoleGrantPermissionRequest": lambda request: Store().apply(granting(request)),
 }
 
 
@@ -135,7 +137,9 @@ def _requests() -> list[bytes]:
     txn.failure.add(request_range=message("etcdserverpb.RangeRequest")(key=b"k"))
     watch = message("etcdserverpb.WatchRequest")()
     watch.create_request.key = b"k"
-    bodies: list[bytes] = [each.SerializeToString() for each in (put, txn, watch)]
+    grant = message("etcdserverpb.AuthRoleGrantPermissionRequest")(name="r")
+    grant.perm.key, grant.perm.range_end = b"k", b"l"
+    bodies: list[bytes] = [each.SerializeToString() for each in (put, txn, watch, grant)]
     return [*bodies, framed(bodies[0]), b"10S"]
 
 

@@ -17,6 +17,7 @@ from protocols.frame import HEADER, decode_rows, encode_rows
 from protocols.message import UnknownMessage, decode
 from protocols.trace import split_context
 from tests.fuzz.bodies import BOMBS, ERRORS, GOOD, TYPES
+from tests.fuzz.recording_targets import RECORDING_TARGETS, recording_seeds
 from tests.fuzz.store_targets import STORE_TARGETS, store_seeds
 
 FRAME_MAX = 100_000
@@ -94,6 +95,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "context": context,
     "batch": batch,
     **STORE_TARGETS,
+    **RECORDING_TARGETS,
 }
 
 
@@ -101,6 +103,8 @@ def seeds(target: str) -> list[bytes]:
     """A corpus made by code: what the project itself sends, and what has been hard to bear before."""
     if target in STORE_TARGETS:
         return store_seeds(target)
+    if target in RECORDING_TARGETS:
+        return recording_seeds(target)
     small = [body[:2000] for body in (*GOOD, *ERRORS, *BOMBS)]
     if target == "inbox":
         frame = msgspec.msgpack.encode(None)

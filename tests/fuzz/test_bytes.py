@@ -27,6 +27,7 @@ def test_what_was_hard_to_bear_is_borne(target: str) -> None:
         TARGETS[target](data)
 
 
+@pytest.mark.slow
 @each_target
 def test_truncated_at_every_byte_and_with_every_bit_flipped_it_is_borne(target: str) -> None:
     for data in seeds(target):

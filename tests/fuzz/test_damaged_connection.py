@@ -60,14 +60,16 @@ async def ask_through(stage: Stage, damage: Damage) -> bool:
         await asyncio.gather(*ways)
 
 
-async def test_a_connection_that_is_cut_at_any_byte_harms_nobody(stage: Stage) -> None:
-    for size in range(0, 400, 7):
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)])
+async def test_a_connection_that_is_cut_at_any_byte_harms_nobody(stage: Stage, step: int) -> None:
+    for size in range(0, 400, step):
         await ask_through(stage, lambda at, data, size=size: data[: size - at] if at < size <= at + len(data) else None)
 
     await stage.check()
 
 
-async def test_any_flipped_bit_is_refused_or_harmless(stage: Stage) -> None:
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+async def test_any_flipped_bit_is_refused_or_harmless(stage: Stage, step: int) -> None:
     def flip(place: int, bit: int) -> Damage:
         def harm(at: int, data: bytes) -> bytes:
             here = place - at
@@ -78,7 +80,7 @@ async def test_any_flipped_bit_is_refused_or_harmless(stage: Stage) -> None:
         return harm
 
     before = stage.refused
-    for place in range(0, 150, 3):
+    for place in range(0, 150, step):
         if place in range(4) or place % 24 < 4:
             continue  # a length that grows waits for bytes that never come: another test's matter
         await ask_through(stage, flip(place, place % 8))
@@ -87,6 +89,7 @@ async def test_any_flipped_bit_is_refused_or_harmless(stage: Stage) -> None:
     await stage.check()
 
 
+@pytest.mark.slow
 async def test_those_who_say_nothing_are_sent_away_and_counted(stage: Stage) -> None:
     before = stage.refused
     silent = [await asyncio.open_connection(*stage.address) for _ in range(20)]

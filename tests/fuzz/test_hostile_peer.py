@@ -32,6 +32,7 @@ async def stage() -> AsyncIterator[Stage]:
         yield stage
 
 
+@pytest.mark.slow
 def test_any_frames_harm_nobody_but_their_own_connection() -> None:
     with asyncio.Runner() as runner:
         stage = Stage()
@@ -164,17 +165,28 @@ async def test_a_hostile_error_is_an_error_that_can_be_read(stage: Stage, body: 
     await stage.check()
 
 
-@pytest.mark.parametrize("kind", [Kind.REPLY, Kind.ERROR, Kind.ITEM, Kind.END])
-async def test_nobody_answers_what_somebody_else_was_asked(stage: Stage, kind: Kind) -> None:
-    asked, hostile = await stage.hostile(), await stage.hostile()
+ANSWERS = (Kind.REPLY, Kind.ERROR, Kind.ACCEPTED, Kind.ITEM, Kind.END)
 
-    for corr in (asked.answer_corr, asked.stream_corr):
-        hostile.link.send(kind, TEXT, 0, 0, corr, 0, b"" if kind == Kind.END else ITEM)
+
+@pytest.mark.parametrize(
+    ("kind", "together"),
+    [*((kind, False) for kind in ANSWERS), *((kind, True) for kind in ANSWERS if kind in BATCHED)],
+)
+async def test_nobody_answers_what_somebody_else_was_asked(stage: Stage, kind: Kind, together: bool) -> None:
+    asked, hostile = await stage.hostile(), await stage.hostile()
+    body = b"" if kind == Kind.END else ITEM
+    rows = [(TEXT, 0, 0, corr, 0, body) for corr in (asked.answer_corr, asked.stream_corr)]
+
+    if together:
+        hostile.link.send(Kind.BATCH, kind, 0, 0, 0, 0, encode_rows(rows))
+    else:
+        for row in rows:
+            hostile.link.send(kind, *row)
     await hostile.is_cut_off()
 
     assert not asked.answer.done()
     assert not asked.stream.pending()
-    assert list(asked.back.asks) == [asked.answer_corr, asked.stream_corr]
+    assert list(asked.back.streams) == [asked.stream_corr]
     await stage.check()
 
 
@@ -280,6 +292,7 @@ async def test_an_error_that_unfolds_to_much_is_not_unfolded(stage: Stage) -> No
     await stage.check()
 
 
+@pytest.mark.slow
 async def test_a_flood_of_streams_is_refused_beyond_a_bound(stage: Stage) -> None:
     hostile = await stage.hostile()
     tracemalloc.start()

@@ -20,8 +20,9 @@ from protocols.api import (
     Watch,
     WatchEvent,
 )
+from protocols.csi import DeleteVolume
 from protocols.errors import Expired
-from protocols.message import Message
+from protocols.message import Done, Message
 from protocols.objects import decode_object, encode_object, revision_of
 from tests.kube.memory_store import MemoryStore
 
@@ -34,6 +35,7 @@ class MemoryApi(Actor):
         self.lose: Callable[[Message], bool] = lambda request: False
         self.fail: Callable[[Message], None] = lambda request: None
         self.asked: list[Message] = []
+        self.thrown_away: list[str] = []  # directories of nodes
         self.watches: dict[Outlet, tuple[Watch, int]] = {}
         self.muted = False  # watches deliver nothing
         self.held: dict[str, None] = {}  # resources whose watches do not even begin
@@ -75,6 +77,9 @@ class MemoryApi(Actor):
                 return store.delete(resource, namespace, name, uid, revision, grace_s, propagation)
             case DeleteCollection(resource, namespace):
                 return StoredList(tuple(store.delete_all(resource, namespace)), store.revision)
+            case DeleteVolume(volume_id):
+                self.thrown_away.append(volume_id)
+                return Done()
         raise AssertionError(f"unexpected {message!r}")
 
     # -- watches --------------------------------------------------------------------------------------------------

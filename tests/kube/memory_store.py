@@ -16,7 +16,8 @@ from protocols.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFou
 from protocols.objects import Object, decode_object, encode_object, meta, name_of, namespace_of, revision_of
 from protocols.rules.times import time_of
 
-CLUSTER_SCOPED = ("namespaces", "nodes", "persistentvolumes", "leases-of-nothing")
+CLUSTER_ROLES = "clusterroles.rbac.authorization.k8s.io"
+CLUSTER_SCOPED = ("namespaces", "nodes", "persistentvolumes", CLUSTER_ROLES, "leases-of-nothing")
 Key = tuple[str, str, str]  # resource, namespace, name
 
 

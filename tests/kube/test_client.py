@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from actorkube.kube import Client
+from actorkube.kube.bindings import TOGETHER_MAX
 from actorkube.runtime import LATER, Actor, System
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
+from actorkube.runtime.tracing import because
 from protocols import api
 from protocols.errors import Answer, AskError, Conflict, NotFound, NotSent, Overloaded, TooManyRequests, Unknown
 from protocols.message import Message
-from protocols.objects import Object
-from tests.kube.memory_api import MemoryApi
+from protocols.objects import Object, uid_of
+from protocols.trace import TraceContext
 from tests.kube.memory_store import MemoryStore
+from tests.scheduler.binding_api import BindingApi
 
 
 class Someone(Actor):
@@ -33,7 +37,7 @@ class Pair:
         for system in self.systems[not server :]:
             await system.start()
         if server:
-            self.systems[0].spawn(lambda: MemoryApi(self.store), "api")
+            self.systems[0].spawn(lambda: BindingApi(self.store), "api")
         self.systems[1].spawn(Someone, "someone")
         someone = self.systems[1].actor("someone")
         assert isinstance(someone, Someone)
@@ -41,9 +45,9 @@ class Pair:
         return someone.client
 
     @property
-    def api(self) -> MemoryApi:
+    def api(self) -> BindingApi:
         actor = self.systems[0].actor("api")
-        assert isinstance(actor, MemoryApi)
+        assert isinstance(actor, BindingApi)
         return actor
 
 
@@ -120,9 +124,52 @@ async def test_a_lost_answer_is_handed_up_and_the_request_is_not_repeated(pair: 
     assert len([m for m in pair.api.asked if isinstance(m, api.Create)]) == 1
 
 
-async def test_binding_names_pod_and_node(pair: Pair) -> None:
+async def test_bindings_of_one_turn_are_one_message_and_each_hears_of_its_own(pair: Pair) -> None:
     client = await pair.start()
-    await client.bind("default", "a", "n1", uid="u1")
+    pods = {name: await client.create("pods", pod(name)) for name in ("a", "b")}
 
-    (create,) = (m for m in pair.api.asked if isinstance(m, api.Create))
-    assert (create.resource, create.namespace, create.name, create.subresource) == ("pods", "default", "a", "binding")
+    found = await asyncio.gather(
+        client.bind("default", "a", "n1", uid=uid_of(pods["a"])),
+        client.bind("default", "a", "n2"),
+        client.bind("default", "nobody", "n1"),
+        client.bind("default", "b", "n2"),
+        return_exceptions=True,
+    )
+
+    assert [type(each) for each in found] == [type(None), Conflict, NotFound, type(None)]
+    assert pair.api.bound == [(uid_of(pods["a"]), "n1"), (uid_of(pods["b"]), "n2")]
+    assert [len(m.bindings) for m in pair.api.together] == [4]
+
+
+async def test_more_bindings_than_one_message_takes_are_several(pair: Pair) -> None:
+    client = await pair.start()
+    names = [f"p{n}" for n in range(TOGETHER_MAX + 1)]
+    for name in names:
+        await client.create("pods", pod(name))
+
+    await asyncio.gather(*(client.bind("default", name, "n1") for name in names))
+
+    assert len(pair.api.bound) == len(names)
+    assert [len(m.bindings) for m in pair.api.together] == [TOGETHER_MAX, 1]
+
+
+async def test_when_nobody_answers_all_bindings_of_the_message_hear_so(pair: Pair) -> None:
+    client = await pair.start()
+    for name in "ab":
+        await client.create("pods", pod(name))
+    pair.api.lose = lambda request: isinstance(request, api.Bind)
+
+    found = await asyncio.gather(*(client.bind("default", name, "n1") for name in "ab"), return_exceptions=True)
+
+    assert all(isinstance(each, Unknown) for each in found)
+
+
+async def test_a_binding_that_is_followed_has_a_message_of_its_own(pair: Pair) -> None:
+    client = await pair.start()
+    await client.create("pods", pod("a"))
+    pair.systems[1].follow(1.0)
+
+    with because(TraceContext(b"why".ljust(16), 1)):
+        await client.bind("default", "a", "n1")
+
+    assert not pair.api.together and len(pair.api.bound) == 1

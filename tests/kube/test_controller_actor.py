@@ -10,8 +10,18 @@ import pytest
 
 from actorkube.kube import Controller, ControllerActor, Views, Watches
 from actorkube.kube.controller import Grows, no_keys
-from actorkube.kube.view import View
-from actorkube.kube.writes import Create, Delete, Event, Look, RequeueAfter, Update, UpdateStatus, Write, reference_to
+from actorkube.kube.writes import (
+    Confirm,
+    Create,
+    Delete,
+    Event,
+    Look,
+    RequeueAfter,
+    Update,
+    UpdateStatus,
+    Write,
+    reference_to,
+)
 from actorkube.runtime import System
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
@@ -289,22 +299,36 @@ async def test_an_expired_watch_lists_again_and_finds_what_vanished_meanwhile(be
     assert data_of(it, "b-copy") == {"a": "1"}
 
 
-async def test_a_timer_brings_a_key_back_and_does_not_keep_the_controller_from_resting(bench: Any) -> None:
+async def test_a_timer_brings_a_key_back(bench: Any) -> None:
     passes: list[float] = []
+    again = asyncio.Event()
 
     def reconcile(key: str, views: Views, now: float) -> list[Write]:
         passes.append(now)
+        if len(passes) == 2:
+            again.set()
         return [RequeueAfter(0.03)] if len(passes) < 2 else []
 
     it = await bench(reconcile, Watches("configmaps"))
     it.change(lambda store: store.create("configmaps", config("a")))
-    await it.settle()
-    assert len(passes) == 1
+    async with asyncio.timeout(30):
+        await again.wait()
 
-    await asyncio.sleep(0.06)
-
-    assert len(passes) == 2
     assert passes[1] - passes[0] >= 0.03
+
+
+async def test_a_timer_does_not_keep_the_controller_from_resting(bench: Any) -> None:
+    passes: list[float] = []
+
+    def reconcile(key: str, views: Views, now: float) -> list[Write]:
+        passes.append(now)
+        return [RequeueAfter(3600)]
+
+    it = await bench(reconcile, Watches("configmaps"))
+    it.change(lambda store: store.create("configmaps", config("a")))
+    await it.settle()
+
+    assert len(passes) == 1
 
 
 async def test_no_pass_before_every_view_is_complete(bench: Any) -> None:
@@ -398,10 +422,10 @@ async def test_what_is_watched_later_is_seen_whole_before_the_next_pass() -> Non
         passes.append(all(view.synced for view in views.values()))
         return []
 
-    def grown(definitions: View) -> list[Watches]:
-        return [Watches("widgets")] if len(definitions) else []
+    def grown(views: Views) -> list[Watches]:
+        return [Watches("widgets")] if len(views["configmaps"]) else []
 
-    it = Bench(Controller("grower", (Watches("configmaps"),), note, grows=Grows("configmaps", grown)))
+    it = Bench(Controller("grower", (Watches("configmaps"),), note, grows=Grows(("configmaps",), grown)))
     await it.start()
     try:
         await it.settle()
@@ -419,5 +443,57 @@ async def test_what_is_watched_later_is_seen_whole_before_the_next_pass() -> Non
         it.api.cut()
         await it.settle()
         assert passes and all(passes)
+    finally:
+        await it.stop()
+
+
+async def test_what_another_server_never_tells_holds_nobody_up() -> None:
+    passes: list[str] = []
+
+    def note(key: str, views: Views, now: float) -> list[Write]:
+        passes.append(key)
+        return []
+
+    def grown(views: Views) -> list[Watches]:
+        return [Watches("widgets", awaited=False)]
+
+    it = Bench(Controller("grower", (Watches("configmaps"),), note, grows=Grows(("configmaps",), grown)))
+    await it.start()
+    try:
+        await it.settle()
+        it.api.held["widgets"] = None
+        it.change(lambda store: store.create("configmaps", config("a")))
+        while not it.api.waiting:
+            await asyncio.sleep(0)
+        it.change(lambda store: store.create("configmaps", config("b")))
+        await it.settle()
+    finally:
+        await it.stop()
+
+    assert passes == ["default/a", "default/b"]
+
+
+async def test_a_look_at_what_is_watched_no_more_ends() -> None:
+    def confirm(key: str, views: Views, now: float) -> list[Write]:
+        return [Confirm("widgets", "default", "it", gone=True)] if "widgets" in views else []
+
+    def grown(views: Views) -> list[Watches]:
+        return [Watches("widgets")] if len(views["configmaps"]) else []
+
+    def fail(request: Message) -> None:
+        if isinstance(request, api.Get):
+            raise ServiceUnavailable("its server is away")
+
+    it = Bench(Controller("grower", (Watches("configmaps"),), confirm, grows=Grows(("configmaps",), grown)))
+    await it.start()
+    try:
+        await it.settle()
+        it.api.fail = fail
+        it.change(lambda store: store.create("configmaps", config("a")))
+        while not any(isinstance(request, api.Get) for request in it.api.asked):
+            await asyncio.sleep(0)
+        it.change(lambda store: store.delete("configmaps", "default", "a"))
+
+        assert (await it.settle()).working == 0
     finally:
         await it.stop()

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorkube.kube import WorkQueue
+from tests.effort import examples
 
 
 def test_a_key_waits_once_however_often_it_is_added() -> None:
@@ -104,7 +105,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(STEPS, st.sampled_from([0.0, 2.0]))
 def test_no_key_is_lost_and_none_is_worked_on_twice_at_once(
     steps: list[tuple[str, str, int]], spacing_s: float

@@ -17,7 +17,7 @@ from protocols.objects import Object
 from protocols.rules.conditions import condition_is
 
 KUBELET, RUNTIME = "node-1-kubelet", "node-1-runtime"
-TRUSTED = "controller-manager"  # a system that the API server lets do everything
+TRUSTED = "controller-manager"  # a system that may do to pods what these tests do
 SPEC = ClusterSpec(nodes=1, etcd=1, runtime="sim")
 
 
@@ -110,18 +110,23 @@ def pod(name: str = "web", *, sim: dict[str, str] | None = None, node: str = "no
     }
 
 
-def run(scenario: Callable[[NodeWorld], Coroutine[Any, Any, None]], seed: int = 0, **options: Any) -> None:
+def run(
+    scenario: Callable[[NodeWorld], Coroutine[Any, Any, None]],
+    seed: int = 0,
+    spec: ClusterSpec = SPEC,
+    **options: Any,
+) -> None:
     """The scenario in a world of its own, with a node that is ready."""
 
     async def begin(world: World) -> None:
-        await boot(world)
+        await boot(world, spec)
         await scenario(await enter(world))
 
     World.run_sync(begin, seed, **options)
 
 
-async def boot(world: World) -> None:
-    await world.boot_all([etcd_host(SPEC, "etcd-0"), api_host(SPEC), *_node()])
+async def boot(world: World, spec: ClusterSpec = SPEC) -> None:
+    await world.boot_all([etcd_host(spec, "etcd-0"), api_host(spec), *_node(spec)])
 
 
 async def enter(world: World) -> NodeWorld:
@@ -131,5 +136,5 @@ async def enter(world: World) -> NodeWorld:
     return NodeWorld(world, user)
 
 
-def _node() -> list[Any]:
-    return [host for host in node_hosts(SPEC, "node-1", 1, "node") if not host.name.endswith("-proxy")]
+def _node(spec: ClusterSpec) -> list[Any]:
+    return [host for host in node_hosts(spec, "node-1", 1, "node") if not host.name.endswith("-proxy")]

@@ -152,7 +152,7 @@ def test_projected_volumes_merge_their_parts_in_order() -> None:
 def test_what_this_node_cannot_do_is_said() -> None:
     with pytest.raises(ConfigError, match='volume "v": persistentVolumeClaim is not supported by this node'):
         files(persistentVolumeClaim={"claimName": "c"})
-    with pytest.raises(ConfigError, match="serviceAccountToken are not supported"):
+    with pytest.raises(ConfigError, match="the token of the pod's service account is not there yet"):
         files(projected={"sources": [{"serviceAccountToken": {"path": "token"}}]})
     with pytest.raises(ConfigError, match="references non-existent key in configmaps config: nope"):
         files(configMap={"name": "config", "items": [{"key": "nope", "path": "x"}]})

@@ -24,6 +24,7 @@ from protocols.cri import CreateContainer, RunPodSandbox, StartContainer, StopCo
 EXAMPLE = Path(__file__).parents[2] / "examples" / "web.yaml"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="pods have addresses of their own only on Linux")
 async def test_the_web_example_greets_and_ends_at_once(tmp_path: Path) -> None:
     deployment, service = yaml.safe_load_all(EXAMPLE.read_text())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from protocols.errors import Answer, BadRequest, NotFound
-from protocols.exec import ExecInPod, ExecInput, ExecItem, ForwardPort
+from protocols.exec import AttachToPod, ExecInPod, ExecInput, ExecItem, ForwardPort
 from tests.kubelet.node_world import KUBELET, NodeWorld, run
 
 SCRIPT = {"exec-prints": "welcome", "exec-code": "3"}
@@ -81,5 +81,23 @@ def test_a_simulated_port_repeats_what_it_is_sent() -> None:
             seen = [item async for item in items]
 
         assert [item.data for item in seen] == [b"ping", b""] and seen[-1].ended
+
+    run(scenario)
+
+
+def test_who_is_attached_shares_the_container_until_it_ends_and_that_is_no_failure() -> None:
+    async def scenario(node: NodeWorld) -> None:
+        await node.create(sim={"exit-after": "50", "exit-code": "9"}, restartPolicy="Never")
+        await node.ready()
+        apiserver = node.world.system("apiserver")
+        kubelet = apiserver.ref(f"{KUBELET}/kubelet")
+
+        async with apiserver.stream(kubelet, AttachToPod("default", "web", "main", stdin=True)) as items:
+            name = (await anext(items)).session
+            await apiserver.ask(kubelet, ExecInput(name, b"ping"), timeout_s=60)
+            seen = [item async for item in items]
+
+        assert [item.data for item in seen] == [b"ping", b""]
+        assert (seen[-1].ended, seen[-1].exit_code, seen[-1].error) == (True, 0, "")
 
     run(scenario)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from actorkube.sim import World
+from actors.apiserver.schema.types import DEFAULT_VERSION
 from protocols.errors import BadRequest, NotFound
 from protocols.objects import encode_object
 from protocols.rules.conditions import condition_is
 from tests.kubelet import node_world
-from tests.kubelet.node_world import KUBELET, RUNTIME, NodeWorld, run
+from tests.kubelet.node_world import KUBELET, RUNTIME, SPEC, NodeWorld, run
 
 
 def test_a_node_registers_with_its_addresses_resources_and_lease() -> None:
@@ -27,6 +30,16 @@ def test_a_node_registers_with_its_addresses_resources_and_lease() -> None:
         assert lease["spec"]["renewTime"] >= "2026-01-01T00:00:20"
 
     run(scenario)
+
+
+@pytest.mark.parametrize(("served", "version"), [("", DEFAULT_VERSION), ("1.33", "1.33")])
+def test_a_kubelet_is_of_the_kubernetes_that_its_cluster_serves(served: str, version: str) -> None:
+    async def scenario(node: NodeWorld) -> None:
+        info = (await node.client.get("nodes", "node-1"))["status"]["nodeInfo"]
+
+        assert info["kubeletVersion"] == f"v{version}.0+actorkube"
+
+    run(scenario, spec=replace(SPEC, kubernetes_version=served))
 
 
 def test_a_node_says_that_its_runtime_is_down_and_that_it_is_back() -> None:
@@ -237,6 +250,7 @@ def test_a_settled_node_writes_nothing_but_its_heartbeats() -> None:
     run(scenario)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_pods_come_and_go_through_crashes_and_partitions(seed: int) -> None:
     async def scenario(node: NodeWorld) -> None:

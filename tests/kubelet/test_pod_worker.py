@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from actors.kubelet import actions as do
 from actors.kubelet.actions import Failed, Gone, Lost
 from actors.kubelet.facts import PodFacts
+from protocols.objects import Object
 from tests.kubelet.talk import START, Talk, container, deleted, pod
 
 SIDECAR = container("proxy", restartPolicy="Always")
@@ -610,3 +613,53 @@ def test_a_probe_answer_about_an_instance_that_is_over_changes_nothing() -> None
     talk.run()
 
     assert (talk.restarts(), talk.now) == (1, START)
+
+
+# -- ephemeral containers ---------------------------------------------------------------------------------------------
+
+
+def debugged(pod: Object) -> Object:
+    return {**pod, "spec": {**pod["spec"], "ephemeralContainers": [container("debugger")]}}
+
+
+def ephemeral_state(talk: Talk) -> dict[str, Any]:
+    state: dict[str, Any] = talk.status["ephemeralContainerStatuses"][0]["state"]
+    return state
+
+
+def test_an_ephemeral_container_joins_a_running_pod_and_changes_nothing_else() -> None:
+    talk = Talk(pod())
+    talk.run(10)
+
+    talk.worker.pod_changed(debugged(talk.worker.pod))
+    talk.run(10)
+
+    assert names(talk) == ["debugger", "main"] and "running" in ephemeral_state(talk)
+    assert (talk.status["phase"], talk.condition("Ready"), len(talk.starts["main"])) == ("Running", "True", 1)
+    assert talk.status["ephemeralContainerStatuses"][0]["ready"] is False
+
+
+def test_an_ephemeral_container_runs_once_whatever_the_pods_policy_is() -> None:
+    talk = Talk(pod())
+    talk.run(10)
+    talk.worker.pod_changed(debugged(talk.worker.pod))
+    talk.run(10)
+
+    talk.exits(1, "debugger")
+    talk.run(1000)
+    again = Talk({**talk.worker.pod, "status": talk.status})  # the runtime has forgotten everything
+    again.run(1000)
+
+    assert ephemeral_state(talk)["terminated"]["exitCode"] == 1 and talk.condition("Ready") == "True"
+    assert (len(talk.starts["debugger"]), "debugger" in again.starts) == (1, False)
+
+
+def test_an_ephemeral_container_needs_no_init_container_and_ends_with_its_pod() -> None:
+    talk = Talk(debugged(pod(initContainers=[container("stuck")])))
+    talk.run(10)
+    before = names(talk)
+
+    talk.worker.pod_changed(deleted(talk.worker.pod))
+    talk.run(10)
+
+    assert (before, names(talk)) == (["debugger", "stuck"], [])

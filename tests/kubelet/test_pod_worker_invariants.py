@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -94,6 +95,7 @@ class Watchful(Talk):
         self.patience[create.container] = (min(max(10.0, 2 * delay), 300.0), self.now)
 
 
+@pytest.mark.slow
 @CALM
 @given(pod=pods(), data=st.data())
 def test_no_order_of_events_breaks_a_worker(pod: dict[str, Any], data: st.DataObject) -> None:

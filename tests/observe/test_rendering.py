@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import importlib.util
 import json
+import os
 
 import pytest
 from msgspec.structs import replace
@@ -60,7 +63,7 @@ def test_who_is_new_or_was_started_again_counts_from_its_start() -> None:
 def test_the_table_is_one_line_about_all_and_one_an_actor() -> None:
     lines = table({"a": report(0, cpu_s=1.0)}, {"a": report(50, cpu_s=1.5)}, 1.0, "rate")
 
-    assert lines[0] == "1 systems in 1 processes, 1 actors   50 messages/s   CPU 50 %   memory 1 MiB"
+    assert lines[0] == "1 system in 1 process, 1 actor   50 messages/s   CPU 50 %   memory 1 MiB"
     assert lines[2].split()[:2] == ["ACTOR", "MSG/S"]
     assert lines[3].split()[:3] == ["a/shop", "50.0", "3"]
 
@@ -157,6 +160,40 @@ def replace_trace(found: SpanReport) -> SpanReport:
 
 
 # -- OpenTelemetry ----------------------------------------------------------------------------------------------------
+
+
+def test_otlp_is_what_opentelemetry_itself_reads() -> None:
+    """By the protobuf definitions of OTLP: no field that they do not know, each with the type that they say."""
+    if importlib.util.find_spec("opentelemetry.proto") is None:
+        assert not os.environ.get("ACTORKUBE_CI"), "opentelemetry-proto is not installed"
+        pytest.skip("opentelemetry-proto is not installed: ./dev setup installs it")
+    from google.protobuf import json_format
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+    document = json.loads(json.dumps(otlp([span(1), span(2, 1, error="Conflict: x", object="pods default/web")])))
+    for each in document["resourceSpans"][0]["scopeSpans"][0]["spans"]:
+        for field in ("traceId", "spanId", "parentSpanId"):  # hexadecimal in OTLP, base64 in any other JSON of protobuf
+            if field in each:
+                each[field] = base64.b64encode(bytes.fromhex(each[field])).decode()
+
+    read = json_format.ParseDict(document, ExportTraceServiceRequest())
+
+    (resource,) = read.resource_spans
+    first, second = resource.scope_spans[0].spans
+    assert {each.key: each.value.string_value for each in resource.resource.attributes} == {
+        "service.name": "b",
+        "service.namespace": "actorkube",
+    }
+    assert (first.trace_id, len(first.span_id), first.parent_span_id) == (bytes.fromhex(ONE), 8, b"")
+    assert second.parent_span_id == first.span_id
+    assert (second.kind, second.status.code, second.status.message) == (
+        Span.SPAN_KIND_CONSUMER,
+        Status.STATUS_CODE_ERROR,
+        "Conflict: x",
+    )
+    assert second.end_time_unix_nano - second.start_time_unix_nano == 500_000_000
+    assert second.attributes[-1].value.string_value == "pods default/web"
 
 
 def test_spans_are_read_back_from_otlp() -> None:

@@ -67,6 +67,10 @@ def test_a_pod_is_there_because_somebody_asked_for_a_deployment(kind: str, tmp_p
         ]
         assert found.caused_by("deployments.apps default/web")
         assert not found.caused_by("services default/web")
+        assert found.caused_by("pods", "replicaset-controller default/" + found.hops[2].notes["object"].split("/")[1])
+        assert found.caused_by("replicasets.apps", "deployment-controller default/web", "deployments.apps")
+        assert not found.caused_by("deployments.apps", "replicasets.apps")
+        assert not found.caused_by("deployments.apps", "deployments.apps")
 
     run_in(kind, scenario, tmp_path)
 
@@ -119,6 +123,7 @@ async def no_pods(user: User) -> bool:
     return not await user.objects("pods")
 
 
+@pytest.mark.slow
 def test_pods_move_because_their_node_fell_silent() -> None:
     """The cause survives the timers in between: the grace period of a node, the toleration of a pod."""
 

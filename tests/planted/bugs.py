@@ -7,12 +7,20 @@ tests/etcd/planted_bugs.py.
 
 from __future__ import annotations
 
+from tests.planted.access_bugs import ACCESS
+from tests.planted.admission_bugs import ADMISSION
+from tests.planted.auth_bugs import AUTHORISATION
 from tests.planted.component_bugs import API_SERVER, CONTROLLERS, NODE, SCHEDULER, STORE
 from tests.planted.custom_bugs import CUSTOM
+from tests.planted.flow_bugs import FLOWS
 from tests.planted.grpc_bugs import GRPC
 from tests.planted.history_bugs import HISTORY
+from tests.planted.kind_bugs import KINDS
 from tests.planted.life_bugs import HANDOVER, LIFE, MONITORS, NAMES
-from tests.planted.runtime_bugs import CLOCK, HOSTILE_PEERS, LINKS, MAILBOXES, RUNTIME, SHORT_WAYS
+from tests.planted.list_bugs import LISTS
+from tests.planted.runtime_bugs import BACKOFF, CLOCK, GUESTS, HOSTILE_PEERS, LINKS, MAILBOXES, RUNTIME, SHORT_WAYS
+from tests.planted.stream_bugs import STREAMS
+from tests.planted.volume_bugs import VOLUMES
 from tests.planted.wire_bugs import FRAMES
 from tests.planted.world_bugs import OBSERVATION, SIMULATION, TESTING
 
@@ -20,13 +28,23 @@ BUGS = [
     *STORE,
     *HISTORY,
     *GRPC,
+    *AUTHORISATION,
     *API_SERVER,
+    *LISTS,
+    *ADMISSION,
+    *ACCESS,
+    *FLOWS,
     *CUSTOM,
+    *KINDS,
+    *STREAMS,
     *SCHEDULER,
     *CONTROLLERS,
+    *VOLUMES,
     *NODE,
     *RUNTIME,
+    *GUESTS,
     *MAILBOXES,
+    *BACKOFF,
     *SHORT_WAYS,
     *HOSTILE_PEERS,
     *LINKS,

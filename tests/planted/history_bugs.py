@@ -101,6 +101,14 @@ TABLE = [
         "test_raft_core.py::test_6_4_a_new_leader_answers_reads_only_after_it_has_committed_in_its_term",
     ),
     historical(
+        "Raft dissertation 6.4.1",
+        "who has let another lead goes on reading by its lease",
+        LEADERSHIP,
+        "if self._config.lease_s and not self.handover.began:",
+        "if self._config.lease_s:",
+        "test_raft_leases.py::test_who_has_told_another_to_take_over_has_no_lease_any_more_even_if_that_failed",
+    ),
+    historical(
         "etcd#15247, etcd#12528",
         "a leader that was stalled revokes leases when it wakes",
         STORE,
@@ -171,6 +179,14 @@ TABLE = [
         "self.cursor = max(start, log.first) if start > 0 else log.last + 1",
         "self.cursor = min(max(start, log.first), log.last + 1) if start else log.last + 1",
         "test_store.py::test_a_watch_from_a_revision_to_come_sees_nothing_older",
+    ),
+    historical(
+        "etcd's robustness tests (Resumable)",
+        "a watch that connects anew loses the event where it left off",
+        WATCH,
+        "self.cursor = max(start, log.first) if start > 0",
+        "self.cursor = max(start + 1, log.first) if start > 0",
+        "test_etcd_actor.py::test_a_watch_sees_every_change_once_wherever_it_continues",
     ),
     historical(
         "etcd#15271",

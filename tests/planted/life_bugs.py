@@ -83,8 +83,8 @@ NAMES = [
     Bug(
         "names of a system that cannot be reached are kept",
         "actorkube/runtime/names.py",
-        "            self.registry.drop(address.system)\n",
-        "            pass\n",
+        "            if self.registry.unreachable(address.system):\n",
+        "            if False:\n",
         "tests/runtime/test_names.py::test_names_end_with_their_actor_and_with_its_system_and_outlive_a_restart",
     ),
     Bug(
@@ -93,6 +93,42 @@ NAMES = [
         "        return lost, self._change(removed=removed)\n",
         "        return [], None\n",
         "tests/runtime/test_names.py::test_of_two_who_took_a_name_in_a_partition_one_keeps_it_and_the_other_is_told",
+    ),
+    Bug(
+        "nobody learns where acquaintances of acquaintances are",
+        "actorkube/runtime/names.py",
+        "            self._system.transport.learn(system, address, teller)\n",
+        "",
+        "tests/runtime/test_names_through_others.py::test_all_of_a_chain_get_to_know_and_to_reach_each_other",
+    ),
+    Bug(
+        "what others say of a system is lost whenever it cannot be reached",
+        "actorkube/runtime/registry.py",
+        "        if was_linked:\n            self.drop(peer)\n",
+        "        self.drop(peer)\n",
+        "tests/runtime/test_names_through_others.py::"
+        "test_whoever_knows_whom_all_agree_on_the_holder_while_one_reaches_all",
+    ),
+    Bug(
+        "what somebody said outlives the link to it",
+        "actorkube/runtime/registry.py",
+        "if replica.teller == peer]:",
+        "if False]:",
+        "tests/runtime/test_names_through_others.py::test_what_was_heard_is_forgotten_with_whoever_said_it",
+    ),
+    Bug(
+        "a rumour takes the place of what a system says itself",
+        "actorkube/runtime/names.py",
+        "        if self.registry.replica(said.system) is not None:\n            return",
+        "        if False:\n            return",
+        "tests/runtime/test_names_through_others.py::test_what_a_system_says_itself_counts_and_not_what_others_say_of_it",
+    ),
+    Bug(
+        "a guest says where to connect",
+        "actorkube/runtime/tcp.py",
+        "any(link.guest is not None for link in links)",
+        "False",
+        "tests/runtime/test_tls.py::test_where_others_listen_is_believed_of_the_clusters_own_and_not_of_a_guest",
     ),
     Bug(
         "a change of names is taken though the one before it was lost",
@@ -133,10 +169,39 @@ HANDOVER = [
         "tests/runtime/test_handover.py::test_where_the_new_one_cannot_take_over_it_starts_afresh_as_after_a_crash",
     ),
     Bug(
+        "timers end with the instance that set them",
+        "actorkube/runtime/handover.py",
+        "end_instance(keep_timers=True)",
+        "end_instance()",
+        "tests/runtime/test_handover_timers.py::test_timers_run_on_with_the_time_that_is_left_to_them",
+    ),
+    Bug(
+        "timers that a new instance sets anew are there twice",
+        "actorkube/runtime/handover.py",
+        "        replace_equal(carried, list(cell.timers.values()))\n",
+        "",
+        "tests/runtime/test_handover_timers.py::test_what_the_new_instance_sets_takes_the_place_of_what_says_the_same",
+    ),
+    Bug(
+        "who starts afresh has the timers of the instance before",
+        "actorkube/runtime/handover.py",
+        "        await cell.end_instance()\n",
+        "        await cell.end_instance(keep_timers=True)\n",
+        "tests/runtime/test_handover_timers.py::"
+        "test_no_tick_reaches_an_instance_that_starts_afresh_nor_one_that_is_stopped_meanwhile",
+    ),
+    Bug(
         "actors that could handle more are said to wait for each other",
         "actorkube/runtime/waits.py",
         " and cell.running >= cell.actor.concurrency",
         "",
         "tests/runtime/test_waits.py::test_who_is_slow_or_has_room_for_more_is_in_no_circle",
+    ),
+    Bug(
+        "nobody asks other processes whom their actors wait for",
+        "actorkube/runtime/tcp.py",
+        "    sees_all = False\n",
+        "    sees_all = True\n",
+        "tests/runtime/test_waits.py::test_a_circle_through_several_systems_is_named",
     ),
 ]

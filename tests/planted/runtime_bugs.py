@@ -4,7 +4,30 @@ from __future__ import annotations
 
 from tests.planted.bug import Bug
 
+OF_ANY_LINK = "next((ask for ask in self._system.asks if not ask.is_here and ask.corr == corr), None)"
+
 RUNTIME = [
+    Bug(
+        "a page of metrics tells only of its own system",
+        "actorkube/runtime/metrics_page.py",
+        "        if only != own:",
+        "        if False:",
+        "tests/observe/test_metrics_page.py::test_prometheus_reads_the_actors_of_all_systems_that_are_linked",
+    ),
+    Bug(
+        "any number of connections to a page of metrics may wait",
+        "actorkube/runtime/metrics_page.py",
+        "            if len(self._open) <= CONNECTIONS_MAX:",
+        "            if self._open:",
+        "tests/observe/test_metrics_page.py::test_only_so_many_wait_at_once_and_all_are_let_go_of_when_it_stops",
+    ),
+    Bug(
+        "whoever looks at systems of his own sees himself among them",
+        "actorkube/cli/watched.py",
+        "        found.left_out = frozenset([system.name])",
+        "        found.left_out = frozenset()",
+        "tests/cli/test_watched.py::test_actors_of_systems_without_a_cluster_are_shown",
+    ),
     Bug(
         "data that are ahead of real time are started without a word",
         "actorkube/cli/data.py",
@@ -93,7 +116,7 @@ RUNTIME = [
     Bug(
         "actor is re-entered",
         "actorkube/runtime/dispatch.py",
-        "while budget and self._in_flight < self._concurrency and",
+        "while budget and self._in_flight < concurrency and",
         "while budget and",
         "tests/runtime/test_promises_work.py::test_a_coroutine_handler_is_not_re_entered",
     ),
@@ -134,12 +157,36 @@ RUNTIME = [
     ),
 ]
 
+GUESTS = [
+    Bug(
+        "a guest that was killed is still there to be cut off",
+        "actorkube/cli/joined.py",
+        "for run in _read(file) if _runs(Path(run.data))]",
+        "for run in _read(file)]",
+        "tests/cli/test_joined.py::test_a_run_is_listed_until_it_ends_and_one_that_was_killed_is_not",
+    ),
+    Bug(
+        "any directory is taken for that of the cluster that was joined",
+        "actorkube/cli/joined.py",
+        "is_it = bool(join.data) and cluster_name(bytes.fromhex(key)) == join.cluster",
+        "is_it = bool(join.data)",
+        "tests/cli/test_joined.py::test_the_home_of_a_join_file_is_believed_where_it_has_the_key_of_that_cluster",
+    ),
+    Bug(
+        "what only a guest on another machine could do is promised",
+        "actorkube/cli/faults.py",
+        "        cut_off = _cut_off_from_afar(faults, afar)\n",
+        "        cut_off: list[str] = []\n",
+        "tests/cli/test_joined.py::test_of_a_guest_that_runs_elsewhere_what_it_says_is_lost_and_more_is_refused",
+    ),
+]
+
 MAILBOXES = [
     Bug(
         "work goes on for an asker that has left",
         "actorkube/runtime/asks.py",
-        "            self.link.asks.pop(self.corr, None)\n            self._take_back()",
-        "            self.link.asks.pop(self.corr, None)",
+        "is not None:\n            self._take_back()",
+        "is not None:\n            pass",
         "tests/runtime/test_promises_work.py::test_an_asker_that_leaves_cancels_the_work_down_to_its_end",
     ),
     Bug(
@@ -187,8 +234,8 @@ MAILBOXES = [
     Bug(
         "signals wait in line",
         "actorkube/runtime/dispatch.py",
-        "if self._signals:\n                    signal",
-        "if self._signals and not box:\n                    signal",
+        "if box.signals:\n                    signal",
+        "if box.signals and not box:\n                    signal",
         "tests/runtime/test_promises.py::test_signals_come_first_and_need_no_room",
     ),
     Bug(
@@ -203,7 +250,7 @@ MAILBOXES = [
         "actorkube/runtime/dispatch.py",
         "            envelope.expires_at = math.inf\n",
         "",
-        "tests/runtime/test_promises_timers.py::test_a_tick_has_no_deadline_and_time_stands_still_while_it_is_handled",
+        "tests/runtime/test_promises_timers.py::test_a_tick_that_had_to_wait_in_the_mailbox_has_no_deadline_either",
     ),
     Bug(
         "an actor that is drained takes new messages",
@@ -211,6 +258,24 @@ MAILBOXES = [
         "        self.box.close()\n",
         "",
         "tests/runtime/test_promises_stopping.py::test_an_actor_that_is_drained_handles_what_waits_and_takes_nothing_new",
+    ),
+]
+
+BACKOFF = [
+    Bug(
+        "who crashed together comes back together",
+        "actorkube/runtime/supervisor.py",
+        "delay_s * (1 - self.jitter * chance.random())",
+        "delay_s",
+        "tests/runtime/test_supervisor.py::test_many_that_crash_together_do_not_come_back_together",
+    ),
+    Bug(
+        "more is left off a delay than its jitter",
+        "actorkube/runtime/supervisor.py",
+        "1 - self.jitter * chance.random()",
+        "1 - 2 * self.jitter * chance.random()",
+        "tests/runtime/test_supervisor.py::"
+        "test_of_a_delay_no_more_than_the_jitter_is_left_off_and_the_seed_says_how_much",
     ),
 ]
 
@@ -253,8 +318,8 @@ SHORT_WAYS = [
     Bug(
         "an actor that has crashed goes on to the end of its turn",
         "actorkube/runtime/dispatch.py",
-        "self._in_flight < self._concurrency and self.state is RUNNING:\n                if",
-        "self._in_flight < self._concurrency:\n                if",
+        "self._in_flight < concurrency and self.state is RUNNING:\n                if",
+        "self._in_flight < concurrency:\n                if",
         "tests/runtime/test_short_ways.py::test_a_crash_among_messages_that_wait_leaves_the_rest_to_the_next_instance",
     ),
     Bug(
@@ -270,9 +335,51 @@ HOSTILE_PEERS = [
     Bug(
         "anybody answers what somebody else was asked",
         "actorkube/runtime/receiving.py",
-        "if corr in link.asks:\n            self._system.asks.answered(",
-        "if True:\n            self._system.asks.answered(",
+        "pending = link.asks.get(corr)\n        if pending is not None:\n            pending.answered(",
+        f"pending = {OF_ANY_LINK}\n        if pending is not None:\n            pending.answered(",
         "tests/fuzz/test_hostile_peer.py::test_nobody_answers_what_somebody_else_was_asked",
+    ),
+    Bug(
+        "anybody answers what others were asked, if it is more than one answer",
+        "actorkube/runtime/asks.py",
+        "waiting, unawaited, known = link.asks, 0, -1",
+        "waiting, unawaited, known = {ask.corr: ask for ask in self if not ask.is_here}, 0, -1",
+        "tests/fuzz/test_hostile_peer.py::test_nobody_answers_what_somebody_else_was_asked",
+    ),
+    Bug(
+        "anybody accepts what was said to somebody else",
+        "actorkube/runtime/receiving.py",
+        "pending = link.asks.get(corr)\n        if pending is not None:\n            pending.settle(None)",
+        f"pending = {OF_ANY_LINK}\n        if pending is not None:\n            pending.settle(None)",
+        "tests/fuzz/test_hostile_peer.py::test_nobody_answers_what_somebody_else_was_asked",
+    ),
+    Bug(
+        "anybody refuses what somebody else was asked",
+        "actorkube/runtime/receiving.py",
+        "pending = link.asks.get(corr)\n        if pending is not None:\n            error = decode_error",
+        f"pending = {OF_ANY_LINK}\n        if pending is not None:\n            error = decode_error",
+        "tests/fuzz/test_hostile_peer.py::test_nobody_answers_what_somebody_else_was_asked",
+    ),
+    Bug(
+        "who is asked over one link hears of the end of all",
+        "actorkube/runtime/asks.py",
+        "for pending in list(link.asks.values()):",
+        "for pending in [ask for link in self._links for ask in link.asks.values()]:",
+        "tests/runtime/test_asks.py::test_the_end_of_a_link_ends_what_was_asked_over_it_and_nothing_else",
+    ),
+    Bug(
+        "the end of a link is looked up among all that was asked",
+        "actorkube/runtime/asks.py",
+        "for pending in list(link.asks.values()):",
+        "for pending in [ask for ask in self if getattr(ask, 'link', None) is link]:",
+        "tests/runtime/test_asks.py::test_the_end_of_a_link_costs_the_same_however_much_is_asked_over_others",
+    ),
+    Bug(
+        "a link over which nobody waited for a while has no deadlines",
+        "actorkube/runtime/asks.py",
+        "            del self._links[link]\n            link.is_asked = False\n",
+        "            del self._links[link]\n",
+        "tests/runtime/test_asks.py::test_each_ask_over_a_link_runs_out_of_time_also_after_a_time_when_nobody_waited_for_anything",
     ),
     Bug(
         "what nests too deep escapes the decoder",
@@ -306,6 +413,20 @@ HOSTILE_PEERS = [
 
 LINKS = [
     Bug(
+        "what was said waits for the end of the loop's turn",
+        "actorkube/runtime/actor.py",
+        "        self._cell.system.transport.flush()\n",
+        "        return\n",
+        "tests/runtime/test_tcp.py::test_what_was_said_leaves_at_a_flush_while_the_handler_goes_on",
+    ),
+    Bug(
+        "an actor takes what it handles for the last that waits",
+        "actorkube/runtime/actor.py",
+        "and not (cell.inbox or cell.system.tracing)",
+        "and not cell.system.tracing",
+        "tests/runtime/test_short_ways.py::test_only_behind_the_last_message_does_nothing_else_wait",
+    ),
+    Bug(
         "a successor is read before the connection that it follows",
         "actorkube/runtime/tcp_link.py",
         "            connection.hold()\n",
@@ -334,11 +455,25 @@ LINKS = [
         "tests/runtime/test_tls.py::test_the_guests_authority_cannot_sign_for_the_cluster",
     ),
     Bug(
+        "a guest that says something without an actor is taken for the administrator",
+        "actorkube/runtime/tcp.py",
+        "        if link.guest is not None:\n",
+        "        if False:\n",
+        "tests/runtime/test_tls.py::test_what_a_guest_says_without_an_actor_is_not_taken_for_the_clusters_own",
+    ),
+    Bug(
         "a guest may be one of the cluster",
         "actorkube/runtime/tcp.py",
-        "if is_guest and (name in self.book or name == self.system.name):",
+        "if connection.guest is not None and self._is_own(name):",
         "if False:",
         "tests/runtime/test_tls.py::test_a_guest_cannot_be_one_of_the_clusters_own",
+    ),
+    Bug(
+        "a guest may have a name that is reserved",
+        "actorkube/runtime/tcp.py",
+        " or self._reserved(name)",
+        "",
+        "tests/runtime/test_tls.py::test_a_guest_has_no_name_that_is_reserved_and_one_of_the_clusters_own_may",
     ),
     Bug(
         "who lives on this host is believed over the network",
@@ -350,9 +485,30 @@ LINKS = [
     Bug(
         "a revoked certificate is good until the link ends",
         "actorkube/runtime/tcp.py",
-        "if any(serial in identity.revoked for serial in link.serials):",
+        "if is_revoked or any(serial in identity.revoked for serial in link.serials):",
         "if False:",
         "tests/runtime/test_tls.py::test_a_peer_whose_certificate_is_revoked_is_cut_off_at_once",
+    ),
+    Bug(
+        "a guest that is revoked stays until its link ends",
+        "actorkube/runtime/tcp.py",
+        "            self._end_revoked(fresh)\n",
+        "            pass\n",
+        "tests/cli/test_guests.py::test_a_guest_that_is_revoked_is_cut_off_and_others_are_not",
+    ),
+    Bug(
+        "a guest that is revoked may call again",
+        "actorkube/runtime/identity.py",
+        "if self.revoked_guests.covers(guests[0], system):",
+        "if False:",
+        "tests/cli/test_guests.py::test_a_guest_that_is_revoked_is_cut_off_and_others_are_not",
+    ),
+    Bug(
+        "a guest may sign for another one",
+        "actorkube/runtime/identity.py",
+        "guests_of(self._cluster, name))\n        return files",
+        'f".{guests_of(self._cluster)}")\n        return files',
+        "tests/cli/test_guests.py::test_a_guest_speaks_for_itself_alone",
     ),
     Bug(
         "a link outlives the certificate that it was made with",

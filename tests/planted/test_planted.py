@@ -15,13 +15,16 @@ import pytest
 from tests.planted.bug import Bug
 from tests.planted.bugs import BUGS
 from tests.planted.history_bugs import TABLE
+from tests.planted.warm import Warm
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("protocols", "actorkube", "actors", "bench", "tests", "examples")
 FILES = ("pyproject.toml", "README.md", "ARCHITECTURE.md")
-TIMEOUT_S = 100  # a test that hangs has found nothing
+HANGS_S = 30  # where a bug makes its test hang, the test fails after this time
+TIMEOUT_S = 100
 ALL_TIMEOUT_S = 900
-PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "tests.planted.no_shrinking")
+HIDDEN = ("PYTEST_", "COV_")
+LENGTHENS = ("CI", "BUILD_NUMBER")  # where pytest finds one, it shows differences in full: of large values for minutes
 
 each_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 
@@ -39,14 +42,21 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+@pytest.fixture(scope="session")
+def warm(tree: Path) -> Iterator[Warm]:
+    process = Warm(tree, environment(tree))
+    yield process
+    process.close()
+
+
 @pytest.fixture
-def planted(tree: Path, bug: Bug) -> Iterator[Path]:
+def planted(tree: Path, bug: Bug) -> Iterator[None]:
     """The copy with the bug in it; afterwards it is whole again."""
     path = tree / bug.file
     text = path.read_text()
     assert text.count(bug.old) == 1, f"{bug.file} has changed: choose another fragment, or another bug"
     path.write_text(text.replace(bug.old, bug.new))
-    yield tree
+    yield
     path.write_text(text)
 
 
@@ -68,32 +78,27 @@ def test_no_bug_is_listed_twice_and_every_component_has_some() -> None:
 
 @pytest.mark.planted
 @pytest.mark.timeout(ALL_TIMEOUT_S + 60)
-def test_without_a_bug_there_is_nothing_to_find(tree: Path) -> None:
-    done = run(tree, *dict.fromkeys(bug.test for bug in BUGS), timeout_s=ALL_TIMEOUT_S)
+def test_without_a_bug_there_is_nothing_to_find(warm: Warm) -> None:
+    done = warm.run(*dict.fromkeys(bug.test for bug in BUGS), timeout_s=ALL_TIMEOUT_S)
 
-    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    assert done.status == pytest.ExitCode.OK, done.output
 
 
 @pytest.mark.planted
 @each_bug
-def test_the_suite_finds(bug: Bug, planted: Path) -> None:
-    done = run(planted, bug.test)
+@pytest.mark.usefixtures("planted")
+def test_the_suite_finds(bug: Bug, warm: Warm) -> None:
+    done = warm.run(f"--timeout={HANGS_S}", bug.test, timeout_s=TIMEOUT_S)
 
-    assert done.returncode == pytest.ExitCode.TESTS_FAILED, f"nobody noticed:\n{done.stdout}\n{done.stderr}"
-    assert re.search(r"^1 failed", done.stdout, re.MULTILINE), f"it failed before it began:\n{done.stdout}"
-
-
-def run(tree: Path, *tests: str, timeout_s: float = TIMEOUT_S) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-x", "-q", *(f"-p{plugin}" for plugin in PLUGINS), *tests]
-    return subprocess.run(
-        command, cwd=tree, env=environment(tree), capture_output=True, text=True, timeout=timeout_s, check=False
-    )
+    assert done.status == pytest.ExitCode.TESTS_FAILED, f"nobody noticed:\n{done.output}"
+    assert re.search(r"^1 failed", done.output, re.MULTILINE), f"it failed before it began:\n{done.output}"
 
 
 def environment(tree: Path) -> dict[str, str]:
-    """Other plugins than PLUGINS would take longer to load than most tests run."""
+    """Other plugins than those of `warm` would take longer to load than most tests run."""
     ours = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_"))}
+    ours["ACTORKUBE_TESTS"] = "planted"
+    inherited = {key: value for key, value in os.environ.items() if not (key.startswith(HIDDEN) or key in LENGTHENS)}
     return {**inherited, **ours}
 
 

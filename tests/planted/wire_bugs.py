@@ -6,6 +6,20 @@ from tests.planted.bug import Bug
 
 FRAMES = [
     Bug(
+        "why a link ended is not told to those who wait for something over it",
+        "actorkube/runtime/tcp.py",
+        "            link.fate = str(refusal)",
+        "            pass",
+        "tests/runtime/test_tcp.py::test_a_peer_with_another_key_is_refused_and_the_asker_knows_that_nothing_was_sent",
+    ),
+    Bug(
+        "who asks an actor that is not there is not told which",
+        "actorkube/runtime/receiving.py",
+        '                error = Terminated(f"{pending.what}: {NOBODY}")',
+        "                error = Terminated(NOBODY)",
+        "tests/runtime/test_tcp.py::test_whoever_asks_an_actor_that_is_not_there_is_told_which",
+    ),
+    Bug(
         "a small frame overtakes a large one between the same two actors",
         "actorkube/runtime/fragments.py",
         "or (target, sender) in self._keys:",

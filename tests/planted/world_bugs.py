@@ -6,6 +6,41 @@ from tests.planted.bug import Bug
 
 SIMULATION = [
     Bug(
+        "a live cluster of a test does not look for what has been defined since",
+        "actorkube/testing/live_objects.py",
+        "self._resources.add([*defined(definition)])",
+        "[*defined(definition)]",
+        "tests/testing/test_live_cluster.py::test_objects_are_handled_without_a_client_as_in_a_simulated_cluster",
+    ),
+    Bug(
+        "custom objects are drawn with the bounds that their schema excludes",
+        "actorkube/testing/custom_objects.py",
+        'least + step if schema.get("exclusiveMinimum") else least,',
+        "least,",
+        "tests/testing/test_strategies.py::test_every_custom_object_that_is_drawn_is_accepted",
+    ),
+    Bug(
+        "a cluster of a test does not look for what has been defined since",
+        "actorkube/testing/simulated.py",
+        "                self.resources.add(list(defined(definition)))",
+        "                list(defined(definition))",
+        "tests/testing/test_cluster_fixture.py::test_custom_resources_are_handled_as_others_by_all_their_names",
+    ),
+    Bug(
+        "a second host takes the place of one of the same name",
+        "actorkube/runtime/host.py",
+        "        if name in self:",
+        "        if not name:",
+        "tests/testing/test_worlds.py::test_a_host_that_is_not_there_is_named_with_those_that_are",
+    ),
+    Bug(
+        "causes are looked for in any order",
+        "actorkube/kube/why.py",
+        "for hop in hops) for cause in what)",
+        "for hop in self.hops) for cause in what)",
+        "tests/observe/test_why.py::test_a_pod_is_there_because_somebody_asked_for_a_deployment",
+    ),
+    Bug(
         "simulated disk keeps what was never synced",
         "actorkube/sim/disk.py",
         "self.harden(self.done + chance.choice((0, len(self._pending), chance.randint(0, len(self._pending)))))",
@@ -170,13 +205,6 @@ OBSERVATION = [
         "tests/kube/test_causes.py::test_an_own_write_that_no_watch_tells_of_is_the_cause_of_the_next_pass",
     ),
     Bug(
-        "anybody may look into the cluster",
-        "actors/apiserver/rest/observe.py",
-        "if not caller.trusted:",
-        "if not caller.user:",
-        "tests/apiserver/test_observe_rest.py::test_only_who_may_administer_the_cluster_looks_into_it",
-    ),
-    Bug(
         "an observer relays what is not for observers",
         "actorkube/runtime/observer.py",
         "if not isinstance(request, _FOR_OBSERVERS):",
@@ -269,5 +297,12 @@ TESTING = [
         '{"labels": others | labels}',
         '{"labels": labels | others}',
         "tests/testing/test_strategies.py::test_every_object_that_is_drawn_is_accepted",
+    ),
+    Bug(
+        "what worlds left behind is never collected",
+        "actorkube/sim/garbage.py",
+        "        gc.collect()\n",
+        "",
+        "tests/sim/test_garbage.py::test_what_earlier_worlds_left_is_collected_before_a_later_one",
     ),
 ]

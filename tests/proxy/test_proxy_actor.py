@@ -166,10 +166,10 @@ async def test_says_once_that_it_may_not_listen_and_goes_on_with_the_rest(world:
 
     (event,) = world.store.list("events")
     assert event["involvedObject"]["name"] == "web"
-    assert (event["type"], event["reason"], event["source"]) == (
+    assert (event["type"], event["reason"], event["reportingInstance"]) == (
         "Warning",
         "FailedToListen",
-        {"component": "kube-proxy", "host": "node-1"},
+        "kube-proxy-node-1",
     )
     assert event["message"] == "cannot listen on 127.66.0.10:80/TCP: Permission denied. Use a higher port."
     assert world.serves(Frontend("127.66.0.11", 8080, "TCP")) == "10.0.0.2"

@@ -121,6 +121,7 @@ def test_no_endpoint_serves_that_is_neither_ready_nor_serving(one: Object, other
         assert usable or endpoint["addresses"][0] not in chosen or one["addresses"] == other["addresses"]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.one_of(services, slices), max_size=12))
 def test_kept_one_service_at_a_time_the_table_is_what_computing_it_anew_gives(steps: list[Object]) -> None:

@@ -229,6 +229,7 @@ async def test_a_reset_is_passed_on_as_a_reset(backend: UserspaceBackend, serve:
         await ask(frontend, b"x")
 
 
+@pytest.mark.slow
 async def test_two_proxies_share_an_address(serve: Callable[..., Any]) -> None:
     first, second = UserspaceBackend(), UserspaceBackend()
     frontend, changes = opened(await serve(named(b"hello")))

@@ -80,6 +80,12 @@ def test_refuses_what_is_no_selector(text: str) -> None:
         parse_label_selector(text)
 
 
+@pytest.mark.parametrize(("text", "found"), [("app in w", "w"), ("app in", ""), ("app notin ,b", ",")])
+def test_says_what_stands_where_a_list_should(text: str, found: str) -> None:
+    with pytest.raises(InvalidSelector, match=rf"unable to parse requirement: found '{found}', expected: '\('"):
+        parse_label_selector(text)
+
+
 @given(st.lists(requirements(), max_size=5))
 def test_reads_what_it_writes(selector: list[Requirement]) -> None:
     assert parse_label_selector(",".join(str(requirement) for requirement in selector)) == selector

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +111,20 @@ class Pair:
         log: Quiet | None = None,
         epoch: float | None = None,
         book: dict[str, Any] | None = None,
+        reserved: Collection[str] = (),
     ) -> tuple[System, Server]:
         import socket
 
         listener = socket.create_server(("127.0.0.1", 0))
         self.address = listener.getsockname()
-        transport = TcpTransport(key=b"k", book=book, listen=(listener,), identity=identity, settings=settings)
+        transport = TcpTransport(
+            key=b"k",
+            book=book,
+            listen=(listener,),
+            identity=identity,
+            settings=settings,
+            reserved=lambda name: name in reserved,
+        )
         system = System("server", transport, seed=1, log=log or Quiet(), epoch=epoch)
         self.systems.append(system)
         await system.start()

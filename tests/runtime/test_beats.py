@@ -47,6 +47,7 @@ class Drummer(Actor):
         return Done()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WORLDS)
 def test_beats_that_were_missed_are_not_made_up_for_and_the_next_come_on_time(kind: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:

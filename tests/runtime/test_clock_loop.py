@@ -269,6 +269,7 @@ def test_what_never_settles_is_named_within_a_bounded_time() -> None:
     on_clock(main)
 
 
+@pytest.mark.slow
 def test_patience_is_with_what_does_not_move_not_with_what_takes_long() -> None:
     async def main(loop: ClockLoop) -> None:
         for at in range(1, 9):

@@ -15,7 +15,7 @@ from actorkube.runtime import Stream, System
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
 from actors.runtime import procfs
-from actors.runtime.process_command import WAITING_BYTES_MAX
+from actors.runtime.output_queue import WAITING_BYTES_MAX
 from actors.runtime.sessions import SESSIONS_MAX
 from protocols.cri import ContainerRefused, StopContainer
 from protocols.errors import TooManyRequests
@@ -23,6 +23,7 @@ from protocols.exec import (
     CHUNK_BYTES_MAX,
     STDERR,
     STDOUT,
+    AttachToContainer,
     ConnectPort,
     ExecInContainer,
     ExecInput,
@@ -201,3 +202,90 @@ async def test_a_port_that_nobody_listens_on_says_so(node: Node) -> None:
     last = [item async for item in session.items][-1]
 
     assert last.ended and "Connect call failed" in last.error
+
+
+# -- attach -----------------------------------------------------------------------------------------------------------
+
+
+async def attached(node: Node, container: str, window: int = 8, stdin: bool = True) -> Session:
+    items = node.system.stream(node.shim, AttachToContainer(container, stdin), window=window)
+    return Session(node, items, (await anext(items)).session)
+
+
+async def test_all_who_are_attached_see_what_the_container_prints_and_share_its_input(node: Node) -> None:
+    container = await node.run("sh", "-c", "read a; echo $a; read b; echo $b >&2; exit 7", stdin=True)
+    writer, watcher = await attached(node, container.id), await attached(node, container.id, stdin=False)
+
+    await watcher.type(b"not mine to write\n")
+    await writer.type(b"one\n")
+    await watcher.line()
+    await writer.type(b"two\n")
+
+    assert await writer.rest() == (b"one\n", b"two\n", 0)
+    assert await watcher.rest() == (b"", b"two\n", 0)
+
+
+async def test_the_container_goes_on_when_who_is_attached_leaves(node: Node) -> None:
+    container = await node.run("sh", "-c", "read a; echo first $a; read b; echo then $b", stdin=True)
+    first = await attached(node, container.id)
+    await first.type(b"x\n", last=True)
+    await first.line()
+    first.items.close()
+
+    second = await attached(node, container.id)
+    await second.type(b"y\n")
+
+    assert await second.rest() == (b"then y\n", b"", 0)
+
+
+async def test_input_that_is_wanted_once_ends_with_the_first_writer(node: Node) -> None:
+    container = await node.run("cat", stdin=True, stdin_once=True)
+    session = await attached(node, container.id)
+
+    await session.type(b"all of it", last=True)
+
+    assert await session.rest() == (b"all of it", b"", 0)
+
+
+async def test_a_container_without_input_reads_nothing(node: Node) -> None:
+    mark = node.directory / "go"
+    container = await node.run("sh", "-c", f"until [ -e {mark} ]; do sleep 0.01; done; cat; echo end")
+    session = await attached(node, container.id)
+
+    await session.type(b"dropped")
+    mark.touch()
+
+    assert await session.rest() == (b"end\n", b"", 0)
+
+
+async def test_a_container_may_have_a_terminal(node: Node) -> None:
+    container = await node.run("sh", "-c", "read a; stty size; echo $a", stdin=True, tty=True)
+    session = await attached(node, container.id)
+
+    await node.ask(ResizeTerminal(session.name, 100, 30))
+    await session.type(b"hi\n")
+
+    assert await session.rest() == (b"hi\r\n30 100\r\nhi\r\n", b"", 0)
+
+
+async def test_who_does_not_read_stops_the_containers_output_until_it_leaves(node: Node) -> None:
+    mark = node.directory / "count"
+    writer = (
+        f"read x; i=0; while [ $i -lt 40 ]; do head -c {CHUNK_BYTES_MAX} /dev/zero; i=$((i+1)); echo $i >{mark}; done"
+    )
+    container = await node.run("sh", "-c", writer, stdin=True)
+    reader, sleeper = await attached(node, container.id), await attached(node, container.id, window=2)
+    await reader.type(b"go\n")
+    reading = asyncio.ensure_future(reader.rest())
+    bound = WAITING_BYTES_MAX // CHUNK_BYTES_MAX + 2 + 2 + 2
+
+    last, same = "0", 0
+    while same < 50:
+        await node.ask(ResizeTerminal(reader.name, 1, 1))
+        now = mark.read_text() if mark.exists() else ""
+        last, same = now, same + 1 if now and now == last else 0
+        await asyncio.sleep(0.005)
+    sleeper.items.close()
+    out, _, _ = await asyncio.wait_for(reading, 20)
+
+    assert int(last) <= bound and len(out) == 40 * CHUNK_BYTES_MAX

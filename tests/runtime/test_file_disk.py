@@ -50,3 +50,25 @@ async def test_a_disk_that_is_usually_quick_is_synced_without_a_thread(tmp_path:
     await disk.sync("log")
     assert disk.read("log") == b"onetwo"
     disk.close()
+
+
+async def test_appends_go_into_what_was_reserved(tmp_path: Path) -> None:
+    disk = FileDisk(tmp_path)
+    disk.append("log", b"one")
+
+    disk.reserve("log", 10)
+    disk.append("log", b"two")
+    within = disk.read("log")
+    disk.append("log", b"three")
+    disk.reserve("log", 5)
+    await disk.sync("log")
+
+    assert (within, disk.read("log")) == (b"onetwo" + bytes(4), b"onetwothree")
+    disk.reserve("log", 20)
+    disk.truncate("log", 3)
+    disk.append("log", b"!")
+    assert disk.read("log") == b"one!"
+    disk.close()
+    disk.append("log", b"?")  # opened again, it goes on behind all that is there
+    assert disk.read("log") == b"one!?"
+    disk.close()

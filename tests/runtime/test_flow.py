@@ -168,6 +168,7 @@ async def test_only_so_many_may_greet_at_once() -> None:
         assert refused(there) == {"crowd": 1}
 
 
+@pytest.mark.slow
 async def test_a_peer_that_falls_silent_is_given_up_and_one_that_has_nothing_to_say_is_not() -> None:
     async with Pair() as pair:
         there, _ = await pair.serve(None)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from actorkube.runtime.group_state import Effect, GiveUp, GroupState, Halt, Out, Ready, Start, Status, Stopped, Wait
 from actorkube.runtime.supervisor import Backoff, Supervision
+from tests.effort import examples
 from tests.runtime.otp_supervisor import OtpSupervisor, Shutdown
 
 NAMES = ("a", "b", "c", "d")
@@ -105,7 +106,8 @@ class Shell:
         return running[which % len(running)]
 
 
-@settings(max_examples=400, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(400), deadline=None)
 @given(strategies, restarts, steps, st.lists(st.booleans(), max_size=20))
 def test_a_group_does_what_otp_does(strategy: str, kinds: list[str], steps: list[Step], failing: list[bool]) -> None:
     otp = OtpSupervisor(strategy, 3, 10.0, list(zip(NAMES, kinds, strict=False)))
@@ -161,7 +163,8 @@ def play(otp: OtpSupervisor, shell: Shell, what: str, name: str, outcomes: Itera
         assert shell.running() == otp.running()
 
 
-@settings(max_examples=400, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(400), deadline=None)
 @given(strategies, restarts, steps)
 def test_whenever_crashes_come_nothing_runs_beside_what_it_must_be_restarted_with(
     strategy: str, kinds: list[str], steps: list[Step]

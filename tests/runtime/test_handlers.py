@@ -126,7 +126,7 @@ async def test_a_stream_that_has_ended_leaves_nothing_on_its_link(system: System
     assert [item async for item in stream] == [Done()]
 
     assert stream._link is not None
-    assert not stream._link.asks
+    assert not stream._link.streams
 
 
 async def test_a_cancelled_timer_ticks_no_more_though_its_tick_was_under_way(system: System) -> None:
@@ -137,12 +137,29 @@ async def test_a_cancelled_timer_ticks_no_more_though_its_tick_was_under_way(sys
         await asyncio.sleep(0.001)
     before = actor.ticks
 
+    system.tell(chain, Woken())  # behind which the tick waits
     for timer in list(cell.timers.values()):
         timer._fire()
         timer.cancel()
-    await asyncio.sleep(0.005)
+    await asyncio.sleep(0)
 
-    assert actor.ticks == before
+    assert actor.ticks == before + 1
+
+
+async def test_a_tick_does_not_overtake_what_waits_and_does_not_wait_where_nothing_does(system: System) -> None:
+    chain = system.spawn(Chain, "chain")
+    actor, cell = system.actor("chain"), system._cells[chain.actor_id]
+    assert isinstance(actor, Chain)
+    while not cell.timers:
+        await asyncio.sleep(0)
+    (timer,) = cell.timers.values()
+
+    timer._fire()
+    assert actor.ticks == 1, "at once"
+    system.tell(chain, Wake())
+    (timer,) = cell.timers.values()
+    timer._fire()
+    assert actor.ticks == 1 and cell.depth == 2, "in its turn"
 
 
 async def test_a_killed_system_tells_whoever_waits_and_runs_no_on_stop(system: System) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from actorkube.runtime import Actor, Backoff, Down, Exited, Supervision, System
+from actorkube.runtime import LATER, Actor, Backoff, Down, Exited, Supervision, System
 from actorkube.runtime.log import Quiet
 from actorkube.testing import WORLDS, World, run_in
-from protocols.message import Done, Message, Request
+from protocols.errors import Terminated, Unknown
+from protocols.message import Done, Message, Request, Streaming
 
 KINDS = pytest.mark.parametrize("kind", WORLDS)
 
@@ -75,6 +77,35 @@ class Counter(Actor):
         await self.gate.wait()
         self.count += 100
         return Tally(self.version, self.count)
+
+
+class Follow(Streaming[Tally]):
+    after: int = 0
+
+
+class Owe(Request[Done]):
+    pass
+
+
+class Feed(Actor):
+    """Counts for its readers, and owes an answer."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+
+    async def on_handover(self) -> Message:
+        return Done()
+
+    async def on_takeover(self, state: Message) -> None:
+        return
+
+    def receive(self, message: Message) -> object:
+        return self.counted(message.after) if isinstance(message, Follow) else LATER
+
+    async def counted(self, after: int) -> AsyncIterator[Tally]:
+        for count in range(after + 1, after + 1000):
+            yield Tally(self.version, count)
+            await self.ctx.sleep(0.01)
 
 
 class Helper(Actor):
@@ -249,5 +280,31 @@ def test_two_replacements_come_one_after_the_other_and_a_later_crash_starts_the_
         cell.crash(Planned("planted"))
 
         assert await system.ask(system.ref("s/counter"), Add(), timeout_s=30) == Tally(last, 1)
+
+    run_in(kind, scenario, tmp_path)
+
+
+@KINDS
+def test_streams_and_answers_that_are_owed_end_and_whoever_opens_again_reads_on(kind: str, tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        system = await world.boot("s")
+        system.spawn(lambda: Feed("old"), "feed", QUICK)
+        user = await world.boot("user")
+        feed = user.ref("s/feed")
+        stream = user.stream(feed, Follow())
+        owed = user.ask(feed, Owe(), timeout_s=30)
+        read = [await anext(stream), await anext(stream)]
+
+        await system.replace("feed", lambda: Feed("new"))
+
+        with pytest.raises(Terminated):
+            async for tally in stream:
+                read.append(tally)
+        with pytest.raises(Unknown, match="stopped"):
+            await owed
+        async with user.stream(feed, Follow(after=read[-1].count)) as again:
+            first = await anext(again)
+        assert read == [Tally("old", count) for count in range(1, len(read) + 1)]
+        assert first == Tally("new", read[-1].count + 1)
 
     run_in(kind, scenario, tmp_path)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from actors.runtime.addresses import Addresses
 from actors.runtime.ledger import Ledger, Sandbox
 from protocols.cri import ContainerConfig, ContainerMetadata, ContainerRefused, PodSandboxConfig, PodSandboxMetadata
+from tests.effort import examples
 
 
 def sandbox_config(uid: str, attempt: int = 0, **options: Any) -> PodSandboxConfig:
@@ -48,7 +49,7 @@ def test_without_a_pod_cidr_there_are_no_pods() -> None:
         Ledger().run_sandbox(sandbox_config("u"), 0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_no_sequence_of_calls_breaks_the_books(data: st.DataObject) -> None:
     ledger = Ledger(Addresses("127.65.1.0/28"))

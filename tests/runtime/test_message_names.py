@@ -72,6 +72,7 @@ def test_a_number_has_room_in_the_header_of_a_frame() -> None:
     assert HEADER.unpack(HEADER.pack(0, word, 0, 0, 0, 0))[1] == word
 
 
+@pytest.mark.slow
 def test_a_script_says_the_same_as_the_module_that_others_import(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(
         "from protocols.message import Message, encode\n\n\n"

@@ -14,6 +14,7 @@ from actorkube.sim import World as SimWorld
 from actorkube.sim.faults import Crash, Fault, Partition, Pause, play
 from actorkube.testing import WORLDS, World, run_in
 from protocols.message import Done, Message, Request
+from tests.effort import examples
 
 QUICK = Backoff(0.0, 0.0)
 
@@ -356,7 +357,7 @@ FAULTS = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(FAULTS, st.integers(0, 1000))
 def test_under_faults_each_watch_ends_once_and_never_while_all_is_well(faults: list[Fault], seed: int) -> None:
     async def scenario(world: SimWorld) -> None:

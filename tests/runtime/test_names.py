@@ -18,6 +18,7 @@ from actorkube.testing import WORLDS, World, run_in
 from protocols.address import Address
 from protocols.message import Done, Message, Request
 from protocols.names import NameEntry, NameLost, NamesChanged
+from tests.effort import examples
 
 KINDS = pytest.mark.parametrize("kind", WORLDS)
 HOSTS = ("a", "b", "c")
@@ -159,8 +160,10 @@ def test_what_is_withdrawn_is_free_for_others(kind: str, tmp_path: Path) -> None
     run_in(kind, scenario, tmp_path)
 
 
-def test_of_two_who_took_a_name_in_a_partition_one_keeps_it_and_the_other_is_told() -> None:
-    async def scenario(world: SimWorld) -> None:
+@pytest.mark.slow
+@KINDS
+def test_of_two_who_took_a_name_in_a_partition_one_keeps_it_and_the_other_is_told(kind: str, tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
         await three(world)
         a, c = world.system("a"), world.system("c")
         await world.until(lambda: len(a.members("all")) == 3)
@@ -177,10 +180,10 @@ def test_of_two_who_took_a_name_in_a_partition_one_keeps_it_and_the_other_is_tol
         assert member(winner).holds and not member(winner).lost
         assert member(loser).lost == [NameLost("one", f"{winner.name}/m")]
 
-    SimWorld.run_sync(scenario, 7)
+    run_in(kind, scenario, tmp_path, 7)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(schedules(HOSTS, for_s=15, disks=False, faults_max=6), st.integers(0, 1000))
 def test_after_faults_all_systems_agree_and_the_one_holder_knows_it(faults: list[Fault], seed: int) -> None:
     async def scenario(world: SimWorld) -> None:

@@ -433,6 +433,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_a_shim_that_was_killed_takes_its_containers_along_and_the_next_one_ends_the_rest(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     shim = await asyncio.create_subprocess_exec(

@@ -11,6 +11,8 @@ import sys
 import textwrap
 from typing import Any
 
+import pytest
+
 PRELUDE = """
 import json, os, signal, sys, time
 from actorkube.runtime.processes import Child, ProcessSupervisor
@@ -82,6 +84,7 @@ def test_a_child_that_must_not_come_back_stays_away() -> None:
     assert kinds(events, "machine") == ["started", "ready", "exited"]
 
 
+@pytest.mark.slow
 def test_a_child_that_always_dies_is_given_up() -> None:
     events = run(
         """

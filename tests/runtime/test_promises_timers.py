@@ -88,6 +88,35 @@ def test_a_tick_has_no_deadline_and_time_stands_still_while_it_is_handled(kind: 
     run_in(kind, scenario, tmp_path)
 
 
+class Inquirer(Gate):
+    """Asks for something when it notes a number, and keeps what came of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[object] = []
+
+    def receive(self, message: Message) -> object:
+        if isinstance(message, GateNote):
+            asked = self.ctx.ask(self.ctx.ref("user/gate"), NoteAsked(message.number), timeout_s=50)
+            asked.add_done_callback(lambda future: self.answers.append(future.exception() or future.result()))
+        return super().receive(message)
+
+
+@in_every_world
+def test_a_tick_that_had_to_wait_in_the_mailbox_has_no_deadline_either(kind: str, tmp_path: Path) -> None:
+    async def act(scene: Scene) -> None:
+        await scene.hold()
+        gate, cell = scene.gate, scene.server._cells[scene.ref.actor_id]
+        gate.ctx.after(0.01, GateNote(1))
+        await scene.until(lambda: cell.depth == 1)
+
+        gate.open.set()
+
+        await scene.until(lambda: gate.answers == [Done()])
+
+    play(kind, tmp_path, Inquirer, act)
+
+
 class WindUp(Request[Done]):
     """Arm a timer, from the handler of a request that has little time left."""
 

@@ -223,6 +223,7 @@ async def test_a_ref_means_the_actor_of_the_system_that_uses_it(system: System) 
     assert (here, there) == ([0, 2], [1])
 
 
+@pytest.mark.slow
 async def test_a_ref_keeps_nothing_of_an_actor_that_has_ended(system: System) -> None:
     ref = system.spawn(Jotter, "jotter")
     await system.ask(ref, JotAsked(1))
@@ -387,6 +388,7 @@ async def test_a_tell_takes_two_calls_and_its_turn_a_few(system: System) -> None
     assert handling <= 100 + 10
 
 
+@pytest.mark.slow
 async def test_an_idle_actor_costs_little(system: System) -> None:
     names = [f"idle-{number}" for number in range(5000)]
 
@@ -398,3 +400,24 @@ async def test_an_idle_actor_costs_little(system: System) -> None:
     tracemalloc.stop()
 
     assert bytes_each < 500  # besides its name
+
+
+class Gatherer(Actor):
+    def __init__(self) -> None:
+        self.saw: list[tuple[int, bool]] = []
+
+    def receive(self, message: Message) -> None:
+        assert isinstance(message, Jot)
+        self.saw.append((message.number, self.ctx.is_last))
+
+
+async def test_only_behind_the_last_message_does_nothing_else_wait(system: System) -> None:
+    gatherer = Gatherer()
+    ref = system.spawn(lambda: gatherer, "gatherer")
+    await until(lambda: not system.busy())
+
+    for number in range(3):
+        system.tell(ref, Jot(number))
+    await until(lambda: len(gatherer.saw) == 3)
+
+    assert gatherer.saw == [(0, False), (1, False), (2, True)]

@@ -14,7 +14,7 @@ import pytest
 from actorkube.runtime import Actor, Ref, System
 from actorkube.runtime.log import Quiet
 from actorkube.runtime.tcp import TcpTransport
-from protocols.errors import NotSent, Unknown
+from protocols.errors import NotSent, Terminated, Unknown
 from protocols.frame import FRAME_MAX
 from protocols.message import Lane, Message, Request
 
@@ -209,7 +209,7 @@ async def test_a_peer_with_another_key_is_refused_and_the_asker_knows_that_nothi
     server, mirror = await serve(listener, log=log)
     here = await client(listener, key=b"other")
 
-    with pytest.raises(NotSent):
+    with pytest.raises(NotSent, match=r"the link to server ended: .*does not know the cluster's key"):
         await here.ask(mirror, Mirror(b"x"))
 
     assert "key" in log.lines[0]["reason"]
@@ -221,10 +221,26 @@ async def test_an_address_where_nobody_listens_means_not_sent(listener: socket.s
     here = await client(listener)
     listener.close()
 
-    with pytest.raises(NotSent):
+    with pytest.raises(NotSent, match="the link to server ended: cannot connect to "):
         await here.ask(here.ref("server/server"), Mirror(b"x"))
+    with pytest.raises(NotSent, match="system server cannot be reached: cannot connect to "):  # it is tried again later
+        await here.ask(here.ref("server/server"), Mirror(b"x"))
+    with pytest.raises(NotSent, match="system nobody is not known: it is not in the book, and has not connected"):
+        async with here.stream(here.ref("nobody/x"), Mirror(b"x")) as answers:  # type: ignore[arg-type]
+            await anext(answers)
 
     await here.stop()
+
+
+async def test_whoever_asks_an_actor_that_is_not_there_is_told_which(listener: socket.socket) -> None:
+    server, _ = await serve(listener)
+    here = await client(listener)
+
+    with pytest.raises(Terminated, match="Mirror to server/servr: there is no such actor"):
+        await here.ask(here.ref("server/servr"), Mirror(b"x"))
+
+    await here.stop()
+    await server.stop()
 
 
 async def test_a_peer_that_comes_back_on_the_same_socket_is_found_again(listener: socket.socket) -> None:
@@ -244,5 +260,40 @@ async def test_a_peer_that_comes_back_on_the_same_socket_is_found_again(listener
                 await asyncio.sleep(0)
 
     assert [a.data for a in answers] == [b"two"]
+    await here.stop()
+    await server.stop()
+
+
+class Sent(Message):
+    before: int
+    after: int
+
+
+class Say(Request[Sent]):
+    pass
+
+
+class Speaker(Actor):
+    """Says something, and what of it has left while it goes on working."""
+
+    def __init__(self, listener: Ref) -> None:
+        self._listener = listener
+
+    def receive(self, message: Message) -> Sent:
+        links = self.ctx._cell.system.transport.census().links
+        self.ctx.tell(self._listener, Mirror(bytes(1000)))
+        before = sum(link.traffic().bytes_sent for link in links)
+        self.ctx.flush()
+        return Sent(before, sum(link.traffic().bytes_sent for link in links))
+
+
+async def test_what_was_said_leaves_at_a_flush_while_the_handler_goes_on(listener: socket.socket) -> None:
+    server, mirror = await serve(listener)
+    here = await client(listener)
+    await here.ask(mirror, Mirror(b"so that the link is open"))
+
+    sent = await here.ask(here.spawn(lambda: Speaker(mirror), "speaker"), Say())
+
+    assert sent.after - sent.before > 1000
     await here.stop()
     await server.stop()

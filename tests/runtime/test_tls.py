@@ -6,17 +6,18 @@ import asyncio
 import dataclasses
 import ssl
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from actorkube.runtime import System
+from actorkube.runtime import Actor, System
 from actorkube.runtime.identity import Identity, LinkAuthority, guest
 from actorkube.runtime.settings import Settings
 from actorkube.runtime.tcp import TcpTransport
 from actorkube.runtime.tcp_link import TcpLink
 from protocols.errors import NotSent, Unknown
-from protocols.message import Lane
+from protocols.message import Lane, Message
 from tests.runtime.links import (
     LOOPS,
     LinkCount,
@@ -249,6 +250,46 @@ def test_a_guest_is_believed_by_a_name_of_its_own(loop: str, tmp_path: Path) -> 
     run(loop, scenario())
 
 
+class AskedBy(Actor):
+    """Keeps the systems of those who asked it: "" where nobody did, which is to say the process itself."""
+
+    def __init__(self) -> None:
+        self.systems: list[str] = []
+
+    def receive(self, message: Message) -> object:
+        self.systems.append(self.ctx.sender.address.system if self.ctx.sender is not None else "")
+        return self.answers() if isinstance(message, LinkNumbers) else LinkCount(0)
+
+    async def answers(self) -> AsyncIterator[LinkCount]:
+        yield LinkCount(0)
+
+
+@both_loops
+def test_what_a_guest_says_without_an_actor_is_not_taken_for_the_clusters_own(loop: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Pair() as pair:
+            ca = authority(tmp_path / "ca")
+            there, _ = await pair.serve(ca.identity("server"))
+            there.spawn(AskedBy, "asked-by")
+            asked_by = there.actor("asked-by")
+            assert isinstance(asked_by, AskedBy)
+            for name, identity in (("own", ca.identity("own")), ("guest", guest_identity(tmp_path, "guest"))):
+                here, _ = await pair.client(identity, name=name)
+                ref = here.ref("server/asked-by")
+
+                await here.ask(ref, LinkNumbered(1))
+                await here.send(ref, LinkNumbered(1))
+                async with here.stream(ref, LinkNumbers()) as numbers:
+                    async for _number in numbers:
+                        break
+                here.tell(ref, LinkCount(0))
+                await here.ask(ref, LinkNumbered(1))
+
+            assert asked_by.systems == 5 * [""] + 5 * ["guest"]
+
+    run(loop, scenario())
+
+
 @both_loops
 @pytest.mark.parametrize("endpoint", ["/a/socket", ("127.0.0.1", 1)])
 def test_a_guest_cannot_be_one_of_the_clusters_own(loop: str, endpoint: object, tmp_path: Path) -> None:
@@ -261,6 +302,61 @@ def test_a_guest_cannot_be_one_of_the_clusters_own(loop: str, endpoint: object, 
                 await here.ask(server, LinkNumbered(1))
 
             assert refused(there) == {"place": 1}
+
+    run(loop, scenario())
+
+
+@both_loops
+def test_a_guest_has_no_name_that_is_reserved_and_one_of_the_clusters_own_may(loop: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Pair() as pair:
+            ca = authority(tmp_path / "ca")
+            there, _ = await pair.serve(ca.identity("server"), reserved=("chief",))
+            guest, server = await pair.client(guest_identity(tmp_path, "chief"), name="chief")
+            with pytest.raises(NotSent):
+                await guest.ask(server, LinkNumbered(1))
+            assert refused(there) == {"place": 1}
+            own, server = await pair.client(ca.identity("chief"), name="chief")
+            assert await own.ask(server, LinkNumbered(1)) == LinkCount(1)
+
+    run(loop, scenario())
+
+
+@both_loops
+def test_where_others_listen_is_believed_of_the_clusters_own_and_not_of_a_guest(loop: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Pair() as pair:
+            ca = authority(tmp_path / "ca")
+            there, _ = await pair.serve(ca.identity("server"))
+            transport = there.transport
+            for name, identity in (("own", ca.identity("own")), ("guest", guest_identity(tmp_path, "guest"))):
+                here, server = await pair.client(identity, name=name)
+                assert await here.ask(server, LinkNumbered(1)) == LinkCount(1)
+
+            transport.learn("x", ("127.0.0.1", 1), "guest")
+            transport.learn("x", ("127.0.0.1", 1), "who never called")
+            transport.learn("x", ("/a/path", 0), "own")  # it called over the network
+            assert "x" not in transport.peers()
+            transport.learn("x", ("127.0.0.1", 1), "own")
+
+            assert transport.addresses() == {"server": pair.address, "x": ("127.0.0.1", 1)}
+            transport.unlearn("x")
+            assert transport.peers() == []
+
+    run(loop, scenario())
+
+
+@both_loops
+def test_who_does_not_connect_to_all_learns_of_nobody(loop: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Pair() as pair:
+            there, _ = await pair.serve(None, settings=Settings(connect_all=False))
+            here, server = await pair.client(None)
+            assert await here.ask(server, LinkNumbered(1)) == LinkCount(1)
+
+            there.transport.learn("x", ("127.0.0.1", 1), "client")
+
+            assert there.transport.peers() == []
 
     run(loop, scenario())
 

@@ -18,7 +18,7 @@ HIGH, MOST = 2**25, 2**26
 u32 = st.integers(0, 2**32 - 1)
 bodies = st.one_of(
     st.binary(max_size=64),
-    st.builds(lambda n, b: b * n, st.integers(0, 3 * BUFFER_SIZE), st.binary(min_size=1, max_size=1)),
+    st.builds(lambda n, b: b * n, st.integers(0, 3 * BUFFER_SIZE // 2), st.binary(min_size=1, max_size=1)),
 )
 frames = st.tuples(st.integers(1, 14), st.integers(0, 65535), u32, u32, u32, u32, bodies)
 

@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 
 from actorkube.runtime import LATER
-from protocols.api import Create, Patch
-from protocols.errors import Conflict, Unknown
+from actors.apiserver.bindings import as_object
+from protocols.api import Bind, Binding, BindOutcomes, Create, Patch
+from protocols.errors import Answer, Conflict, Unknown, encode_error
 from protocols.message import Message
-from protocols.objects import Object, decode_object, meta, name_of, namespace_of
+from protocols.objects import Object, decode_object, encode_object, meta, name_of, namespace_of
 from tests.kube.memory_api import MemoryApi
 from tests.kube.memory_store import MemoryStore
 
@@ -27,10 +28,13 @@ class BindingApi(MemoryApi):
         super().__init__(store)
         self.lag_s = lag_s
         self.bound = bound if bound is not None else []  # (uid of a pod, node)
+        self.together: list[Bind] = []  # what came as one message; `asked` has its bindings as if each had come alone
         self.doubt: Callable[[Message], bool] = lambda request: False
         self.swallow: Callable[[Message], bool] = lambda request: False
 
     def receive(self, message: Message) -> object:
+        if isinstance(message, Bind):
+            return self._bind_all(message)
         if self.swallow(message):
             self.asked.append(message)
         elif self.doubt(message):
@@ -39,6 +43,27 @@ class BindingApi(MemoryApi):
             return super().receive(message)
         self.ctx.reply_handle().fail(Unknown("the connection ended"))
         return LATER
+
+    def _bind_all(self, message: Bind) -> object:
+        self.together.append(message)
+        outcomes = BindOutcomes(tuple(self._outcome(binding) for binding in message.bindings))
+        if self.lose(message):
+            self.ctx.reply_handle()
+            return LATER
+        return outcomes
+
+    def _outcome(self, binding: Binding) -> bytes:
+        """As if it had come alone."""
+        obj = as_object(binding)
+        message = Create("pods", encode_object(obj), binding.namespace, binding.name, "binding")
+        if self.swallow(message):
+            self.asked.append(message)
+            return encode_error(Unknown("the connection ended"))
+        try:
+            super().receive(message)
+        except Answer as refusal:
+            return encode_error(refusal)
+        return encode_error(Unknown("the connection ended")) if self.doubt(message) else b""
 
     def deliver(self) -> None:
         if self.lag_s:
@@ -50,8 +75,8 @@ class BindingApi(MemoryApi):
         match message:
             case Create("pods", body, subresource="binding"):
                 return self._bind(decode_object(body))
-            case Patch("pods", name, "strategic", body, namespace, "status"):
-                return self._patch_conditions(namespace, name, msgspec.msgpack.decode(body))
+            case Patch("pods" | "podgroups.scheduling.k8s.io" as of, name, "strategic", body, namespace, "status"):
+                return self._patch_status(of, namespace, name, msgspec.msgpack.decode(body))
         return super()._answer(message)
 
     def _bind(self, binding: Object) -> Message:
@@ -65,17 +90,20 @@ class BindingApi(MemoryApi):
         self.bound.append((meta(pod)["uid"], node))
         return self.store.update("pods", pod)
 
-    def _patch_conditions(self, namespace: str, name: str, patch: Any) -> Message:
-        """Strategic merge of the one list that the scheduler patches: conditions, by type."""
-        pod = self.store.read("pods", namespace, name)
+    def _patch_status(self, resource: str, namespace: str, name: str, patch: Any) -> Message:
+        """Strategic merge of what the scheduler patches: conditions, by type, and the node that a pod waits for."""
+        pod = self.store.read(resource, namespace, name)
         if patch["metadata"]["uid"] != meta(pod)["uid"]:
             raise Conflict("another pod")
         conditions = {c["type"]: c for c in (pod.get("status") or {}).get("conditions") or []}
-        for condition in patch["status"]["conditions"]:
+        for condition in patch["status"].get("conditions", ()):
             conditions[condition["type"]] = {**conditions.get(condition["type"], {}), **condition}
         pod = copy.deepcopy(pod)
-        pod.setdefault("status", {})["conditions"] = list(conditions.values())
-        return self.store.update("pods", pod, 0, "status")
+        status = pod.setdefault("status", {})
+        status["conditions"] = list(conditions.values())
+        if "nominatedNodeName" in patch["status"]:
+            status["nominatedNodeName"] = patch["status"]["nominatedNodeName"] or ""
+        return self.store.update(resource, pod, 0, "status")
 
 
 def once(request: Callable[[Message], bool]) -> Callable[[Message], bool]:

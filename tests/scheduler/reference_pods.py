@@ -49,9 +49,15 @@ def constraints(pod: Object, cluster: Cluster, when: str, defaults: list[dict[st
 
 
 def with_label_keys(constraint: Term, pod: Object) -> Term:
-    """matchLabelKeys: only pods that have the same values of these labels count."""
+    """matchLabelKeys: only pods that have the same values of these labels count, unless the selector says it."""
     selectors = [constraint.get("labelSelector")]
-    labels = {k: labels_of(pod)[k] for k in constraint.get("matchLabelKeys") or [] if k in labels_of(pod)}
+    merged = {
+        expression["key"]
+        for expression in (selectors[0] or {}).get("matchExpressions") or []
+        if expression["operator"] == "In" and len(expression["values"]) == 1
+    } | {*((selectors[0] or {}).get("matchLabels") or {})}
+    keys = [key for key in constraint.get("matchLabelKeys") or [] if key not in merged]
+    labels = {key: labels_of(pod)[key] for key in keys if key in labels_of(pod)}
     return {**constraint, "selectors": [*selectors, *([{"matchLabels": labels}] if labels else [])]}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,13 +12,15 @@ from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.framework import ClusterEvent
 from protocols.objects import Object
+from tests.effort import examples
 from tests.scheduler import worlds
 from tests.scheduler.worlds import cluster, make_node, make_pod
 
 NAMES = ("n0", "n1", "n2")
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_every_sum_stays_what_adding_up_gives(data: st.DataObject) -> None:
     """A model: which pod is on which node, with which assumption. Steps at random, in any order."""
@@ -96,6 +99,17 @@ def test_the_api_servers_word_corrects_an_assumption() -> None:
     freed = state.set_pod(with_spec(pod, nodeName="n1"))
 
     assert (freed, state.node_of("default/p"), state.nodes["n0"].requested["cpu"]) == ("n0", "n1", 0)
+
+
+def test_a_pod_that_takes_something_else_than_was_assumed_is_counted_with_that() -> None:
+    state, pod = cluster([make_node("n0")]), make_pod("p", "3")
+    state.assume(PodDemand(pod), "n0")
+    bound = with_spec(make_pod("p", "1"), nodeName="n0")
+
+    state.set_pod({**bound, "metadata": {**pod["metadata"], "labels": {"app": "other"}}})
+
+    state.check()
+    assert state.nodes["n0"].requested["cpu"] == 1000
 
 
 def test_another_pod_of_that_name_ends_the_assumption() -> None:

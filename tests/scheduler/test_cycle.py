@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.scheduler.cycle import SchedulingCycle, gate
+import numpy as np
+import pytest
+
+from actors.scheduler.columns import Ints, Rows
+from actors.scheduler.cycle import Decision, SchedulingCycle, gate
 from actors.scheduler.demand import PodDemand
+from actors.scheduler.framework import Cycle, Profile
+from actors.scheduler.plugins.node_resources_fit import NodeResourcesFit
 from actors.scheduler.profile import DEFAULT_PROFILE
 from protocols.objects import Object
 from tests.scheduler.worlds import cluster, make_node, make_pod
@@ -58,14 +64,6 @@ def test_says_all_that_one_node_lacks() -> None:
     )
 
 
-def test_admits_that_it_does_not_preempt() -> None:
-    full = [make_pod("q", "4", node="n0", priority=1)]
-
-    refused = attempt(make_pod("p", "4", priority=2), [make_node("n0")], full)
-
-    assert "1 Preemption of lower-priority pods is not supported." in refused.message
-
-
 def test_a_pod_that_never_preempts_is_told_so() -> None:
     refused = attempt(make_pod("p", "5", preemptionPolicy="Never"), [make_node("n0")])
 
@@ -93,11 +91,11 @@ def test_contradictory_names_are_refused_altogether() -> None:
 
 
 def test_scheduling_gates_keep_a_pod_out() -> None:
-    gated = gate(PodDemand(make_pod("p", schedulingGates=[{"name": "x.io/wait"}])), DEFAULT_PROFILE)
+    gated = gate(PodDemand(make_pod("p", schedulingGates=[{"name": "x.io/wait"}])), DEFAULT_PROFILE, cluster([]))
 
     assert gated is not None
     assert gated.reasons == ("waiting for scheduling gates: [x.io/wait]",)
-    assert gate(PodDemand(make_pod("p", schedulingGates=[])), DEFAULT_PROFILE) is None
+    assert gate(PodDemand(make_pod("p", schedulingGates=[])), DEFAULT_PROFILE, cluster([])) is None
 
 
 def pinned_pod(*names: str) -> Object:
@@ -105,3 +103,66 @@ def pinned_pod(*names: str) -> Object:
     fields = [{"key": "metadata.name", "operator": "In", "values": [name]} for name in names]
     required = {"nodeSelectorTerms": [{"matchFields": fields}]}
     return make_pod("p", affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}})
+
+
+class OnlyX(NodeResourcesFit):
+    """A plugin of somebody's that looks at more than the one that it derives from."""
+
+    def filter_one(self, cycle: Cycle, row: int) -> int:
+        return super().filter_one(cycle, row) if cycle.shape.labels.get("app") == "x" else 1
+
+    def filter(self, cycle: Cycle, rows: Rows) -> Ints:
+        numbers = super().filter(cycle, rows)
+        return numbers if cycle.shape.labels.get("app") == "x" else np.ones_like(numbers)
+
+
+@pytest.mark.parametrize("fit", [NodeResourcesFit(), OnlyX()])
+def test_shapes_share_answers_only_if_nobody_looks_at_more_than_amounts(fit: NodeResourcesFit) -> None:
+    state = cluster([make_node("n0")])
+    cycle, pods = SchedulingCycle(state, Profile((fit, 1))), [make_pod(name, "1") for name in "xy"]
+    for pod in pods:
+        pod["metadata"]["labels"] = {"app": pod["metadata"]["name"]}
+
+    found = [isinstance(cycle.decide(PodDemand(pod, state.shapes)), Decision) for pod in pods]
+
+    assert found == [True, not isinstance(fit, OnlyX)]
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_label_keys_mean_the_labels_that_a_pod_was_created_with(merged: bool) -> None:
+    """What the API server has put into the selector stays, though the pod's label is another now."""
+    nodes = [make_node(f"n{index}", labels={"zone": str(index)}) for index in range(3)]
+    placed = [make_pod(f"q{index}", node=f"n{index}") for index in range(2)]
+    for pod, tenant in zip(placed, ("a", "b"), strict=True):
+        pod["metadata"]["labels"] = {"app": "web", "tenant": tenant}
+    expressions = [{"key": "tenant", "operator": "NotIn", "values": ["a"]}] if merged else []
+    chosen = {"matchLabels": {"app": "web"}, "matchExpressions": expressions}
+    term = {"topologyKey": "zone", "labelSelector": chosen, "mismatchLabelKeys": ["tenant"]}
+    pod = make_pod("p", affinity={"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}})
+    pod["metadata"]["labels"] = {"tenant": "b"}
+
+    decision = attempt(pod, nodes, placed)
+
+    assert decision.node == ("n1" if merged else "n0")
+
+
+@pytest.mark.parametrize("given", ["zone", "other"])
+def test_a_pod_is_seen_with_the_labels_that_its_binding_gave_it(given: str) -> None:
+    """It takes what it took when it was assumed; but what others say about its labels holds from now on."""
+    state = cluster(
+        [make_node("n0", labels={"kubernetes.io/hostname": "n0"})], [make_pod("resting", node="n0", cpu="1")]
+    )
+    cycle, pod = SchedulingCycle(state, DEFAULT_PROFILE), make_pod("p", cpu="1", uid="u")
+    state.assume(PodDemand(pod), "n0")
+    bound = {**pod, "spec": {**pod["spec"], "nodeName": "n0"}}
+    bound["metadata"] = {**pod["metadata"], "labels": {given: "a"}}
+
+    changed = state.set_pod(bound)
+
+    term = {"labelSelector": {"matchLabels": {"zone": "a"}}, "topologyKey": "kubernetes.io/hostname"}
+    apart = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    found = cycle.decide(PodDemand(make_pod("q", affinity=apart)))
+    state.check()
+    assert changed == "n0"
+    assert isinstance(found, Decision) == (given == "other")
+    assert state.nodes["n0"].requested["cpu"] == 2000

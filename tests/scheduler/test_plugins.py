@@ -28,7 +28,9 @@ def alone(plugin: Any, *objects: Object, filters: list[str] | None = None) -> Sc
     """A scheduler with this one plugin, and a cluster of these nodes and pods."""
     nodes = [obj for obj in objects if "allocatable" in obj["status"]]
     pods = [obj for obj in objects if obj not in nodes]
-    return SchedulingCycle(cluster(nodes, pods), Profile((plugin, 1), filters=filters))
+    return SchedulingCycle(
+        cluster(nodes, pods), Profile((plugin, 1), points={"filter": filters} if filters is not None else None)
+    )
 
 
 def refusal(plugin: Any, pod: Object, node: Object, *placed: Object) -> tuple[tuple[str, ...], bool] | None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.framework import ClusterEvent
 from actors.scheduler.queue import Place, QueuedPod, SchedulingQueue
+from tests.effort import examples
 from tests.scheduler.worlds import make_pod
 
 EVENTS = {"Fit": ClusterEvent.POD_DELETED | ClusterEvent.NODE_ADDED, "Taints": ClusterEvent.NODE_TAINT}
@@ -216,7 +217,8 @@ class ModelRow:
         return self.failed + min(2.0 ** ((self.errors or self.refusals) - 1), 10.0)
 
 
-@settings(max_examples=120, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(120), deadline=None)
 @given(st.data())
 def test_pops_what_a_searched_list_would_pop(data: st.DataObject) -> None:
     queue, model, now, flying = SchedulingQueue(EVENTS), Model(), 0.0, dict[str, QueuedPod]()

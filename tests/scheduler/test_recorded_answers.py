@@ -14,6 +14,7 @@ from actors.scheduler.profile import DEFAULT_PROFILE
 from tests.scheduler import fixtures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(3))
 def test_decides_as_kube_scheduler_did(part: int) -> None:
     clusters = fixtures.clusters()[part::3]

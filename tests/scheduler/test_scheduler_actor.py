@@ -12,9 +12,11 @@ from actorkube.runtime import System
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
 from actors.scheduler.actor import UNDER_WAY_MAX, Scheduler
+from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.demand import PodDemand, Shape
 from actors.scheduler.framework import NodeFilter, NodeScore, PreEnqueue, Profile, Refusal
 from actors.scheduler.node_state import NodeState
+from actors.scheduler.plugins.pod_topology_spread import PodTopologySpread
 from actors.scheduler.profile import DEFAULT_PROFILE
 from protocols.api import Create, Get, Patch
 from protocols.controller import Activity, AskActivity
@@ -100,6 +102,7 @@ async def test_binds_pods_and_says_so(world: World) -> None:
     assert world.events("p0") == [("Scheduled", f"Successfully assigned default/p0 to {world.node_of('p0')}")]
 
 
+@pytest.mark.slow
 async def test_places_more_pods_than_it_binds_at_once(world: World) -> None:
     world.create("nodes", make_node("n0", cpu="100", pods="1000"))
     await world.settled()
@@ -318,7 +321,7 @@ class Moody(PreEnqueue, NodeFilter, NodeScore):
     name = "Moody"
     is_bad = True
 
-    def pre_enqueue(self, pod: PodDemand) -> Refusal | None:
+    def pre_enqueue(self, pod: PodDemand, state: ClusterState) -> Refusal | None:
         self._fail(pod.pod["metadata"].get("labels") or {}, "enqueue")
         return None
 
@@ -341,6 +344,7 @@ def failing(where: str) -> Object:
     return pod
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["filter", "score"])
 async def test_a_plugin_that_raises_is_named_and_costs_its_pod_a_back_off(where: str) -> None:
     moody, world = Moody(), World()
@@ -372,5 +376,70 @@ async def test_a_plugin_that_raises_at_the_door_lets_nobody_in() -> None:
 
         assert world.node_of("good") == "a" and world.node_of("bad") == ""
         assert world.condition("bad")["message"] == 'running plugin "Moody": ZeroDivisionError: planted'
+    finally:
+        await world.stop()
+
+
+def one_term(**where: Any) -> dict[str, Any]:
+    term = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "x"}}, **where}
+    return {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+
+
+async def test_other_labels_of_a_namespace_are_news(world: World) -> None:
+    pod = make_pod("near", affinity={"podAffinity": one_term(namespaceSelector={"matchLabels": {"team": "t"}})})
+    company = make_pod("company", node="n0")
+    company["metadata"]["labels"] = {"app": "x"}
+    space = {"metadata": {"name": "default", "labels": {}}}
+    world.create("namespaces", space)
+    world.create("nodes", make_node("n0", labels={"zone": "a"}))
+    world.create("pods", company, pod)
+    await world.settled()
+    assert world.node_of("near") == ""
+
+    world.store.update("namespaces", {"metadata": {"name": "default", "labels": {"team": "t"}}})
+    world.api.deliver()
+    await world.until(lambda: world.node_of("near") == "n0")
+
+
+async def test_a_domain_that_is_gone_is_news() -> None:
+    world = World()
+    await world.start()
+    try:
+        spread = {"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
+        constraint = {**spread, "labelSelector": {"matchLabels": {"app": "x"}}}
+        pods = [make_pod(name, topologySpreadConstraints=[constraint]) for name in ("first", "second")]
+        for pod in pods:
+            pod["metadata"]["labels"] = {"app": "x"}
+        world.create("nodes", make_node("n0", labels={"zone": "a"}), make_node("n1", pods="0", labels={"zone": "b"}))
+        world.create("pods", *pods)
+        await world.settled()
+        assert [world.node_of("first"), world.node_of("second")].count("n0") == 1
+
+        world.store.delete("nodes", "", "n1")
+        world.api.deliver()
+        await world.until(lambda: world.node_of("first") == world.node_of("second") == "n0")
+    finally:
+        await world.stop()
+
+
+async def test_a_service_that_selects_no_longer_is_news() -> None:
+    spread = {"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
+    plugins = (PodTopologySpread([spread]) if p.name == "PodTopologySpread" else p for p in DEFAULT_PROFILE.plugins)
+    world = World()
+    await world.start(Profile(*((plugin, 1) for plugin in plugins)))
+    try:
+        pods = [make_pod(name) for name in ("first", "second")]
+        for pod in pods:
+            pod["metadata"]["labels"] = {"app": "x"}
+        service = {"metadata": {"name": "s", "namespace": "default"}, "spec": {"selector": {"app": "x"}}}
+        world.create("services", service)
+        world.create("nodes", make_node("n0", labels={"zone": "a"}), make_node("n1", pods="0", labels={"zone": "b"}))
+        world.create("pods", *pods)
+        await world.settled()
+        assert [world.node_of("first"), world.node_of("second")].count("n0") == 1
+
+        world.store.delete("services", "default", "s")
+        world.api.deliver()
+        await world.until(lambda: world.node_of("first") == world.node_of("second") == "n0")
     finally:
         await world.stop()

@@ -6,107 +6,19 @@ pod that can be placed is, the scheduler believes what the API server knows, and
 
 from __future__ import annotations
 
-from collections import Counter
-
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actorkube.runtime import System
 from actorkube.sim import Fault, World, play
+from actorkube.sim.faults import Drop
 from actorkube.sim.strategies import schedules
-from actors.scheduler.actor import Scheduler
 from protocols.api import Get
-from protocols.controller import AskActivity
 from protocols.errors import InternalError
 from protocols.message import Message
-from tests.kube.memory_store import MemoryStore
-from tests.scheduler.binding_api import BindingApi, is_binding, once
-from tests.scheduler.worlds import make_node, make_pod
-
-HOSTS = ("apiserver", "scheduler")
-NODES = ("n0", "n1")
-PODS_PER_NODE = 1
-
-
-class Cluster:
-    """The store outlives the API server; what users do happens in it at once."""
-
-    def __init__(self, world: World, lag_s: float = 0.0) -> None:
-        self.world = world
-        self.lag_s = lag_s
-        self.store = MemoryStore()
-        self.bound: list[tuple[str, str]] = []
-
-    async def start(self) -> None:
-        for name in NODES:
-            self.store.create("nodes", make_node(name, cpu=str(PODS_PER_NODE)))
-        await self.world.boot("apiserver", self.boot_api)
-        await self.world.boot("scheduler", self.boot_scheduler)
-        self.world.always("each pod is bound once", self.check_bound_once)
-
-    def boot_scheduler(self, system: System) -> None:
-        system.spawn(Scheduler, "scheduler")
-
-    def boot_api(self, system: System) -> None:
-        system.spawn(lambda: BindingApi(self.store, self.bound, lag_s=self.lag_s), "api")
-
-    @property
-    def api(self) -> BindingApi:
-        api = self.world.system("apiserver").actor("api")
-        assert isinstance(api, BindingApi)
-        return api
-
-    def deliver(self) -> None:
-        if self.world.is_up("apiserver"):
-            self.api.deliver()
-
-    def create(self, name: str) -> None:
-        if self.store.find("pods", "default", name) is None:
-            self.store.create("pods", make_pod(name, "1"))
-            self.deliver()
-
-    def delete(self, name: str) -> None:
-        if self.store.find("pods", "default", name) is not None:
-            self.store.delete("pods", "default", name, grace=0)
-            self.deliver()
-
-    def placed(self) -> dict[str, str]:
-        return {pod["metadata"]["name"]: pod["spec"].get("nodeName", "") for pod in self.store.list("pods")}
-
-    def check_bound_once(self) -> None:
-        twice = [uid for uid, count in Counter(uid for uid, _ in self.bound).items() if count > 1]
-        assert not twice, f"bound twice: {twice}"
-
-    def check_not_overcommitted(self) -> None:
-        load = Counter(node for node in self.placed().values() if node)
-        assert all(count <= PODS_PER_NODE for count in load.values()), f"too much: {dict(load)}"
-
-    def is_done(self) -> bool:
-        nodes = Counter(self.placed().values())
-        return not nodes[""] or all(nodes[name] >= PODS_PER_NODE for name in NODES)
-
-    async def check_rests(self) -> None:
-        """It is settled, and asks for nothing more."""
-        ref = self.world.system("scheduler").ref("scheduler/scheduler")
-        await self.world.until(lambda: self.world.is_up("scheduler"))
-
-        async def settled() -> bool:
-            return (await self.world.system("scheduler").ask(ref, AskActivity())).settled
-
-        await self.world.until(settled)
-        asked = len(self.api.asked)
-        await self.world.sleep(60)
-        assert len(self.api.asked) == asked, self.api.asked[asked:]
-
-    def check_believes_the_truth(self) -> None:
-        scheduler = self.world.system("scheduler").actor("scheduler")
-        assert isinstance(scheduler, Scheduler)
-        scheduler._state.check()
-        scheduler._queue.check()
-        placed = {f"default/{name}": node for name, node in self.placed().items()}
-        assert {key: node for key, node in placed.items() if node} == scheduler._state._placed
-        assert sorted(key for key, _ in scheduler._queue.places()) == sorted(key for key in placed if not placed[key])
-
+from tests.effort import examples
+from tests.scheduler.binding_api import is_binding, once
+from tests.scheduler.sim_cluster import HOSTS, NODES, PODS_PER_NODE, Cluster
 
 steps = st.lists(
     st.tuples(
@@ -118,10 +30,17 @@ steps = st.lists(
     max_size=25,
 )
 lags_s = st.sampled_from([0.0, 0.5])
+seeds = st.integers(0, 99)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
-@given(steps, schedules(HOSTS, for_s=15, disks=False, messages=["Create", "Stored"]), lags_s, st.integers(0, 99))
+@given(
+    steps,
+    schedules(HOSTS, for_s=15, disks=False, messages=["Create", "Bind", "BindOutcomes", "Stored"]),
+    lags_s,
+    st.integers(0, 99),
+)
 def test_places_what_fits_once_and_rests_whatever_happens(
     users: list[tuple[float, str, str]], faults: list[Fault], lag_s: float, seed: int
 ) -> None:
@@ -145,6 +64,7 @@ async def scenario(world: World, users: list[tuple[float, str, str]], faults: li
     cluster.check_not_overcommitted()
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(steps, st.integers(0, 99), st.integers(1, 4), st.integers(0, 5))
 def test_lost_answers_overcommit_no_node(users: list[tuple[float, str, str]], seed: int, times: int, skip: int) -> None:
@@ -160,6 +80,44 @@ def test_lost_answers_overcommit_no_node(users: list[tuple[float, str, str]], se
         cluster.check_believes_the_truth()
 
     World.run_sync(answers_get_lost, seed)
+
+
+moments_s = st.sampled_from([0.0, 0.3, 2.0, 6.0])
+classes = st.lists(st.tuples(moments_s, st.sampled_from([0, 0, 5, 9])), min_size=3, max_size=9)
+
+
+@pytest.mark.slow
+@settings(max_examples=examples(40), deadline=None)
+@given(classes, schedules(HOSTS, for_s=15, disks=False, messages=["Delete", "Patch", "Stored"]), lags_s, seeds)
+@example([(0, 9), (0, 5), (0.3, 9), (0.3, 9)], [Drop(0, 0, "Delete", 4), Drop(0.1, 0, "Stored", 1)], 0, 0)
+def test_in_the_end_the_most_important_have_the_room_whatever_happens(
+    users: list[tuple[float, int]], faults: list[Fault], lag_s: float, seed: int
+) -> None:
+    async def some_have_to_go(world: World) -> None:
+        cluster = Cluster(world, lag_s)
+        cluster.store.pod_grace_s = 1
+        await cluster.start()
+        cluster.end_who_was_told_to()
+        for number, (at_s, priority) in enumerate(users):
+            world.loop.call_later(at_s, cluster.create, f"p{number}", priority)
+        await play(world, faults)
+        await world.sleep(20)
+        await world.recover()
+        cluster.deliver()
+
+        def the_first_are_placed() -> bool:
+            wanted = sorted((priority for _, priority in users), reverse=True)[: len(NODES) * PODS_PER_NODE]
+            pods = cluster.store.list("pods")
+            placed = [p["spec"]["priority"] for p in pods if p["spec"].get("nodeName")]
+            return sorted(placed, reverse=True) == wanted
+
+        await world.converges(the_first_are_placed, within_s=400)
+
+        await cluster.check_rests()
+        cluster.check_believes_the_truth()
+        cluster.check_not_overcommitted()
+
+    World.run_sync(some_have_to_go, seed)
 
 
 def test_a_refused_binding_is_forgotten_and_tried_again() -> None:

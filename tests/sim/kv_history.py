@@ -12,6 +12,7 @@ and, knowing nothing of revisions, whether any order explains what was seen (act
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -53,12 +54,15 @@ class KvHistory:
         self._check_writes(events)
         self._check_reads(events)
         self._check_swaps(events)
-        linearizability.check(self.registers())
+        linearizability.check(self.registers({event.kv.value for event in events}))
 
-    def registers(self) -> list[linearizability.Operation]:
-        """What was seen, as operations on values."""
+    def registers(self, written: Collection[bytes]) -> list[linearizability.Operation]:
+        """What was seen, as operations on values. What has no outcome is left out, unless the log says that it has
+        happened: each that may have happened or not doubles the orders to be tried."""
         values = {operation.revision: operation.value for operation in self.done() if operation.kind != "read"}
-        return [_on_register(operation, values) for operation in self.operations if operation.outcome != "refused"]
+        return [
+            _on_register(each, values) for each in self.operations if each.outcome == "done" or each.value in written
+        ]
 
     def _check_real_time(self) -> None:
         done = sorted(self.done(), key=lambda operation: operation.began)

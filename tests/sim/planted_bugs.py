@@ -15,7 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.etcd.planted_bugs import ROOT, Bug, plant
+from tests.etcd.bug import ROOT, Bug
+from tests.etcd.planted_bugs import plant
 
 SIM = "actorkube/sim"
 DISK, GUARD, HOST = f"{SIM}/disk.py", f"{SIM}/guard.py", f"{SIM}/host.py"
@@ -49,6 +50,16 @@ BUGS = [
     Bug("network: a slow link has no queue", NETWORK, "max(now, self.free_at)", "now", ON_NETWORK),
     Bug(
         "clock: running timers do not drift", LOOP, "if timer.clock is clock else when,", "if False else when,", CLOCKS
+    ),
+    Bug(
+        "loop: who has run is never forgotten", LOOP, "            self._ran.clear()\n", "            pass\n", ON_WORLD
+    ),
+    Bug(
+        "loop: who is paused has run",
+        LOOP,
+        "                    owner.set_aside(handle)\n",
+        "                    owner.set_aside(handle)\n                    (set() if ran is None else ran).add(owner)\n",
+        ON_WORLD,
     ),
     Bug("clock: now goes back", CLOCK, "if now > self._latest_s:", "if True:", CLOCKS),
     Bug("clock: a skew hurries timers", CLOCK, "self._ahead_s = ahead_s", "self._shown_s += ahead_s", CLOCKS),
@@ -86,8 +97,8 @@ BUGS = [
     Bug(
         "network: a lost answer leaves its connection",
         NETWORK,
-        "            if frame[0] & ~TRACED != Kind.TELL:",
-        "            if False:",
+        "                if frame[0] & ~TRACED != Kind.TELL:",
+        "                if False:",
         ON_NETWORK,
     ),
     Bug(
@@ -158,7 +169,7 @@ BUGS = [
     Bug(
         "disk: space is not given back",
         DISK,
-        "        self._drive.used_bytes += len(file.data) - before",
+        "        self._drive.used_bytes += file.size - before",
         "        pass",
         ON_DISK,
     ),
@@ -207,8 +218,8 @@ BUGS = [
     Bug(
         "trace: links of a host in a set",
         TRANSPORT,
-        "        for link in self._all:\n            link.state",
-        "        for link in set(self._all):\n            link.state",
+        "        for link in self._all:\n            link.shut()",
+        "        for link in set(self._all):\n            link.shut()",
         ON_TRACE,
     ),
     Bug(

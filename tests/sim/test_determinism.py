@@ -19,12 +19,14 @@ from tests.sim.messages import SimBeat
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_a_seed_runs_the_same_way_twice_and_another_seed_does_not() -> None:
     hashes = [World.check(heartbeats.scenario, seed) for seed in (1, 2, 3)]
 
     assert len(set(hashes)) == 3
 
 
+@pytest.mark.slow
 def test_a_seed_runs_the_same_way_in_processes_with_different_hash_seeds() -> None:
     running = [
         subprocess.Popen(

@@ -17,6 +17,7 @@ from actors.etcd.actor import Etcd, EtcdConfig
 from actors.etcd.wal import CorruptWal
 from protocols.errors import Answer, AskError, NotSent
 from protocols.etcd import Compare, Event, Op, Range, RangeResponse, Status, Txn, TxnResponse, WatchKeys
+from tests.effort import examples, seeds
 from tests.sim.kv_history import Kind, KvHistory, Operation, Outcome
 
 MEMBERS = ("etcd-0", "etcd-1", "etcd-2")
@@ -190,7 +191,8 @@ async def under_load(world: World, plague: asyncio.Task[None]) -> None:
         history.check(await all_events(user, member, last.operations[0].revision))
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", seeds(8))
 def test_no_acknowledged_write_is_lost_under_a_nemesis(seed: int) -> None:
     async def scenario(world: World) -> None:
         await boot_replicas(world)
@@ -203,7 +205,8 @@ def test_no_acknowledged_write_is_lost_under_a_nemesis(seed: int) -> None:
     World.run_sync(scenario, seed)
 
 
-@settings(max_examples=8, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(8), deadline=None)
 @given(
     faults=schedules(MEMBERS, for_s=12, lasting_s=8, messages=RAFT),
     seed=st.integers(0, 1000),
@@ -216,6 +219,7 @@ def test_no_acknowledged_write_is_lost_under_any_schedule(faults: list[Fault], s
     World.run_sync(scenario, seed, network=Conditions(loss=0.001, duplication=0.05), disk=DiskConditions(stall=0.02))
 
 
+@pytest.mark.slow
 def test_a_replica_set_runs_the_same_way_twice() -> None:
     async def scenario(world: World) -> None:
         await boot_replicas(world)
@@ -224,7 +228,7 @@ def test_a_replica_set_runs_the_same_way_twice() -> None:
     World.check(scenario, 3)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_a_replica_whose_log_has_rotted_refuses_to_start_and_says_what_to_do(seed: int) -> None:
     async def scenario(world: World) -> str:
         await boot_replicas(world)

@@ -265,6 +265,7 @@ def has_two_holders(faults: list[Fault]) -> bool:
     return bool(seen)
 
 
+@pytest.mark.slow
 def test_a_lease_without_a_margin_is_shown_by_one_clock() -> None:
     found = smallest(has_two_holders, ["a", "b", "landlord"])
 

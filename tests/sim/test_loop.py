@@ -69,6 +69,14 @@ def test_a_scenario_that_would_wait_for_ever_is_a_deadlock_that_says_where(loop:
         loop.run_until_complete(stuck())
 
 
+def test_a_deadlock_names_the_line_of_the_scenario_and_not_one_of_asyncio(loop: SimLoop) -> None:
+    async def stuck() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(Deadlock, match=r"task 1 at .*test_loop\.py:\d+"):
+        loop.run_until_complete(stuck())
+
+
 def test_a_busy_loop_is_found_though_time_stands_still(loop: SimLoop) -> None:
     async def spin() -> None:
         while True:
@@ -195,6 +203,31 @@ def test_a_paused_domain_goes_on_where_it_was_and_in_order(loop: SimLoop) -> Non
     loop.run_until_complete(main())
 
     assert ran == [(0, 0.0), (1, 2.5), (2, 2.5), (3, 3.0), (4, 4.0)]
+
+
+def test_who_has_run_since_the_last_check_is_known_to_whoever_asks(loop: SimLoop) -> None:
+    busy, paused, once = Domain("busy"), Domain("paused"), Domain("once")
+    seen: list[set[Domain | None]] = []
+
+    async def life(callbacks: int) -> None:
+        for number in range(callbacks):
+            loop.call_later(1 + number, int)
+
+    async def main() -> None:
+        for host, callbacks in ((busy, 50), (paused, 50), (once, 1)):
+            in_domain(loop, host, life(callbacks))
+        await asyncio.sleep(0.5)
+        paused.state = paused.state.PAUSED
+        ran = loop.note_who_runs()
+        assert ran is loop.note_who_runs()
+        loop.check = lambda: seen.append(set(ran))
+        await asyncio.sleep(30)
+        loop.check = None
+
+    loop.run_until_complete(main())
+
+    assert {busy, once} in seen and {busy} in seen
+    assert set().union(*seen) == {busy, once}
 
 
 def test_an_abandoned_generator_is_closed_in_the_domain_that_began_it(loop: SimLoop) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.etcd.planted_bugs import ROOT, Bug
+from tests.etcd.bug import ROOT, Bug
 from tests.sim.planted_bugs import BUGS
 
 

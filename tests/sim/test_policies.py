@@ -27,6 +27,7 @@ def orders(policy: PolicyName, seeds: int = 200) -> Counter[tuple[str, ...]]:
     return Counter(World.run_sync(race, seed, policy=policy) for seed in range(seeds))
 
 
+@pytest.mark.slow
 def test_first_in_first_out_knows_one_order() -> None:
     assert orders("fifo") == {("a", "b", "c"): 200}
 

@@ -20,7 +20,7 @@ from actorkube.sim.solo import TapeDiverged, read_tape, replay_actor
 from actorkube.testing import WORLDS, run_in
 from actors.cluster import ClusterSpec
 from actors.etcd.actor import Etcd
-from protocols.errors import Answer, AskError, BadRequest
+from protocols.errors import Answer, AskError, BadRequest, Terminated
 from protocols.etcd import Op, Txn
 from protocols.message import Message
 from tests.sim.messages import Counter, SimAdd, SimCount, SimNumbers, SimSlow, SimTick
@@ -61,6 +61,8 @@ class Clerk(Actor):
                 self.later.append(self.ctx.reply_handle())
                 self.ctx.call_soon(self.answer)
                 return LATER
+            case SimAdd(amount, "send"):
+                return self.send_on(amount)
             case SimAdd(amount):
                 return self.add(amount)
             case SimNumbers(most):
@@ -85,9 +87,43 @@ class Clerk(Actor):
         self.total += amount
         return SimCount(one.value + other.value + self.total)
 
+    async def send_on(self, amount: int) -> SimCount:
+        """What becomes of a send is an answer like any other."""
+        await self.ctx.send(self.ledger, SimAdd(amount))
+        self.total += amount
+        try:
+            await self.ctx.send(self.ctx.ref("ledger/nobody"), SimAdd(amount))
+        except Terminated:
+            self.total += 10_000
+        return SimCount(self.total)
+
+    async def on_handover(self) -> Message:
+        await self.ctx.sleep(0.01)
+        return SimCount(self.total)
+
+    async def on_takeover(self, state: Message) -> None:
+        await self.on_start()
+        assert isinstance(state, SimCount)
+        self.total = state.value
+
     async def numbers(self, most: int) -> AsyncIterator[SimCount]:
         for value in range(most):
             yield SimCount(self.total + value)
+
+
+class Careless(Clerk):
+    """Planted: it does not send on, but says that it did."""
+
+    async def send_on(self, amount: int) -> SimCount:
+        self.total += amount + 10_000
+        return SimCount(self.total)
+
+
+class Forgetful(Clerk):
+    """Planted: it begins anew, whatever it is handed over."""
+
+    async def on_takeover(self, state: Message) -> None:
+        await self.on_start()
 
 
 class Hasty(Clerk):
@@ -122,6 +158,7 @@ def spawn(factory: Callable[[], Actor], name: str) -> Callable[[System], None]:
     return boot
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WORLDS)
 def test_an_actor_decides_again_what_it_decided_wherever_it_was_recorded(kind: str, tmp_path: Path) -> None:
     tape = tmp_path / "clerk.tape"
@@ -182,6 +219,50 @@ def test_a_restarted_actor_has_a_tape_of_its_own_and_both_play(tmp_path: Path) -
     assert "crash" in [entry[1] for entry in read_tape(tape)[1]]
     assert replay_actor(tape, Clerk)
     assert replay_actor(tmp_path / "clerk.tape.1", Clerk)
+
+
+@pytest.mark.parametrize("kind", WORLDS)
+def test_what_became_of_a_send_is_on_the_tape(kind: str, tmp_path: Path) -> None:
+    tape = tmp_path / "clerk.tape"
+
+    async def sending(world: Any) -> None:
+        await world.boot("ledger", spawn(Counter, "counter"))
+        await world.boot("office", spawn(taped(Clerk, tape), "clerk"))
+        user: System = await world.boot("user")
+        answer = await user.ask(user.ref("office/clerk"), SimAdd(7, "send"))
+        assert answer.value >= 10_007
+
+    run_in(kind, sending, tmp_path)
+
+    assert replay_actor(tape, Clerk) == len(read_tape(tape)[1])
+    with pytest.raises(TapeDiverged, match=r"- .* send \d+ ledger/counter"):
+        replay_actor(tape, Careless)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WORLDS)
+def test_both_sides_of_a_hand_over_have_a_tape_that_plays(kind: str, tmp_path: Path) -> None:
+    tape = tmp_path / "clerk.tape"
+
+    async def handing_over(world: Any) -> None:
+        await world.boot("ledger", spawn(Counter, "counter"))
+        await world.boot("office", spawn(taped(Clerk, tape), "clerk"))
+        user: System = await world.boot("user")
+        await user.ask(user.ref("office/clerk"), SimAdd(5, "send"))
+        await world.system("office").restart("clerk")
+        office = world.system("office").actor("clerk")
+        await user.ask(user.ref("office/clerk"), SimAdd(1))
+        await world.until(lambda: office.ticks >= 2)
+
+    run_in(kind, handing_over, tmp_path)
+
+    before, after = tape, tmp_path / "clerk.tape.1"
+    assert read_tape(before)[1][-1][1] == "handed over"
+    assert read_tape(after)[1][0][1] == "takeover"
+    for half in (before, after):
+        assert replay_actor(half, Clerk) == len(read_tape(half)[1])
+    with pytest.raises(TapeDiverged):
+        replay_actor(after, Forgetful)
 
 
 @pytest.mark.parametrize("seed", range(3))

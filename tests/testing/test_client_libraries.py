@@ -36,6 +36,7 @@ def web() -> dict[str, Any]:
     return manifest
 
 
+@pytest.mark.slow
 @pytest.mark.actorkube(leaks=False)  # the library keeps files of certificates open until the process ends
 async def test_kubernetes_asyncio(live_cluster: LiveCluster) -> None:
     library("kubernetes_asyncio")
@@ -71,6 +72,7 @@ async def test_kubernetes_asyncio(live_cluster: LiveCluster) -> None:
     assert [pod.status.phase for pod in pods.items] == ["Running"] * 3
 
 
+@pytest.mark.filterwarnings("ignore:Kubernetes version v1.36:UserWarning")  # kr8s 0.20 knows those up to 1.35
 async def test_kr8s(live_cluster: LiveCluster) -> None:
     library("kr8s")
     import kr8s.asyncio

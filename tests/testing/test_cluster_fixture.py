@@ -28,6 +28,7 @@ def ready(cluster: Cluster) -> int:
     return int(cluster.get("deploy/web")["status"]["readyReplicas"])
 
 
+@pytest.mark.slow
 def test_a_manifest_becomes_running_pods(cluster: Cluster) -> None:
     cluster.apply(EXAMPLE)
 
@@ -67,6 +68,58 @@ def test_apply_takes_an_object_several_text_or_a_file(cluster: Cluster, tmp_path
         cluster.apply({"metadata": {}})
 
 
+def test_custom_resources_are_handled_as_others_by_all_their_names(cluster: Cluster) -> None:
+    with pytest.raises(ValueError, match="has no kind Widget in example"):
+        cluster.create(widget("early"))
+
+    cluster.apply([WIDGETS, widget("one")])
+    cluster.create(widget("other"))
+    cluster.patch("wd/one", {"spec": {"size": 3}})
+
+    assert cluster.get("widget/one")["spec"]["size"] == cluster.get("widgets.example.com", "one")["spec"]["size"] == 3
+    assert [each["metadata"]["name"] for each in cluster.list("widgets")] == ["one", "other"]
+    cluster.delete(widget("one"))
+    cluster.wait("widget/one", "deleted")
+
+
+WIDGETS = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "widgets.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "shortNames": ["wd"]},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {"spec": {"type": "object", "properties": {"size": {"type": "integer"}}}},
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+def widget(name: str) -> Object:
+    return {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}, "spec": {"size": 1}}
+
+
+async def test_a_coroutine_may_await_what_a_function_calls(cluster: Cluster) -> None:
+    await cluster.settled()
+
+    await cluster.clock.advance("1m")
+
+    assert cluster.clock.elapsed_s > 60
+
+
+@pytest.mark.slow
 def test_a_dead_nodes_pods_move_and_no_real_time_passes(cluster: Cluster) -> None:
     cluster.apply(EXAMPLE)
     cluster.settled()
@@ -83,6 +136,7 @@ def test_a_dead_nodes_pods_move_and_no_real_time_passes(cluster: Cluster) -> Non
     assert node not in {pod["spec"]["nodeName"] for pod in alive}
 
 
+@pytest.mark.slow
 def test_a_cut_off_node_comes_back_when_healed(cluster: Cluster) -> None:
     def is_ready() -> bool:  # as the API server says
         conditions = cluster.get("node/node-1")["status"]["conditions"]
@@ -96,6 +150,7 @@ def test_a_cut_off_node_comes_back_when_healed(cluster: Cluster) -> None:
     assert is_ready()
 
 
+@pytest.mark.slow
 def test_a_killed_component_stays_down_until_it_is_restarted(cluster: Cluster) -> None:
     cluster.kill("scheduler")
     cluster.apply(EXAMPLE)
@@ -118,6 +173,7 @@ def test_a_paused_store_answers_again_when_resumed(cluster: Cluster) -> None:
     assert cluster.get("cm/after")
 
 
+@pytest.mark.slow
 @pytest.mark.actorkube(nodes=1, etcd=1, node_monitor_grace="5s")
 def test_what_does_not_come_true_says_what_was_seen_last(cluster: Cluster) -> None:
     with pytest.raises(NotConverged, match='pods "nobody" not found'):
@@ -161,8 +217,8 @@ class Counter(Actor):
 
 
 def test_an_actor_of_ones_own_lives_in_the_cluster_and_can_be_killed(cluster: Cluster) -> None:
-    cluster.spawn("counter", Counter)
-    cluster.ask("counter/counter", Count())
+    counter = cluster.spawn("counter", Counter)
+    cluster.ask(counter, Count())
     assert cluster.ask("counter/counter", Count()) == Counted(2)
 
     cluster.kill("counter")
@@ -197,6 +253,7 @@ class Dawdler(Actor):
         return self.ctx.sleep(30)
 
 
+@pytest.mark.slow
 def test_a_cluster_with_an_actor_at_work_has_not_settled(cluster: Cluster) -> None:
     cluster.spawn("dawdler", Dawdler)
 
@@ -217,6 +274,7 @@ async def test_a_coroutine_of_a_real_loop_uses_it_as_any_object(cluster: Cluster
     assert cluster.get("cm/from-a-coroutine")
 
 
+@pytest.mark.slow
 def test_a_scenario_runs_inside_in_virtual_time(cluster: Cluster) -> None:
     async def scenario(inside: SimulatedCluster) -> float:
         await inside.apply(EXAMPLE)
@@ -236,6 +294,7 @@ def test_a_marker_says_what_the_cluster_is_like(cluster: Cluster) -> None:
     assert "seed 7" in cluster.story()
 
 
+@pytest.mark.slow
 @pytest.mark.actorkube(nodes=1, etcd=1)
 def test_equal_clusters_do_the_same_things(make_cluster: Callable[..., Cluster]) -> None:
     one, other, different = make_cluster(seed=3), make_cluster(seed=3), make_cluster(seed=4)
@@ -247,6 +306,7 @@ def test_equal_clusters_do_the_same_things(make_cluster: Callable[..., Cluster])
     assert one.world.trace.hash == other.world.trace.hash != different.world.trace.hash
 
 
+@pytest.mark.slow
 def test_the_order_of_causes_can_be_asserted(cluster: Cluster) -> None:
     cluster.apply(EXAMPLE)
     cluster.eventually(lambda: ready(cluster) == 3)
@@ -272,6 +332,7 @@ def talker(*containers: str, **notes: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.actorkube(nodes=1, etcd=1)
 def test_what_a_container_printed_can_be_read(cluster: Cluster) -> None:
     cluster.apply(talker("main", prints="one\ntwo", exit_after="5"))

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml  # before pytester remembers which modules there are: its C part works only once in a process
 
 from actorkube.testing import Cluster
 from actorkube.testing.fork import CopyDied, on_a_copy
 from protocols.errors import NotFound
 from tests.testing.runs import ALONE, loaded
 
-__all__ = ["loaded"]
+__all__ = ["loaded", "yaml"]
 
 PREAMBLE = """
 import os, signal, sys, threading, warnings
@@ -86,6 +87,7 @@ THIS = os.getpid()
 REWRITES = "-Wignore::pytest.PytestAssertRewriteWarning"  # the plugin may be imported before it is loaded
 
 
+@pytest.mark.slow
 def test_whatever_comes_of_a_test_is_reported_as_if_it_had_run_here(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(PREAMBLE + OUTCOMES)
 
@@ -140,6 +142,7 @@ def test_last(shared, earlier, cluster, later):
 """
 
 
+@pytest.mark.slow
 def test_each_fixture_begins_and_ends_once_and_in_the_same_process(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(PREAMBLE + FIXTURES)
 
@@ -156,8 +159,12 @@ def test_each_fixture_begins_and_ends_once_and_in_the_same_process(pytester: pyt
     ]
 
 
+@pytest.mark.slow
 def test_a_test_that_hangs_is_ended_with_its_copy(pytester: pytest.Pytester) -> None:
     body = """
+def test_boots(cluster):  # which may take longer than the next one may hang
+    pass
+
 @pytest.mark.timeout(1)
 def test_hangs(cluster):
     open("pid", "w").write(str(os.getpid()))
@@ -168,11 +175,12 @@ def test_hangs(cluster):
 
     result = pytester.runpytest_inprocess(*ALONE)
 
-    result.assert_outcomes(errors=1)
+    result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*Timeout*"])
     assert not psutil.pid_exists(int((pytester.path / "pid").read_text()))
 
 
+@pytest.mark.slow
 def test_where_nothing_may_be_copied_each_test_boots_its_own(pytester: pytest.Pytester) -> None:
     body = """
 THIS = os.getpid()

@@ -33,6 +33,7 @@ def test_nothing_new_is_nothing_left() -> None:
     assert leaked(before) == []
 
 
+@pytest.mark.slow
 def test_what_is_new_is_named_as_one_would_look_for_it(tmp_path: Path) -> None:
     before = resources()
     goes_on = threading.Event()
@@ -55,6 +56,18 @@ def test_what_is_new_is_named_as_one_would_look_for_it(tmp_path: Path) -> None:
     assert f"file {tmp_path / 'a file'} is still open" in found
     assert "pipe (descriptor" in found
     assert leaked(before) == []
+
+
+def test_a_process_that_has_ended_does_not_run_also_if_nobody_has_waited_for_it() -> None:
+    """As the children of a killed process, where this one adopts orphans."""
+    before = resources()
+
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    found = leaked(before)
+    process.wait()
+
+    assert found == []
 
 
 def listener_port(found: str) -> str:
@@ -90,6 +103,7 @@ def test_failed_already(cluster):
 """
 
 
+@pytest.mark.slow
 def test_a_test_fails_for_what_it_leaves_unless_it_may_or_failed_already(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(LEAVES)
 
@@ -101,6 +115,7 @@ def test_a_test_fails_for_what_it_leaves_unless_it_may_or_failed_already(pyteste
     )
 
 
+@pytest.mark.slow
 def test_clusters_leave_nothing_in_the_process() -> None:
     Cluster(nodes=1, etcd=1).close()  # what is imported, stays
     before = resources()

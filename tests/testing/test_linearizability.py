@@ -28,6 +28,7 @@ from actorkube.testing.linearizability import (
 )
 from protocols.errors import AskError, NotSent
 from protocols.message import Message, Request
+from tests.effort import examples
 
 
 def op(action: Any, result: Any, began: float, ended: float = math.inf, key: str = "a") -> Operation:
@@ -104,7 +105,8 @@ def operations(draw: st.DrawFn) -> Operation:
     return op(action, result, began, math.inf if result is UNKNOWN else began + lasted)
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(operations(), max_size=6))
 @example([op(Write(1), UNKNOWN, 0), op(Write(2), None, 1, 2), op(Read(), 1, 3, 4)])
 def test_it_says_what_trying_all_orders_says(history: list[Operation]) -> None:

@@ -20,7 +20,7 @@ from actorkube.cli import main
 from actorkube.sim.errors import NotConverged
 from actorkube.testing import Cluster, LiveCluster
 from actorkube.testing.leaks import leaked, resources
-from protocols.errors import NotFound, StatusError
+from protocols.errors import AlreadyExists, Invalid, NotFound, StatusError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "web.yaml"
 
@@ -61,6 +61,7 @@ def web() -> Any:
     return next(iter(yaml.safe_load_all(EXAMPLE.read_text())))
 
 
+@pytest.mark.slow
 @pytest.mark.actorkube(nodes=2, etcd=1)
 def test_a_cluster_in_a_thread_serves_any_client_and_its_time_is_the_tests(live_cluster: LiveCluster) -> None:
     rest = Rest(live_cluster)
@@ -86,6 +87,7 @@ def ready(rest: Rest, node: str) -> str:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.actorkube(nodes=2, etcd=1)
 def test_a_node_that_is_cut_off_is_not_ready_until_that_is_healed(live_cluster: LiveCluster) -> None:
     rest = Rest(live_cluster)
@@ -159,6 +161,7 @@ def test_the_command_line_cuts_hosts_off_and_sets_their_clocks(
     assert "there is no host etcd-9; there are apiserver, etcd-0" in told.err
 
 
+@pytest.mark.slow
 @pytest.mark.actorkube(nodes=1, etcd=1)
 def test_what_a_container_of_a_live_cluster_printed_can_be_read(live_cluster: LiveCluster) -> None:
     rest = Rest(live_cluster)
@@ -209,6 +212,7 @@ def test_nothing_of_a_cluster_of_processes_is_left_even_when_a_process_is_paused
     assert leaked(before) == []
 
 
+@pytest.mark.slow
 def test_nothing_of_a_cluster_in_a_thread_is_left() -> None:
     LiveCluster(nodes=1, etcd=1).stop()  # what is imported, stays
     before = resources()
@@ -222,6 +226,7 @@ def test_nothing_of_a_cluster_in_a_thread_is_left() -> None:
         urllib.request.urlopen(cluster.server, timeout=10)
 
 
+@pytest.mark.slow
 @pytest.mark.actorkube(nodes=1, etcd=1)
 def test_two_simulated_and_two_real_clusters_live_side_by_side(
     make_cluster: Callable[..., Cluster], make_live_cluster: Callable[..., LiveCluster]
@@ -252,3 +257,58 @@ def test_what_a_live_cluster_cannot_do_says_what_can(live_cluster: LiveCluster) 
     with pytest.raises(ValueError, match="many"):
         LiveCluster(runtime="process")
     assert live_cluster.environment == {"KUBECONFIG": str(live_cluster.kubeconfig)}
+
+
+DEFINITION = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  scope: Cluster
+  names: {plural: widgets, singular: widget, kind: Widget}
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
+"""
+
+
+@pytest.mark.slow
+def test_objects_are_handled_without_a_client_as_in_a_simulated_cluster(live_cluster: LiveCluster) -> None:
+    live_cluster.apply([config_map("one"), config_map("other")])
+    live_cluster.apply(EXAMPLE)
+    made = live_cluster.create(config_map("made"), namespace="kube-system")
+
+    with pytest.raises(AlreadyExists):
+        live_cluster.create(config_map("one"))
+    with pytest.raises(Invalid):
+        live_cluster.create(config_map("Not a name"))
+    with pytest.raises(ValueError, match="no resource 'gadgets'"):
+        live_cluster.list("gadgets")
+    live_cluster.patch("cm/one", {"data": {"colour": "blue"}})
+    assert live_cluster.get(made)["metadata"]["namespace"] == "kube-system"
+    assert live_cluster.get("cm", "one")["data"] == {"colour": "blue"}
+    live_cluster.scale("deploy/web", 1)
+    live_cluster.eventually(lambda: live_cluster.get("deploy/web")["status"]["readyReplicas"] == 1)
+    (pod,) = [p for p in live_cluster.list("pods", labels="app=web") if "deletionTimestamp" not in p["metadata"]]
+    assert pod["kind"] == "Pod"
+    live_cluster.delete("cm/one")
+    live_cluster.delete("cm/one")
+    with pytest.raises(NotFound):
+        live_cluster.get("cm/one")
+
+    live_cluster.apply(DEFINITION)
+    live_cluster.apply({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}})
+    assert [each["metadata"]["name"] for each in live_cluster.list("widgets")] == ["w"]
+
+
+@pytest.mark.slow
+def test_whoever_asks_why_of_what_is_not_there_is_told_that(
+    live_cluster: LiveCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    live_cluster.create(config_map("there"))
+
+    for name in ("there", "nowhere"):
+        assert main(["trace", "why", f"cm/{name}", "--kubeconfig", str(live_cluster.kubeconfig)]) == 1
+
+    there, nowhere = capsys.readouterr().err.splitlines()
+    assert there.startswith('actorkube: nothing is known of where configmaps "default/there" came from')
+    assert nowhere.startswith('actorkube: configmaps "nowhere" not found, and of one that was there before nothing is')

@@ -20,7 +20,7 @@ async def test_of_a_world(world):
     began = time.perf_counter()
     user = await world.boot("user")
     await asyncio.sleep(3600)
-    assert time.perf_counter() - began < 60 and world.can_partition
+    assert time.perf_counter() - began < 60
 
 async def test_of_any_world(any_world):
     await any_world.boot("a")
@@ -32,6 +32,7 @@ class TestOfAClass:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [ALONE, WITH_ASYNCIO, (*WITH_ASYNCIO, "--import-mode=importlib")])
 def test_coroutines_run_inside_their_world_whatever_other_plugin_is_there(
     pytester: pytest.Pytester, options: tuple[str, ...]
@@ -43,6 +44,7 @@ def test_coroutines_run_inside_their_world_whatever_other_plugin_is_there(
     result.assert_outcomes(passed=5)
 
 
+@pytest.mark.slow
 def test_a_failing_test_is_told_the_seed_and_what_happened(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -60,6 +62,7 @@ def test_a_failing_test_is_told_the_seed_and_what_happened(pytester: pytest.Pyte
     result.assert_outcomes(failed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mark", "complaint"),
     [("colour=1", "*there is no option 'colour'*nodes*"), ("nodes=999", "*from 0 to 250*"), ("seed=[]", "*seed*")],
@@ -73,6 +76,7 @@ def test_a_wrong_option_is_named_with_those_that_exist(pytester: pytest.Pytester
     result.assert_outcomes(errors=1)
 
 
+@pytest.mark.slow
 def test_the_ini_file_the_marker_and_the_command_line_say_what_a_cluster_is_like(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nactorkube_nodes = 2\nactorkube_seed = 5\nactorkube_etcd = 1")
     pytester.makepyfile(
@@ -104,6 +108,7 @@ def test_a_fixture_of_ones_own_by_the_same_name_is_left_alone(pytester: pytest.P
     pytester.runpytest_inprocess(*ALONE).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_the_plugin_costs_nothing_where_it_is_not_used() -> None:
     """It is loaded in every pytest run of whoever has the package: it may import nothing of it."""
     code = "import pytest, sys; before = set(sys.modules); import actorkube.testing.plugin; "

@@ -8,16 +8,21 @@ from hypothesis import strategies as st
 
 from actorkube.sim.strategies import schedules
 from actorkube.testing import Cluster, SimulatedCluster
+from actorkube.testing.custom_objects import custom_objects
 from actorkube.testing.objects import KINDS, deployments, objects, pods
 from actorkube.testing.operations import Act, Wanted, acts, missing, notes, perform, wanted
 from protocols.api import Create
 from protocols.errors import StatusError
 from protocols.objects import Object, encode_object, labels_of, meta
+from tests.effort import examples
 
 small = pytest.mark.actorkube(nodes=1, etcd=1)
-unchanged = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+unchanged = settings(
+    deadline=None, max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
+@pytest.mark.slow
 @small
 @pytest.mark.parametrize("kind", KINDS)
 @unchanged
@@ -35,6 +40,7 @@ def test_every_object_that_is_drawn_is_accepted(cluster: Cluster, kind: str, dat
     assert stored.body
 
 
+@pytest.mark.slow
 @small
 @unchanged
 @given(st.one_of(deployments(), pods()))
@@ -47,6 +53,7 @@ def test_the_same_objects_with_a_hole_are_refused(cluster: Cluster, obj: Object)
         cluster.create(obj)
 
 
+@pytest.mark.slow
 def test_they_are_of_many_kinds_and_meet() -> None:
     drawn: list[Object] = []
 
@@ -77,6 +84,7 @@ def test_an_act_that_does_not_apply_is_left_alone() -> None:
     assert notes(story) == ["note-5"]
 
 
+@pytest.mark.slow
 @small
 @settings(deadline=None, max_examples=3, suppress_health_check=list(HealthCheck))
 @given(
@@ -99,3 +107,72 @@ def test_whatever_is_done_on_a_copy_comes_to_what_it_must(cluster: Cluster, stor
         return left + [name for name in notes(story) if name not in kept]
 
     assert cluster.on_a_copy(lambda: cluster.run(scenario)) == []
+
+
+GADGETS: Object = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "gadgets.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"plural": "gadgets", "singular": "gadget", "kind": "Gadget"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "subresources": {"status": {}},
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "required": ["spec"],
+                        "properties": {
+                            "spec": {
+                                "type": "object",
+                                "required": ["size", "colour"],
+                                "properties": {
+                                    "size": {"type": "integer", "minimum": 1, "maximum": 3},
+                                    "share": {"type": "number", "minimum": 0, "maximum": 2, "exclusiveMinimum": True},
+                                    "colour": {"type": "string", "enum": ["red", "green"]},
+                                    "title": {"type": "string", "minLength": 3, "maxLength": 5, "nullable": True},
+                                    "schedule": {"type": "string", "pattern": "^@[a-z]+$"},
+                                    "since": {"type": "string", "format": "date-time"},
+                                    "port": {"x-kubernetes-int-or-string": True},
+                                    "on": {"type": "boolean"},
+                                    "labels": {
+                                        "type": "object",
+                                        "additionalProperties": {"type": "string"},
+                                        "maxProperties": 2,
+                                    },
+                                    "tags": {
+                                        "type": "array",
+                                        "minItems": 1,
+                                        "x-kubernetes-list-type": "set",
+                                        "items": {"type": "string", "maxLength": 4},
+                                    },
+                                    "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                                },
+                            },
+                            "status": {"type": "object", "properties": {"ready": {"type": "boolean"}}},
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+@pytest.mark.slow
+@small
+@settings(unchanged, max_examples=examples(60))
+@given(obj=custom_objects(GADGETS, given={"spec.schedule": st.just("@daily")}))
+def test_every_custom_object_that_is_drawn_is_accepted(cluster: Cluster, obj: Object) -> None:
+    if "gadgets" not in {definition["spec"]["names"]["plural"] for definition in cluster.list("crd")}:
+        cluster.apply(GADGETS)
+
+    cluster.on_a_copy(lambda: cluster.create(obj))
+
+    assert obj["spec"]["size"] in {1, 2, 3}
+    assert "status" not in obj

@@ -43,6 +43,19 @@ class Notebook(Actor):
         await self.ctx.disk.sync("notes")
 
 
+class Ring(Request[Done]):
+    pass
+
+
+class Bell(Actor):
+    def receive(self, message: Message) -> object:
+        return Done()
+
+
+def void(_: object) -> None:
+    return
+
+
 def boot(system: System) -> None:
     system.spawn(Notebook, "notebook")
 
@@ -114,17 +127,31 @@ def test_what_does_not_come_true_is_said_in_every_world(kind: str, tmp_path: Pat
     run_in(kind, scenario, tmp_path)
 
 
-@pytest.mark.parametrize("kind", WORLDS)
-def test_a_world_says_whether_it_can_be_partitioned(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [*WORLDS, "unix", "tls"])
+def test_a_partition_cuts_some_off_and_leaves_others(kind: str, tmp_path: Path) -> None:
+    async def answers(world: World, asker: str, asked: str) -> bool:
+        try:
+            await world.system(asker).ask(world.system(asker).ref(f"{asked}/bell"), Ring(), timeout_s=2)
+        except AskError:
+            return False
+        return True
+
     async def scenario(world: World) -> None:
-        await world.boot("a")
-        await world.boot("b")
-        if world.can_partition:
-            world.partition({"a"}, {"b"})
-            world.heal()
-        else:
-            with pytest.raises(NotImplementedError, match="can_partition"):
-                world.partition({"a"}, {"b"})
+        for name in "abc":
+            await world.boot(name, lambda system: void(system.spawn(Bell, "bell")))
+        assert await answers(world, "a", "b") and await answers(world, "b", "a")
+
+        world.partition({"a"}, {"b"})
+        assert not await answers(world, "a", "b")
+        assert not await answers(world, "b", "a")
+        assert await answers(world, "a", "c") and await answers(world, "c", "b")
+        world.crash("b")
+        await world.restart("b")
+        assert not await answers(world, "b", "a")
+        world.heal()
+
+        await world.until(lambda: answers(world, "a", "b"))
+        await world.until(lambda: answers(world, "b", "a"))
 
     run_in(kind, scenario, tmp_path)
 
@@ -148,3 +175,25 @@ def test_certificates_of_all_hosts_change_in_the_middle_of_a_scenario(tmp_path: 
 
     with contextlib.closing(TlsWorld(tmp_path)) as world:
         assert world.run(scenario) == tuple(saved)
+
+
+@pytest.mark.parametrize("kind", WORLDS)
+def test_a_host_that_is_not_there_is_named_with_those_that_are(kind: str, tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        await world.boot("server")
+        await world.boot("user")
+        for mistake in (
+            lambda: world.crash("servr"),
+            lambda: world.system("servr"),
+            lambda: world.is_up("servr"),
+        ):
+            with pytest.raises(KeyError, match="there is no host 'servr'; there are server, user"):
+                mistake()
+        with pytest.raises(ValueError, match="there is a host 'user' already"):
+            await world.boot("user")
+        with pytest.raises(ValueError, match="before the slash, not 'user/me'"):
+            await world.boot("user/me")
+        with pytest.raises(TypeError, match="counter is made by a class or a function, for each life anew, not by 7"):
+            world.system("server").spawn(7, "counter")  # type: ignore[arg-type]
+
+    run_in(kind, scenario, tmp_path)

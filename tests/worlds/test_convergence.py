@@ -16,6 +16,7 @@ from actorkube.sim.strategies import schedules
 from actorkube.testing.operations import Act, acts
 from actors.cluster import ClusterSpec, cluster_hosts
 from actors.etcd.actor import Etcd
+from tests.effort import examples, seeds
 from tests.worlds.goals import Goal, Wanted, check_history, history, writes_since
 from tests.worlds.user import User
 
@@ -115,14 +116,14 @@ async def settle(world: World, acts: list[Act], faults: list[Fault] | Swarm) -> 
     assert user.acknowledged.keys() - await user.names("configmaps") == set()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(acts(), schedules(HOSTS, for_s=20.0, lasting_s=8.0, faults_max=5), st.integers(0, 999))
 @example([Act("deploy", "web", 3, 0.0), Act("version", "web", 2, 0.5), Act("scale", "web", 1, 5.0)], [], 0)
 def test_the_cluster_settles_after_any_faults(acts: list[Act], faults: list[Fault], seed: int) -> None:
     World.run_sync(partial(settle, acts=acts, faults=faults), seed=seed)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_the_cluster_settles_after_a_nemesis(seed: int) -> None:
     acts = [Act("deploy", "web", 3, 0.0), Act("note", "", 0, 5.0), Act("version", "web", 2, 5.0)]
     acts += [Act("deploy", "db", 2, 5.0), Act("scale", "web", 4, 5.0), Act("note", "", 0, 0.0)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from actorkube.runtime.hosts import LocalHosts
 from actorkube.runtime.live import LiveHosts, live
 from actors.cluster import ClusterSpec, cluster_hosts
@@ -29,6 +31,7 @@ async def status(hosts: LocalHosts, member: str) -> StatusResponse:
     return await system.ask(system.ref(f"{member}/etcd"), Status())
 
 
+@pytest.mark.slow
 def test_the_store_goes_on_without_a_replica_for_ten_minutes_and_the_replica_catches_up(tmp_path: Path) -> None:
     with cluster(tmp_path) as one:
         one.clock.pause().result()
@@ -48,6 +51,7 @@ def test_the_store_goes_on_without_a_replica_for_ten_minutes_and_the_replica_cat
         assert after.revision >= leading.revision
 
 
+@pytest.mark.slow
 def test_two_clusters_in_one_process_have_nothing_in_common(tmp_path: Path) -> None:
     with cluster(tmp_path / "one") as one, cluster(tmp_path / "other") as other:
         for each in (one, other):

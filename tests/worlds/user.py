@@ -27,10 +27,10 @@ class User:
         self.acknowledged: dict[str, None] = {}  # configmaps
 
     async def deploy(self, name: str, replicas: int, version: str = "v1") -> None:
-        await self._create(DEPLOYMENTS, deployment(name, replicas, version))
+        await self.create(DEPLOYMENTS, deployment(name, replicas, version))
 
     async def serve(self, name: str) -> None:
-        await self._create("services", service(name))
+        await self.create("services", service(name))
 
     async def scale(self, name: str, replicas: int) -> None:
         await self._patch(name, {"spec": {"replicas": replicas}})
@@ -38,12 +38,12 @@ class User:
     async def set_version(self, name: str, version: str) -> None:
         await self._patch(name, {"spec": {"template": {"metadata": {"annotations": {"version": version}}}}})
 
-    async def delete(self, name: str) -> None:
-        await self._certainly(lambda: Delete(DEPLOYMENTS, name, "default"), NotFound)
+    async def delete(self, name: str, resource: str = DEPLOYMENTS) -> None:
+        await self._certainly(lambda: Delete(resource, name, "default"), NotFound)
 
     async def note(self, name: str) -> None:
         """Write a configmap; once this returns, it must never be lost."""
-        await self._create("configmaps", note(name))
+        await self.create("configmaps", note(name))
         self.acknowledged[name] = None
 
     async def names(self, resource: str) -> set[str]:
@@ -58,7 +58,7 @@ class User:
         stored: Stored | None = await self._certainly(lambda: Get(resource, name, "default"), NotFound)
         return None if stored is None else decode_object(stored.body, stored.revision)
 
-    async def _create(self, resource: str, obj: Object) -> None:
+    async def create(self, resource: str, obj: Object) -> None:
         await self._certainly(lambda: Create(resource, encode_object(obj), "default"), AlreadyExists)
 
     async def _patch(self, name: str, patch: dict[str, Any]) -> None:

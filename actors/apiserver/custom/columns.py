@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from actors.apiserver.tables.cells import Columns, Printer, name_of_row, since
+from actors.apiserver.elapsed import Elapsed, since
+from actors.apiserver.tables.cells import Columns, Printer, name_of_row
 from protocols.objects import Object
 
 Step = Callable[[Any], Iterator[Any]]
@@ -34,8 +35,8 @@ def printer_of(columns: Sequence[dict[str, Any]]) -> Printer:
     shown.definitions = [*shown.definitions, *(_definition(column) for column in columns)]
     readers = [_cell(column.get("type") or "string", path(column["jsonPath"])) for column in columns]
 
-    def cells(obj: Object, now: float) -> list[Any]:
-        return [name_of_row(obj), *(read(obj, now) for read in readers)]
+    def cells(obj: Object) -> list[Any]:
+        return [name_of_row(obj), *(read(obj) for read in readers)]
 
     return Printer(shown, cells)
 
@@ -105,8 +106,8 @@ def _definition(column: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _cell(kind: str, find: Callable[[Any], list[Any]]) -> Callable[[Object, float], Any]:
-    def cell(obj: Object, now: float) -> Any:
+def _cell(kind: str, find: Callable[[Any], list[Any]]) -> Callable[[Object], Any]:
+    def cell(obj: Object) -> Any:
         found = [value for value in find(obj) if value is not None]
         if not found:
             return None
@@ -114,7 +115,7 @@ def _cell(kind: str, find: Callable[[Any], list[Any]]) -> Callable[[Object, floa
             case "string":
                 return " ".join(_text(value) for value in found)
             case "date":
-                return _age(found[0], now)
+                return _age(found[0])
             case "integer":
                 return int(found[0]) if isinstance(found[0], int | float) else None
             case "number":
@@ -126,9 +127,9 @@ def _cell(kind: str, find: Callable[[Any], list[Any]]) -> Callable[[Object, floa
     return cell
 
 
-def _age(value: Any, now: float) -> str:
+def _age(value: Any) -> Elapsed | str:
     try:
-        return since(value, now)
+        return since(value)
     except (ValueError, TypeError):
         return "<invalid>"
 

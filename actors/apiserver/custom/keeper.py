@@ -12,13 +12,13 @@ from actorkube.runtime import Context
 from actors.apiserver.cache import Cache
 from actors.apiserver.callers import SELF
 from actors.apiserver.calls import Call
+from actors.apiserver.changed import Looked, until_changed
 from actors.apiserver.changes import Changes, Decide
 from actors.apiserver.custom.names import CLEANUP, DEFINITIONS, is_settled, of_group, settled, terminating
 from actors.apiserver.custom.served import Served
 from actors.apiserver.deletion import Deletion
 from actors.apiserver.feed import Feed
 from actors.apiserver.schema.resources import Resource, find
-from actors.apiserver.selectors import select
 from protocols.errors import Answer, AskError, NotFound
 from protocols.objects import Object, meta, name_of, split_key
 
@@ -33,6 +33,7 @@ class Keeper:
         self._feed = feed
         self._changes = changes
         self._served = served
+        self._done: dict[str, int] = {}  # definitions that need nothing, by name, and the revision that showed it
 
     async def run(self) -> None:
         while True:
@@ -43,17 +44,22 @@ class Keeper:
                 self._ctx.log.info("definitions are looked at again later", error=str(error))
                 await self._ctx.sleep(_RETRY_S)
                 continue
-            await self._until_changed([DEFINITIONS, *watched], revision)
+            await until_changed(self._cache, map(Looked, [DEFINITIONS, *watched]), revision)
 
     async def _look(self) -> list[str]:
-        """One look at all definitions; the answer is whose objects are waited for."""
+        """A look at the definitions that have changed; the answer is whose objects are waited for."""
         watched = []
-        for definition in [item.object() for item in self._cache.of(DEFINITIONS).items.values()]:
+        items = self._cache.of(DEFINITIONS).items
+        self._done = {name: revision for name, revision in self._done.items() if name in items}
+        for item in [item for item in items.values() if self._done.get(item.key) != item.revision]:
+            definition = item.object()
             if "deletionTimestamp" in meta(definition):
                 if CLEANUP in (meta(definition).get("finalizers") or ()):
                     watched.append(await self._clean_up(definition))
             elif not is_settled(definition):
                 await self._settle(definition)
+            else:
+                self._done[item.key] = item.revision
         return watched
 
     async def _settle(self, definition: Object) -> None:
@@ -67,8 +73,8 @@ class Keeper:
         group_resource = name_of(definition)
         await self._change(definition, lambda current: terminating(current, self._ctx.now))
         resource = self._served.find(group_resource)
-        if resource is not None:
-            await self._delete_all(resource)
+        if resource is not None and resource.custom is not None:
+            await self._delete_all(resource.custom.storage)  # as they are kept: no webhook stands in the way
             await self._feed.confirm()
         if not self._cache.of(group_resource).items:
             await self._change(definition, _released)
@@ -94,22 +100,6 @@ class Keeper:
             await self._changes.change(Call(SELF, resource, name=name_of(definition)), decide, as_is=True)
         except NotFound:
             return  # gone meanwhile
-
-    async def _until_changed(self, resources: list[str], revision: int) -> None:
-        changed = asyncio.Event()
-        watchers = []
-        try:
-            for name in resources:
-                watcher = self._cache.of(name).watch(select(name), revision, changed.set)
-                watchers.append(watcher)
-                if watcher.take(1):
-                    return
-            await changed.wait()
-        except Answer:
-            return  # too much has happened since: look again
-        finally:
-            for watcher in watchers:
-                watcher.close()
 
 
 def _released(definition: Object) -> Object:

@@ -7,9 +7,10 @@ defaults, `errors` (judge.py) says what is wrong. They never look at the JSON of
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterator
 from typing import Any, Literal
+
+from actors.apiserver.patterns import BadPattern, Pattern, compiled
 
 JsonSchema = dict[str, Any]
 
@@ -59,7 +60,7 @@ class Node:
         self.properties = {name: Node(below) for name, below in (schema.get("properties") or {}).items()}
         self.items = Node(schema["items"]) if isinstance(schema.get("items"), dict) else None
         self.rest: Node | Literal[True] | None = _rest(schema.get("additionalProperties"))
-        self.pattern = compiled(schema.get("pattern") or "")
+        self.pattern = _compiled(schema.get("pattern") or "")
         self.all_of = [Node(each) for each in schema.get("allOf") or ()]
         self.any_of = [Node(each) for each in schema.get("anyOf") or ()]
         self.one_of = [Node(each) for each in schema.get("oneOf") or ()]
@@ -87,13 +88,13 @@ def _rest(schema: JsonSchema | bool | None) -> Node | Literal[True] | None:
     return Node(schema) if isinstance(schema, dict) else None
 
 
-def compiled(pattern: str) -> re.Pattern[str] | None:
-    """Patterns are in Go's syntax, which for what people write is Python's; what is not, checks nothing."""
+def _compiled(pattern: str) -> Pattern | None:
+    """A definition whose pattern is none is refused; in one that was stored before, it checks nothing."""
     if not pattern:
         return None
     try:
-        return re.compile(pattern.replace(r"\z", r"\Z"))
-    except re.error:
+        return compiled(pattern)
+    except BadPattern:
         return None
 
 
@@ -154,6 +155,11 @@ def _filled(node: Node, value: Any) -> Any:
         value = copy.deepcopy(node.default)
     fill(node, value)
     return value
+
+
+def has_rules(node: Node) -> bool:
+    """Whether there is a rule (x-kubernetes-validations) here or below."""
+    return any(below.schema.get("x-kubernetes-validations") for _, below in nodes(node, ""))
 
 
 def nodes(node: Node, path: str) -> Iterator[tuple[str, Node]]:

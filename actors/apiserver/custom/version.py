@@ -9,23 +9,32 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from actors.apiserver.custom import judge
-from actors.apiserver.custom.structural import JsonSchema, Node, fill, prune
-from actors.apiserver.rules.field import FieldErrors
+from actors.apiserver.custom.conversion import ConversionWebhook, webhook_of
+from actors.apiserver.custom.structural import JsonSchema, Node, fill, has_rules, prune
+from actors.apiserver.rules.field import FieldError, FieldErrors
 from protocols.objects import Object
 
 if TYPE_CHECKING:
+    from actors.apiserver.cel.validations import Rules
     from actors.apiserver.schema.resources import Resource
     from actors.apiserver.schema.types import Type, Types
     from actors.apiserver.tables.cells import Printer
 
 _OBJECT_META = "#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _KUBE_VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
+_NOT_CHECKED = (
+    "some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation"
+)
 ESTABLISHED, TERMINATING, NAMES_ACCEPTED = "Established", "Terminating", "NamesAccepted"
 
 
 @dataclass(eq=False, slots=True)
 class CustomVersion:
-    """`storage` is the resource of the version in which objects are kept; it is set when all versions are made."""
+    """`storage` is the resource of the version in which objects are kept; it is set when all versions are made.
+
+    `webhook` makes an object of one version one of another; without one they differ in nothing but what they show.
+    """
 
     list_kind: str
     node: Node
@@ -34,21 +43,45 @@ class CustomVersion:
     selectable: tuple[str, ...]
     scale: dict[str, str]
     terminating: bool
+    ruled: bool
+    webhook: ConversionWebhook | None
     storage: Resource = field(init=False)
+    _rules: Rules | None = field(init=False, default=None)
 
     @property
     def schema(self) -> JsonSchema:
         return self.node.schema
 
     def serve(self, obj: Object, api_version: str) -> Object:
-        """A stored object as this version shows it: changed in place."""
+        """A stored object as this version shows it, changed in place; converted already, where a webhook does that."""
+        assert self.webhook is None or obj["apiVersion"] == api_version, (obj["apiVersion"], api_version)
         prune(self.node, obj)
         fill(self.node, obj)
         obj["apiVersion"] = api_version
         return obj
 
     def errors(self, obj: Object, old: Object | None) -> FieldErrors:
-        return judge.errors(self.node, obj, old if old is not None else judge.ABSENT)
+        """Rules are asked about an object of the right types only; what they would say of another is not known."""
+        found = [*judge.errors(self.node, obj, old if old is not None else judge.ABSENT)]
+        yield from found
+        if not self.ruled:
+            return
+        if any(map(_is_blocking, found)):
+            yield FieldError("FieldValueInvalid", "<nil>", None, _NOT_CHECKED)
+        else:
+            yield from self._compiled_rules().errors(obj, old)
+
+    def _compiled_rules(self) -> Rules:
+        if self._rules is None:
+            from actors.apiserver.cel.validations import Rules
+
+            self._rules = Rules(self.node)
+        return self._rules
+
+
+def _is_blocking(error: FieldError) -> bool:
+    unfit = error.type in ("FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany")
+    return unfit or "must be of type" in error.detail
 
 
 def resources_of(definition: Object, types: Types) -> list[Resource]:
@@ -89,14 +122,17 @@ def _resource(definition: Object, version: dict[str, Any], names: dict[str, Any]
     schema = (version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object"}
     terminating = "deletionTimestamp" in definition["metadata"]
     subresources = version.get("subresources") or {}
+    node = Node(schema)
     custom = CustomVersion(
         list_kind=names.get("listKind") or f"{names['kind']}List",
-        node=Node(schema),
+        node=node,
         type=types.custom(orjson.dumps(typed(schema, root=True)), names["kind"]),
         printer=printer_of(version.get("additionalPrinterColumns") or ()),
         selectable=tuple(each["jsonPath"].removeprefix(".") for each in version.get("selectableFields") or ()),
         scale=subresources.get("scale") or {},
         terminating=terminating,
+        ruled=has_rules(node),
+        webhook=webhook_of(definition),
     )
     verbs = verbs_of("all")
     return Resource(

@@ -7,8 +7,10 @@ versions is that of their differences.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
+from actors.apiserver.alike import REMEMBERED, again, exactly
 from actors.apiserver.patch.fields import LEAF, MEMBER, FieldSet, union
 from actors.apiserver.patch.structure import NotOfItsType, by_step, divides, field_type
 from actors.apiserver.schema.types import Type
@@ -113,4 +115,15 @@ def _fields(type: Type, value: dict[str, Any]) -> FieldSet:
 
 def _items(type: Type, value: list[Any]) -> FieldSet:
     items = by_step(type, value)
-    return {step: everything(type.items, same[0]) if len(same) == 1 else LEAF for step, same in items.items()}
+    return {step: _of_item(type.items, same[0]) if len(same) == 1 else LEAF for step, same in items.items()}
+
+
+def _of_item(type: Type, item: Any) -> FieldSet:
+    """As `everything`. Items of Kubernetes' own types (a volume, a toleration) are alike in many objects."""
+    encoded = exactly(item) if type.name and isinstance(item, dict) else None
+    return everything(type, item) if encoded is None else _of_item_like(type, encoded)
+
+
+@lru_cache(REMEMBERED)
+def _of_item_like(type: Type, encoded: bytes) -> FieldSet:
+    return everything(type, again(encoded))

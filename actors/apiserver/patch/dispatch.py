@@ -1,4 +1,7 @@
-"""One door for all patches. The current object and the patch are left as they are; the answer is the caller's."""
+"""One door for all patches. They are left as they are, and so is the current object, unless it is given away.
+
+The answer is the caller's.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +37,9 @@ def apply_patch(
     force: bool,
     now: float,
     subresource: str = "",
+    given: bool = False,
 ) -> Object:
-    """What the patch makes of `current`; only an apply makes something of None.
+    """What the patch makes of `current`; only an apply makes something of None. `given`: it may be changed for that.
 
     Raises BadRequest for what is no patch, Invalid for one that does not fit the object, Conflict for an apply that
     would take fields from other managers. Only an apply settles managedFields; after the others, call `track_update`.
@@ -47,16 +51,18 @@ def apply_patch(
         )
     if current is None:
         raise NotFound(f"{resource.group_resource} not found")
+    if not given:
+        current = _fresh(current)
     if type == "json":
-        return json_patch(_fresh(current), patch)
+        return json_patch(current, patch)
     if not isinstance(patch, dict):
         raise BadRequest("the patch is not a JSON object")
     if type == "merge":
-        merged: Object = merge_patch(_fresh(current), patch)
+        merged: Object = merge_patch(current, patch)
         return merged
     if resource.custom is not None and subresource != "scale":
         raise UnsupportedMediaType(_NO_STRATEGIC)
-    return strategic_merge(_type(types, resource, subresource), _fresh(current), patch)
+    return strategic_merge(_type(types, resource, subresource), current, patch)
 
 
 def _type(types: Types, resource: Resource, subresource: str) -> Type | None:

@@ -92,7 +92,16 @@ def show_path(path: tuple[str, ...]) -> str:
 
 
 def key_step(keys: dict[str, Any]) -> str:
-    return f"k:{_compact(dict(sorted(keys.items())))}"
+    """Most items are known by names: then the step is one of few."""
+    pairs = tuple(sorted(keys.items()))
+    if all(type(value) is str for _, value in pairs):
+        return _named_step(pairs)
+    return f"k:{_compact(dict(pairs))}"
+
+
+@lru_cache(maxsize=1024)
+def _named_step(pairs: tuple[tuple[str, str], ...]) -> str:
+    return f"k:{_compact(dict(pairs))}"
 
 
 def value_step(value: Any) -> str:
@@ -152,5 +161,4 @@ def _show_step(step: str) -> str:
             return f"[{step[2:]}]"
 
 
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

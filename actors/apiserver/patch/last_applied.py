@@ -36,7 +36,7 @@ def with_last_applied(merged: Object, config: Object, manager: str) -> Object:
     metadata: dict[str, Any] = {**(config.get("metadata") or {})}
     own = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != ANNOTATION}
     metadata["annotations"] = own
-    text = orjson.dumps({**config, "metadata": metadata}).decode() + "\n"
+    text = orjson.dumps({**config, "metadata": metadata}, option=orjson.OPT_SORT_KEYS).decode() + "\n"
     return {**merged, "metadata": {**merged["metadata"], "annotations": {**annotations, ANNOTATION: text}}}
 
 

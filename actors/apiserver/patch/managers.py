@@ -7,34 +7,31 @@ applier is one manager whatever version it applies.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+from actors.apiserver.alike import REMEMBERED, again, exactly
 from actors.apiserver.patch.fields import FieldSet, difference, in_order, normal, union
 
 UPDATERS_MAX = 10
 _OLDEST = "ancient-changes"
 
 # Never owned by anybody: they are given by the server or are the object's address.
+UNOWNED_METADATA = (
+    "name",
+    "namespace",
+    "creationTimestamp",
+    "selfLink",
+    "uid",
+    "clusterName",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+)
 _UNOWNED: FieldSet = {
     "f:apiVersion": {},
     "f:kind": {},
-    "f:metadata": {
-        ".": {},
-        **{
-            f"f:{field}": {}
-            for field in (
-                "name",
-                "namespace",
-                "creationTimestamp",
-                "selfLink",
-                "uid",
-                "clusterName",
-                "generation",
-                "managedFields",
-                "resourceVersion",
-            )
-        },
-    },
+    "f:metadata": {".": {}, **{f"f:{field}": {} for field in UNOWNED_METADATA}},
 }
 
 
@@ -75,13 +72,16 @@ def decode_managers(entries: Any) -> Managers:
         if entry.get("fieldsType") != "FieldsV1" or operation not in ("Apply", "Update"):
             raise ValueError(f"no entry of managedFields: {entry!r}")
         manager = manager_of(entry.get("manager") or "", operation, version, entry.get("subresource") or "")
-        managers[manager] = Ownership(normal(entry.get("fieldsV1") or {}), entry.get("time") or "", version)
+        managers[manager] = Ownership(_normal(entry.get("fieldsV1") or {}), entry.get("time") or "", version)
     return managers
 
 
 def encode_managers(managers: Managers) -> list[dict[str, Any]]:
     """In Kubernetes' order: appliers first, then by time and name."""
-    entries = [_entry(manager, ownership) for manager, ownership in managers.items()]
+    entries = [
+        encode_manager(manager, _in_order(ownership.fields), ownership.time, ownership.api_version)
+        for manager, ownership in managers.items()
+    ]
     return sorted(
         entries,
         key=lambda entry: (
@@ -92,6 +92,41 @@ def encode_managers(managers: Managers) -> list[dict[str, Any]]:
             entry.get("subresource", ""),
         ),
     )
+
+
+def _normal(fields: Any) -> FieldSet:
+    """Objects of one template have the same sets, and sets are never changed."""
+    encoded = exactly(fields)
+    return normal(fields) if encoded is None else _normal_like(encoded)
+
+
+@lru_cache(REMEMBERED)
+def _normal_like(encoded: bytes) -> FieldSet:
+    return normal(again(encoded))
+
+
+def _in_order(fields: FieldSet) -> FieldSet:
+    encoded = exactly(fields)
+    return in_order(fields) if encoded is None else _in_order_like(encoded)
+
+
+@lru_cache(REMEMBERED)
+def _in_order_like(encoded: bytes) -> FieldSet:
+    return in_order(again(encoded))
+
+
+def encode_manager(manager: Manager, fields: FieldSet, time: str, api_version: str) -> dict[str, Any]:
+    """One entry; `fields` are in order."""
+    entry: dict[str, Any] = {
+        "manager": manager.name,
+        "operation": manager.operation,
+        "apiVersion": api_version,
+        "time": time,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+        "subresource": manager.subresource,
+    }
+    return {key: value for key, value in entry.items() if value or key == "manager"}
 
 
 def without_unowned(fields: FieldSet) -> FieldSet:
@@ -117,16 +152,3 @@ def cap_updaters(managers: Managers) -> None:
         if kept is not None:
             ownership = Ownership(union(kept.fields, ownership.fields), ownership.time, ownership.api_version)
         managers[bucket] = ownership
-
-
-def _entry(manager: Manager, ownership: Ownership) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "manager": manager.name,
-        "operation": manager.operation,
-        "apiVersion": ownership.api_version,
-        "time": ownership.time,
-        "fieldsType": "FieldsV1",
-        "fieldsV1": in_order(ownership.fields),
-        "subresource": manager.subresource,
-    }
-    return {key: value for key, value in entry.items() if value or key == "manager"}

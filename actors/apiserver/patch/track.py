@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
+from actors.apiserver.alike import REMEMBERED, again, exactly
 from actors.apiserver.patch.compare import Comparison, compare
-from actors.apiserver.patch.fields import difference, union
+from actors.apiserver.patch.fields import FieldSet, difference, in_order, union
 from actors.apiserver.patch.managers import (
+    UNOWNED_METADATA,
     Manager,
     Managers,
     Ownership,
     cap_updaters,
     decode_managers,
     drop_empty,
+    encode_manager,
     encode_managers,
     manager_of,
     without_unowned,
 )
 from actors.apiserver.schema.resources import Resource
-from actors.apiserver.schema.types import Types
+from actors.apiserver.schema.types import Type, Types
 from protocols.objects import Object
 from protocols.rules.times import time_of
 
 _UNNAMED = "unknown"
+_MADE_FROM_TEMPLATES = "pods"
 
 
 def track_update(
@@ -46,6 +51,10 @@ def track_update(
     entries = _entries(kept, new, subresource)
     if type is None or (old is not None and entries is None):
         return with_managed_fields(new, entries)
+    writer = manager_of(manager or _UNNAMED, operation, resource.api_version, subresource)
+    if old is None and entries is None and resource.group_resource == _MADE_FROM_TEMPLATES:
+        if fields := _fields_of_new(type, new):
+            return with_managed_fields(new, [encode_manager(writer, fields, time_of(now), resource.api_version)])
     changes = compare(type, without_managed_fields(old or {}), without_managed_fields(new))
     if not changes and entries == kept:
         return with_managed_fields(new, kept)
@@ -53,10 +62,21 @@ def track_update(
         managers = decode_managers(entries)
     except ValueError:
         managers = {}
-    writer = manager_of(manager or _UNNAMED, operation, resource.api_version, subresource)
     record(managers, changes, writer, now, resource)
     cap_updaters(managers)
     return with_managed_fields(new, encode_managers(managers))
+
+
+def _fields_of_new(type: Type, new: Object) -> FieldSet | None:
+    """What the creator of a new object owns, in order, as another one like it has it; None: not remembered."""
+    metadata = {key: value for key, value in (new.get("metadata") or {}).items() if key not in UNOWNED_METADATA}
+    encoded = exactly({**new, "metadata": metadata})
+    return _fields_like(type, encoded) if encoded is not None else None
+
+
+@lru_cache(REMEMBERED)
+def _fields_like(type: Type, encoded: bytes) -> FieldSet:
+    return in_order(without_unowned(compare(type, {}, again(encoded)).changed))
 
 
 def record(managers: Managers, changes: Comparison, writer: Manager, now: float, resource: Resource) -> None:

@@ -3,25 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
 from actors.apiserver.callers import ANONYMOUS, AUTHENTICATED, Caller
+from actors.apiserver.rest.connections import Connection
+from actors.apiserver.tokens.authenticator import TokenAuthenticator
+from actors.apiserver.tokens.claims import NotValid
 from protocols.errors import Unauthorized
 
 
-def authenticate(request: web.BaseRequest, tokens: Mapping[str, Caller]) -> Caller:
-    """Raises Unauthorized for a token that is no good; who shows nothing is anonymous."""
+def bearer_token(request: web.BaseRequest) -> str | None:
     header = request.headers.get("Authorization", "")
-    if header[:7].lower() == "bearer ":
-        caller = tokens.get(header[7:].strip())
-        if caller is None:
-            raise Unauthorized("Unauthorized")
-        return caller
+    return header[7:].strip() if header[:7].lower() == "bearer " else None
+
+
+def authenticates_as_nobody(request: web.BaseRequest) -> bool:
+    """Neither a certificate nor a token: nothing that is stored says who that is."""
     transport = request.transport
-    certificate = transport.get_extra_info("peercert") if transport is not None else None
-    return of_certificate(certificate) if certificate else ANONYMOUS
+    return bearer_token(request) is None and not (transport and transport.get_extra_info("peercert"))
+
+
+def authenticate(request: web.BaseRequest, tokens: TokenAuthenticator) -> Caller:
+    """A certificate counts before a token. Raises Unauthorized for a token that is no good; nobody is anonymous."""
+    if (caller := _certified(request)) is not ANONYMOUS:
+        return caller
+    token = bearer_token(request)
+    if token is not None:
+        try:
+            return tokens.find(token).caller
+        except NotValid:
+            raise Unauthorized("Unauthorized") from None
+    return ANONYMOUS
+
+
+def _certified(request: web.BaseRequest) -> Caller:
+    """A connection has one certificate from its handshake to its end."""
+    connection, transport = cast(Connection, request.protocol), request.transport
+    if connection.certified is None:
+        certificate = transport.get_extra_info("peercert") if transport is not None else None
+        connection.certified = of_certificate(certificate or {})
+    return connection.certified
 
 
 def of_certificate(certificate: Mapping[str, Any]) -> Caller:

@@ -16,6 +16,7 @@ STDIN, STDOUT, STDERR, ERROR, RESIZE = range(5)
 CLOSE = 255
 V5, V4, V4_BASE64 = "v5.channel.k8s.io", "v4.channel.k8s.io", "v4.base64.channel.k8s.io"
 SUBPROTOCOLS = (V5, V4, V4_BASE64)
+SPDY_PROTOCOLS = (V4,)  # the same channels as streams of a SPDY connection, for kubectl before 1.30
 
 
 class Frame(NamedTuple):

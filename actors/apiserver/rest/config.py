@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from actors.apiserver.callers import Caller
+from actors.apiserver.flowcontrol.levels import SEATS
+from actors.apiserver.tokens.jwt_claims import JwtConfig
+from actors.apiserver.tokens.oidc import OidcConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +18,24 @@ class RestConfig:
     """`listener`, when given, is bound already and stays open: clients wait in its queue while the server restarts.
 
     Without `ca_file`, `cert_file` and `key_file` (tls.py makes them) it speaks plain HTTP, to anonymous callers and
-    bearers of tokens only.
+    bearers of tokens only. With `account_key_file` it signs tokens of service accounts, and takes them. The three files
+    for the proxy are what it shows to servers that requests are passed on to, and who signed it.
+    `seats`: how much is done at once for requests, in all; priority levels divide it.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
     listener: socket.socket | None = None
+    account_key_file: Path | None = None
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+    proxy_ca_file: Path | None = None
+    proxy_cert_file: Path | None = None
+    proxy_key_file: Path | None = None
     tokens: Mapping[str, Caller] = field(default_factory=dict)
+    oidc: Sequence[OidcConfig | JwtConfig] = ()  # issuers of users' tokens that are believed
+    seats: int = SEATS
 
     @property
     def address(self) -> tuple[str, int]:

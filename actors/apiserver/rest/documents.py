@@ -7,18 +7,25 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import orjson
+
 from actorkube import __version__
+from actors.apiserver.aggregation import documents as remote_documents
+from actors.apiserver.aggregation.remotes import Remotes
 from actors.apiserver.custom.served import Served
 from actors.apiserver.rest.negotiate import JSON, accepted
 from actors.apiserver.rest.render import Renderer, Reply
 from actors.apiserver.schema import discovery
 from actors.apiserver.schema.page import Page
-from actors.apiserver.schema.resources import Resource
+from actors.apiserver.schema.resources import METRICS, Resource
 from actors.apiserver.schema.types import Types
+from actors.apiserver.tokens.discovery import DISCOVERY_PATH, KEYS_PATH, KEYS_TYPE
+from actors.apiserver.tokens.discovery import discovery as discovery_of_tokens
 
 if TYPE_CHECKING:
     from actors.apiserver.schema.openapi_v2 import OpenApiV2
     from actors.apiserver.schema.openapi_v3 import OpenApiV3
+    from actors.apiserver.tokens.issuer import Issuer
 
 _DISCOVERY_GROUP = "apidiscovery.k8s.io"
 # Clients ask with an "@", which no media type may have; an answer under that name they cannot read themselves.
@@ -31,7 +38,17 @@ _TEXT = "text/plain; charset=utf-8"
 class Documents:
     """`serving` says whether the API is open: the store is reachable and the cluster's first objects exist."""
 
-    def __init__(self, types: Types, served: Served, address: str, serving: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        types: Types,
+        served: Served,
+        address: str,
+        serving: Callable[[], bool],
+        issuer: Issuer | None,
+        remotes: Remotes,
+    ) -> None:
+        self._remotes = remotes
+        self._issuer = issuer
         self._types = types
         self._served = served
         self._address = address
@@ -42,13 +59,21 @@ class Documents:
         """The document at a path; None when there is none."""
         if path.startswith(_HEALTH):
             return self._health(path, verbose)
+        if path in (DISCOVERY_PATH, KEYS_PATH):
+            return self._of_tokens(path)
         if path.startswith("/openapi/"):
             return await self._openapi(path, accept)
         if path.startswith(("/api", "/apis")):
             return self._discovery(path.rstrip("/"), accept, renderer)
         if path.rstrip("/") == "/version":
             return renderer.document(discovery.version_document(self._types.version, __version__))
-        return renderer.document({"paths": _paths(self._served.all())}) if path == "/" else None
+        return renderer.document({"paths": _paths(self._resources())}) if path == "/" else None
+
+    def _of_tokens(self, path: str) -> Reply | None:
+        if self._issuer is None:
+            return None
+        found = discovery_of_tokens(self._address) if path == DISCOVERY_PATH else self._issuer.keys()
+        return Reply(orjson.dumps(found), content_type=JSON if path == DISCOVERY_PATH else KEYS_TYPE)
 
     # -- health ---------------------------------------------------------------------------------------------------
 
@@ -72,23 +97,29 @@ class Documents:
         if path in ("/api", "/apis"):
             version = _aggregated_version(accept)
             if version is not None:
-                document = discovery.aggregated(self._served.all(), path == "/api", version)
+                document = discovery.aggregated(self._resources(), path == "/api", version)
+                if path == "/apis":
+                    document = remote_documents.with_items(document, self._remotes.all(), self._remotes.said)
                 reply = renderer.document(document)
                 return Reply(reply.body, content_type=discovery.aggregated_content_type(version))
         found = self._legacy(path.split("/")[1:])
         return renderer.document(found) if found is not None else None
 
+    def _resources(self) -> Sequence[Resource]:
+        return (*self._served.all(), *METRICS)
+
     def _legacy(self, parts: list[str]) -> discovery.Document | None:
-        resources = self._served.all()
+        resources = self._resources()
         match parts:
             case ["api"]:
                 return discovery.core_versions(self._address)
             case ["apis"]:
-                return discovery.group_list(resources)
+                return remote_documents.with_groups(discovery.group_list(resources), self._remotes.all())
             case ["api", version]:
                 return discovery.resource_list(resources, "", version)
             case ["apis", group]:
-                return discovery.group(resources, group)
+                own = discovery.group(resources, group)
+                return remote_documents.with_versions(own, group, self._remotes.all())
             case ["apis", group, version]:
                 return discovery.resource_list(resources, group, version)
         return None
@@ -118,10 +149,11 @@ class Documents:
             types = [media.media_type for media in accepted(accept)]
             wanted = next((media_type for media_type in types if media_type in (*_GNOSTIC_NAMES, JSON, "*/*")), JSON)
             if wanted in _GNOSTIC_NAMES:
-                return _page(self._openapi_v2.protobuf(), _GNOSTIC)
-            return _page(self._openapi_v2.json(), JSON)
+                return _page(self._openapi_v2.protobuf(self._remotes.swaggers()), _GNOSTIC)
+            return _page(self._openapi_v2.json(self._remotes.swaggers()), JSON)
         if path == "/openapi/v3":
-            return _page(self._openapi_v3.index(), JSON)
+            index = self._openapi_v3.index()
+            return _page(remote_documents.with_pages(index, self._remotes.all(), self._remotes.said), JSON)
         name = path.removeprefix("/openapi/v3/")
         found = self._openapi_v3.document(name) if name != path else None
         return _page(found, JSON) if found is not None else None

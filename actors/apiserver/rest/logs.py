@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from actorkube.runtime import Context, Stream
+from actors.apiserver.rest.audit import has_started
 from actors.apiserver.rest.params import Params
 from protocols.api import LogChunk, ReadLog
 from protocols.errors import AskError, BadRequest, InternalError
@@ -66,6 +67,7 @@ async def stream_log(context: Context, request: web.BaseRequest, pod: Object, pa
             except AskError as error:
                 raise InternalError(f"the kubelet of node {node} does not answer: {error}") from None
             await response.prepare(request)
+            has_started(request, response)
             chunk = await first
             while chunk is not None:
                 await response.write(chunk)

@@ -33,9 +33,13 @@ class Range(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def negotiate(accept: str) -> Output:
-    """The first form the client accepts that there is. Raises NotAcceptable. Clients send few different headers."""
-    for media in accepted(accept):
+def negotiate(accept: str, *, protobuf: bool = False) -> Output:
+    """The first form the client accepts that there is. Raises NotAcceptable. Clients send few different headers.
+
+    `protobuf`: whether there is that, too; it is given to those who accept nothing else.
+    """
+    ranges = accepted(accept)
+    for media in ranges:
         form = _MEDIA_TYPES.get(media.media_type)
         if form is None:
             continue
@@ -46,7 +50,10 @@ def negotiate(accept: str) -> Output:
             version = media.params.get("v", "v1")
             if version in _TRANSFORM_VERSIONS:
                 return Output(form, wanted, version)  # type: ignore[arg-type]
-    raise NotAcceptable(f"only the following media types are accepted: {JSON}, {YAML}")
+    if protobuf and any(media.media_type == PROTOBUF and "as" not in media.params for media in ranges):
+        return Output(PROTOBUF)
+    kinds = [JSON, YAML, PROTOBUF] if protobuf else [JSON, YAML]
+    raise NotAcceptable(f"only the following media types are accepted: {', '.join(kinds)}")
 
 
 def accepted(accept: str) -> list[Range]:

@@ -6,7 +6,6 @@ wait for whoever is slow. Headers about one connection stay on it; who the clien
 
 from __future__ import annotations
 
-import random
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -15,6 +14,8 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from actors.apiserver.rest.audit import has_started
+from actors.apiserver.rest.warned import warned
 from protocols.errors import BadRequest, ServiceUnavailable
 from protocols.objects import Object, name_of
 from protocols.rules.pods import find_port, pod_ips
@@ -56,39 +57,24 @@ def pod_address(pod: Object, port: str) -> tuple[str, int]:
     return ips[0], number
 
 
-def service_address(service: Object, endpoints: Object, port: str, chance: random.Random) -> tuple[str, int]:
-    """One of the service's ready endpoints; `port` is a name, a number, or empty where there is only one."""
-    ports = (service.get("spec") or {}).get("ports") or []
-    chosen = [each for each in ports if port in (each.get("name") or "", str(each["port"]))]
-    if not chosen and not port and len(ports) == 1:
-        chosen = ports
-    if not chosen:
-        raise ServiceUnavailable(f'no service port "{port}" found for service "{name_of(service)}"')
-    wanted = chosen[0].get("name") or ""
-    ready = [
-        (str(address["ip"]), int(each["port"]))
-        for subset in endpoints.get("subsets") or ()
-        for each in subset.get("ports") or ()
-        if (each.get("name") or "") == wanted
-        for address in subset.get("addresses") or ()
-    ]
-    if not ready:
-        raise ServiceUnavailable(f'no endpoints available for service "{name_of(service)}"')
-    return chance.choice(ready)
-
-
 def rest_of(raw_path: str) -> str:
-    """What stands behind `/proxy` in /api/v1/namespaces/NS/PLURAL/NAME/proxy/..., escaped as it came."""
-    parts = raw_path.split("/", 8)
-    return "/" + (parts[8] if len(parts) > 8 else "")
+    """What stands behind `/proxy` in /api/v1[/namespaces/NS]/PLURAL/NAME/proxy/..., escaped as it came."""
+    depth = 8 if raw_path.startswith("/api/v1/namespaces/") else 6
+    parts = raw_path.split("/", depth)
+    return "/" + (parts[depth] if len(parts) > depth else "")
 
 
-async def pass_on(request: web.BaseRequest, scheme: str, address: tuple[str, int]) -> web.StreamResponse:
-    """Raises ServiceUnavailable when nobody answers there."""
+def path_asked(path: str) -> str:
+    """The same as admission sees it, unescaped: nothing where nothing stands there, not even a slash."""
+    return rest_of(path) if rest_of(path) != "/" or path.endswith("/") else ""
+
+
+async def pass_on(request: web.BaseRequest, scheme: str, address: tuple[str, int], path: str) -> web.StreamResponse:
+    """`path`: with what must be escaped in it. Raises ServiceUnavailable when nobody answers there."""
     host, port = address
     at = f"[{host}]" if ":" in host else host
     query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
-    url = URL(f"{scheme}://{at}:{port}{rest_of(request.rel_url.raw_path)}{query}", encoded=True)
+    url = URL(f"{scheme}://{at}:{port}{path}{query}", encoded=True)
     connector = aiohttp.TCPConnector(ssl=False, limit=1)  # as Kubernetes: a pod's certificate is not looked at
     async with aiohttp.ClientSession(
         connector=connector,
@@ -97,21 +83,28 @@ async def pass_on(request: web.BaseRequest, scheme: str, address: tuple[str, int
         timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
         skip_auto_headers=("Accept-Encoding", "User-Agent", "Content-Type", "Accept"),
     ) as session:
-        body = request.content if request.can_read_body else None
-        try:
-            answer = await session.request(
-                request.method, url, data=body, headers=_headers_there(request), allow_redirects=False
-            )
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ServiceUnavailable(f"error trying to reach service: {error}") from None
-        async with answer:
-            return await _bring_back(request, answer)
+        return await relay(request, session, url, headers_there(request))
+
+
+async def relay(
+    request: web.BaseRequest, session: aiohttp.ClientSession, url: URL, headers: CIMultiDict[str], **tls: Any
+) -> web.StreamResponse:
+    """The request with these headers to the URL, and its answer back. Raises ServiceUnavailable."""
+    body = request.content if request.can_read_body else None
+    try:
+        answer = await session.request(request.method, url, data=body, headers=headers, allow_redirects=False, **tls)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise ServiceUnavailable(f"error trying to reach service: {error}") from None
+    async with answer:
+        return await _bring_back(request, answer)
 
 
 async def _bring_back(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
     response = web.StreamResponse(status=answer.status, reason=answer.reason)
     response.headers.extend(_kept(answer.headers))
+    response.headers.extend(warned(request))
     await response.prepare(request)
+    has_started(request, response)
     try:
         async for piece in answer.content.iter_any():
             await response.write(piece)
@@ -121,7 +114,8 @@ async def _bring_back(request: web.BaseRequest, answer: aiohttp.ClientResponse) 
     return response
 
 
-def _headers_there(request: web.BaseRequest) -> CIMultiDict[str]:
+def headers_there(request: web.BaseRequest) -> CIMultiDict[str]:
+    """The client's headers as far as they go further, and how it reached this server."""
     headers = _kept(request.headers)
     headers["X-Forwarded-Uri"] = unquote(request.rel_url.raw_path)
     headers["X-Forwarded-Host"] = request.host
@@ -131,9 +125,14 @@ def _headers_there(request: web.BaseRequest) -> CIMultiDict[str]:
 
 def _kept(headers: Any) -> CIMultiDict[str]:
     named = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
-    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in _DROPPED | named)
+    return CIMultiDict((name, value) for name, value in headers.items() if not _dropped(name.lower(), named))
 
 
 def _ports(pod: Object) -> list[Object]:
     containers = (pod.get("spec") or {}).get("containers") or ()
     return [port for container in containers for port in container.get("ports") or ()]
+
+
+def _dropped(name: str, named: frozenset[str] | set[str]) -> bool:
+    """What is between the client and this server: its credentials, and whom it acts as."""
+    return name in _DROPPED or name in named or name.startswith("impersonate-")

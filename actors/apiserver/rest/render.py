@@ -2,43 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from actors.apiserver.item import Item
+from actors.apiserver.lists import RUN_KEYS_MAX, KeptList, Packed, Row, Run
 from actors.apiserver.reads import Listing
-from actors.apiserver.rest.negotiate import JSON, YAML, Output
+from actors.apiserver.rest import gzip
+from actors.apiserver.rest.negotiate import JSON, PROTOBUF, YAML, Output
+from actors.apiserver.rest.parts import Parts
+from actors.apiserver.schema import protobuf_encode
 from actors.apiserver.schema.resources import Resource
-from actors.apiserver.versions import to_served
+from actors.apiserver.versions import served
 from protocols.objects import Object
 
 if TYPE_CHECKING:
     from actors.apiserver.tables import Include
 
-GZIP_BYTES_MIN = 128 * 1024  # Kubernetes' own threshold
+
+_WARNINGS_CHARACTERS_MAX = 4 * 1024  # of all warnings of an answer
+_WARNING_CHARACTERS_MAX = 256  # of each, where there are more than that
+_TAIL = b"]}"
+_PACKED_TAIL, _PACKED_COMMA = gzip.pack(_TAIL + b"\n"), gzip.pack(b",")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer that is complete; watches and logs are written piece by piece instead."""
 
-    body: bytes
+    body: bytes | Parts
     code: int = 200
     content_type: str = JSON
-    headers: Sequence[tuple[str, str]] = field(default=())
+    headers: Sequence[tuple[str, str]] = ()
+    zipped: bool = False  # the body is compressed already
 
 
 class Renderer:
-    """How one request wants its answer: the form, and for tables the time and how much of each object."""
+    """How one request wants its answer: the form, and for tables how much of each object. `clock` says the time (epoch,
+    s), for a watch each time anew: what it shows came long after it was asked for."""
 
-    def __init__(self, output: Output, now: float, include: Include, pretty: bool = False) -> None:
+    def __init__(
+        self,
+        output: Output,
+        clock: Callable[[], float],
+        include: Include,
+        pretty: bool = False,
+        *,
+        reads_gzip: bool = False,
+    ) -> None:
         self.output = output
-        self._now = now
+        self._clock = clock
         self._include = include
         self._pretty = pretty
+        self._reads_gzip = reads_gzip
+
+    @property
+    def writes_plainly(self) -> bool:
+        """Whether it wants JSON as it is kept."""
+        return self.output.media_type == JSON and not self._pretty
+
+    @property
+    def form(self) -> str:
+        """What an object is shown as: forms of one name show the same; "" for the object itself."""
+        match self.output.as_kind:
+            case "":
+                return ""
+            case "Table":
+                return f"Table {self._include}"
+        return f"PartialObjectMetadata {self.output.as_version}"
+
+    @property
+    def shows_json(self) -> bool:
+        return not self.output.as_kind and self.output.media_type == JSON
 
     def item(self, resource: Resource, item: Item, code: int = 200, headers: Sequence[tuple[str, str]] = ()) -> Reply:
         return self._reply(self.item_json(resource, item), code, headers)
@@ -48,7 +88,7 @@ class Renderer:
             case "Table":
                 return self.table_json(resource, [item], item.revision)
             case "PartialObjectMetadata" | "PartialObjectMetadataList":
-                return orjson.dumps(_metadata_only(_served(resource, item), self.output.as_version))
+                return orjson.dumps(_metadata_only(served(resource, item), self.output.as_version))
         return object_json(resource, item)
 
     def list(self, resource: Resource, listing: Listing) -> Reply:
@@ -60,9 +100,21 @@ class Renderer:
             case "PartialObjectMetadata" | "PartialObjectMetadataList":
                 version = self.output.as_version
                 head = {"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{version}"}
-                items = [_metadata_only(_served(resource, item), version) for item in listing.items]
+                items = [_metadata_only(served(resource, item), version) for item in listing.items]
                 return self._reply(orjson.dumps({**head, "metadata": _list_metadata(listing), "items": items}))
-        return self._reply(list_json(resource, listing))
+        return self._answer(listed(resource, _list_metadata(listing), _items_json(resource, listing.items)))
+
+    def kept_list(self, kept: KeptList, revision: int) -> Reply:
+        """A plain answer; of a long list, what did not change since it was last asked for is compressed already."""
+        head = self._head(kept.view, {"resourceVersion": str(revision)})
+        if self._reads_gzip and gzip.JOINS and len(kept) > RUN_KEYS_MAX:
+            pieces = [gzip.pack(head), *self._packed(kept), _PACKED_TAIL]
+            if sum([piece.size_bytes for piece in pieces]) >= gzip.BYTES_MIN:
+                return Reply(Parts(gzip.joined(pieces)), zipped=True)
+        parts = [head]
+        for index, run in enumerate(kept.runs):
+            parts.extend([b",", *self._run(kept, run)] if index else self._run(kept, run))
+        return self._answer([*parts, _TAIL])
 
     def table_json(self, resource: Resource, items: Sequence[Item], revision: int, *, headed: bool = True) -> bytes:
         """In a watch only the first table carries the columns."""
@@ -78,12 +130,61 @@ class Renderer:
     def _table(self, resource: Resource, items: Sequence[Item], revision: int) -> Object:
         from actors.apiserver.tables import table  # 30 ms that the start need not take
 
-        objects = [_served(resource, item) for item in items]
-        rendered = table(resource, objects, now=self._now, include=self._include, revision=str(revision))
+        objects = [served(resource, item) for item in items]
+        rendered = table(resource, objects, now=self._clock(), include=self._include, revision=str(revision))
         rendered["apiVersion"] = f"meta.k8s.io/{self.output.as_version}"
         return rendered
 
+    def _head(self, resource: Resource, metadata: Object) -> bytes:
+        """All of a list that comes before its first object."""
+        version = self.output.as_version
+        match self.output.as_kind:
+            case "":
+                return _list_head(resource, metadata)
+            case "Table":
+                from actors.apiserver.tables import columns_of
+
+                head = {"kind": "Table", "apiVersion": f"meta.k8s.io/{version}", "metadata": metadata}
+                return orjson.dumps({**head, "columnDefinitions": columns_of(resource)})[:-1] + b',"rows":['
+        head = {"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{version}", "metadata": metadata}
+        return orjson.dumps(head)[:-1] + b',"items":['
+
+    def _packed(self, kept: KeptList) -> Iterator[Packed]:
+        """Its runs, with commas in between."""
+        for index, run in enumerate(kept.runs):
+            if index:
+                yield _PACKED_COMMA
+            if run.packed is None or self._clock() >= run.good_until:
+                run.packed = gzip.pack(b"".join(self._run(kept, run)))
+            yield run.packed
+
+    def _run(self, kept: KeptList, run: Run) -> Sequence[bytes]:
+        """The objects of a run as they are shown now, with commas in between."""
+        view = kept.view
+        if not self.output.as_kind:
+            return _separated([object_json(view, item) for item in kept.items_of(run)])
+        rows = kept.rows_of(run, lambda item: self._row(view, item))
+        now = self._clock()
+        run.good_until = min([time.changes_at(now) for row in rows for time in row.times], default=math.inf)
+        parts = [part for row in rows for part in (b",", *row.parts(now))]
+        return parts[1:]
+
+    def _row(self, resource: Resource, item: Item) -> Row:
+        if self.output.as_kind == "Table":
+            from actors.apiserver.tables import row
+
+            return row(resource, served(resource, item), self._include)
+        return Row((orjson.dumps(_metadata_only(served(resource, item), self.output.as_version)),), ())
+
+    def _answer(self, parts: Sequence[bytes]) -> Reply:
+        """A body that may be long."""
+        if not self.writes_plainly:
+            return self._reply(b"".join(parts))
+        return Reply(Parts([*parts, b"\n"]))
+
     def _reply(self, body: bytes, code: int = 200, headers: Sequence[tuple[str, str]] = ()) -> Reply:
+        if self.output.media_type == PROTOBUF:
+            return Reply(protobuf_encode.encode(orjson.loads(body)), code, PROTOBUF, headers)
         if self.output.media_type == YAML:
             return Reply(_yaml(body), code, YAML, headers)
         if self._pretty:
@@ -95,25 +196,44 @@ def object_json(resource: Resource, item: Item) -> bytes:
     if item.made:
         return item.json()
     if resource.custom is not None:
-        return item.json_as(resource, lambda: orjson.dumps(_served(resource, item)))
+        return item.json_as(resource, lambda: orjson.dumps(served(resource, item)))
     if not resource.alias:
         return item.json()
-    return orjson.dumps(_served(resource, item))
+    return orjson.dumps(served(resource, item))
 
 
-def list_json(resource: Resource, listing: Listing) -> bytes:
-    head = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": _list_metadata(listing)}
-    items = b",".join([object_json(resource, item) for item in listing.items])
-    return orjson.dumps(head)[:-1] + b',"items":[' + items + b"]}"
+def listed(resource: Resource, metadata: Object, items: list[bytes]) -> list[bytes]:
+    """The parts of a list of these objects."""
+    return [_list_head(resource, metadata), *_separated(items), _TAIL]
+
+
+def _separated(items: list[bytes]) -> list[bytes]:
+    separated = [b","] * max(0, 2 * len(items) - 1)
+    separated[::2] = items
+    return separated
+
+
+def _items_json(resource: Resource, items: Sequence[Item]) -> list[bytes]:
+    if resource.custom is None and not resource.alias:
+        return [item.json() for item in items]
+    return [object_json(resource, item) for item in items]
+
+
+def _list_head(resource: Resource, metadata: Object) -> bytes:
+    head = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata}
+    return orjson.dumps(head)[:-1] + b',"items":['
 
 
 def warning_headers(warnings: Sequence[str]) -> list[tuple[str, str]]:
-    escaped = (text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") for text in dict.fromkeys(warnings))
+    """As kube-apiserver sends them: what no header can carry is left out, and where it would be too much, each is cut
+    short, and the last are left out."""
+    texts = [text for text in dict.fromkeys(warnings) if text and not _CONTROL.search(text)]
+    if sum(map(len, texts)) > _WARNINGS_CHARACTERS_MAX:
+        texts = [text[:_WARNING_CHARACTERS_MAX] for text in texts]
+        sums = itertools.accumulate(map(len, texts), initial=0)
+        texts = [text for text, before in zip(texts, sums, strict=False) if before < _WARNINGS_CHARACTERS_MAX]
+    escaped = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
     return [("Warning", f'299 - "{text}"') for text in escaped]
-
-
-def _served(resource: Resource, item: Item) -> Object:
-    return item.object() if item.made else to_served(resource, item.object())
 
 
 def _metadata_only(obj: Object, version: str) -> Object:

@@ -9,30 +9,44 @@ import asyncio
 import os
 import socket
 import ssl
-import zlib
 from collections.abc import Callable
+from functools import partial
+from typing import cast
 
 from aiohttp import web
 
 from actorkube.runtime import Context
 from actorkube.runtime.tracing import note
-from actors.apiserver.callers import Caller, authorize_path
+from actors.apiserver.access.attributes import Attributes
+from actors.apiserver.access.impersonation import impersonated
+from actors.apiserver.aggregation.remotes import Remotes
+from actors.apiserver.audit.trail import Trail
+from actors.apiserver.callers import Caller
+from actors.apiserver.flowcontrol.gate import Gate
 from actors.apiserver.pipeline import Pipeline
-from actors.apiserver.rest import observe
-from actors.apiserver.rest.authenticate import authenticate
+from actors.apiserver.rest import gzip, metrics_api, observe
+from actors.apiserver.rest.aggregator import Aggregator
+from actors.apiserver.rest.audit import FAILED, audited, record_of
+from actors.apiserver.rest.authenticate import authenticate, authenticates_as_nobody, bearer_token
 from actors.apiserver.rest.config import RestConfig
+from actors.apiserver.rest.connections import BACKLOG, Connection, Server, listen
 from actors.apiserver.rest.documents import Documents
+from actors.apiserver.rest.flow import PASS, extent_of, flow_headers
 from actors.apiserver.rest.negotiate import Output, negotiate
 from actors.apiserver.rest.params import Params
+from actors.apiserver.rest.parts import PIECE_BYTES, Parts
 from actors.apiserver.rest.paths import Target, parse_path
-from actors.apiserver.rest.render import GZIP_BYTES_MIN, Renderer, Reply
+from actors.apiserver.rest.render import Renderer, Reply
+from actors.apiserver.rest.request_info import attributes_of
 from actors.apiserver.rest.verbs import Answer, Verbs, read_body
+from actors.apiserver.rest.warned import warned
 from actors.apiserver.tls import server_context
 from protocols.errors import (
     Answer as Refusal,
 )
 from protocols.errors import (
     AskError,
+    Forbidden,
     InternalError,
     NotAcceptable,
     NotFound,
@@ -41,11 +55,12 @@ from protocols.errors import (
     ServiceUnavailable,
     StatusError,
     TooManyRequests,
+    Unauthorized,
 )
 from protocols.trace import TraceContext, parse_traceparent
 
+DUMPS = "/debug/api_priority_and_fairness/"
 _PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
-_BACKLOG = 1024
 _SHUTDOWN_S = 0.2  # requests under way may end; watches never would
 IN_FLIGHT_MAX = 4096
 _START_WAIT_S = 10.0
@@ -55,25 +70,43 @@ _START_LOOKS = 500
 class RestServer:
     """`serve` runs until it is cancelled. `serving` turns true when the API is open; health is answered before."""
 
-    def __init__(self, context: Context, pipeline: Pipeline, config: RestConfig, serving: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        pipeline: Pipeline,
+        config: RestConfig,
+        serving: Callable[[], bool],
+        remotes: Remotes,
+        aggregator: Aggregator,
+        gate: Gate,
+        trail: Trail | None = None,
+    ) -> None:
+        """`trail`: what is asked here is written there."""
+        self._trail = trail
+        self._remotes = remotes
+        self._aggregator = aggregator
+        self._gate = gate
         self._context = context
         self._pipeline = pipeline
         self._config = config
         self._serving = serving
         self._in_flight = 0  # watches included: each holds a connection
         host, port = config.address
-        self._documents = Documents(pipeline.types, pipeline.served, f"{host}:{port}", serving)
+        issuer = pipeline.tokens.issuer
+        self._documents = Documents(pipeline.types, pipeline.served, f"{host}:{port}", serving, issuer, remotes)
 
     async def serve(self) -> None:
-        server = web.Server(self.handle, handler_cancellation=True, access_log=None)
+        handle = audited(self.handle, self._trail, self._context.uuid) if self._trail is not None else self.handle
+        server = Server(handle)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
+        listening = await listen(server, _listener(self._config), _tls(self._config))
         try:
-            site = web.SockSite(runner, _listener(self._config), ssl_context=_tls(self._config), backlog=_BACKLOG)
-            await site.start()
             self._context.log.info("REST is open", address=f"{self._config.address}")
             await asyncio.get_running_loop().create_future()
         finally:
+            listening.close()
+            server.is_over = True
             transports = [connection.transport for connection in server.connections]
             await runner.cleanup()
             for transport in transports:  # who keeps a TLS connection open does not answer that it is closed
@@ -82,6 +115,7 @@ class RestServer:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request. A bug costs its own request and is logged, not the connections of everybody else."""
+        cast(Connection, request.protocol).begun()
         self._in_flight += 1
         try:
             if self._in_flight > IN_FLIGHT_MAX:
@@ -94,6 +128,7 @@ class RestServer:
         except Refusal as refusal:
             answer = _refusal(InternalError(f"Internal error occurred: {refusal}"))
         except Exception as bug:
+            request[FAILED] = True
             self._context.log.error("a request failed", method=request.method, path=request.path, exc_info=bug)
             answer = _refusal(InternalError(f"Internal error occurred: {type(bug).__name__}: {bug}"))
         finally:
@@ -101,21 +136,78 @@ class RestServer:
         return _respond(request, answer) if isinstance(answer, Reply) else answer
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
-        caller = authenticate(request, self._config.tokens)
+        token = bearer_token(request)
+        if token is not None and not self._pipeline.tokens.is_configured(token):
+            await self._until_serving()  # whether it is good depends on what is stored
+            await self._pipeline.tokens.prepare(token)
         params = Params(request.query)
-        target = parse_path(self._pipeline.served, request.path)
+        asked = attributes_of(request.method, request.path, params)
+        if not asked.path:
+            await self._until_serving()
+        caller, target = await self._permitted(request, asked)
+        way = self._gate.admit(
+            caller, asked, target.resource if target is not None else None, partial(extent_of, params)
+        )
+        if way is None:
+            return await self._answer_to(caller, target, request, params)
+        request[PASS] = way
+        try:
+            await way.enter()
+            return await self._answer_to(caller, target, request, params)
+        finally:
+            way.leave()
+
+    async def _answer_to(
+        self, caller: Caller, target: Target | None, request: web.BaseRequest, params: Params
+    ) -> Answer:
+        remote = self._remotes.at(request.path)
+        if remote is not None:
+            return await self._aggregator.pass_on(request, remote, caller)
+        if target is None and request.path.startswith(metrics_api.PREFIX):
+            renderer = self._renderer(request, params, negotiate(request.headers.get("Accept", "")))
+            metrics = metrics_api.MetricsApi(self._context, self._pipeline, caller, params)
+            return await metrics.answer(request.method, request.path, renderer)
         if target is None:
-            authorize_path(caller, request.method.lower(), request.path)
-            return await self._document(request, params, caller)
-        await self._until_serving()
+            return await self._document(request, params)
         with self._context.span(f"{request.method} {request.path}", _followed(request, caller)):
             note(user=caller.user, client=request.headers.get("User-Agent", "").partition(" ")[0])
             return await self._about(target, request, params, caller)
 
+    async def _permitted(self, request: web.BaseRequest, asked: Attributes) -> tuple[Caller, Target | None]:
+        """Who asks, and what about. What another API server has just stored (a role, a token's account, a definition)
+        counts here as well: who shows a name is refused only by what is so now. Raises Unauthorized, Forbidden.
+        """
+        try:
+            caller, target = self._look_up(request, asked)
+            if target is not None or not asked.resource or self._is_of_others(request.path):
+                return caller, target
+        except (Unauthorized, Forbidden):
+            if not self._serving() or authenticates_as_nobody(request):
+                raise
+        await self._pipeline.reads.confirm()
+        return self._look_up(request, asked)
+
+    def _is_of_others(self, path: str) -> bool:
+        """Whether nothing that is stored here could be meant."""
+        return path.startswith(metrics_api.PREFIX) or self._remotes.at(path) is not None
+
+    def _look_up(self, request: web.BaseRequest, asked: Attributes) -> tuple[Caller, Target | None]:
+        shown = authenticate(request, self._pipeline.tokens)
+        record = record_of(request) if self._trail is not None else None
+        if record is not None:
+            record.received(shown, asked)
+        caller = impersonated(shown, request.headers.items(), self._pipeline.authorizer)
+        if record is not None:
+            record.decided(caller, self._pipeline.authorizer.decide(caller, asked))
+        self._pipeline.authorizer.permit(caller, asked)
+        return caller, parse_path(self._pipeline.served, request.path)
+
     async def _about(self, target: Target, request: web.BaseRequest, params: Params, caller: Caller) -> Answer:
-        renderer = self._renderer(request, params, negotiate(request.headers.get("Accept", "")))
+        output = negotiate(request.headers.get("Accept", ""), protobuf=target.resource.custom is None)
+        renderer = self._renderer(request, params, output)
         agent = request.headers.get("User-Agent", "")
-        verbs = Verbs(self._context, self._pipeline, caller, target, params, renderer, agent)
+        record = record_of(request) if self._trail is not None else None
+        verbs = Verbs(self._context, self._pipeline, caller, target, params, renderer, agent, record)
         return await verbs.run(request)
 
     async def _until_serving(self) -> None:
@@ -126,13 +218,15 @@ class RestServer:
             await asyncio.sleep(_START_WAIT_S / _START_LOOKS)
         raise ServiceUnavailable("the API server is starting: it has not reached the store yet")
 
-    async def _document(self, request: web.BaseRequest, params: Params, caller: Caller) -> Reply:
+    async def _document(self, request: web.BaseRequest, params: Params) -> Reply:
         match request.method, request.path:
             case "GET", observe.METRICS_PATH:
-                return await observe.metrics(self._context, params.text("system"))
+                return await observe.metrics(self._context, params.text("system"), self._gate.metrics)
+            case "GET", path if path.startswith(DUMPS):
+                return self._dump(path.removeprefix(DUMPS))
             case "POST", observe.OBSERVE_PATH:
                 body = await read_body(request, observe.BODY_BYTES_MAX)
-                return await observe.observe(self._context, caller, body)
+                return await observe.observe(self._context, body)
         accept = request.headers.get("Accept", "")
         try:
             output = Output(negotiate(accept).media_type)
@@ -145,10 +239,17 @@ class RestServer:
             raise NotFound("the server could not find the requested resource")
         return reply
 
+    def _dump(self, what: str) -> Reply:
+        text = self._gate.dump(what)
+        if text is None:
+            raise NotFound("the server could not find the requested resource")
+        return Reply(text.encode(), content_type="text/plain; charset=utf-8")
+
     def _renderer(self, request: web.BaseRequest, params: Params, output: Output) -> Renderer:
         wanted = params.optional_flag("pretty")
         pretty = request.headers.get("User-Agent", "").startswith(_PRETTY_AGENTS) if wanted is None else wanted
-        return Renderer(output, self._context.now, params.include_object, pretty)
+        include, context = params.include_object, self._context
+        return Renderer(output, lambda: context.now, include, pretty, reads_gzip=_reads_gzip(request))
 
 
 def _followed(request: web.BaseRequest, caller: Caller) -> TraceContext | None:
@@ -161,7 +262,7 @@ def _listener(config: RestConfig) -> socket.socket:
     """A socket of the server's own. A given one is duplicated: it stays open while the server restarts."""
     if config.listener is not None:
         return socket.socket(fileno=os.dup(config.listener.fileno()))
-    return socket.create_server((config.host, config.port), backlog=_BACKLOG)
+    return socket.create_server((config.host, config.port), backlog=BACKLOG)
 
 
 def _tls(config: RestConfig) -> ssl.SSLContext | None:
@@ -170,23 +271,35 @@ def _tls(config: RestConfig) -> ssl.SSLContext | None:
     return server_context(config.ca_file, config.cert_file, config.key_file)
 
 
+def _reads_gzip(request: web.BaseRequest) -> bool:
+    return "gzip" in request.headers.get("Accept-Encoding", "")
+
+
 def _refusal(error: StatusError) -> Reply:
     headers = []
     if error.details.get("retryAfterSeconds"):
         headers.append(("Retry-After", str(error.details["retryAfterSeconds"])))
-    return Renderer(Output(), 0.0, "None").document(error.status(), error.code, headers)
+    return Renderer(Output(), float, "None").document(error.status(), error.code, headers)
 
 
 def _respond(request: web.BaseRequest, reply: Reply) -> web.Response:
-    body, headers = reply.body, [("Content-Type", reply.content_type), *reply.headers]
-    headers.append(("Cache-Control", "no-cache, private"))
-    if len(body) >= GZIP_BYTES_MIN and "gzip" in request.headers.get("Accept-Encoding", ""):
-        compressor = zlib.compressobj(1, wbits=31)
-        body = compressor.compress(body) + compressor.flush()
+    body, headers = reply.body, [("Content-Type", reply.content_type), *reply.headers, *warned(request)]
+    headers += [*flow_headers(request), ("Cache-Control", "no-cache, private")]
+    zipped = reply.zipped
+    if not zipped and len(body) >= gzip.BYTES_MIN and _reads_gzip(request):
+        body, zipped = gzip.compressed(body.whole() if isinstance(body, Parts) else body), True
+    if zipped:
         headers += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
-    response = web.Response(body=body, status=reply.code)
-    response.headers.clear()
-    response.headers.extend(headers)
+    if len(body) > PIECE_BYTES:
+        body = body if isinstance(body, Parts) else Parts([body])
+    elif isinstance(body, Parts):
+        body = body.whole()
+    if isinstance(body, Parts):
+        response = web.Response(body=body, status=reply.code)
+        response.headers.clear()  # what the parts say of themselves
+        response.headers.extend(headers)
+    else:
+        response = web.Response(body=body, status=reply.code, headers=headers)
     if reply.code == RequestEntityTooLarge.code:
         response.force_close()  # the rest of the body is not worth reading
     return response

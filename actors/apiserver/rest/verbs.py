@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
 from actorkube.runtime import Context
-from actors.apiserver.callers import Caller, authorize
+from actors.apiserver.audit.trail import Record
+from actors.apiserver.callers import Caller
 from actors.apiserver.calls import Call
 from actors.apiserver.changes import Removed
+from actors.apiserver.deletion import dry_run_of
 from actors.apiserver.incoming import accept_options
-from actors.apiserver.pipeline import Pipeline, permit
-from actors.apiserver.reads import CURRENT
+from actors.apiserver.pipeline import Pipeline, check_served
+from actors.apiserver.reads import is_kept
+from actors.apiserver.rest.audit import note_body
 from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch
-from actors.apiserver.rest.exec import run_exec
+from actors.apiserver.rest.connect import CONNECTIONS, Connect
 from actors.apiserver.rest.logs import stream_log
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.paths import Target
-from actors.apiserver.rest.portforward import run_portforward
-from actors.apiserver.rest.proxy import parse_name, pass_on, pod_address, service_address
 from actors.apiserver.rest.render import Renderer, Reply, warning_headers
 from actors.apiserver.rest.watch import RestWatch, watch_options
-from actors.apiserver.schema.resources import find
-from protocols.errors import BadRequest, MethodNotAllowed, NotFound, RequestEntityTooLarge, StatusError
+from protocols.errors import BadRequest, MethodNotAllowed, RequestEntityTooLarge
 from protocols.objects import Object
 
 Answer = Reply | web.StreamResponse
 
 _SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-_NOT_YET = {"pods": ("attach",), "nodes": ("proxy",)}
-
-
-class NotImplementedYet(StatusError):
-    """A part of the API that is not there yet."""
-
-    code, reason = 501, "NotImplemented"
 
 
 class Verbs:
@@ -51,7 +43,10 @@ class Verbs:
         params: Params,
         renderer: Renderer,
         user_agent: str,
+        record: Record | None = None,
     ) -> None:
+        """`record`: what an audit writes of this request."""
+        self._record = record
         self._context = context
         self._pipeline = pipeline
         self._params = params
@@ -66,20 +61,23 @@ class Verbs:
             dry_run=params.dry_run,
             force=params.flag("force"),
             validation=params.field_validation,
+            shown=target.resource.custom is None and renderer.shows_json,
         )
+        if record is not None:
+            self.call.annotations = record.annotations
+            record.facts.version = target.resource.version
 
     async def run(self, request: web.BaseRequest) -> Answer:
         call = self.call
-        if call.subresource in _NOT_YET.get(call.resource.group_resource, ()):
-            authorize(call.caller, "create", call.resource, call.namespace, call.name, call.subresource)
-            raise NotImplementedYet(f"{call.subresource} is not implemented yet")
-        if call.subresource in ("exec", "portforward"):
-            return await self._hold(request)
-        if call.subresource == "proxy":
-            return await self._proxy(request)
-        permit(call, self._verb(request.method))
+        if call.subresource in CONNECTIONS:
+            connect = Connect(self._context, self._pipeline, call, self._renderer)
+            verb = "get" if request.method in ("GET", "HEAD") else self._verb(request.method)
+            return await connect.run(request, verb)
+        check_served(call, self._verb(request.method))
         body = await read_body(request)
         content_type = request.headers.get("Content-Type", "")
+        if self._record is not None:
+            note_body(self._record, body, content_type)
         match request.method:
             case "GET" | "HEAD":
                 return await self._read(request)
@@ -114,7 +112,11 @@ class Verbs:
             return await stream_log(self._context, request, pod, params)
         if call.name:
             return self._renderer.item(call.resource, await self._pipeline.get(call, params.revision))
-        return self._renderer.list(call.resource, await self._pipeline.list(call, params.query()))
+        query = params.query()
+        if self._renderer.writes_plainly and is_kept(call, query):
+            kept = await self._pipeline.kept_list(call, query, self._renderer.form)
+            return self._renderer.kept_list(kept, self._pipeline.reads.revision)
+        return self._renderer.list(call.resource, await self._pipeline.list(call, query))
 
     async def _watch(self, request: web.BaseRequest) -> Answer:
         """A watch of one object is a watch of the collection, narrowed to its name."""
@@ -122,42 +124,13 @@ class Verbs:
         options = watch_options(self._params, self._context)
         return await RestWatch(self._pipeline, self.call, query, options, self._renderer).run(request)
 
-    async def _hold(self, request: web.BaseRequest) -> Answer:
-        """Running a command is creating something, and so is a connection; a WebSocket's handshake makes it a GET."""
-        call = self.call
-        if request.method not in ("GET", "POST"):
-            raise MethodNotAllowed(f"{request.method} is not supported")
-        permit(call, "create")
-        pod = (await self._pipeline.reads.get(call, CURRENT)).object()
-        if call.subresource == "portforward":
-            return await run_portforward(self._context, request, pod)
-        return await run_exec(self._context, request, pod, self._params)
-
-    async def _proxy(self, request: web.BaseRequest) -> Answer:
-        call, method = self.call, "GET" if request.method == "HEAD" else request.method
-        permit(call, "get" if method == "GET" else self._verb(method))
-        wanted = parse_name(call.name)
-        found = (await self._pipeline.reads.get(replace(call, name=wanted.name), CURRENT)).object()
-        if call.resource.group_resource == "pods":
-            return await pass_on(request, wanted.scheme, pod_address(found, wanted.port))
-        endpoints = await self._endpoints(wanted.name)
-        address = service_address(found, endpoints, wanted.port, self._context.random)
-        return await pass_on(request, wanted.scheme, address)
-
-    async def _endpoints(self, name: str) -> Object:
-        resource = find("endpoints")
-        assert resource is not None
-        call = replace(self.call, resource=resource, name=name, subresource="")
-        try:
-            return (await self._pipeline.reads.get(call, CURRENT)).object()
-        except NotFound:
-            return {}
-
     # -- writing --------------------------------------------------------------------------------------------------
 
     async def _create(self, body: Any) -> Reply:
         call = self.call
         item = await self._pipeline.create(call, body)
+        if self._record is not None:
+            self._record.created(call.name)
         if call.subresource in ("binding", "eviction") or call.resource.plural == "bindings":
             return self._renderer.document({**_SUCCESS, "code": 201}, 201)
         return self._renderer.item(call.resource, item, 201, warning_headers(call.warnings))
@@ -178,7 +151,7 @@ class Verbs:
 
     async def _delete(self, options: Object) -> Reply:
         call = self.call
-        call.dry_run = call.dry_run or bool(options.get("dryRun"))
+        call.dry_run = call.dry_run or dry_run_of(options)
         deletion = self._params.deletion(options)
         if not call.name:
             query = self._params.query()
@@ -205,8 +178,9 @@ async def read_body(request: web.BaseRequest, bytes_max: int = BODY_BYTES_MAX) -
     refusal = RequestEntityTooLarge(f"Request entity too large: limit is {bytes_max}")
     if (request.content_length or 0) > bytes_max:
         raise refusal
-    chunks, size = [], 0
-    async for chunk in request.content.iter_any():
+    content, chunks, size = request.content, [], 0
+    while not content.at_eof():  # most bodies come with their head, in one piece
+        chunk = await content.readany()
         size += len(chunk)
         if size > bytes_max:
             raise refusal

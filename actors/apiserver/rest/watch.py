@@ -15,14 +15,18 @@ import orjson
 from aiohttp import web
 
 from actorkube.runtime import Context
-from actors.apiserver.cache import Change, Watcher
+from actors.apiserver.cache import Watcher
 from actors.apiserver.calls import Call
 from actors.apiserver.item import Item
+from actors.apiserver.log import Batch, Change
 from actors.apiserver.pipeline import Pipeline
 from actors.apiserver.reads import CURRENT, Query
-from actors.apiserver.rest.negotiate import JSON
+from actors.apiserver.rest.audit import has_started
+from actors.apiserver.rest.flow import flow_headers, has_begun
+from actors.apiserver.rest.negotiate import JSON, PROTOBUF
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.render import Renderer
+from actors.apiserver.schema.protobuf_encode import watch_frame
 from actors.apiserver.schema.resources import Resource
 from protocols.errors import Expired, Invalid, StatusError
 from protocols.objects import Object
@@ -66,13 +70,17 @@ class RestWatch:
         self._query = query
         self._options = options
         self._renderer = renderer
+        self._is_protobuf = renderer.output.media_type == PROTOBUF
         self._news = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._headed = True  # the next table carries its columns
 
     async def run(self, request: web.BaseRequest) -> web.StreamResponse:
         initial, revision = await self._beginning()
         watcher: Watcher | None = None
-        response = web.StreamResponse(headers={"Content-Type": JSON, "Cache-Control": "no-cache, private"})
+        kind = f"{PROTOBUF};stream=watch" if self._is_protobuf else JSON
+        headers = {"Content-Type": kind, "Cache-Control": "no-cache, private", **dict(flow_headers(request))}
+        response = web.StreamResponse(headers=headers)
         response.enable_chunked_encoding()
         try:
             refusal: StatusError | None = None
@@ -81,14 +89,17 @@ class RestWatch:
             except Expired as expired:
                 refusal = expired
             await response.prepare(request)
+            has_started(request, response)
+            has_begun(request)
             if watcher is not None:
                 refusal = await self._stream(response, watcher, initial, revision)
             if refusal is not None:
-                await response.write(_frame("ERROR", orjson.dumps(refusal.status())))
+                await response.write(self._frame("ERROR", orjson.dumps(refusal.status())))
             await response.write_eof()
         except ConnectionError:
             pass  # the client is gone: that is how watches end
         finally:
+            self._end_timer()
             if watcher is not None:
                 watcher.close()
         return response
@@ -122,7 +133,11 @@ class RestWatch:
             except Expired as expired:
                 return expired
             if changes:
-                await response.write(b"".join([self._change(change) for change in changes]))
+                try:
+                    await self._prepare(changes)
+                except StatusError as failure:
+                    return failure
+                await response.write(self._lines(changes))
             elif self._options.bookmarks and loop.time() >= bookmark_at:
                 await response.write(self._bookmark(self._pipeline.reads.revision))
                 bookmark_at = loop.time() + _BOOKMARK_EVERY_S
@@ -130,22 +145,46 @@ class RestWatch:
                 await self._wait(min(ends_at, bookmark_at))
         return None
 
+    async def _prepare(self, changes: Batch) -> None:
+        """Raises StatusError."""
+        conversions, resource = self._pipeline.conversions, self._call.resource
+        if conversions.concern(resource):
+            await conversions.prepare(resource, [change.item for change in changes])
+
     async def _wait(self, until: float) -> None:
-        """Until the cursor has something to read; a timer ends it without a task of its own."""
-        timer = asyncio.get_running_loop().call_at(until, self._news.set)
-        try:
-            await self._news.wait()
-        finally:
-            timer.cancel()
-            self._news.clear()
+        """Until the cursor has something to read; a timer ends it without a task of its own, and stays for the next."""
+        if self._timer is None or self._timer.when() != until:
+            self._end_timer()
+            self._timer = asyncio.get_running_loop().call_at(until, self._on_timer)
+        await self._news.wait()
+        self._news.clear()
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._news.set()
+
+    def _end_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _lines(self, changes: Batch) -> bytes:
+        """Made once for all who watch the same and are shown it in the same way."""
+        resource = self._call.resource
+        if self._renderer.output.as_kind or resource.custom is not None or self._is_protobuf:
+            return b"".join([self._change(change) for change in changes])
+        lines = changes.lines.get(resource.api_version)
+        if lines is None:
+            lines = changes.lines[resource.api_version] = b"".join([self._change(change) for change in changes])
+        return lines
 
     def _change(self, change: Change) -> bytes:
         resource = self._call.resource
         if self._renderer.output.as_kind == "Table":
             rendered = self._renderer.table_json(resource, [change.item], change.item.revision, headed=self._headed)
             self._headed = False
-            return _frame(change.type, rendered)
-        return _frame(change.type, self._renderer.item_json(resource, change.item))
+            return self._frame(change.type, rendered)
+        return self._frame(change.type, self._renderer.item_json(resource, change.item))
 
     def _bookmark(self, revision: int, metadata: Object | None = None) -> bytes:
         resource = self._call.resource
@@ -153,7 +192,12 @@ class RestWatch:
         marked["metadata"] |= {"creationTimestamp": None, **(metadata or {})}
         if marked["kind"] == "Table":
             marked |= {"columnDefinitions": [], "rows": []}
-        return _frame("BOOKMARK", orjson.dumps(marked))
+        return self._frame("BOOKMARK", orjson.dumps(marked))
+
+    def _frame(self, type: str, obj: bytes) -> bytes:
+        if self._is_protobuf:
+            return watch_frame(type, orjson.loads(obj))
+        return b'{"type":"' + type.encode() + b'","object":' + obj + b"}\n"
 
 
 def _kind(resource: Resource, renderer: Renderer) -> Object:
@@ -161,7 +205,3 @@ def _kind(resource: Resource, renderer: Renderer) -> Object:
         kind = renderer.output.as_kind.removesuffix("List")
         return {"kind": kind, "apiVersion": f"meta.k8s.io/{renderer.output.as_version}"}
     return {"kind": resource.kind, "apiVersion": resource.api_version}
-
-
-def _frame(type: str, obj: bytes) -> bytes:
-    return b'{"type":"' + type.encode() + b'","object":' + obj + b"}\n"

@@ -37,6 +37,7 @@ _WORDS: dict[ErrorType, str] = {
 }
 _VALUELESS: frozenset[ErrorType] = frozenset({"FieldValueRequired", "FieldValueForbidden", "FieldValueTooLong"})
 
+OMITTED = object()  # a value that is too large to be shown, or says nothing
 IMMUTABLE = "field is immutable"
 NOT_NEGATIVE = "must be greater than or equal to 0"
 
@@ -54,7 +55,7 @@ class FieldError:
     def body(self) -> str:
         """The message without the field: `Invalid value: -1: must be greater than or equal to 0`."""
         words = _WORDS[self.type]
-        if self.type not in _VALUELESS:
+        if self.type not in _VALUELESS and self.value is not OMITTED:
             words = f"{words}: {_shown(self.value)}"
         return f"{words}: {self.detail}" if self.detail else words
 
@@ -104,6 +105,11 @@ def not_found(field: str, value: object) -> FieldError:
 
 def too_long(field: str, bytes_max: int) -> FieldError:
     return FieldError("FieldValueTooLong", field, "", f"may not be more than {bytes_max} bytes")
+
+
+def too_many(field: str, count: int, count_max: int) -> FieldError:
+    items = "item" if count_max == 1 else "items"
+    return FieldError("FieldValueTooMany", field, count, f"must have at most {count_max} {items}")
 
 
 def one_of(field: str, value: object, supported: tuple[str, ...]) -> FieldErrors:

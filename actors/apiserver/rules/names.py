@@ -75,11 +75,9 @@ def label_key(value: str) -> Iterator[str]:
     prefix, slash, name = value.rpartition("/")
     if not slash and len(name) <= 63 and _qualified.fullmatch(name):
         return  # most of them
-    rule = f"must consist of alphanumeric characters, '-', '_' or '.', {_ALPHANUMERIC}"
-    name_form = _form(rule, _QUALIFIED, "MyName", "my.name", "123-abc")
     if "/" in prefix:
         example = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        yield f"a valid label key {name_form} {example}"
+        yield f"a valid label key {_qualified_form()} {example}"
         return
     if slash and not prefix:
         yield "prefix part must be non-empty"
@@ -89,7 +87,7 @@ def label_key(value: str) -> Iterator[str]:
         yield "name part must be non-empty"
     yield from (f"name part {problem}" for problem in _at_most(63, name))
     if not _qualified.fullmatch(name):
-        yield f"name part {name_form}"
+        yield f"name part {_qualified_form()}"
 
 
 def label_value(value: str) -> Iterator[str]:
@@ -178,6 +176,11 @@ def in_range(low: int, high: int) -> str:
 def _at_most(characters_max: int, value: str) -> Iterator[str]:
     if len(value) > characters_max:
         yield f"must be no more than {characters_max} characters"
+
+
+def _qualified_form() -> str:
+    rule = f"must consist of alphanumeric characters, '-', '_' or '.', {_ALPHANUMERIC}"
+    return _form(rule, _QUALIFIED, "MyName", "my.name", "123-abc")
 
 
 def _form(rule: str, pattern: str, *examples: str) -> str:

@@ -1,17 +1,24 @@
 """Before an object is stored: the server's own fields are set, and what the client may not set is put back.
 
 The main endpoint owns everything but the status (of kinds that have a status endpoint); the status endpoint owns the
-status alone. `metadata.generation` counts the changes of what a controller acts on, so that it can say how far it got.
+status alone, and that for ephemeral containers those alone. `metadata.generation` counts the changes of what a
+controller acts on, so that it can say how far it got.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
+from actors.apiserver.alike import REMEMBERED, again, exactly
 from actors.apiserver.rules.allocated import keep_allocated, normalize_cluster_ips
 from actors.apiserver.rules.job_selector import generate_selector
+from actors.apiserver.rules.label_keys import with_merged_keys
+from actors.apiserver.rules.signing_requests import kept_apart
 from actors.apiserver.schema.resources import Resource
+from actors.apiserver.schema.types import DEFAULT_VERSION, minor_of
 from protocols.objects import Object
+from protocols.rules.certificate_signers import RESOURCE as SIGNING_REQUESTS
 from protocols.rules.quantity import InvalidQuantity
 from protocols.rules.resources import qos_class
 from protocols.rules.times import time_of
@@ -21,14 +28,19 @@ GENERATED_NAME_BASE_MAX = 58  # 63 less the five characters that follow
 # Kinds with a spec whose generation Kubernetes leaves alone, and one without a spec that has a generation.
 _UNCOUNTED = frozenset(
     {
+        "certificatesigningrequests.certificates.k8s.io",
         "horizontalpodautoscalers.autoscaling",
+        "ipaddresses.networking.k8s.io",
         "leases.coordination.k8s.io",
         "limitranges",
         "namespaces",
         "nodes",
         "persistentvolumeclaims",
         "persistentvolumes",
+        "resourceclaims.resource.k8s.io",
+        "resourceclaimtemplates.resource.k8s.io",
         "resourcequotas",
+        "servicecidrs.networking.k8s.io",
         "services",
         "volumeattachments.storage.k8s.io",
     }
@@ -48,6 +60,10 @@ _CREATED_WITH_STATUS = "nodes"
 _METADATA_BY_STATUS = frozenset({"nodes", "pods", "services", "persistentvolumes", "persistentvolumeclaims"})
 _SHARED_METADATA = ("labels", "annotations", "finalizers")
 
+# Of groups of pods: what Kubernetes drops unless features are on that are alpha, and that nobody acts on here
+# (TopologyAwareWorkloadScheduling, DRAWorkloadResourceClaims).
+_OFF_BY_DEFAULT = {"schedulingConstraints", "resourceClaims"}
+
 _SERVER_METADATA = (
     "resourceVersion",
     "selfLink",
@@ -60,8 +76,11 @@ _SERVER_METADATA = (
 _KEPT_METADATA = ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 
 
-def prepare_create(resource: Resource, obj: Object, *, now: float, uid: str, suffix: str) -> Object:
-    """A new object as it will be stored. `suffix` are the five characters of a generated name."""
+def prepare_create(
+    resource: Resource, obj: Object, *, now: float, uid: str, suffix: str, version: str = DEFAULT_VERSION
+) -> Object:
+    """A new object as it will be stored. `suffix` are the five characters of a generated name; `version` of Kubernetes
+    is what is served."""
     metadata = {key: value for key, value in (obj.get("metadata") or {}).items() if key not in _SERVER_METADATA}
     if not metadata.get("name") and metadata.get("generateName"):
         metadata["name"] = metadata["generateName"][:GENERATED_NAME_BASE_MAX] + suffix
@@ -79,14 +98,24 @@ def prepare_create(resource: Resource, obj: Object, *, now: float, uid: str, suf
             normalize_cluster_ips(created, None)
         case "jobs.batch":
             generate_selector(created)
+        case "podgroups.scheduling.k8s.io":
+            created["spec"] = _without(_OFF_BY_DEFAULT, created.get("spec") or {})
+        case "workloads.scheduling.k8s.io":
+            _drop_from_templates(created)
+        case "pods":
+            created = with_merged_keys(created, minor_of(version))
     return created
 
 
 def prepare_update(resource: Resource, old: Object, new: Object, subresource: str) -> Object:
     """What `new` makes of `old` through the main endpoint ("") or a subresource. Neither argument is changed."""
     updated = {**_headed(resource, new), "metadata": _kept_metadata(new, old)}
-    if subresource == "status":
+    if resource.group_resource == SIGNING_REQUESTS:
+        updated = kept_apart(updated, old, subresource)
+    elif subresource == "status":
         updated = _status_only(resource, updated, old)
+    elif subresource == "ephemeralcontainers":
+        updated = _ephemeral_only(updated, old)
     elif "status" in resource.subresources:
         _put_back(updated, old, "status")
     match resource.group_resource:
@@ -140,6 +169,13 @@ def _drop_unreadable_managed_fields(metadata: dict[str, Any]) -> None:
         metadata.pop("managedFields", None)
 
 
+def _drop_from_templates(workload: Object) -> None:
+    spec = workload.get("spec") or {}
+    if spec.get("podGroupTemplates"):
+        templates = [_without(_OFF_BY_DEFAULT, template) for template in spec["podGroupTemplates"]]
+        workload["spec"] = {**spec, "podGroupTemplates": templates}
+
+
 def _first_status(resource: Resource, created: Object) -> None:
     if "status" not in resource.subresources or resource.group_resource == _CREATED_WITH_STATUS:
         return
@@ -152,8 +188,24 @@ def _first_status(resource: Resource, created: Object) -> None:
 
 
 def _qos_class(pod: Object) -> str:
+    """It follows from what is asked for, and pods of one template ask for the same."""
+    spec = pod.get("spec") or {}
+    asks: list[object] = [spec.get("resources")]
+    for field in ("initContainers", "containers"):
+        asks.append([container.get("resources") for container in spec.get(field) or ()])
+    encoded = exactly(asks)
+    return _qos_class_like(encoded) if encoded is not None else _qos_class_asking(*asks)
+
+
+@lru_cache(REMEMBERED)
+def _qos_class_like(encoded: bytes) -> str:
+    return _qos_class_asking(*again(encoded))
+
+
+def _qos_class_asking(pod: Any, *containers: Any) -> str:
+    init, main = ([{"resources": asked} for asked in each] for each in containers)
     try:
-        return qos_class(pod)
+        return qos_class({"spec": {"resources": pod, "initContainers": init, "containers": main}})
     except InvalidQuantity:
         return "BestEffort"  # validation refuses the pod, and says where
 
@@ -182,6 +234,15 @@ def _status_only(resource: Resource, new: Object, old: Object) -> Object:
     if resource.group_resource == "pods" and "qosClass" in before and "status" in updated:
         updated["status"] = {"qosClass": before["qosClass"], **(updated["status"] or {})}
     return updated
+
+
+def _ephemeral_only(new: Object, old: Object) -> Object:
+    metadata = {**(old.get("metadata") or {})}
+    for key in ("resourceVersion", "managedFields"):
+        _put_back(metadata, new["metadata"], key)
+    spec = {**old["spec"]}
+    _put_back(spec, new.get("spec") or {}, "ephemeralContainers")
+    return {**old, "metadata": metadata, "spec": spec}
 
 
 def _put_back_in_spec(new: Object, old: Object, key: str) -> None:

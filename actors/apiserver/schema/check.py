@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from actors.apiserver.alike import REMEMBERED, again, exactly
 from actors.apiserver.schema.types import Type, Types
 from protocols.rules.quantity import InvalidQuantity, canonical_quantity
 
@@ -22,6 +23,7 @@ FieldValidation = Literal["Ignore", "Warn", "Strict"]
 # Where a value stands: its parent's place and its own step, a field or map key, or an index. None is the root.
 _Place = tuple["_Place | None", str | int, bool]
 
+_POD = "io.k8s.api.core.v1.Pod"
 _OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _UNKNOWN_MAX = 100  # as many as Kubernetes lists
 _BOUNDS = {"int32": (-(2**31), 2**31 - 1), "": (-(2**63), 2**63 - 1), "int64": (-(2**63), 2**63 - 1)}
@@ -53,9 +55,33 @@ class Checked:
 
 def check(obj: dict[str, Any], type_: Type) -> Checked:
     """Check `obj` against its type, in place: unknown fields and nulls go, quantities and times become canonical."""
+    if type_.name == _POD and obj.__class__ is dict and _is_as_it_should(spec := obj.get("spec"), type_.fields["spec"]):
+        obj["spec"] = {}
+        checked = _walked(obj, type_)
+        obj["spec"] = spec
+        return checked
+    return _walked(obj, type_)
+
+
+def _walked(obj: dict[str, Any], type_: Type) -> Checked:
     walk = _Walk()
     walk.object(obj, type_, None, "")
     return walk.checked
+
+
+def _is_as_it_should(value: object, type_: Type) -> bool:
+    encoded = exactly(value)
+    return encoded is not None and _was_as_it_should(encoded, type_)
+
+
+@functools.lru_cache(REMEMBERED)
+def _was_as_it_should(encoded: bytes, type_: Type) -> bool:
+    """Whether there was nothing to say about such a value, and nothing to change."""
+    value = again(encoded)
+    if value.__class__ is not dict:
+        return False
+    checked = _walked(value, type_)
+    return not checked.errors and not checked.unknown and exactly(value) == encoded
 
 
 def check_metadata(types: Types, obj: dict[str, Any]) -> Checked:

@@ -58,7 +58,7 @@ def aggregated_content_type(version: AggregatedVersion) -> str:
 
 
 def version_document(api_version: str, build: str) -> Document:
-    """/version: which Kubernetes API this is ("1.35"), and which build of ActorKube serves it."""
+    """/version: which Kubernetes API this is ("1.36"), and which build of ActorKube serves it."""
     major, _, minor = api_version.partition(".")
     return {
         "major": major,

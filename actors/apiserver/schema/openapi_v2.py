@@ -1,14 +1,16 @@
 """OpenAPI v2: one document for everything, as JSON (Headlamp) and as gnostic protobuf (kubectl 1.27 insists on it).
 
-Both are built when first asked for, and kept as bytes until a definition of a custom resource changes.
+Both are built when first asked for, and kept as bytes until a definition of a custom resource changes, or what another
+server says of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import orjson
 
+from actors.apiserver.aggregation.swagger import Swagger, merged
 from actors.apiserver.custom.published import for_v2
 from actors.apiserver.custom.served import Served
 from actors.apiserver.schema import gnostic
@@ -29,19 +31,22 @@ class OpenApiV2:
     def __init__(self, types: Types, served: Served) -> None:
         self._types = types
         self._served = served
-        self._editions: dict[str, tuple[int, Page]] = {}
+        self._editions: dict[str, tuple[int, Sequence[Swagger], Page]] = {}
 
-    def json(self) -> Page:
-        return self._page("json", orjson.dumps)
+    def json(self, others: Sequence[Swagger] = ()) -> Page:
+        """`others`: the parts of other servers (aggregation/swagger.py)."""
+        return self._page("json", orjson.dumps, others)
 
-    def protobuf(self) -> Page:
-        return self._page("protobuf", gnostic.encode)
+    def protobuf(self, others: Sequence[Swagger] = ()) -> Page:
+        return self._page("protobuf", gnostic.encode, others)
 
-    def _page(self, encoding: str, encode: Callable[[Schema], bytes]) -> Page:
+    def _page(self, encoding: str, encode: Callable[[Schema], bytes], others: Sequence[Swagger]) -> Page:
         edition = self._served.edition
-        if encoding not in self._editions or self._editions[encoding][0] != edition:
-            self._editions[encoding] = (edition, Page.of(encode(self._document())))
-        return self._editions[encoding][1]
+        made = self._editions.get(encoding)
+        if made is None or made[0] != edition or not _are(made[1], others):
+            page = Page.of(encode(merged(self._document(), others)))
+            made = self._editions[encoding] = (edition, others, page)
+        return made[2]
 
     def _document(self) -> Schema:
         resources = self._served.all()
@@ -53,6 +58,11 @@ class OpenApiV2:
             "paths": {path.template: _path(path, definitions) for resource in resources for path in paths_of(resource)},
             "definitions": {name: _definition(name, definitions) for name in names},
         }
+
+
+def _are(known: Sequence[Swagger], others: Sequence[Swagger]) -> bool:
+    """Whether they are the same objects: who keeps them replaces what has changed."""
+    return len(known) == len(others) and all(one is other for one, other in zip(known, others, strict=True))
 
 
 def _definition(name: str, definitions: Definitions) -> Schema:

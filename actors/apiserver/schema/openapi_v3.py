@@ -16,7 +16,7 @@ from actors.apiserver.custom.served import Served
 from actors.apiserver.schema.openapi_definitions import PREFIX, Definitions, Schema
 from actors.apiserver.schema.openapi_paths import Operation, Parameter, Path, paths_of
 from actors.apiserver.schema.page import Page
-from actors.apiserver.schema.resources import RESOURCES, Resource
+from actors.apiserver.schema.resources import Resource
 from actors.apiserver.schema.types import Types
 
 _COMPONENTS = "#/components/schemas/"
@@ -51,7 +51,7 @@ class OpenApiV3:
 
     def _built(self) -> dict[str, Page]:
         if not self._builtin:
-            self._builtin = self._pages([*RESOURCES])
+            self._builtin = self._pages([*self._served.builtin])
         edition = self._served.edition
         if self._edition != edition:
             self._custom = self._pages([resource for resource in self._served.all() if resource.custom is not None])

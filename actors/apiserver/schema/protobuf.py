@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import datetime
+import math
+import struct
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -18,7 +20,8 @@ import msgspec
 
 CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
 
-_MAGIC = b"k8s\x00"
+MAGIC = b"k8s\x00"
+SCHEMA = "apiextensions.v1.JSONSchemaProps"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 
@@ -41,17 +44,20 @@ class Field(NamedTuple):
 
 def decode(body: bytes) -> dict[str, Any]:
     """The object in a body, `apiVersion` and `kind` included. Raises Malformed."""
-    if not body.startswith(_MAGIC):
+    if not body.startswith(MAGIC):
         raise Malformed("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
-    envelope = {number: value for number, _, value in _fields(body[len(_MAGIC) :]) if isinstance(value, bytes)}
+    envelope = {number: value for number, _, value in _fields(body[len(MAGIC) :]) if isinstance(value, bytes)}
     header = {number: _string(value) for number, _, value in _fields(envelope.get(1, b""))}
     api_version, kind = header.get(1, ""), header.get(2, "")
-    fields = table().get(_message_name(api_version, kind))
+    fields = table().get(message_name(api_version, kind))
     if fields is None:
         raise Malformed(f'no kind "{kind}" is registered for version "{api_version}"')
     if envelope.get(3):
         raise Malformed(f"content encoding {envelope[3]!r} of a protobuf body is not supported")
-    return {"apiVersion": api_version, "kind": kind, **_object(envelope.get(2, b""), fields)}
+    try:
+        return {"apiVersion": api_version, "kind": kind, **_object(envelope.get(2, b""), fields)}
+    except RecursionError:
+        raise Malformed("exceeded max recursion depth") from None
 
 
 @cache
@@ -72,10 +78,10 @@ def _row(message: str, cell: str) -> tuple[int, Field]:
     return int(number), Field(name.removeprefix("~"), type_, shape, rest.endswith("!"), name.startswith("~"))
 
 
-def _message_name(api_version: str, kind: str) -> str:
-    """Packages are called after the first word of the group; DeleteOptions is one message in every group."""
-    if kind == "DeleteOptions":
-        return "meta.v1.DeleteOptions"
+def message_name(api_version: str, kind: str) -> str:
+    """Packages are called after the first word of the group; these are one message in every group."""
+    if kind in ("DeleteOptions", "Status"):
+        return f"meta.v1.{kind}"
     group, _, version = api_version.rpartition("/")
     return f"{group.partition('.')[0] or 'core'}.{version}.{kind}"
 
@@ -216,8 +222,39 @@ def _json(value: _Wire) -> Any:
     return msgspec.json.decode(raw) if raw else None
 
 
-def _strings(value: _Wire) -> list[str]:
-    return [_string(part) for number, _, part in _fields(_bytes(value)) if number == 1]
+def _strings(value: _Wire, number: int = 1) -> list[str]:
+    return [_string(part) for at, _, part in _fields(_bytes(value)) if at == number]
+
+
+def _double(value: _Wire) -> int | float:
+    """Eight bytes; whole numbers look like such in JSON."""
+    raw = _bytes(value)
+    if len(raw) != _FIXED_SIZES[_FIXED64]:
+        raise Malformed("proto: wrong wireType: no double")
+    number: float = struct.unpack("<d", raw)[0]
+    if not math.isfinite(number):
+        raise Malformed(f"json: unsupported value: {number}")
+    return int(number) if number.is_integer() and abs(number) < 1e21 else number
+
+
+def _schemas(value: _Wire, number: int) -> list[dict[str, Any]]:
+    fields = table()[SCHEMA]
+    return [_object(_bytes(part), fields) for at, _, part in _fields(_bytes(value)) if at == number]
+
+
+def _schema_or_array(value: _Wire) -> dict[str, Any] | list[dict[str, Any]]:
+    several, one = _schemas(value, 2), _schemas(value, 1)
+    return several or (one[-1] if one else {})
+
+
+def _schema_or_bool(value: _Wire) -> dict[str, Any] | bool:
+    one = _schemas(value, 2)
+    return one[-1] if one else any(part == 1 for number, _, part in _fields(_bytes(value)) if number == 1)
+
+
+def _schema_or_strings(value: _Wire) -> dict[str, Any] | list[str]:
+    several, one = _strings(value, 2), _schemas(value, 1)
+    return several or (one[-1] if one else [])
 
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -234,4 +271,8 @@ _CONVERTERS: dict[str, Callable[[_Wire], Any]] = {
     "Quantity": _quantity,
     "Json": _json,
     "Strings": _strings,
+    "double": _double,
+    "SchemaOrArray": _schema_or_array,
+    "SchemaOrBool": _schema_or_bool,
+    "SchemaOrStrings": _schema_or_strings,
 }

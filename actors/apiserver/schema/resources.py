@@ -5,8 +5,7 @@ paths, discovery, OpenAPI and storage keys all follow from this table.
 
 Custom resources are not in the table: custom/served.py adds them to what one server serves.
 
-Left out: componentstatuses (deprecated), admissionregistration (no webhooks yet), and the subresources that stream both
-ways (attach, proxy of nodes), which are listed here as soon as they answer.
+Left out: componentstatuses (deprecated).
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 _VERBS = {
     "all": ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"),
     "single": ("create", "delete", "get", "list", "patch", "update", "watch"),  # no deletecollection
+    "read": ("get", "list"),
     "create": ("create",),  # answered at once, never stored
 }
 
@@ -28,6 +28,7 @@ _VERBS = {
 _STORED_AS = {"events.events.k8s.io": "events"}
 
 _SUBRESOURCE_KINDS = {
+    "attach": ("", "v1", "PodAttachOptions"),
     "binding": ("", "v1", "Binding"),
     "eviction": ("policy", "v1", "Eviction"),
     "exec": ("", "v1", "PodExecOptions"),
@@ -36,6 +37,7 @@ _SUBRESOURCE_KINDS = {
     "token": ("authentication.k8s.io", "v1", "TokenRequest"),
 }
 _SUBRESOURCE_VERBS = {
+    "attach": ("create", "get"),
     "binding": ("create",),
     "eviction": ("create",),
     "token": ("create",),
@@ -47,7 +49,10 @@ _SUBRESOURCE_VERBS = {
 }
 
 # They take over the connection: in discovery, not in OpenAPI, whose schemas have no kind for them.
-CONNECTING = ("exec", "portforward", "proxy")
+CONNECTING = ("attach", "exec", "portforward", "proxy")
+
+# Group versions that others have replaced: no version of Kubernetes serves both, so nothing is translated.
+_SUCCEEDED = frozenset({"scheduling.k8s.io/v1alpha1"})
 
 # A line starting with "=" opens a group version. SCOPE: ns (namespaced) or cluster. "-" is empty.
 _TABLE = """
@@ -60,10 +65,10 @@ Endpoints                 endpoints                  ep      ns       all     - 
 Event                     events                     ev      ns       all     -                            -
 LimitRange                limitranges                limits  ns       all     -                            -
 Namespace                 namespaces                 ns      cluster  single  finalize,status              -
-Node                      nodes                      no      cluster  all     status                       -
+Node                      nodes                      no      cluster  all     proxy,status                 -
 PersistentVolume          persistentvolumes          pv      cluster  all     status                       -
 PersistentVolumeClaim     persistentvolumeclaims     pvc     ns       all     status                       -
-Pod                       pods         po      ns       all     binding,eviction,exec,log,portforward,proxy,status all
+Pod pods po ns all attach,binding,ephemeralcontainers,eviction,exec,log,portforward,proxy,status all
 PodTemplate               podtemplates               -       ns       all     -                            -
 ReplicationController     replicationcontrollers     rc      ns       all     scale,status                 all
 ResourceQuota             resourcequotas             quota   ns       all     status                       -
@@ -104,7 +109,9 @@ Job                       jobs                       -       ns       all     st
 = networking.k8s.io/v1
 IngressClass              ingressclasses             -       cluster  all     -                            -
 Ingress                   ingresses                  ing     ns       all     status                       -
+IPAddress                 ipaddresses                ip      cluster  all     -                            -
 NetworkPolicy             networkpolicies            netpol  ns       all     -                            -
+ServiceCIDR               servicecidrs               -       cluster  all     status                       -
 
 = policy/v1
 PodDisruptionBudget       poddisruptionbudgets       pdb     ns       all     status                       -
@@ -121,9 +128,24 @@ CSINode                   csinodes                   -       cluster  all     - 
 CSIStorageCapacity        csistoragecapacities       -       ns       all     -                            -
 StorageClass              storageclasses             sc      cluster  all     -                            -
 VolumeAttachment          volumeattachments          -       cluster  all     status                       -
+VolumeAttributesClass     volumeattributesclasses    vac     cluster  all     -                            -
+
+= certificates.k8s.io/v1
+CertificateSigningRequest certificatesigningrequests csr   cluster  all     approval,status              -
 
 = scheduling.k8s.io/v1
 PriorityClass             priorityclasses            pc      cluster  all     -                            -
+
+= scheduling.k8s.io/v1alpha2
+PodGroup                  podgroups                  -       ns       all     status                       -
+Workload                  workloads                  -       ns       all     -                            -
+
+= scheduling.k8s.io/v1alpha1
+Workload                  workloads                  -       ns       all     -                            -
+
+= flowcontrol.apiserver.k8s.io/v1
+FlowSchema                  flowschemas                  -     cluster  all     status                       -
+PriorityLevelConfiguration  prioritylevelconfigurations  -     cluster  all     status                       -
 
 = coordination.k8s.io/v1
 Lease                     leases                     -       ns       all     -                            -
@@ -134,6 +156,23 @@ RuntimeClass              runtimeclasses             -       cluster  all     - 
 = discovery.k8s.io/v1
 EndpointSlice             endpointslices             -       ns       all     -                            -
 
+= resource.k8s.io/v1
+DeviceClass               deviceclasses              -       cluster  all     -                            -
+ResourceClaim             resourceclaims             -       ns       all     status                       -
+ResourceClaimTemplate     resourceclaimtemplates     -       ns       all     -                            -
+ResourceSlice             resourceslices             -       cluster  all     -                            -
+
+= admissionregistration.k8s.io/v1
+MutatingAdmissionPolicy          mutatingadmissionpolicies         - cluster all -      api-extensions
+MutatingAdmissionPolicyBinding   mutatingadmissionpolicybindings   - cluster all -      api-extensions
+MutatingWebhookConfiguration     mutatingwebhookconfigurations     - cluster all -      api-extensions
+ValidatingAdmissionPolicy        validatingadmissionpolicies       - cluster all status api-extensions
+ValidatingAdmissionPolicyBinding validatingadmissionpolicybindings - cluster all -      api-extensions
+ValidatingWebhookConfiguration   validatingwebhookconfigurations   - cluster all -      api-extensions
+
+= apiregistration.k8s.io/v1
+APIService apiservices - cluster all status api-extensions
+
 = apiextensions.k8s.io/v1
 CustomResourceDefinition  customresourcedefinitions  crd,crds cluster all    status                       api-extensions
 """
@@ -141,7 +180,11 @@ CustomResourceDefinition  customresourcedefinitions  crd,crds cluster all    sta
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One kind in one group version, and what can be asked of it."""
+    """One kind in one group version, and what can be asked of it.
+
+    `group_resource` is kubectl's notation, and the name in protocols/api.py: "pods", "deployments.apps". It and
+    `api_version` follow from the rest, and are asked for dozens of times in a request, so they are worked out once.
+    """
 
     group: str  # "" for core
     version: str
@@ -156,15 +199,14 @@ class Resource:
     storage: str  # the group resource that the objects are stored as: its own, but for aliases
     alias: bool = False  # its objects are kept as those of another group or version, and translated on the way
     custom: CustomVersion | None = field(default=None, compare=False, repr=False)  # None: built in
+    group_resource: str = field(init=False, compare=False, repr=False)
+    api_version: str = field(init=False, compare=False, repr=False)
 
-    @property
-    def group_resource(self) -> str:
-        """kubectl's notation, and the name in protocols/api.py: "pods", "deployments.apps"."""
-        return f"{self.plural}.{self.group}" if self.group else self.plural
-
-    @property
-    def api_version(self) -> str:
-        return f"{self.group}/{self.version}" if self.group else self.version
+    def __post_init__(self) -> None:
+        grouped = (f"{self.plural}.{self.group}", f"{self.group}/{self.version}")
+        name, version = grouped if self.group else (self.plural, self.version)
+        object.__setattr__(self, "group_resource", name)
+        object.__setattr__(self, "api_version", version)
 
     @property
     def list_kind(self) -> str:
@@ -228,7 +270,8 @@ def _parse(table: str) -> tuple[Resource, ...]:
         elif line and not line.startswith("#"):
             row = _row(group_version, line.split())
             again = any(row.group_resource == other.group_resource for other in resources)
-            resources.append(replace(row, alias=again or row.storage != row.group_resource))
+            alias = again and group_version not in _SUCCEEDED
+            resources.append(replace(row, alias=alias or row.storage != row.group_resource))
     return tuple(resources)
 
 
@@ -256,6 +299,13 @@ def _names(cell: str) -> tuple[str, ...]:
 
 
 RESOURCES: tuple[Resource, ...] = _parse(_TABLE)
+
+# What an aggregated API would serve, rest/metrics_api.py serves: in discovery beside the others, and nowhere else.
+METRICS = _parse("""
+= metrics.k8s.io/v1beta1
+NodeMetrics               nodes                      -       cluster  read    -                            -
+PodMetrics                pods                       -       ns       read    -                            -
+""")
 
 _BY_GROUP_RESOURCE = {resource.group_resource: resource for resource in reversed(RESOURCES)}
 _BY_PATH = {(resource.group, resource.version, resource.plural): resource for resource in RESOURCES}

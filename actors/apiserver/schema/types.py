@@ -16,9 +16,9 @@ import msgspec
 
 from actors.apiserver.schema.resources import Resource
 
-# The newest version whose every client on the market is content (kr8s 0.20 warns from 1.36 on). Another one is an
-# argument away: whatever the installed kubernetes-validate carries.
-DEFAULT_VERSION = "1.35"
+# What is served unless somebody wants another version: whatever the installed kubernetes-validate carries.
+DEFAULT_VERSION = "1.36"
+OLDEST_VERSION = "1.27"  # that is served; the package carries older ones, whose clients nobody has any more
 
 Kind = Literal[
     "object", "map", "array", "string", "integer", "number", "boolean", "quantity", "int-or-string", "any"
@@ -26,8 +26,10 @@ Kind = Literal[
 
 _API = "io.k8s.api."
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
-_EXTENSIONS_GROUP = "apiextensions.k8s.io"
-_EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions."
+_ELSEWHERE = {
+    "apiextensions.k8s.io": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.",
+    "apiregistration.k8s.io": "io.k8s.kube-aggregator.pkg.apis.apiregistration.",
+}
 _META_KINDS = frozenset({"DeleteOptions", "Status"})
 _SPECIAL_KINDS: dict[str, Kind] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": "quantity",
@@ -48,7 +50,7 @@ class Types:
 
     @classmethod
     def load(cls, version: str = DEFAULT_VERSION) -> Types:
-        """The types of an API version such as "1.35"; LookupError when the installed package does not carry it."""
+        """The types of an API version such as "1.36"; LookupError when the installed package does not carry it."""
         path = _file(version)
         if not path.exists():
             raise LookupError(f"no API definitions for version {version}: there are {', '.join(installed_versions())}")
@@ -56,6 +58,10 @@ class Types:
 
     def of(self, resource: Resource) -> Type:
         return self.definition(_definition_name(resource.group, resource.version, resource.kind))
+
+    def has(self, resource: Resource) -> bool:
+        """Whether this version of the API has the kind at all."""
+        return _definition_name(resource.group, resource.version, resource.kind) in self._definitions
 
     def by_kind(self, api_version: str, kind: str) -> Type | None:
         """Also what is no resource of its own: Scale, Eviction, TokenRequest, DeleteOptions (of any group)."""
@@ -168,7 +174,28 @@ def installed_versions() -> list[str]:
     """The API versions that can be loaded, oldest first."""
     suffix = ".0-local"
     names = (path.name for path in _directory().glob(f"v1.*{suffix}"))
-    return sorted((name[1 : -len(suffix)] for name in names), key=lambda version: int(version.split(".")[1]))
+    return sorted((name[1 : -len(suffix)] for name in names), key=minor_of)
+
+
+def minor_of(version: str) -> int:
+    """36 of "1.36"."""
+    return int(version.split(".")[1])
+
+
+def served_versions() -> list[str]:
+    """Those of them that may be served, oldest first."""
+    versions = installed_versions()
+    return versions[versions.index(OLDEST_VERSION) :] if OLDEST_VERSION in versions else versions
+
+
+def served_version(text: str) -> str:
+    """That of them which "1.33", "v1.33" and "1.33.4" mean. Raises LookupError(problem, hint)."""
+    versions = served_versions()
+    minor = ".".join(text.removeprefix("v").split(".")[:2])
+    if minor not in versions:
+        hint = f"--kubernetes-version takes {versions[0]} to {versions[-1]}"
+        raise LookupError(f"there is no API of Kubernetes {text} here", hint)
+    return minor
 
 
 class _Open(dict[str, Type]):
@@ -227,9 +254,8 @@ def _kind(schema: _Schema, name: str) -> Kind:
 
 def _definition_name(group: str, version: str, kind: str) -> str:
     """Definitions are named after Go packages: the first word of the group, "core" for the group without a name."""
-    if group == _EXTENSIONS_GROUP:
-        return f"{_EXTENSIONS}{version}.{kind}"
-    return f"{_API}{group.partition('.')[0] or 'core'}.{version}.{kind}"
+    prefix = _ELSEWHERE.get(group) or f"{_API}{group.partition('.')[0] or 'core'}."
+    return f"{prefix}{version}.{kind}"
 
 
 def _file(version: str) -> Path:

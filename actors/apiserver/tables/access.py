@@ -8,11 +8,11 @@ from actors.apiserver.tables.cells import Columns, Printer, age, name_of_row
 from protocols.objects import Object
 
 
-def _service_account(obj: Object, now: float) -> list[Any]:
-    return [name_of_row(obj), len(obj.get("secrets") or ()), age(obj, now)]
+def _service_account(obj: Object) -> list[Any]:
+    return [name_of_row(obj), len(obj.get("secrets") or ()), age(obj)]
 
 
-def _role_binding(obj: Object, now: float) -> list[Any]:
+def _role_binding(obj: Object) -> list[Any]:
     role = obj.get("roleRef") or {}
     subjects = obj.get("subjects") or ()
     named: dict[str, list[str]] = {"User": [], "Group": [], "ServiceAccount": []}
@@ -22,10 +22,10 @@ def _role_binding(obj: Object, now: float) -> list[Any]:
             name = f"{subject['namespace']}/{name}"
         named.get(subject.get("kind") or "", []).append(name)
     wide = [", ".join(names) for names in named.values()]
-    return [name_of_row(obj), f"{role.get('kind', '')}/{role.get('name', '')}", age(obj, now), *wide]
+    return [name_of_row(obj), f"{role.get('kind', '')}/{role.get('name', '')}", age(obj), *wide]
 
 
-def _created_at(obj: Object, now: float) -> list[Any]:
+def _created_at(obj: Object) -> list[Any]:
     return [name_of_row(obj), (obj.get("metadata") or {}).get("creationTimestamp") or ""]
 
 

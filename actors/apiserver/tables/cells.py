@@ -1,17 +1,16 @@
-"""What cells of several kinds have in common: columns, ages in kubectl's short form, lists that are cut."""
+"""What cells of several kinds have in common: columns, ages, lists that are cut."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from actors.apiserver.elapsed import Elapsed, since
 from protocols.objects import Object
 from protocols.rules.selectors import InvalidSelector, format_label_selector
-from protocols.rules.times import seconds_of
 
-NONE, UNSET, UNKNOWN = "<none>", "<unset>", "<unknown>"
+NONE, UNSET = "<none>", "<unset>"
 _LISTED_MAX = 3
-_MINUTE, _HOUR, _DAY, _YEAR_DAYS = 60, 3600, 86400, 365
 
 _DESCRIPTIONS = {
     "Name": "Name must be unique within a namespace.",
@@ -42,40 +41,15 @@ class Columns:
 
 
 class Printer(NamedTuple):
-    """One kind: its columns, and the cells of one object at a moment, in the columns' order."""
+    """One kind: its columns, and the cells of one object, in the columns' order; where one is a duration until now,
+    it is an Elapsed."""
 
     columns: Columns
-    cells: Callable[[Object, float], list[Any]]
+    cells: Callable[[Object], list[Any]]
 
 
-def age(obj: Object, now: float) -> str:
-    return since((obj.get("metadata") or {}).get("creationTimestamp"), now)
-
-
-def since(moment: str | None, now: float) -> str:
-    if not moment:
-        return UNKNOWN
-    return human_duration(now - seconds_of(moment))
-
-
-def human_duration(seconds: float) -> str:
-    """Two or three significant figures: `119s`, `5m12s`, `47m`, `3h20m`, `26h`, `3d4h`, `45d`, `2y10d`."""
-    whole = int(seconds)
-    if whole < 0:
-        return "0s" if whole == -1 else "<invalid>"
-    if whole < 2 * _MINUTE:
-        return f"{whole}s"
-    if whole < 3 * _HOUR:
-        minutes = whole // _MINUTE
-        return f"{minutes}m{_rest(whole % _MINUTE, 's') if minutes < 10 else ''}"
-    hours = whole // _HOUR
-    if hours < 48:
-        return f"{hours}h{_rest(whole % _HOUR // _MINUTE, 'm') if hours < 8 else ''}"
-    days = whole // _DAY
-    if days < 2 * _YEAR_DAYS:
-        return f"{days}d{_rest(hours % 24, 'h') if days < 8 else ''}"
-    years = days // _YEAR_DAYS
-    return f"{years}y{_rest(days % _YEAR_DAYS, 'd') if years < 8 else ''}"
+def age(obj: Object) -> Elapsed | str:
+    return since((obj.get("metadata") or {}).get("creationTimestamp"))
 
 
 def shown_labels(labels: Mapping[str, str] | None) -> str:
@@ -108,7 +82,3 @@ def cut(items: Iterable[str], empty: str = NONE) -> str:
 
 def name_of_row(obj: Object) -> str:
     return (obj.get("metadata") or {}).get("name") or ""
-
-
-def _rest(count: int, unit: str) -> str:
-    return f"{count}{unit}" if count else ""

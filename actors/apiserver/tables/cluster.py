@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from actors.apiserver.elapsed import UNKNOWN, since
 from actors.apiserver.tables.cells import (
     NONE,
-    UNKNOWN,
     Columns,
     Printer,
     age,
     name_of_row,
-    since,
 )
 from protocols.objects import Object, labels_of
 from protocols.rules.conditions import find_condition
@@ -20,14 +19,14 @@ _ROLE_LABEL = "node-role.kubernetes.io/"
 _OLD_ROLE_LABEL = "kubernetes.io/role"
 
 
-def _node(obj: Object, now: float) -> list[Any]:
+def _node(obj: Object) -> list[Any]:
     status = obj.get("status") or {}
     system = status.get("nodeInfo") or {}
     return [
         name_of_row(obj),
         _node_status(obj, status),
         ",".join(sorted(_roles(obj))) or NONE,
-        age(obj, now),
+        age(obj),
         system.get("kubeletVersion") or "",
         _address(status, "InternalIP"),
         _address(status, "ExternalIP"),
@@ -37,18 +36,18 @@ def _node(obj: Object, now: float) -> list[Any]:
     ]
 
 
-def _namespace(obj: Object, now: float) -> list[Any]:
-    return [name_of_row(obj), (obj.get("status") or {}).get("phase") or "", age(obj, now)]
+def _namespace(obj: Object) -> list[Any]:
+    return [name_of_row(obj), (obj.get("status") or {}).get("phase") or "", age(obj)]
 
 
-def _event(obj: Object, now: float) -> list[Any]:
+def _event(obj: Object) -> list[Any]:
     """Events of both APIs: the core one counts and has two times, the newer one has a series and an event time."""
-    first = since(obj.get("firstTimestamp") or obj.get("deprecatedFirstTimestamp") or obj.get("eventTime"), now)
+    first = since(obj.get("firstTimestamp") or obj.get("deprecatedFirstTimestamp") or obj.get("eventTime"))
     last_time, count = obj.get("lastTimestamp") or obj.get("deprecatedLastTimestamp"), obj.get("count")
-    last = since(last_time, now) if last_time else first
+    last = since(last_time) if last_time else first
     series = obj.get("series")
     if series:
-        last, count = since(series.get("lastObservedTime"), now), series.get("count")
+        last, count = since(series.get("lastObservedTime")), series.get("count")
     return [
         last,
         obj.get("type") or "",
@@ -63,20 +62,20 @@ def _event(obj: Object, now: float) -> list[Any]:
     ]
 
 
-def _config_map(obj: Object, now: float) -> list[Any]:
-    return [name_of_row(obj), len(obj.get("data") or ()) + len(obj.get("binaryData") or ()), age(obj, now)]
+def _config_map(obj: Object) -> list[Any]:
+    return [name_of_row(obj), len(obj.get("data") or ()) + len(obj.get("binaryData") or ()), age(obj)]
 
 
-def _secret(obj: Object, now: float) -> list[Any]:
-    return [name_of_row(obj), obj.get("type") or "", len(obj.get("data") or ()), age(obj, now)]
+def _secret(obj: Object) -> list[Any]:
+    return [name_of_row(obj), obj.get("type") or "", len(obj.get("data") or ()), age(obj)]
 
 
-def _lease(obj: Object, now: float) -> list[Any]:
-    return [name_of_row(obj), (obj.get("spec") or {}).get("holderIdentity") or "", age(obj, now)]
+def _lease(obj: Object) -> list[Any]:
+    return [name_of_row(obj), (obj.get("spec") or {}).get("holderIdentity") or "", age(obj)]
 
 
-def _runtime_class(obj: Object, now: float) -> list[Any]:
-    return [name_of_row(obj), obj.get("handler") or "", age(obj, now)]
+def _runtime_class(obj: Object) -> list[Any]:
+    return [name_of_row(obj), obj.get("handler") or "", age(obj)]
 
 
 NODE = Printer(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from actors.apiserver.elapsed import UNKNOWN
 from actors.apiserver.tables.cells import (
     NONE,
-    UNKNOWN,
     UNSET,
     Columns,
     Printer,
@@ -22,7 +22,7 @@ from protocols.objects import Object
 _HOSTS_MAX = 3
 
 
-def _service(obj: Object, now: float) -> list[Any]:
+def _service(obj: Object) -> list[Any]:
     spec = obj.get("spec") or {}
     addresses = spec.get("clusterIPs") or ([spec["clusterIP"]] if spec.get("clusterIP") else [])
     return [
@@ -31,22 +31,22 @@ def _service(obj: Object, now: float) -> list[Any]:
         addresses[0] if addresses else NONE,
         _external_ip(obj, spec),
         ",".join(_service_port(port) for port in spec.get("ports") or ()) or NONE,
-        age(obj, now),
+        age(obj),
         shown_labels(spec.get("selector")),
     ]
 
 
-def _endpoints(obj: Object, now: float) -> list[Any]:
-    return [name_of_row(obj), cut(_endpoint_addresses(obj.get("subsets") or ())), age(obj, now)]
+def _endpoints(obj: Object) -> list[Any]:
+    return [name_of_row(obj), cut(_endpoint_addresses(obj.get("subsets") or ())), age(obj)]
 
 
-def _endpoint_slice(obj: Object, now: float) -> list[Any]:
+def _endpoint_slice(obj: Object) -> list[Any]:
     ports = (str(port.get("port") or port.get("name") or "*") for port in obj.get("ports") or ())
     addresses = (address for endpoint in obj.get("endpoints") or () for address in endpoint.get("addresses") or ())
-    return [name_of_row(obj), obj.get("addressType") or "", cut(ports, UNSET), cut(addresses, UNSET), age(obj, now)]
+    return [name_of_row(obj), obj.get("addressType") or "", cut(ports, UNSET), cut(addresses, UNSET), age(obj)]
 
 
-def _ingress(obj: Object, now: float) -> list[Any]:
+def _ingress(obj: Object) -> list[Any]:
     spec = obj.get("spec") or {}
     return [
         name_of_row(obj),
@@ -54,18 +54,31 @@ def _ingress(obj: Object, now: float) -> list[Any]:
         _hosts(spec.get("rules") or ()),
         _load_balancer(obj),
         "80, 443" if spec.get("tls") else "80",
-        age(obj, now),
+        age(obj),
     ]
 
 
-def _ingress_class(obj: Object, now: float) -> list[Any]:
+def _ingress_class(obj: Object) -> list[Any]:
     spec = obj.get("spec") or {}
-    return [name_of_row(obj), spec.get("controller") or "", _parameters(spec.get("parameters")), age(obj, now)]
+    return [name_of_row(obj), spec.get("controller") or "", _parameters(spec.get("parameters")), age(obj)]
 
 
-def _network_policy(obj: Object, now: float) -> list[Any]:
+def _network_policy(obj: Object) -> list[Any]:
     selector = (obj.get("spec") or {}).get("podSelector")
-    return [name_of_row(obj), shown_selector(selector), age(obj, now)]
+    return [name_of_row(obj), shown_selector(selector), age(obj)]
+
+
+def _service_cidr(obj: Object) -> list[Any]:
+    return [name_of_row(obj), ",".join((obj.get("spec") or {}).get("cidrs") or ()), age(obj)]
+
+
+def _ip_address(obj: Object) -> list[Any]:
+    parent = (obj.get("spec") or {}).get("parentRef")
+    if parent is None:
+        return [name_of_row(obj), NONE]
+    group = f".{parent['group']}" if parent.get("group") else ""
+    steps = [f"{parent.get('resource') or ''}{group}".lower(), parent.get("namespace"), parent.get("name") or ""]
+    return [name_of_row(obj), "/".join(step for step in steps if step)]
 
 
 SERVICE = Printer(
@@ -76,6 +89,8 @@ ENDPOINTS = Printer(Columns("Name", "Endpoints", "Age"), _endpoints)
 ENDPOINT_SLICE = Printer(Columns("Name", "AddressType", "Ports", "Endpoints", "Age"), _endpoint_slice)
 INGRESS = Printer(Columns("Name", "Class", "Hosts", "Address", "Ports", "Age"), _ingress)
 INGRESS_CLASS = Printer(Columns("Name", "Controller", "Parameters", "Age"), _ingress_class)
+SERVICE_CIDR = Printer(Columns("Name", "CIDRs", "Age"), _service_cidr)
+IP_ADDRESS = Printer(Columns("Name", "ParentRef"), _ip_address)
 NETWORK_POLICY = Printer(Columns("Name", "Pod-Selector", "Age"), _network_policy)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from actors.apiserver.tables.cells import NONE, Columns, age, human_duration, name_of_row
+from actors.apiserver.elapsed import Elapsed
+from actors.apiserver.tables.cells import NONE, Columns, age, name_of_row
 from protocols.objects import Object
 from protocols.rules.conditions import condition_is
 from protocols.rules.times import seconds_of
@@ -38,7 +39,7 @@ class Summary(NamedTuple):
     restarted_at: float  # of the last one; 0 when there was none
 
 
-def cells(pod: Object, now: float) -> list[Any]:
+def cells(pod: Object) -> list[Any]:
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
     sidecars = _sidecars(spec)
     summary = _summary(pod, spec, status, sidecars)
@@ -47,8 +48,8 @@ def cells(pod: Object, now: float) -> list[Any]:
         name_of_row(pod),
         f"{summary.ready}/{total}",
         _deletion_or(summary.reason, pod, status),
-        _restarts(summary, now),
-        age(pod, now),
+        _restarts(summary),
+        age(pod),
         _ip(status),
         spec.get("nodeName") or NONE,
         status.get("nominatedNodeName") or NONE,
@@ -126,10 +127,10 @@ def _deletion_or(reason: str, pod: Object, status: Status) -> str:
     return reason if status.get("phase") in ("Succeeded", "Failed") else "Terminating"
 
 
-def _restarts(summary: Summary, now: float) -> str:
+def _restarts(summary: Summary) -> Elapsed | str:
     if not summary.restarts or not summary.restarted_at:
         return str(summary.restarts)
-    return f"{summary.restarts} ({human_duration(now - summary.restarted_at)} ago)"
+    return Elapsed(summary.restarted_at, f"{summary.restarts} (", " ago)")
 
 
 def _restart_count(containers: Sequence[Status]) -> int:

@@ -1,12 +1,14 @@
-"""Autoscaling, budgets, quotas, priorities."""
+"""Autoscaling, budgets, quotas, priorities, admission, and who answers for which API."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from actors.apiserver.tables.cells import NONE, UNKNOWN, UNSET, Columns, Printer, age, name_of_row
+from actors.apiserver.elapsed import UNKNOWN
+from actors.apiserver.tables.cells import NONE, UNSET, Columns, Printer, age, name_of_row
 from protocols.objects import Object
+from protocols.rules.conditions import find_condition
 
 _METRICS_MAX = 2
 _SOURCES = {
@@ -18,7 +20,7 @@ _SOURCES = {
 }
 
 
-def _horizontal_pod_autoscaler(obj: Object, now: float) -> list[Any]:
+def _horizontal_pod_autoscaler(obj: Object) -> list[Any]:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     target = spec.get("scaleTargetRef") or {}
     least = spec.get("minReplicas")
@@ -29,18 +31,18 @@ def _horizontal_pod_autoscaler(obj: Object, now: float) -> list[Any]:
         UNSET if least is None else str(least),
         spec.get("maxReplicas") or 0,
         status.get("currentReplicas") or 0,
-        age(obj, now),
+        age(obj),
     ]
 
 
-def _pod_disruption_budget(obj: Object, now: float) -> list[Any]:
+def _pod_disruption_budget(obj: Object) -> list[Any]:
     spec = obj.get("spec") or {}
     bounds = (spec.get(key) for key in ("minAvailable", "maxUnavailable"))
     shown = ["N/A" if bound is None else str(bound) for bound in bounds]
-    return [name_of_row(obj), *shown, (obj.get("status") or {}).get("disruptionsAllowed") or 0, age(obj, now)]
+    return [name_of_row(obj), *shown, (obj.get("status") or {}).get("disruptionsAllowed") or 0, age(obj)]
 
 
-def _resource_quota(obj: Object, now: float) -> list[Any]:
+def _resource_quota(obj: Object) -> list[Any]:
     status = obj.get("status") or {}
     used = status.get("used") or {}
     requests: list[str] = []
@@ -48,14 +50,56 @@ def _resource_quota(obj: Object, now: float) -> list[Any]:
     for name, hard in sorted((status.get("hard") or {}).items()):
         column = limits if name.startswith("limits.") else requests
         column.append(f"{name}: {used.get(name) or '0'}/{hard}")
-    return [name_of_row(obj), ", ".join(requests), ", ".join(limits), age(obj, now)]
+    return [name_of_row(obj), ", ".join(requests), ", ".join(limits), age(obj)]
 
 
-def _priority_class(obj: Object, now: float) -> list[Any]:
+def _priority_class(obj: Object) -> list[Any]:
     default, preemption = bool(obj.get("globalDefault")), obj.get("preemptionPolicy") or ""
-    return [name_of_row(obj), obj.get("value") or 0, default, age(obj, now), preemption]
+    return [name_of_row(obj), obj.get("value") or 0, default, age(obj), preemption]
 
 
+def _webhook_configuration(obj: Object) -> list[Any]:
+    return [name_of_row(obj), len(obj.get("webhooks") or ()), age(obj)]
+
+
+def _admission_policy(obj: Object) -> list[Any]:
+    return [name_of_row(obj), len(_spec(obj).get("validations") or ()), _param_kind(obj), age(obj)]
+
+
+def _mutating_policy(obj: Object) -> list[Any]:
+    return [name_of_row(obj), len(_spec(obj).get("mutations") or ()), _param_kind(obj), age(obj)]
+
+
+def _spec(obj: Object) -> dict[str, Any]:
+    return obj.get("spec") or {}
+
+
+def _param_kind(obj: Object) -> str:
+    kind = _spec(obj).get("paramKind") or {}
+    return f"{kind.get('apiVersion', '')}/{kind.get('kind', '')}" if kind else UNSET
+
+
+def _admission_policy_binding(obj: Object) -> list[Any]:
+    spec = obj.get("spec") or {}
+    params = spec.get("paramRef") or {}
+    place = f"{params.get('namespace') or '*'}/{params.get('name') or ''}" if params else UNSET
+    return [name_of_row(obj), spec.get("policyName") or "", place, age(obj)]
+
+
+def _api_service(obj: Object) -> list[Any]:
+    service = (obj.get("spec") or {}).get("service")
+    found = find_condition((obj.get("status") or {}).get("conditions"), "Available")
+    status = found.get("status") or "" if found is not None else UNKNOWN
+    shown = f"{status} ({found.get('reason')})" if found is not None and status != "True" else status
+    where = f"{service.get('namespace')}/{service.get('name')}" if service else "Local"
+    return [name_of_row(obj), where, shown, age(obj)]
+
+
+API_SERVICE = Printer(Columns("Name", "Service", "Available", "Age"), _api_service)
+WEBHOOK_CONFIGURATION = Printer(Columns("Name", "Webhooks:integer", "Age"), _webhook_configuration)
+ADMISSION_POLICY = Printer(Columns("Name", "Validations:integer", "ParamKind", "Age"), _admission_policy)
+MUTATING_POLICY = Printer(Columns("Name", "Mutations:integer", "ParamKind", "Age"), _mutating_policy)
+ADMISSION_POLICY_BINDING = Printer(Columns("Name", "PolicyName", "ParamRef", "Age"), _admission_policy_binding)
 HORIZONTAL_POD_AUTOSCALER = Printer(
     Columns("Name", "Reference", "Targets", "MinPods", "MaxPods", "Replicas", "Age"),
     _horizontal_pod_autoscaler,

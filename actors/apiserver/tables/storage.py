@@ -12,7 +12,7 @@ _MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX",
 _DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 
 
-def _persistent_volume(obj: Object, now: float) -> list[Any]:
+def _persistent_volume(obj: Object) -> list[Any]:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     claim = spec.get("claimRef")
     return [
@@ -25,12 +25,12 @@ def _persistent_volume(obj: Object, now: float) -> list[Any]:
         spec.get("storageClassName") or "",
         spec.get("volumeAttributesClassName") or UNSET,
         status.get("reason") or "",
-        age(obj, now),
+        age(obj),
         spec.get("volumeMode") or UNSET,
     ]
 
 
-def _persistent_volume_claim(obj: Object, now: float) -> list[Any]:
+def _persistent_volume_claim(obj: Object) -> list[Any]:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     bound = bool(spec.get("volumeName"))
     return [
@@ -41,12 +41,12 @@ def _persistent_volume_claim(obj: Object, now: float) -> list[Any]:
         _access_modes(status.get("accessModes") or ()) if bound else "",
         spec.get("storageClassName") or "",
         spec.get("volumeAttributesClassName") or UNSET,
-        age(obj, now),
+        age(obj),
         spec.get("volumeMode") or UNSET,
     ]
 
 
-def _storage_class(obj: Object, now: float) -> list[Any]:
+def _storage_class(obj: Object) -> list[Any]:
     annotations = (obj.get("metadata") or {}).get("annotations") or {}
     default = " (default)" if any(annotations.get(key) == "true" for key in _DEFAULT_CLASS) else ""
     return [
@@ -55,22 +55,22 @@ def _storage_class(obj: Object, now: float) -> list[Any]:
         obj.get("reclaimPolicy") or "Delete",
         obj.get("volumeBindingMode") or "Immediate",
         bool(obj.get("allowVolumeExpansion")),
-        age(obj, now),
+        age(obj),
     ]
 
 
-def _volume_attachment(obj: Object, now: float) -> list[Any]:
+def _volume_attachment(obj: Object) -> list[Any]:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     volume = (spec.get("source") or {}).get("persistentVolumeName") or ""
     node, attached = spec.get("nodeName") or "", bool(status.get("attached"))
-    return [name_of_row(obj), spec.get("attacher") or "", volume, node, attached, age(obj, now)]
+    return [name_of_row(obj), spec.get("attacher") or "", volume, node, attached, age(obj)]
 
 
-def _csi_node(obj: Object, now: float) -> list[Any]:
-    return [name_of_row(obj), len((obj.get("spec") or {}).get("drivers") or ()), age(obj, now)]
+def _csi_node(obj: Object) -> list[Any]:
+    return [name_of_row(obj), len((obj.get("spec") or {}).get("drivers") or ()), age(obj)]
 
 
-def _csi_driver(obj: Object, now: float) -> list[Any]:
+def _csi_driver(obj: Object) -> list[Any]:
     spec = obj.get("spec") or {}
     requests = spec.get("tokenRequests")
     return [
@@ -81,12 +81,16 @@ def _csi_driver(obj: Object, now: float) -> list[Any]:
         UNSET if requests is None else ",".join(request.get("audience") or "" for request in requests),
         bool(spec.get("requiresRepublish")),
         ",".join(spec.get("volumeLifecycleModes") or ()) or NONE,
-        age(obj, now),
+        age(obj),
     ]
 
 
-def _csi_storage_capacity(obj: Object, now: float) -> list[Any]:
+def _csi_storage_capacity(obj: Object) -> list[Any]:
     return [name_of_row(obj), obj.get("storageClassName") or "", obj.get("capacity") or UNSET]
+
+
+def _volume_attributes_class(obj: Object) -> list[Any]:
+    return [name_of_row(obj), obj.get("driverName") or "", age(obj)]
 
 
 PERSISTENT_VOLUME = Printer(
@@ -123,6 +127,7 @@ STORAGE_CLASS = Printer(
     Columns("Name", "Provisioner", "ReclaimPolicy", "VolumeBindingMode", "AllowVolumeExpansion", "Age"),
     _storage_class,
 )
+VOLUME_ATTRIBUTES_CLASS = Printer(Columns("Name", "DriverName", "Age"), _volume_attributes_class)
 VOLUME_ATTACHMENT = Printer(
     Columns("Name", "Attacher", "PV", "Node", "Attached:boolean", "Age"),
     _volume_attachment,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from actors.apiserver.elapsed import Elapsed, human_duration, since
 from actors.apiserver.tables.cells import (
     NONE,
     Columns,
     Printer,
     age,
     containers_and_images,
-    human_duration,
     name_of_row,
     shown_labels,
     shown_selector,
-    since,
 )
 from protocols.objects import Object
 from protocols.rules.conditions import condition_is
@@ -25,35 +24,40 @@ _JOB_STATES = {"Complete": "Complete", "Failed": "Failed"}
 _UNFINISHED_JOB_STATES = {"Suspended": "Suspended", "FailureTarget": "FailureTarget"}
 
 
-def _deployment(obj: Object, now: float) -> list[Any]:
+def _deployment(obj: Object) -> list[Any]:
     spec, status = _parts(obj)
     return [
         name_of_row(obj),
         f"{status.get('readyReplicas') or 0}/{spec.get('replicas') or 0}",
         status.get("updatedReplicas") or 0,
         status.get("availableReplicas") or 0,
-        age(obj, now),
+        age(obj),
         *_wide(spec),
     ]
 
 
-def _replica_set(obj: Object, now: float) -> list[Any]:
-    return [*_replica_counts(obj, now), *_wide(obj.get("spec") or {})]
+def _scale(obj: Object) -> list[Any]:
+    spec, status = _parts(obj)
+    return [name_of_row(obj), spec.get("replicas") or 0, status.get("replicas") or 0, age(obj)]
 
 
-def _replication_controller(obj: Object, now: float) -> list[Any]:
+def _replica_set(obj: Object) -> list[Any]:
+    return [*_replica_counts(obj), *_wide(obj.get("spec") or {})]
+
+
+def _replication_controller(obj: Object) -> list[Any]:
     spec = obj.get("spec") or {}
     template, selector = containers_and_images(spec.get("template")), shown_labels(spec.get("selector"))
-    return [*_replica_counts(obj, now), *template, selector]
+    return [*_replica_counts(obj), *template, selector]
 
 
-def _stateful_set(obj: Object, now: float) -> list[Any]:
+def _stateful_set(obj: Object) -> list[Any]:
     spec, status = _parts(obj)
     ready = f"{status.get('readyReplicas') or 0}/{spec.get('replicas') or 0}"
-    return [name_of_row(obj), ready, age(obj, now), *containers_and_images(spec.get("template"))]
+    return [name_of_row(obj), ready, age(obj), *containers_and_images(spec.get("template"))]
 
 
-def _daemon_set(obj: Object, now: float) -> list[Any]:
+def _daemon_set(obj: Object) -> list[Any]:
     spec, status = _parts(obj)
     counts = (
         "desiredNumberScheduled",
@@ -67,24 +71,24 @@ def _daemon_set(obj: Object, now: float) -> list[Any]:
         name_of_row(obj),
         *(status.get(count) or 0 for count in counts),
         shown_labels(node_selector),
-        age(obj, now),
+        age(obj),
         *_wide(spec),
     ]
 
 
-def _job(obj: Object, now: float) -> list[Any]:
+def _job(obj: Object) -> list[Any]:
     spec, status = _parts(obj)
     return [
         name_of_row(obj),
         _job_state(obj),
         _completions(spec, status),
-        _job_duration(status, now),
-        age(obj, now),
+        _job_duration(status),
+        age(obj),
         *_wide(spec),
     ]
 
 
-def _cron_job(obj: Object, now: float) -> list[Any]:
+def _cron_job(obj: Object) -> list[Any]:
     spec, status = _parts(obj)
     last = status.get("lastScheduleTime")
     return [
@@ -93,27 +97,28 @@ def _cron_job(obj: Object, now: float) -> list[Any]:
         spec.get("timeZone") or NONE,
         str(bool(spec.get("suspend"))),
         len(status.get("active") or ()),
-        since(last, now) if last else NONE,
-        age(obj, now),
+        since(last) if last else NONE,
+        age(obj),
         *_wide((spec.get("jobTemplate") or {}).get("spec") or {}),
     ]
 
 
-def _pod_template(obj: Object, now: float) -> list[Any]:
+def _pod_template(obj: Object) -> list[Any]:
     template = obj.get("template") or {}
     labels = (template.get("metadata") or {}).get("labels")
     return [name_of_row(obj), *containers_and_images(template), shown_labels(labels)]
 
 
-def _controller_revision(obj: Object, now: float) -> list[Any]:
+def _controller_revision(obj: Object) -> list[Any]:
     owner = controller_of(obj)
-    return [name_of_row(obj), _controller(owner), obj.get("revision") or 0, age(obj, now)]
+    return [name_of_row(obj), _controller(owner), obj.get("revision") or 0, age(obj)]
 
 
 _WIDE = ("+Containers", "+Images", "+Selector")
 _REPLICAS = Columns("Name", "Desired:integer", "Current:integer", "Ready:integer", "Age", *_WIDE)
 
 DEPLOYMENT = Printer(Columns("Name", "Ready", "Up-to-date", "Available", "Age", *_WIDE), _deployment)
+SCALE = Printer(Columns("Name", "Desired:integer", "Available:integer", "Age"), _scale)
 REPLICA_SET = Printer(_REPLICAS, _replica_set)
 REPLICATION_CONTROLLER = Printer(_REPLICAS, _replication_controller)
 STATEFUL_SET = Printer(Columns("Name", "Ready", "Age", "+Containers", "+Images"), _stateful_set)
@@ -157,14 +162,14 @@ def _wide(spec: dict[str, Any]) -> list[Any]:
     return [*containers_and_images(spec.get("template")), shown_selector(spec.get("selector"))]
 
 
-def _replica_counts(obj: Object, now: float) -> list[Any]:
+def _replica_counts(obj: Object) -> list[Any]:
     spec, status = _parts(obj)
     return [
         name_of_row(obj),
         spec.get("replicas") or 0,
         status.get("replicas") or 0,
         status.get("readyReplicas") or 0,
-        age(obj, now),
+        age(obj),
     ]
 
 
@@ -187,11 +192,13 @@ def _completions(spec: dict[str, Any], status: dict[str, Any]) -> str:
     return f"{succeeded}/1 of {parallelism}" if parallelism > 1 else f"{succeeded}/1"
 
 
-def _job_duration(status: dict[str, Any], now: float) -> str:
+def _job_duration(status: dict[str, Any]) -> Elapsed | str:
     if not status.get("startTime"):
         return ""
-    end = seconds_of(status["completionTime"]) if status.get("completionTime") else now
-    return human_duration(end - seconds_of(status["startTime"]))
+    began = seconds_of(status["startTime"])
+    if not status.get("completionTime"):
+        return Elapsed(began)
+    return human_duration(seconds_of(status["completionTime"]) - began)
 
 
 def _controller(owner: dict[str, Any] | None) -> str:

@@ -97,6 +97,7 @@ class Channel(asyncio.Protocol):
         self._http = http2.Connection(client=True)
         self._incoming: dict[int, Incoming] = {}
         self._loop = asyncio.get_running_loop()
+        self.gone: asyncio.Future[None] = self._loop.create_future()  # resolved when the socket is closed
         self._scheme = b"https" if tls else b"http"
         self._blocks: dict[str, bytes] = {}
         self._calls = 0
@@ -126,9 +127,7 @@ class Channel(asyncio.Protocol):
 
     async def call(self, path: str, request: bytes) -> bytes:
         """Raises Failed, Lost. Cancelled, it tells etcd that nobody waits any more."""
-        number, incoming = self.begin(path)
-        self._http.data(number, framed(request), end=True)
-        self._flush_soon()
+        number, incoming = self.ask(path, request)
         try:
             answer = await incoming.next()
             if answer is None:
@@ -138,6 +137,13 @@ class Channel(asyncio.Protocol):
             return answer
         finally:
             self.drop(number)
+
+    def ask(self, path: str, request: bytes) -> tuple[int, Incoming]:
+        """A stream in which etcd alone says more. Raises Lost. To be ended by `drop`."""
+        number, incoming = self.begin(path)
+        self._http.data(number, framed(request), end=True)
+        self._flush_soon()
+        return number, incoming
 
     def send(self, number: int, message: bytes) -> None:
         self._http.data(number, framed(message))
@@ -218,6 +224,7 @@ class Channel(asyncio.Protocol):
         self.closed = True
         if self._silence is not None:
             self._silence.cancel()
+        self.gone.set_result(None)
         self._fail_all(f"the connection to {self.endpoint} ended{f': {exc}' if exc else ''}")
 
     def eof_received(self) -> bool:

@@ -39,21 +39,34 @@ class Call:
         "_connection",
         "_requests",
         "_waiter",
+        "common_name",
         "ended",
         "has_leader",
         "method",
         "number",
         "task",
         "timeout_s",
+        "token",
         "unframer",
     )
 
-    def __init__(self, connection: Connection, number: int, method: Method, timeout_s: float, has_leader: bool) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        number: int,
+        method: Method,
+        timeout_s: float,
+        has_leader: bool,
+        token: bytes = b"",
+        common_name: str = "",
+    ) -> None:
         self._connection = connection
         self.number = number
         self.method = method
         self.timeout_s = timeout_s
         self.has_leader = has_leader  # the client wants to hear at once when nobody leads
+        self.token = token
+        self.common_name = common_name  # in the client's certificate
         self.unframer = Unframer(REQUEST_BYTES_MAX)
         self.task: asyncio.Task[object] | None = None
         self.ended = False  # no more requests

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from actors.etcd.grpc.access import Access
 from actors.etcd.grpc.calls import Call, Method
 from actors.etcd.grpc.header import Header
 from actors.etcd.grpc.messages import message
@@ -38,10 +39,11 @@ _URL = re.compile(
 class Cluster:
     """`client_urls`: by the name of a member, where its door is; its actor's address stands for the peers' URL."""
 
-    def __init__(self, replica: Replica, header: Header, client_urls: Mapping[str, str]) -> None:
+    def __init__(self, replica: Replica, header: Header, client_urls: Mapping[str, str], access: Access) -> None:
         self._replica = replica
         self._header = header
         self._client_urls = client_urls
+        self._access = access
 
     def methods(self) -> dict[bytes, Method]:
         def method(name: str, plain: Any) -> Method:
@@ -56,18 +58,22 @@ class Cluster:
         }
 
     async def list(self, request: Any, call: Call) -> Any:
+        self._access.user(call)  # who must be somebody
         found = await self._replica.asked(MemberList(serializable=not request.linearizable), call.timeout_s)
         return self._response("MemberList", found)
 
     async def remove(self, request: Any, call: Call) -> Any:
+        await self._access.require_root(call)
         name = await self._name(request.ID, call)
         return self._response("MemberRemove", await self._replica.asked(MemberRemove(name), call.timeout_s))
 
     async def promote(self, request: Any, call: Call) -> Any:
+        await self._access.require_root(call)
         name = await self._name(request.ID, call)
         return self._response("MemberPromote", await self._replica.asked(MemberPromote(name), call.timeout_s))
 
     async def add(self, request: Any, call: Call) -> Any:
+        await self._access.require_root(call)
         address = address_in(request.peerURLs)
         name = address.partition("/")[0]
         found = await self._replica.asked(MemberAdd(name, address, request.isLearner), call.timeout_s)
@@ -79,6 +85,7 @@ class Cluster:
 
     async def update(self, request: Any, call: Call) -> Any:
         """Where a member is said to be where it is already, nothing needs to be done."""
+        await self._access.require_root(call)
         found = await self._replica.asked(MemberList(), call.timeout_s)
         name = name_of(request.ID, found)
         if Member(name, address_in(request.peerURLs)) not in [Member(one.name, one.address) for one in found.members]:

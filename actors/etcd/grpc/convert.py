@@ -125,26 +125,46 @@ def _compare(compare: Any) -> Compare:
 def fill_txn(response: Any, txn: Txn, answer: TxnResponse) -> None:
     response.succeeded = answer.succeeded
     ops = txn.success if answer.succeeded else txn.failure
+    before = answer.revision - any(map(_has_written, ops, answer.responses))
+    _fill_ops(response, ops, answer, before, answer.revision)
+
+
+def _has_written(op: Op, answer: OpResponse) -> bool:
+    if op.kind == "txn":
+        assert op.txn is not None and answer.txn is not None
+        ops = op.txn.success if answer.txn.succeeded else op.txn.failure
+        return any(map(_has_written, ops, answer.txn.responses))
+    return op.kind == "put" or (op.kind == "delete" and answer.count > 0)
+
+
+def _fill_ops(response: Any, ops: tuple[Op, ...], answer: TxnResponse, before: int, after: int) -> None:
+    """Each part says the revision that it has seen: `before` up to the transaction's first write, then `after`."""
+    revision = before
     for op, part in zip(ops, answer.responses, strict=True):
-        _fill_op(response.responses.add(), op, part, answer.revision)
+        has_written = _has_written(op, part)
+        _fill_op(response.responses.add(), op, part, revision, after if has_written else revision)
+        if has_written:
+            revision = after
 
 
-def _fill_op(response: Any, op: Op, answer: OpResponse, revision: int) -> None:
+def _fill_op(response: Any, op: Op, answer: OpResponse, before: int, after: int) -> None:
     match op.kind:
         case "put":
-            response.response_put.header.revision = revision
+            response.response_put.header.revision = after
             if answer.kvs:
                 response.response_put.prev_kv.CopyFrom(key_value(answer.kvs[0]))
         case "range":
-            response.response_range.header.revision = revision
+            response.response_range.header.revision = before
             fill_range(response.response_range, answer)
         case "delete":
-            response.response_delete_range.header.revision = revision
+            response.response_delete_range.header.revision = after
             fill_deleted(response.response_delete_range, answer)
         case "txn":
             assert op.txn is not None and answer.txn is not None
-            response.response_txn.header.revision = revision
-            fill_txn(response.response_txn, op.txn, answer.txn)
+            found = response.response_txn
+            found.header.SetInParent()  # which says nothing, as etcd's
+            found.succeeded = answer.txn.succeeded
+            _fill_ops(found, op.txn.success if found.succeeded else op.txn.failure, answer.txn, before, after)
 
 
 def fill_deleted(response: Any, answer: OpResponse) -> None:

@@ -1,4 +1,4 @@
-"""The door to one replica for etcd's clients: an actor beside it that serves etcd's v3 API over gRPC.
+"""The door to one replica for etcd's clients: an actor beside it that serves etcd's v3 API over gRPC, and in JSON.
 
 It asks whoever leads for what only a leader may answer, and the member here for everything else: any member's door
 may be called for anything, as with etcd.
@@ -16,17 +16,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from actorkube.runtime import Actor
-from actors.etcd.grpc.auth import Auth
+from actors.etcd.grpc.access import Access
+from actors.etcd.grpc.auth import AuthService
 from actors.etcd.grpc.calls import Method
 from actors.etcd.grpc.cluster import Cluster
 from actors.etcd.grpc.header import Header
 from actors.etcd.grpc.kv import Kv
 from actors.etcd.grpc.lease import Leases
 from actors.etcd.grpc.maintenance import Maintenance
+from actors.etcd.grpc.pages import Page, Pages
 from actors.etcd.grpc.replica import Replica
 from actors.etcd.grpc.server import Peer
 from actors.etcd.grpc.status import Refused, refused
 from actors.etcd.grpc.watch import Watches
+from actors.etcd.grpc.web import Arrival, WebPeer
 from protocols.errors import Answer, AskError
 from protocols.etcd_members import member_id
 from protocols.message import Done, Message, Request
@@ -70,25 +73,28 @@ class Door(Actor):
         self._config = config
         self._leaderless_since: float | None = None
         self.closed: Counter[str] = Counter()
-        self.connections: set[Peer] = set()
+        self.connections: set[Arrival | Peer | WebPeer] = set()
         self.methods: Mapping[bytes, Method]
+        self.pages: Mapping[str, Page]
 
     async def on_start(self) -> None:
         config = self._config
         self._replica = Replica(self.ctx, config.address)
         header = Header(config.cluster_id, member_id(config.member), self._replica)
-        self._watches = Watches(self.ctx, self._replica, header, self.background)
+        self._access = access = Access(self.ctx, self._replica)
+        self._watches = Watches(self.ctx, self._replica, header, self.background, access)
         self.methods = {
-            **Kv(self._replica, header).methods(),
+            **Kv(self._replica, header, access).methods(),
             **self._watches.methods(),
-            **Leases(self._replica, header).methods(),
-            **Cluster(self._replica, header, config.client_urls).methods(),
-            **Maintenance(self.ctx, self._replica, header).methods(),
-            **Auth(header).methods(),
+            **Leases(self._replica, header, access).methods(),
+            **Cluster(self._replica, header, config.client_urls, access).methods(),
+            **Maintenance(self.ctx, self._replica, header, access).methods(),
+            **AuthService(self._replica, header, access).methods(),
         }
+        self.pages = Pages(self.ctx, self._replica, header, self.closed).all()
         await self._look()  # so that no answer is given without the store's number and term
         server = await asyncio.get_running_loop().create_server(
-            lambda: Peer(self), sock=config.listener.dup(), ssl=tls_of(config), backlog=BACKLOG
+            lambda: Arrival(self), sock=config.listener.dup(), ssl=tls_of(config), backlog=BACKLOG
         )
         self.ctx.background(self._keep_open(server), "etcd's API")
         self.ctx.every(LOOK_S, Look())
@@ -117,6 +123,8 @@ class Door(Actor):
             status = await self._replica.status()
         except AskError:
             return
+        if status.auth_version != self._access.auth.version:
+            await self._access.refresh()
         now = self.ctx.now
         if status.leader:
             self._leaderless_since = None
@@ -143,7 +151,7 @@ def tls_of(config: DoorConfig) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(*config.certificate)
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols(["http/1.1", "h2"])  # who can both asks for pages; gRPC offers only the second
     if config.client_ca:
         context.load_verify_locations(config.client_ca)
         context.verify_mode = ssl.CERT_REQUIRED

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from actors.etcd.grpc import convert
+from actors.etcd.grpc.access import Access
 from actors.etcd.grpc.calls import Call, Method
 from actors.etcd.grpc.header import Header
 from actors.etcd.grpc.messages import message
@@ -20,9 +21,10 @@ COMPACTION = message("etcdserverpb.CompactionResponse")
 
 
 class Kv:
-    def __init__(self, replica: Replica, header: Header) -> None:
+    def __init__(self, replica: Replica, header: Header, access: Access) -> None:
         self._replica = replica
         self._header = header
+        self._guard = access.guard
 
     def methods(self) -> dict[bytes, Method]:
         return {
@@ -41,7 +43,7 @@ class Kv:
                 response.prev_kv.CopyFrom(convert.key_value(answer.responses[0].kvs[0]))
             call.reply(response)
 
-        self._replica.ask(Txn((), (convert.put_op(request),)), then, call.fail, call.timeout_s)
+        self._replica.ask(self._guard(Txn((), (convert.put_op(request),)), call), then, call.fail, call.timeout_s)
 
     def range(self, request: Any, call: Call) -> None:
         def then(answer: RangeResponse) -> None:
@@ -54,9 +56,9 @@ class Kv:
         if not asked.key:
             raise Refused(Code.INVALID_ARGUMENT, "etcdserver: key is not provided")
         if asked.serializable:
-            self._replica.ask_here(asked, then, call.fail, call.timeout_s)
+            self._replica.ask_here(self._guard(asked, call), then, call.fail, call.timeout_s)
         else:
-            self._replica.ask(asked, then, call.fail, call.timeout_s)
+            self._replica.ask(self._guard(asked, call), then, call.fail, call.timeout_s)
 
     def delete_range(self, request: Any, call: Call) -> None:
         def then(answer: TxnResponse) -> None:
@@ -65,7 +67,7 @@ class Kv:
             convert.fill_deleted(response, answer.responses[0])
             call.reply(response)
 
-        self._replica.ask(Txn((), (convert.delete_op(request),)), then, call.fail, call.timeout_s)
+        self._replica.ask(self._guard(Txn((), (convert.delete_op(request),)), call), then, call.fail, call.timeout_s)
 
     def txn(self, request: Any, call: Call) -> None:
         txn = convert.to_txn(request)
@@ -76,7 +78,7 @@ class Kv:
             convert.fill_txn(response, txn, answer)
             call.reply(response)
 
-        self._replica.ask(txn, then, call.fail, call.timeout_s)
+        self._replica.ask(self._guard(txn, call), then, call.fail, call.timeout_s)
 
     def compact(self, request: Any, call: Call) -> None:
         def then(_: object) -> None:
@@ -88,4 +90,4 @@ class Kv:
         if revision <= 0:
             call.fail(Refused(Code[Compacted.grpc_code], Compacted.etcd_text))
             return
-        self._replica.ask(Compact(revision, request.physical), then, call.fail, call.timeout_s)
+        self._replica.ask(self._guard(Compact(revision, request.physical), call), then, call.fail, call.timeout_s)

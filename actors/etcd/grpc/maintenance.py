@@ -7,12 +7,14 @@ import hashlib
 from typing import Any
 
 from actorkube.runtime import Context
+from actors.etcd.grpc.access import Access
 from actors.etcd.grpc.calls import Call, Method
 from actors.etcd.grpc.cluster import name_of
 from actors.etcd.grpc.header import Header
 from actors.etcd.grpc.messages import message
 from actors.etcd.grpc.replica import Replica
 from actors.etcd.grpc.status import Code, Refused
+from actors.etcd.snapshot import BLOCK_BYTES
 from protocols.etcd_maintenance import Alarm, Alarms, CopyStore, DisarmAlarm, HashKv, ListAlarms, RaiseAlarm
 from protocols.etcd_members import MemberList, MoveLeader, member_id
 
@@ -20,17 +22,17 @@ VERSION = "3.6.0"  # of the API: clients ask for it before they use what is new
 GET, ACTIVATE, DEACTIVATE = 0, 1, 2
 ALARMS = ("", "NOSPACE", "CORRUPT")
 SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
-BLOCK_BYTES = 512
 CANCEL = 2
 NO_DOWNGRADE = Refused(Code.FAILED_PRECONDITION, "etcdserver: no inflight downgrade job")
 BAD_TARGET = Refused(Code.INVALID_ARGUMENT, "etcdserver: invalid downgrade target version")
 
 
 class Maintenance:
-    def __init__(self, ctx: Context, replica: Replica, header: Header) -> None:
+    def __init__(self, ctx: Context, replica: Replica, header: Header, access: Access) -> None:
         self._ctx = ctx
         self._replica = replica
         self._header = header
+        self._access = access
 
     def methods(self) -> dict[bytes, Method]:
         def method(name: str, plain: Any) -> Method:
@@ -74,6 +76,10 @@ class Maintenance:
         return response
 
     async def alarm(self, request: Any, call: Call) -> Any:
+        if request.action == GET:
+            self._access.user(call)  # who must be somebody
+        else:
+            await self._access.require_root(call)
         if not GET <= request.action <= DEACTIVATE or not 0 <= request.alarm < len(ALARMS):
             raise Refused(Code.INVALID_ARGUMENT, "etcdserver: unknown alarm")
         members = await self._replica.asked(MemberList(), call.timeout_s)
@@ -95,18 +101,22 @@ class Maintenance:
 
     async def defragment(self, _: Any, call: Call) -> Any:
         """Nothing is ever in pieces here."""
+        await self._access.require_root(call)
         return self._response("Defragment")
 
     async def hash(self, _: Any, call: Call) -> Any:
+        await self._access.require_root(call)
         found = await self._ctx.ask(self._replica.local, HashKv(), call.timeout_s)
         return self._response("Hash", hash=found.hash & 0xFFFFFFFF)
 
     async def hash_kv(self, request: Any, call: Call) -> Any:
+        await self._access.require_root(call)
         found = await self._ctx.ask(self._replica.local, HashKv(max(0, request.revision)), call.timeout_s)
         numbers = {"compact_revision": found.compact_revision, "hash_revision": found.hash_revision}
         return self._response("HashKV", hash=found.hash & 0xFFFFFFFF, **numbers)
 
     async def move_leader(self, request: Any, call: Call) -> Any:
+        await self._access.require_root(call)
         members = await self._replica.asked(MemberList(), call.timeout_s)
         await self._replica.asked(MoveLeader(name_of(request.targetID, members)), call.timeout_s)
         return self._response("MoveLeader")
@@ -115,6 +125,7 @@ class Maintenance:
         """The copy, filled up to whole blocks, and its SHA-256: what etcdctl looks for at the end of a file."""
         if await call.next() is None:
             raise Refused(Code.INTERNAL, "the call ends before its request does")
+        await self._access.require_root(call)
         digest, size = hashlib.sha256(), 0
         async with self._ctx.stream(self._replica.local, CopyStore(), 4) as pieces:
             async for piece in pieces:
@@ -130,6 +141,7 @@ class Maintenance:
 
     async def downgrade(self, request: Any, call: Call) -> Any:
         """There is no older version of this store's format to which it could go back."""
+        await self._access.require_root(call)
         raise NO_DOWNGRADE if request.action == CANCEL else BAD_TARGET
 
     # -- health ---------------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ MESSAGES = """
 mvccpb.KeyValue: key=1 bytes, create_revision=2 int64, mod_revision=3 int64, version=4 int64, value=5 bytes, \
 lease=6 int64
 mvccpb.Event: type=1 int32, kv=2 KeyValue, prev_kv=3 KeyValue
+authpb.UserAddOptions: no_password=1 bool
+authpb.Permission: permType=1 int32, key=2 bytes, range_end=3 bytes
 etcdserverpb.ResponseHeader: cluster_id=1 uint64, member_id=2 uint64, revision=3 int64, raft_term=4 uint64
 etcdserverpb.RangeRequest: key=1 bytes, range_end=2 bytes, limit=3 int64, revision=4 int64, sort_order=5 int32, \
 sort_target=6 int32, serializable=7 bool, keys_only=8 bool, count_only=9 bool, min_mod_revision=10 int64, \
@@ -90,14 +92,41 @@ etcdserverpb.MoveLeaderRequest: targetID=1 uint64
 etcdserverpb.MoveLeaderResponse: header=1 ResponseHeader
 etcdserverpb.DowngradeRequest: action=1 int32, version=2 string
 etcdserverpb.DowngradeResponse: header=1 ResponseHeader, version=2 string
-etcdserverpb.AuthStatusRequest:
-etcdserverpb.AuthStatusResponse: header=1 ResponseHeader, enabled=2 bool, authRevision=3 uint64
+etcdserverpb.AuthEnableRequest:
+etcdserverpb.AuthEnableResponse: header=1 ResponseHeader
 etcdserverpb.AuthDisableRequest:
 etcdserverpb.AuthDisableResponse: header=1 ResponseHeader
+etcdserverpb.AuthStatusRequest:
+etcdserverpb.AuthStatusResponse: header=1 ResponseHeader, enabled=2 bool, authRevision=3 uint64
+etcdserverpb.AuthenticateRequest: name=1 string, password=2 string
+etcdserverpb.AuthenticateResponse: header=1 ResponseHeader, token=2 string
+etcdserverpb.AuthUserAddRequest: name=1 string, password=2 string, options=3 authpb.UserAddOptions, \
+hashedPassword=4 string
+etcdserverpb.AuthUserAddResponse: header=1 ResponseHeader
+etcdserverpb.AuthUserGetRequest: name=1 string
+etcdserverpb.AuthUserGetResponse: header=1 ResponseHeader, roles=2 *string
 etcdserverpb.AuthUserListRequest:
 etcdserverpb.AuthUserListResponse: header=1 ResponseHeader, users=2 *string
+etcdserverpb.AuthUserDeleteRequest: name=1 string
+etcdserverpb.AuthUserDeleteResponse: header=1 ResponseHeader
+etcdserverpb.AuthUserChangePasswordRequest: name=1 string, password=2 string, hashedPassword=3 string
+etcdserverpb.AuthUserChangePasswordResponse: header=1 ResponseHeader
+etcdserverpb.AuthUserGrantRoleRequest: user=1 string, role=2 string
+etcdserverpb.AuthUserGrantRoleResponse: header=1 ResponseHeader
+etcdserverpb.AuthUserRevokeRoleRequest: name=1 string, role=2 string
+etcdserverpb.AuthUserRevokeRoleResponse: header=1 ResponseHeader
+etcdserverpb.AuthRoleAddRequest: name=1 string
+etcdserverpb.AuthRoleAddResponse: header=1 ResponseHeader
+etcdserverpb.AuthRoleGetRequest: role=1 string
+etcdserverpb.AuthRoleGetResponse: header=1 ResponseHeader, perm=2 *authpb.Permission
 etcdserverpb.AuthRoleListRequest:
 etcdserverpb.AuthRoleListResponse: header=1 ResponseHeader, roles=2 *string
+etcdserverpb.AuthRoleDeleteRequest: role=1 string
+etcdserverpb.AuthRoleDeleteResponse: header=1 ResponseHeader
+etcdserverpb.AuthRoleGrantPermissionRequest: name=1 string, perm=2 authpb.Permission
+etcdserverpb.AuthRoleGrantPermissionResponse: header=1 ResponseHeader
+etcdserverpb.AuthRoleRevokePermissionRequest: role=1 string, key=2 bytes, range_end=3 bytes
+etcdserverpb.AuthRoleRevokePermissionResponse: header=1 ResponseHeader
 grpc.health.v1.HealthCheckRequest: service=1 string
 grpc.health.v1.HealthCheckResponse: status=1 int32
 """

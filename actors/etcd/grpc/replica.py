@@ -1,4 +1,5 @@
-"""The replica set as its door sees it: asks whoever leads, follows when that changes, and repeats what did not happen.
+"""The replica set as its door sees it: asks whoever leads, follows when that changes, and repeats what did not happen,
+and what only reads whatever happened.
 
 No task and no coroutine for an ask: two functions, of which one is called. A real etcd forwards to its leader, so a
 client may call any member; so do we.
@@ -11,13 +12,14 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from actorkube.runtime import Context, Ref
+from actors.etcd.commands import only_reads
 from actors.etcd.grpc.status import NO_LEADER, Refused, refused
-from protocols.errors import Answer, AskError, DeadlineExceeded, NotSent, Overloaded
+from protocols.errors import Answer, AskError, NotSent, Overloaded, Unknown
 from protocols.etcd import NotLeader, Status, StatusResponse
 from protocols.message import Request
 
 R = TypeVar("R")
-ATTEMPT_S = 2.0  # how long one replica may take for what may be asked again
+ATTEMPT_S = 2.0  # how long one replica may take for what only reads
 PAUSE_S = 0.02  # while nobody leads
 
 
@@ -91,7 +93,7 @@ class Replica:
 
 
 class _Asking(Generic[R]):
-    __slots__ = ("_ctx", "_loop", "_otherwise", "_replica", "_request", "_then", "_until")
+    __slots__ = ("_ctx", "_loop", "_otherwise", "_reads", "_replica", "_request", "_then", "_until")
 
     def __init__(
         self,
@@ -107,6 +109,7 @@ class _Asking(Generic[R]):
         self._request = request
         self._then = then
         self._otherwise = otherwise
+        self._reads = only_reads(request)
         self._loop = asyncio.get_running_loop()
         self._until = self._loop.time() + timeout_s
         self._ask()
@@ -116,6 +119,8 @@ class _Asking(Generic[R]):
         if left_s <= 0:
             self._otherwise(NO_LEADER)
             return
+        if self._reads:
+            left_s = min(left_s, ATTEMPT_S)
         self._ctx.ask(self._replica.leader, self._request, left_s).add_done_callback(self._answered)
 
     def _answered(self, future: asyncio.Future[Any]) -> None:
@@ -133,8 +138,11 @@ class _Asking(Generic[R]):
             self._replica.follow("")
             self._again()
         elif isinstance(error, Answer | AskError):
-            if isinstance(error, DeadlineExceeded):
+            if isinstance(error, Unknown):
                 self._replica.follow("")
+                if self._reads and self._loop.time() + PAUSE_S < self._until:
+                    self._again()
+                    return
             self._otherwise(refused(error))
         else:
             raise error

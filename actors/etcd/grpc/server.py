@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol, cast
 
 from actors.etcd.grpc import fields, http2
@@ -33,7 +33,8 @@ class House(Protocol):
 
     closed: Counter[str]
     methods: Mapping[bytes, Method]
-    connections: set[Peer]
+    connections: set[Any]
+    pages: Mapping[str, Callable[[Mapping[str, str]], Coroutine[Any, Any, tuple[int, str, bytes]]]]
 
     def background(self, coro: Coroutine[Any, Any, object], name: str) -> asyncio.Task[object]: ...
     def refusal(self, error: Answer | AskError) -> Refused: ...
@@ -51,6 +52,7 @@ class Peer(asyncio.Protocol):
         self._paused = False
         self._unfinished = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._common_name = ""
         self._transport: asyncio.Transport
 
     @property
@@ -63,6 +65,7 @@ class Peer(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(1 << 20)
+        self._common_name = common_name(transport)
         self._house.connections.add(self)
         self._flush()
 
@@ -110,8 +113,7 @@ class Peer(asyncio.Protocol):
         path = found.get(b":path", b"")
         method = self._house.methods.get(path)
         if method is None:
-            what = path.decode(errors="replace")
-            self.refuse(event.stream, Refused(Code.UNIMPLEMENTED, f"unknown method {what}"))
+            self.refuse(event.stream, self._unknown(path.decode(errors="replace")))
             return
         limit = found.get(b"grpc-timeout")
         try:
@@ -119,11 +121,20 @@ class Peer(asyncio.Protocol):
         except Refused as refused:
             self.refuse(event.stream, refused)
             return
-        self._calls[event.stream] = call = Call(self, event.stream, method, left_s, found.get(b"hasleader") == b"true")
+        wants_leader = found.get(b"hasleader") == b"true"
+        token = found.get(b"token") or found.get(b"authorization", b"")  # where HTTP has it, as etcd
+        call = Call(self, event.stream, method, left_s, wants_leader, token, self._common_name)
+        self._calls[event.stream] = call
         if method.stream is not None:
             self._run(call, self._stream(call, method.stream(call)))
         if event.end:
             self._ended(event.stream)
+
+    def _unknown(self, path: str) -> Refused:
+        service, _, method = path.removeprefix("/").rpartition("/")
+        if any(known.startswith(f"/{service}/".encode()) for known in self._house.methods):
+            return Refused(Code.UNIMPLEMENTED, f"unknown method {method} for service {service}")
+        return Refused(Code.UNIMPLEMENTED, f"unknown service {service}")
 
     def _on_data(self, event: http2.Data) -> None:
         call = self._calls.get(event.stream)
@@ -278,3 +289,9 @@ class Peer(asyncio.Protocol):
                     waiter.set_result(None)
                 else:
                     self._waiters.append((stream, waiter))
+
+
+def common_name(transport: asyncio.BaseTransport) -> str:
+    """In the certificate that the client has shown; "" without one."""
+    certificate: Mapping[str, Any] = transport.get_extra_info("peercert") or {}
+    return next((value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"), "")

@@ -36,6 +36,11 @@ class Refused(Exception):
         self.code = code
         self.text = text
 
+    def as_go_says(self) -> str:
+        """With the name of its code, as where an error becomes the text of a field."""
+        name = "".join([word.capitalize() for word in self.code.name.split("_")])
+        return f"rpc error: code = {name} desc = {self.text}"
+
 
 NO_LEADER = Refused(Code.UNAVAILABLE, "etcdserver: no leader")
 

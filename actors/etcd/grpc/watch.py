@@ -12,11 +12,12 @@ from typing import Any
 
 from actorkube.runtime import Context, Stream
 from actors.etcd.grpc import convert
+from actors.etcd.grpc.access import Access
 from actors.etcd.grpc.calls import Call, Method
 from actors.etcd.grpc.header import Header
 from actors.etcd.grpc.messages import message
 from actors.etcd.grpc.replica import Replica
-from actors.etcd.grpc.status import NO_LEADER
+from actors.etcd.grpc.status import NO_LEADER, Refused, refused
 from protocols.errors import Answer, AskError
 from protocols.etcd import Compacted, WatchKeys, WatchResponse
 
@@ -34,18 +35,19 @@ Background = Callable[[Coroutine[Any, Any, object], str], "asyncio.Task[object]"
 class Watches:
     """`streams`: those that are open, for whoever notices that nobody leads."""
 
-    def __init__(self, ctx: Context, replica: Replica, header: Header, background: Background) -> None:
+    def __init__(self, ctx: Context, replica: Replica, header: Header, background: Background, access: Access) -> None:
         self._ctx = ctx
         self._replica = replica
         self._header = header
         self._background = background
+        self._access = access
         self.streams: dict[Call, None] = {}
 
     def methods(self) -> dict[bytes, Method]:
         return {b"/etcdserverpb.Watch/Watch": Method(message("etcdserverpb.WatchRequest"), stream=self.watch)}
 
     async def watch(self, call: Call) -> None:
-        session = Session(self._ctx, self._replica, self._header, self._background, call)
+        session = Session(self._ctx, self._replica, self._header, self._background, self._access, call)
         self.streams[call] = None
         try:
             await session.run()
@@ -63,27 +65,33 @@ class Watches:
 class Session:
     """One stream of a client."""
 
-    def __init__(self, ctx: Context, replica: Replica, header: Header, background: Background, call: Call) -> None:
+    def __init__(
+        self, ctx: Context, replica: Replica, header: Header, background: Background, access: Access, call: Call
+    ) -> None:
         self._ctx = ctx
         self._replica = replica
         self._header = header
         self._background = background
+        self._access = access
         self._call = call
         self._watches: dict[int, Watch] = {}
         self._next = 0
         self._progress: asyncio.Task[object] | None = None
+        self._uncreated = 0
+        self._waiter: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
         while (request := await self._call.next()) is not None:
             await self._call.room()
             match request.WhichOneof("is"):
                 case "create_request":
-                    self._create(request.create_request)
+                    await self._create(request.create_request)
                 case "cancel_request":
-                    self._cancel(request.cancel_request.watch_id)
+                    await self._cancel(request.cancel_request.watch_id)
                 case "progress_request":
                     if self._progress is None or self._progress.done():
                         self._progress = self._background(self._tell_progress(), "watch progress")
+        await asyncio.get_running_loop().create_future()  # who asks for no more watches still hears of those there are
 
     def close(self) -> None:
         for watch in self._watches.values():
@@ -96,31 +104,60 @@ class Session:
         self._header.fill(response.header, revision)
         self._call.send(response)
 
-    def _create(self, request: Any) -> None:
+    async def _create(self, request: Any) -> None:
         number = request.watch_id or self._free_number()
-        reason = ""
-        if number in self._watches or number < 0:
-            reason = "etcdserver: mvcc: duplicate watch ID provided on the WatchStream"
-        elif len(self._watches) >= WATCHES_MAX:
-            reason = "etcdserver: too many watches in one stream"
-        elif request.range_end not in (b"", b"\0") and request.key >= request.range_end:
-            reason = "etcdserver: mvcc: watcher range is empty"
+        user, reason = "", self._fault(request, number)
+        if not reason:
+            try:
+                user = self._access.user(self._call)
+            except Refused as refusal:
+                reason = refusal.as_go_says()
         if reason:
-            self.send(0, watch_id=INVALID_ID, created=True, canceled=True, cancel_reason=reason)
+            await self._all_are_created()
+            self._refuse(reason)
             return
         keys = WatchKeys(
             request.key or b"\0",
             request.range_end,
-            max(0, request.start_revision),
+            request.start_revision,
             request.prev_kv,
             request.progress_notify,
             NO_PUT in request.filters,
             NO_DELETE in request.filters,
             request.fragment,
+            user,
         )
         stream = self._ctx.stream(self._replica.local, keys, WINDOW)
         self._watches[number] = watch = Watch(self, self._call, number, stream)
+        self._uncreated += 1
         watch.task = self._background(watch.run(), "watch")
+
+    def _refuse(self, reason: str) -> None:
+        self.send(0, watch_id=INVALID_ID, created=True, canceled=True, cancel_reason=reason)
+
+    async def _all_are_created(self) -> None:
+        """Clients take what is said to be created for what they asked for first."""
+        while self._uncreated:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+    def created(self) -> None:
+        """A watch has said that it is, or why not."""
+        self._uncreated -= 1
+        if not self._uncreated and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fault(self, request: Any, number: int) -> str:
+        """Why there can be no such watch, in etcd's words; "" if there can."""
+        if request.start_revision < 0:
+            return Compacted.etcd_text
+        if number in self._watches or number == INVALID_ID:
+            return "mvcc: duplicate watch ID provided on the WatchStream"
+        if len(self._watches) >= WATCHES_MAX:
+            return "etcdserver: too many watches in one stream"
+        if request.range_end not in (b"", b"\0") and request.key >= request.range_end:
+            return "mvcc: watcher range is empty"
+        return ""
 
     def _free_number(self) -> int:
         while self._next in self._watches:
@@ -128,7 +165,8 @@ class Session:
         self._next += 1
         return self._next - 1
 
-    def _cancel(self, number: int) -> None:
+    async def _cancel(self, number: int) -> None:
+        await self._all_are_created()
         watch = self._watches.pop(number, None)
         if watch is not None:
             watch.close()
@@ -140,12 +178,18 @@ class Session:
         if not isinstance(error, Answer):
             self._call.fail(NO_LEADER)
             return
-        compacted = int(error.details.get("compact_revision") or 0) if isinstance(error, Compacted) else 0
-        reason = error.etcd_text if isinstance(error, Compacted) else f"etcdserver: {error}"
         if not watch.created:
-            self.send(0, watch_id=watch.number, created=True)
-        fields = {"canceled": True, "compact_revision": compacted, "cancel_reason": reason}
-        self.send(0, watch_id=watch.number, **fields)
+            self.created()
+        if isinstance(error, Compacted):
+            if not watch.created:
+                self.send(0, watch_id=watch.number, created=True)
+            compacted = int(error.details.get("compact_revision") or 0)
+            fields = {"canceled": True, "compact_revision": compacted, "cancel_reason": error.etcd_text}
+            self.send(0, watch_id=watch.number, **fields)
+        elif watch.created:
+            self.send(0, watch_id=watch.number, canceled=True, cancel_reason=refused(error).as_go_says())
+        else:
+            self._refuse(refused(error).as_go_says())
 
     async def _tell_progress(self) -> None:
         """What the member had handed over when it said its revision came before it said so."""
@@ -209,6 +253,7 @@ class Watch:
         if not self.created:
             self.created = True
             self._session.send(response.revision, watch_id=self.number, created=True)
+            self._session.created()
         elif response.events or response.fragment:
             events = [convert.event(event) for event in response.events]
             fields = {"fragment": response.fragment, "events": events}

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from actors.etcd.mvcc.span import EVERYTHING
 from actors.etcd.mvcc.store import Store
 from protocols.etcd import Event, KeyValue
+from protocols.etcd_auth import AuthTable
 from protocols.etcd_maintenance import Alarm
 
 SLICE_MAX = 256  # keys or revisions
@@ -29,6 +30,7 @@ class Dump:
         self.cluster = store.cluster
         self.leases = tuple(sorted((lease.lease, lease.ttl_s, lease.left_s) for lease in store.leases.all()))
         self.alarms = tuple(store.alarms)
+        self.auth = store.auth.table()
         self._events = store.events.all()
         store.keyspace.hold()
 
@@ -58,41 +60,46 @@ class Dump:
 
 
 class Image(NamedTuple):
-    """All that makes a store. A lease is its number, its time to live, and what its last checkpoint left it."""
+    """All that makes a store. `keys` are slices of them, each key with its versions, oldest first. A lease is its
+    number, its time to live, and what its last checkpoint left it."""
 
     revision: int
     compacted: int
     last_lease: int
     leases: Sequence[tuple[int, ...]]
-    keys: Iterable[Sequence[KeyValue]]
+    keys: Iterable[Sequence[Sequence[KeyValue]]]
     events: Iterable[tuple[Event, ...]]
     alarms: Sequence[Alarm] = ()
     cluster: int = 0
+    auth: AuthTable = AuthTable()
 
     def store(self) -> Store:
         store = Store()
         store.revision, store.compacted, store.cluster = self.revision, self.compacted, self.cluster
         store.alarms = dict.fromkeys(self.alarms)
+        store.auth.load(self.auth)
         for lease in self.leases:
             store.leases.grant(*lease)
         store.leases.last_number = self.last_lease
         store.keyspace.load(self.keys)
-        for kv in store.keyspace.pairs(EVERYTHING):
-            if kv.lease:
-                store.leases.move(kv.key, 0, kv.lease)
+        if self.leases:
+            for kv in store.keyspace.pairs(EVERYTHING):
+                if kv.lease:
+                    store.leases.move(kv.key, 0, kv.lease)
         store.events.load(self.revision, (_shared(events, store) for events in self.events))
         return store
 
 
 def _shared(events: Sequence[Event], store: Store) -> tuple[Event, ...]:
     """The same events, made of the pairs that the keyspace holds: memory for each is needed once."""
-    get_at = store.keyspace.get_at
-    return tuple(
-        [
-            Event(
-                event.type, get_at(kv.key, kv.mod_revision) or kv, get_at(kv.key, kv.mod_revision - 1) or event.prev_kv
-            )
-            for event in events
-            for kv in (event.kv,)
-        ]
-    )
+    get, get_at = store.keyspace.get, store.keyspace.get_at
+    found = []
+    for event in events:
+        kv, previous = event.kv, event.prev_kv
+        newest = get(kv.key)
+        if newest is None or newest.mod_revision != kv.mod_revision:  # the one of most events is what there is now
+            newest = get_at(kv.key, kv.mod_revision) or kv
+        if previous is not None:
+            previous = get_at(kv.key, kv.mod_revision - 1) or previous
+        found.append(Event(event.type, newest, previous))
+    return tuple(found)

@@ -42,11 +42,12 @@ class Keyspace:
         if previous is not None:
             new = KeyValue(key, value, previous.create_revision, revision, previous.version + 1, lease)
             self._past.setdefault(key, []).append(previous)
+            dict.__setitem__(self._live, key, new)  # its place in the order stays
         else:
             new = KeyValue(key, value, revision, revision, 1, lease)
             if key in self._past:
                 self._dead.remove(key)
-        self._live[key] = new
+            self._live[key] = new
         self.bytes += len(key) + len(value) + VERSION_BYTES
         return new, previous
 
@@ -67,15 +68,24 @@ class Keyspace:
         if versions is None:
             return
         newest: KeyValue | None = self._live.get(key)
-        superseded = newest is not None and newest.mod_revision <= revision
-        unseen = len(versions) if superseded else _unseen(versions, revision)
-        for position in range(unseen):
-            self.bytes -= len(key) + len(versions[position].value) + VERSION_BYTES
-        del versions[:unseen]
-        if not versions:
-            del self._past[key]
-            if newest is None:
-                self._dead.remove(key)
+        if newest is not None and newest.mod_revision <= revision:
+            unseen = len(versions)
+        else:
+            seen = 0  # counted, not searched for: but for one, what is counted is dropped
+            for version in versions:
+                if version.mod_revision > revision:
+                    break
+                seen += 1
+            unseen = seen - 1 if seen and versions[seen - 1].version else seen
+        for version in versions[:unseen]:
+            self.bytes -= len(version.value)
+        self.bytes -= unseen * (len(key) + VERSION_BYTES)
+        if unseen < len(versions):
+            del versions[:unseen]
+            return
+        del self._past[key]
+        if newest is None:
+            self._dead.remove(key)
 
     # -- keeping the past -----------------------------------------------------------------------------------------
 
@@ -99,24 +109,30 @@ class Keyspace:
             found = [*found, newest]
         return tuple(found[_unseen(found, first) :])
 
-    def load(self, keys: Iterable[Sequence[KeyValue]]) -> None:
-        """Into an empty keyspace: each key's versions, oldest first."""
+    def load(self, slices: Iterable[Sequence[Sequence[KeyValue]]]) -> None:
+        """Into an empty keyspace: slices of keys, each key with its versions, oldest first."""
+        live: dict[bytes, KeyValue] = {}
         dead: list[bytes] = []
-        self._live.update(self._load(keys, dead))
+        for found in slices:
+            newest = [versions[-1] for versions in found]
+            keys = [kv.key for kv in newest]
+            self.bytes += sum(map(len, keys)) + sum([len(kv.value) for kv in newest]) + VERSION_BYTES * len(keys)
+            live.update(zip(keys, newest, strict=True))
+            if max(map(len, found), default=1) > 1 or not all(kv.version for kv in newest):
+                self._load_past(found, live, dead)
+        self._live.update(live)
         self._dead.update(dead)
 
-    def _load(self, keys: Iterable[Sequence[KeyValue]], dead: list[bytes]) -> Iterator[tuple[bytes, KeyValue]]:
-        """Each live key with its newest version; what there is besides is taken in on the way."""
-        for versions in keys:
-            *past, newest = versions
-            if newest.version:
-                yield newest.key, newest
-            else:
+    def _load_past(self, found: Sequence[Sequence[KeyValue]], live: dict[bytes, KeyValue], dead: list[bytes]) -> None:
+        """What most keys do not have: superseded versions, and a deletion as their last."""
+        for *past, newest in found:
+            self.bytes += sum([len(kv.key) + len(kv.value) + VERSION_BYTES for kv in past])
+            if not newest.version:
                 past.append(newest)
                 dead.append(newest.key)
+                del live[newest.key]
             if past:
                 self._past[newest.key] = past
-            self.bytes += sum([len(kv.key) + len(kv.value) + VERSION_BYTES for kv in versions])
 
     # -- reading --------------------------------------------------------------------------------------------------
 

@@ -101,9 +101,9 @@ class LeaseClock:
         self._deadlines[number] = deadline
 
     def left_s(self, lease: int, now: float) -> int | None:
-        """Whole seconds, rounded up; None if it has run out."""
+        """Whole seconds, rounded down as etcd does: so much it has for sure; None if it has run out."""
         deadline = self._deadlines.get(lease)
-        return None if deadline is None else max(0, math.ceil(deadline - now))
+        return None if deadline is None else max(0, math.floor(deadline - now))
 
     def forget(self, lease: int) -> None:
         """The lease is gone. What is left in the order is dropped when its time comes."""

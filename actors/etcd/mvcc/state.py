@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from actors.etcd.mvcc.auth import Auth
 from actors.etcd.mvcc.events import EventLog
 from actors.etcd.mvcc.keys import Keyspace
 from actors.etcd.mvcc.leases import Leases
@@ -52,6 +53,7 @@ class State:
         self.cluster = 0
         self.leases = Leases()
         self.alarms: dict[Alarm, None] = {}
+        self.auth = Auth()
         self.events = EventLog(FIRST_REVISION)
         self.keyspace = Keyspace()
         self._changes: list[Event] = []  # of the command that is being carried out: they have no revision yet
@@ -61,13 +63,16 @@ class State:
         if not request.key:
             raise EmptyKey("key is not provided")
         kvs, count, more = self.find(request)
-        if not request.count_only:
+        if len(kvs) > 1:  # one fits
             check_size(kvs)
         return RangeResponse(self.revision, kvs, count, more)
 
     def find(self, request: Range) -> tuple[tuple[KeyValue, ...], int, bool]:
         """The pairs, how many keys there are, and whether `limit` left some out. Raises Compacted, FutureRevision."""
-        self.check_revision(request.revision)
+        if request.revision:
+            self.check_revision(request.revision)
+        if not request.range_end and (not request.revision or self._is_newest(request.revision)):
+            return self._find_one(request)
         span = Span.of(request.key, request.range_end)
         past = 0 if self._is_newest(request.revision) else request.revision
         count = self._count_at(span, past) if past else self.keyspace.count(span)
@@ -77,6 +82,15 @@ class State:
         if request.keys_only:
             kvs = [_without_value(kv) for kv in kvs]
         return tuple(kvs), count, more
+
+    def _find_one(self, request: Range) -> tuple[tuple[KeyValue, ...], int, bool]:
+        """As `find`, of one key as it is now: by far the most."""
+        kv = self.keyspace.get(request.key)
+        if kv is None:
+            return (), 0, False
+        if request.count_only or ((bounds := _bounds(request)) is not None and not bounds(kv)):
+            return (), 1, False
+        return (_without_value(kv) if request.keys_only else kv,), 1, False
 
     def check_revision(self, revision: int) -> None:
         """Raises Compacted, FutureRevision; 0, as what is less, is the newest."""

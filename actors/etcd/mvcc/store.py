@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TypeAlias
 
-from actors.etcd.commands import CheckpointLeases, Command, ExpireLeases
+from actors.etcd.commands import CheckpointLeases, Command, ExpireLeases, requested
 from actors.etcd.mvcc.span import Span
 from actors.etcd.mvcc.state import State, as_range, compacted_answer
 from actors.etcd.mvcc.txn import holds, leaves, path, taken
@@ -32,6 +32,7 @@ from protocols.etcd import (
     Txn,
     TxnResponse,
 )
+from protocols.etcd_auth import AsUser, ChangeAuth
 from protocols.etcd_maintenance import Alarms, DisarmAlarm, RaiseAlarm
 from protocols.message import Done
 
@@ -75,13 +76,22 @@ class Store(State):
                 return Alarms((command.alarm,))
             case DisarmAlarm():
                 return self._disarm(command)
+            case ChangeAuth():
+                return self.auth.change(command)
+            case AsUser():
+                request = requested(command)
+                return self.auth.refusal(command.user, request, self.leases) or self.apply(request, term)
 
     # -- transactions ---------------------------------------------------------------------------------------------
 
     def _txn(self, txn: Txn) -> Result:
-        branches: dict[int, bool] = {}
         succeeded = not txn.compare or all(holds(compare, self.keyspace) for compare in txn.compare)
         ops = txn.success if succeeded else txn.failure
+        if len(ops) == 1 and (op := ops[0]).kind == "put" and not (op.lease or op.ignore_value or op.ignore_lease):
+            response = self._put(op)  # nothing can refuse it
+            self._seal()
+            return TxnResponse(succeeded, self.revision, (response,))
+        branches: dict[int, bool] = {}
         for op in ops:
             if op.kind != "put" or op.lease or op.ignore_value or op.ignore_lease:
                 if op.txn is not None and not branches:
@@ -215,11 +225,12 @@ class Store(State):
 
     def scrub(self, keys_max: int) -> None:
         """Drop versions of about so many keys that no read can see any more; while a dump is open, of none."""
-        while self._to_scrub and keys_max > 0 and not self.keyspace.is_held:
-            events = self._to_scrub.popleft()
-            keys_max -= max(1, len(events))
+        to_scrub, forget, compacted = self._to_scrub, self.keyspace.forget, self.compacted
+        while to_scrub and keys_max > 0 and not self.keyspace.is_held:
+            events = to_scrub.popleft()
+            keys_max -= len(events) or 1
             for event in events:
-                self.keyspace.forget(event.kv.key, self.compacted)
+                forget(event.kv.key, compacted)
 
     def check(self) -> None:
         assert not self._changes
@@ -233,4 +244,6 @@ def takes_room(command: Command) -> bool:
             return any(op.kind == "put" for op in leaves((*command.success, *command.failure)))
         case LeaseGrant():
             return True
+        case AsUser():
+            return takes_room(requested(command))
     return False

@@ -48,15 +48,28 @@ class Writes:
             raise DuplicateKey("duplicate key given in txn request")
 
 
-def validate(txn: Txn) -> None:
-    """Raises what the client did wrong. Runs before a transaction enters the log, so applying never has to refuse."""
-    success, failure = txn.success, txn.failure
-    if not txn.compare and not failure and len(success) == 1 and success[0].kind == "put":
-        size = _check_op(success[0])  # by far the most
-    else:
-        size = _check(txn, 1)
+def validate_put(txn: Txn) -> int:
+    """What `validate` does, for one that is one put and nothing else, as by far the most are; 0 if it is not."""
+    success = txn.success
+    if len(success) != 1 or success[0].kind != "put" or txn.failure or txn.compare:
+        return 0
+    size = _check_op(success[0])
     if size > SIZE_BYTES_MAX:
-        raise TooLarge(f"the transaction has {size} bytes of keys and values, {SIZE_BYTES_MAX} are allowed")
+        raise _too_large(size)
+    return size
+
+
+def validate(txn: Txn) -> int:
+    """Raises what the client did wrong. Runs before a transaction enters the log, so applying never has to refuse.
+    Returns how many bytes of keys and values there are."""
+    size = _check(txn, 1)
+    if size > SIZE_BYTES_MAX:
+        raise _too_large(size)
+    return size
+
+
+def _too_large(size: int) -> TooLarge:
+    return TooLarge(f"the transaction has {size} bytes of keys and values, {SIZE_BYTES_MAX} are allowed")
 
 
 def _check(txn: Txn, depth: int) -> int:

@@ -64,7 +64,9 @@ def _step(configuration: Configuration, step: Change) -> Configuration | Refused
         return _add(configuration, step)
     if step.name not in members(configuration):
         return Refused.NOT_FOUND
-    return _promote(configuration, step.name) if step.kind == "promote" else _remove(configuration, step.name)
+    if step.kind == "promote":
+        return _promote(configuration, step.name)
+    return _demote(configuration, step.name) if step.kind == "demote" else _remove(configuration, step.name)
 
 
 def _add(configuration: Configuration, step: Change) -> Configuration | Refused:
@@ -87,6 +89,16 @@ def _promote(configuration: Configuration, name: str) -> Configuration | Refused
         return Refused.NOT_LEARNER
     learners = _without(configuration.learners, name)
     return msgspec.structs.replace(configuration, voters=(*configuration.voters, name), learners=learners)
+
+
+def _demote(configuration: Configuration, name: str) -> Configuration | Refused:
+    """It keeps its vote among the old ones until the joint configuration is left."""
+    if name in configuration.learners:
+        return Refused.IS_LEARNER
+    if len(configuration.learners) >= LEARNERS_MAX:
+        return Refused.TOO_MANY
+    voters = _without(configuration.voters, name)
+    return msgspec.structs.replace(configuration, voters=voters, learners=(*configuration.learners, name))
 
 
 def _remove(configuration: Configuration, name: str) -> Configuration:

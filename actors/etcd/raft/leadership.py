@@ -48,7 +48,7 @@ class Leadership:
         self._log = log
         self._majorities: tuple[tuple[Progress | None, ...], ...] = ()  # None is this member itself
         self._has_vote = True
-        self._told_leaving = False
+        self._leaving_beats = 0  # heartbeats since it is certain who leaves
         self._rounds: deque[ReadRound] = deque()
         self._answered = 0  # the newest round whose reads may have been answered
         self._round = 0
@@ -70,6 +70,8 @@ class Leadership:
     def advance(self) -> None:
         """Commit what a majority has made durable, if it is of this term (Raft 5.4.2, figure 8)."""
         log = self._log
+        if log.committed == log.last_index:
+            return
         own = log.persisted
         index = min(
             [
@@ -117,7 +119,7 @@ class Leadership:
             for voters in confchange.majorities(configuration)
         )
         self._has_vote = own in confchange.voters(configuration)
-        self._told_leaving = False
+        self._leaving_beats = 0
 
     def _leave_joint(self) -> None:
         """All that is to come is safe with the new voters alone, once both majorities know of them (Raft 6)."""
@@ -155,12 +157,12 @@ class Leadership:
     def _drop_leaving(self) -> None:
         """Who does not belong to it any more is told so for one heartbeat after that is certain, if it listens."""
         log = self._log
-        if log.configurations.index > log.committed:
+        if self._leaving_beats > 1 or log.configurations.index > log.committed:
             return
-        if self._told_leaving:
+        if self._leaving_beats:
             stay = confchange.members(log.configuration)
             self.peers = {name: progress for name, progress in self.peers.items() if name in stay}
-        self._told_leaving = True
+        self._leaving_beats += 1
 
     # -- answers --------------------------------------------------------------------------------------------------
 
@@ -259,8 +261,13 @@ class Leadership:
         """No read waits, and nobody is to be sent anything but heartbeats."""
         if self._read_waits or (self._rounds and self._rounds[-1].number > self._answered):
             return False
+        if self.handover.to:
+            return False
         last = self._log.last_index
-        return not self.handover.to and not any(progress.may_send(last) for progress in self.peers.values())
+        for progress in self.peers.values():  # a generator takes twice the time, at each heartbeat
+            if (progress.knock or progress.next <= last or not progress.streaming) and progress.may_send(last):
+                return False
+        return True
 
     # -- sending --------------------------------------------------------------------------------------------------
 
@@ -277,8 +284,9 @@ class Leadership:
         if self._read_waits:
             self._open_round()
         messages: list[Outgoing] = []
+        last = self._log.last_index
         for peer, progress in self.peers.items():
-            while progress.next > self._log.base.index and progress.may_send(self._log.last_index):
+            while progress.may_send(last) and progress.next > self._log.base.index:
                 messages.append(Outgoing(peer, self._next_append(progress)))
             if self.beats:
                 progress.told_commit = known = self._known(progress)
@@ -291,10 +299,9 @@ class Leadership:
 
     def commits(self) -> list[Outgoing]:
         """How far the log is committed, for those who have not been told. Never past what each is known to have."""
-        messages = []
+        messages, committed = [], self._log.committed
         for peer, progress in self.peers.items():
-            known = self._known(progress)
-            if known > progress.told_commit:
+            if progress.told_commit < committed and (known := self._known(progress)) > progress.told_commit:
                 progress.told_commit = known
                 messages.append(Outgoing(peer, CommitAdvanced(self.term, self._config.member, known)))
         return messages

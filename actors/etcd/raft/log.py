@@ -29,6 +29,7 @@ class Log:
         """`configurations` ends with what holds at the base."""
         self.base = base
         self._entries = entries
+        self.last_index = base.index + len(entries)  # asked for so often that it is kept
         self.configurations = configurations or Configurations(NOBODY)
         self.configurations.add(entries)
         self.saved = self.persisted = self.last_index
@@ -39,10 +40,6 @@ class Log:
     def configuration(self) -> Configuration:
         """Who belongs to it, by the newest entry that says so, committed or not."""
         return self.configurations.current
-
-    @property
-    def last_index(self) -> int:
-        return self.base.index + len(self._entries)
 
     @property
     def last_term(self) -> int:
@@ -61,12 +58,12 @@ class Log:
 
     def append(self, term: int, data: bytes) -> int:
         """The leader's way to add an entry. Returns its index."""
-        index = self.last_index + 1
+        index = self.last_index = self.last_index + 1
         self._entries.append(Entry(term, index, data))
         return index
 
     def append_configuration(self, term: int, configuration: Configuration) -> int:
-        index = self.last_index + 1
+        index = self.last_index = self.last_index + 1
         entry = Entry(term, index, encode_configuration(configuration), True)
         self._entries.append(entry)
         self.configurations.add((entry,))
@@ -84,6 +81,7 @@ class Log:
             if self.term_at(entry.index) != entry.term:
                 self._cut(entry.index - 1)
                 self._entries.extend(entries[position:])
+                self.last_index = entries[-1].index
                 self.configurations.add(entries[position:])
                 break
         return previous_index + len(entries)
@@ -93,6 +91,7 @@ class Log:
             return
         assert last >= self.committed, f"entry {last + 1} is committed ({self.committed}) and would be replaced"
         del self._entries[last - self.base.index :]
+        self.last_index = last
         self.configurations.cut(last)
         self.saved = min(self.saved, last)
         self.persisted = min(self.persisted, last)
@@ -169,19 +168,24 @@ class Log:
         """A snapshot of another member, and the entries that follow it, are durable here in place of this log."""
         assert base.index > self.committed, f"a snapshot of {base.index} is older than what is committed"
         self._entries = list(self.following(base))
+        self.last_index = base.index + len(self._entries)
         self.configurations = Configurations(configuration, base.index)
         self.configurations.add(self._entries)
         self.base = base
         self.committed = self.applied = base.index
         self.saved = self.persisted = self.last_index
 
-    def check(self) -> None:
+    def check(self, known: int = 0) -> None:
+        """Of the entries up to `known`, and of who they say belongs to it, is known that they are sound."""
+        known = max(known, self.base.index)
         assert self.base.index <= min(self.applied, self.persisted), (self.base, self.applied, self.persisted)
         assert self.applied <= self.committed <= self.last_index, (self.applied, self.committed, self.last_index)
         assert self.persisted <= self.saved <= self.last_index, (self.persisted, self.saved, self.last_index)
-        assert [entry.index for entry in self._entries] == list(range(self.base.index + 1, self.last_index + 1))
-        self.configurations.check(self._entries)
-        terms = [self.base.term, *(entry.term for entry in self._entries)]
+        fresh = self._entries[known - self.base.index :]
+        assert [entry.index for entry in fresh] == list(range(known + 1, self.last_index + 1))
+        if fresh or known == self.base.index:
+            self.configurations.check(fresh, known)
+        terms = [self.term_at(known) or 0, *(entry.term for entry in fresh)]
         assert terms == sorted(terms), f"terms go back: {terms}"
 
 

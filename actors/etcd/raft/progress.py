@@ -57,11 +57,9 @@ class Progress:
         self._inflight_max = inflight_max
 
     def may_send(self, last_index: int) -> bool:
-        if self.transfer is not None:
-            return not self.transfer.waiting
-        if not self.streaming:
-            return not self.waiting
-        return self.knock or (self.next <= last_index and len(self._inflight) < self._inflight_max)
+        if self.streaming:  # as nearly always
+            return self.knock or (self.next <= last_index and len(self._inflight) < self._inflight_max)
+        return not (self.waiting if self.transfer is None else self.transfer.waiting)
 
     def sent(self, last_index: int) -> None:
         """An append that ends at `last_index` left."""

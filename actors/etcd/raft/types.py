@@ -132,9 +132,10 @@ class Dropped(enum.Enum):
 
 
 class Change(NamedTuple):
-    """One step of a change of members: `learn` adds a learner and `add` a voter, both at `address`."""
+    """One step of a change of members: `learn` adds a learner and `add` a voter, both at `address`; `demote` makes a
+    learner of a voter."""
 
-    kind: Literal["learn", "add", "promote", "remove"]
+    kind: Literal["learn", "add", "promote", "demote", "remove"]
     name: str
     address: str = ""
 
@@ -147,6 +148,7 @@ class Refused(enum.Enum):
     EXISTS = "there is or was a member of that name or address"
     NOT_FOUND = "there is no such member"
     NOT_LEARNER = "it is no learner"
+    IS_LEARNER = "it is a learner already"
     NOT_READY = "the learner has not caught up"
     TOO_MANY = "there are learners enough"
     UNHEALTHY = "those that are up would be no majority"

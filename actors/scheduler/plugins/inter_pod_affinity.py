@@ -35,7 +35,13 @@ _REFUSALS = (
 
 class InterPodAffinity(PreFilter, Filter, Score, NormalizeScore):
     name = "InterPodAffinity"
-    events = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_LABEL | ClusterEvent.POD_DELETED | ClusterEvent.POD_ADDED
+    events = (
+        ClusterEvent.NODE_ADDED
+        | ClusterEvent.NODE_LABEL
+        | ClusterEvent.POD_DELETED
+        | ClusterEvent.POD_ADDED
+        | ClusterEvent.NAMESPACE_LABEL
+    )
 
     def __init__(self, hard_weight: int = 1, ignore_preferences_of_existing_pods: bool = False) -> None:
         """`hard_weight`: what a required affinity term of a placed pod is worth, as if it were preferred."""
@@ -54,9 +60,9 @@ class InterPodAffinity(PreFilter, Filter, Score, NormalizeScore):
         numbers: Ints | None = None
         for number, refused in concerns.refused(rows):
             if numbers is None:
-                numbers = np.where(refused, number, 0).astype(np.int32)
+                numbers = np.multiply(refused, np.int32(number))
             else:
-                numbers = np.where((numbers == 0) & refused, number, numbers).astype(np.int32)
+                numbers = np.where((numbers == 0) & refused, np.int32(number), numbers)
         return numbers
 
     def refusal(self, cycle: Cycle, number: int) -> Refusal:
@@ -68,7 +74,7 @@ class InterPodAffinity(PreFilter, Filter, Score, NormalizeScore):
         return concerns.worth(rows)
 
     def normalize_score(self, cycle: Cycle, scores: Floats, feasible: Bools) -> Floats | None:
-        chosen = scores[feasible]
+        chosen = scores.compress(feasible)
         if not len(chosen):
             return None
         least, most = float(chosen.min()), float(chosen.max())
@@ -127,7 +133,7 @@ class _Concerns:
         for weight, domains in self._worth:
             if weight and domains.counts.on:
                 domains.follow()
-                here = (domains.sums * weight)[domains.ids[rows]]
+                here = domains.spread(domains.sums * weight, rows)
                 total = here if total is None else total + here
         return total
 
@@ -140,7 +146,7 @@ class _Concerns:
         for domains in self._with:
             held = np.ones(len(domains.sums), np.bool_) if nowhere else domains.sums > 0
             held[0] = False
-            here = held[domains.ids[rows]]
+            here = domains.spread(held, rows)
             result = here if result is None else result & here
         assert result is not None
         return result
@@ -164,4 +170,4 @@ class _Concerns:
 
 def _taken(domains: Domains, rows: Rows) -> Bools:
     domains.follow()
-    return (domains.sums > 0)[domains.ids[rows]]
+    return domains.spread(domains.sums > 0, rows)

@@ -24,6 +24,7 @@ class NodePorts(PreFilter, Filter):
     name = "NodePorts"
     events = ClusterEvent.NODE_ADDED | ClusterEvent.POD_DELETED
     scope = Scope.NODE
+    shared = True
 
     def pre_filter(self, cycle: Cycle) -> Skip | None:
         return None if cycle.shape.footprint.ports else SKIP

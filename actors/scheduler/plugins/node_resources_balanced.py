@@ -21,6 +21,7 @@ _HALF = SCORE_MAX // 2
 class NodeResourcesBalancedAllocation(PreScore, Score):
     name = "NodeResourcesBalancedAllocation"
     scope = Scope.NODE
+    shared = True
 
     def __init__(self, resources: Sequence[str] = ("cpu", "memory")) -> None:
         self._resources = dict.fromkeys(resources, 1)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from actors.scheduler.columns import Floats, Ints, Rows
+from actors.scheduler.demand import PodDemand
 from actors.scheduler.framework import ClusterEvent, Cycle, Filter, PreFilter, PreScore, Refusal, Scope, Score
 from actors.scheduler.resource_scoring import LEAST_ALLOCATED, Counted, Strategy, counted
 from actors.scheduler.room import Resource
@@ -21,7 +22,7 @@ _UNRESOLVABLE = 2
 _TOO_MANY = 1
 
 
-class _Wanted(NamedTuple):
+class Wanted(NamedTuple):
     """A resource that the pod asks for; `bit` is what says in a number that it is insufficient."""
 
     name: str
@@ -36,6 +37,7 @@ class NodeResourcesFit(PreFilter, Filter, PreScore, Score):
     name = "NodeResourcesFit"
     events = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_ALLOCATABLE | ClusterEvent.POD_DELETED
     scope = Scope.NODE
+    shared = True
 
     def __init__(
         self,
@@ -56,16 +58,26 @@ class NodeResourcesFit(PreFilter, Filter, PreScore, Score):
         ordered = [*(n for n in _FIRST if n in names), *sorted(n for n in names if n not in _FIRST)]
         room = cycle.state.room
         cycle.memo["NodeResourcesFit"] = [
-            _Wanted(name, requests[name], room.resource(name), 4 << index) for index, name in enumerate(ordered[:16])
+            Wanted(name, requests[name], room.resource(name), 4 << index) for index, name in enumerate(ordered[:16])
         ]
 
-    def filter(self, cycle: Cycle, rows: Rows) -> Ints:
+    def wanted(self, cycle: Cycle) -> Sequence[Wanted]:
+        """The resources that the pod asks for here, after `pre_filter`."""
+        wanted: list[Wanted] = cycle.memo["NodeResourcesFit"]
+        return wanted
+
+    def filter(self, cycle: Cycle, rows: Rows, crowds: Sequence[Sequence[PodDemand]] = ()) -> Ints:
+        """`crowds`: for each row pods that are to be counted there as if they were placed."""
         room = cycle.state.room
-        numbers = (room.pods.values[rows] >= room.pods_max.values[rows]).astype(np.int32)
-        wanted: list[_Wanted] = cycle.memo["NodeResourcesFit"]
-        for _, amount, column, bit in wanted:
-            most = column.allocatable.values[rows]
-            numbers |= np.where(amount > most - column.requested.values[rows], bit, 0)
+        pods = room.pods.values[rows]
+        if crowds:
+            pods = pods + [len(crowd) for crowd in crowds]
+        numbers = (pods >= room.pods_max.values[rows]).astype(np.int32)
+        for name, amount, column, bit in self.wanted(cycle):
+            most, used = column.allocatable.values[rows], column.requested.values[rows]
+            if crowds:
+                used = used + [sum(pod.requests.get(name, 0) for pod in crowd) for crowd in crowds]
+            numbers |= np.where(amount > most - used, bit, 0)
             numbers |= np.where(amount > most, _UNRESOLVABLE, 0)
         return numbers
 
@@ -80,7 +92,7 @@ class NodeResourcesFit(PreFilter, Filter, PreScore, Score):
 
     def refusal(self, cycle: Cycle, number: int) -> Refusal:
         """All that is missing, in kube-scheduler's order; unresolvable when even the empty node is too small."""
-        wanted: list[_Wanted] = cycle.memo["NodeResourcesFit"]
+        wanted = self.wanted(cycle)
         crowded = ["Too many pods"] if number & _TOO_MANY else []
         missing = [f"Insufficient {resource.name}" for resource in wanted if number & resource.bit]
         return Refusal((*crowded, *missing), not number & _UNRESOLVABLE)

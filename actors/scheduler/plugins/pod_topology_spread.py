@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from actors.scheduler.columns import Bools, Floats, Ints, Rows
+from actors.scheduler.columns import ALL, Bools, Floats, Ints, Rows
 from actors.scheduler.framework import (
     SCORE_MAX,
     SKIP,
@@ -29,7 +30,7 @@ from actors.scheduler.framework import (
 )
 from actors.scheduler.plugins.node_affinity import eligible
 from actors.scheduler.plugins.taint_toleration import tolerates
-from actors.scheduler.pod_counts import Counts, Domains, Question
+from actors.scheduler.pod_counts import Counts, Domains, Question, T
 from actors.scheduler.pod_terms import PodSelector, Selector, matches, selector, with_label_keys
 from protocols.rules.selectors import InvalidSelector
 
@@ -73,6 +74,8 @@ class PodTopologySpread(PreFilter, Filter, PreScore, Score, NormalizeScore):
     name = "PodTopologySpread"
     events = (
         ClusterEvent.NODE_ADDED
+        | ClusterEvent.NODE_DELETED
+        | ClusterEvent.GROUP
         | ClusterEvent.NODE_LABEL
         | ClusterEvent.NODE_TAINT
         | ClusterEvent.POD_DELETED
@@ -102,14 +105,14 @@ class PodTopologySpread(PreFilter, Filter, PreScore, Score, NormalizeScore):
         hard: list[_Hard] = cycle.memo[self.name]
         for constraint, domains, itself in hard:
             domains.follow()
-            held = domains.sums[domains.inhabited]
+            held = domains.sums.compress(domains.inhabited)
             least = float(held.min()) if len(held) >= constraint.domains_min else 0.0
-            refused = np.where(domains.sums + itself - least > constraint.skew_max, _TOO_MANY, 0).astype(np.int32)
-            labels = cycle.state.objects.label(constraint.topology_key).ids[rows]
-            here = np.where(labels == 0, _NO_LABEL, refused[domains.ids[rows]])
+            refused = np.multiply(domains.sums + itself - least > constraint.skew_max, np.int32(_TOO_MANY))
+            refused[0] = _NO_LABEL
+            here = domains.spread(refused, rows)
             numbers = here if numbers is None else np.where(numbers, numbers, here)
         assert numbers is not None
-        return numbers.astype(np.int32)
+        return numbers
 
     def refusal(self, cycle: Cycle, number: int) -> Refusal:
         return _REFUSALS[number - 1]
@@ -131,13 +134,15 @@ class PodTopologySpread(PreFilter, Filter, PreScore, Score, NormalizeScore):
         spread: _SoftSpread = cycle.memo["PodTopologySpread score"]
         candidates = spread.candidates(feasible)
         raw = spread.raw(candidates)
-        chosen = raw[candidates]
+        chosen = raw.compress(candidates)
         if not len(chosen):
             return None
         least, most = float(chosen.min()), float(chosen.max())
         if most == 0:
             return None if not spread.keys else np.where(candidates, float(SCORE_MAX), 0.0)
         normal = np.floor(SCORE_MAX * (most + least - raw) / most)
+        if len(chosen) == np.count_nonzero(feasible):
+            return normal  # the others' do not matter
         return np.where(candidates, normal, 0.0) if spread.keys else normal
 
     def _constraints(self, cycle: Cycle, when: str) -> list[Constraint]:
@@ -226,15 +231,17 @@ class _SoftSpread:
 
     def raw(self, candidates: Bools) -> Floats:
         weights = self._weigh(candidates)
-        total = np.zeros(len(candidates))
+        total: Floats | None = None
         for (constraint, domains), weight in zip(self._soft, weights, strict=True):
             by_domain = domains.sums * weight + (constraint.skew_max - 1)
             if not self.keys:  # a node without the label is looked at, and this constraint does not count there
                 by_domain[0] = 0.0 if constraint.topology_key == HOSTNAME else by_domain[0]
                 labels = self._cycle.state.objects.label(constraint.topology_key).ids
-                total += np.where(labels > 0, by_domain[domains.ids], 0.0)
+                here = np.where(labels > 0, domains.spread(by_domain), 0.0)
             else:
-                total += by_domain[domains.ids]
+                here = domains.spread(by_domain)
+            total = here if total is None else total + here
+        assert total is not None
         return np.floor(total + 0.5)
 
     def _weigh(self, candidates: Bools) -> list[float]:
@@ -251,7 +258,7 @@ class _SoftSpread:
         if constraint.topology_key == HOSTNAME:
             return int(np.count_nonzero(candidates))
         column = self._cycle.state.objects.label(constraint.topology_key)
-        inhabited = np.bincount(column.ids[candidates], minlength=1) > 0
+        inhabited = np.bincount(column.ids.compress(candidates), minlength=1) > 0
         return int(np.count_nonzero(inhabited[1:]))
 
     def _domains(self, constraint: Constraint) -> Domains:
@@ -270,8 +277,11 @@ class PerNode(Domains):
     def _add_up(self) -> None:
         self._version = self._nodes.version
         rows = len(self._nodes.objects)
-        self.ids = self._counted = np.arange(1, rows + 1, dtype=np.int32)
+        self.ids = self._counted = np.arange(1, rows + 1, dtype=np.intp)
         self.sums = np.zeros(rows + 1)
         self.inhabited = np.ones(rows + 1, np.bool_)
         for row, number in self.counts.on.items():
             self.sums[row + 1] = number
+
+    def spread(self, values: NDArray[T], rows: Rows = ALL) -> NDArray[T]:
+        return values[1:][rows]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from actors.apiserver.schema.protobuf import decode
 from protocols import api
 from tests.apiserver.custom.widgets import CRD_PATH, GROUP, PATH, SPEC, WIDGETS, definition, version, widget
 from tests.apiserver.rest_client import Rest, rest
+from tests.apiserver.schema import protobuf_writer
 
 MERGE = "application/merge-patch+json"
 
@@ -55,6 +58,34 @@ async def test_a_definition_is_established_and_served_with_the_answer_to_its_cre
     assert created.code == 201
 
 
+async def test_custom_objects_are_not_to_be_had_in_protobuf(shop: Rest) -> None:
+    """As in Kubernetes, where their definitions are."""
+    await shop.create(PATH, widget())
+    protobuf = "application/vnd.kubernetes.protobuf"
+
+    refused = [await shop.get(where, Accept=protobuf) for where in (PATH, f"{PATH}/one", f"{PATH}?watch=1")]
+    definition = await shop.get(f"{CRD_PATH}/{WIDGETS}", Accept=protobuf)
+
+    assert [each.code for each in refused] == [406, 406, 406]
+    assert (definition.code, definition.headers["Content-Type"]) == (200, protobuf)
+    schema = decode(definition.body)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    assert schema["properties"]["spec"] == SPEC
+
+
+async def test_a_definition_may_come_in_protobuf(server: Rest) -> None:
+    """The typed client of Go sends it so since 1.32."""
+    wanted = definition()
+    message = protobuf_writer.write("apiextensions.v1.CustomResourceDefinition", wanted, random.Random(0))
+    body = protobuf_writer.body(wanted["apiVersion"], wanted["kind"], message)
+
+    made = await server.send("POST", CRD_PATH, body, content_type="application/vnd.kubernetes.protobuf")
+    created = await server.send("POST", PATH, widget())
+    refused = await server.send("POST", PATH, widget("two", replicas=11))
+
+    assert made.json["spec"]["versions"][0]["schema"] == wanted["spec"]["versions"][0]["schema"]
+    assert (made.code, created.code, refused.code) == (201, 201, 422)
+
+
 async def test_who_asks_for_a_taken_name_gets_it_when_it_is_free(shop: Rest) -> None:
     other = await shop.create(CRD_PATH, definition(plural="gizmos", singular="gizmo", shortNames=[]))
     refused = conditions(other)
@@ -81,7 +112,7 @@ async def test_discovery_names_what_is_defined(shop: Rest) -> None:
     assert GROUP in [group["name"] for group in groups]
     assert [resource["name"] for resource in resources] == ["widgets", "widgets/status", "widgets/scale"]
     assert resources[0]["shortNames"] == ["wd"] and resources[0]["categories"] == ["all"]
-    assert aggregated[-1]["metadata"]["name"] == GROUP
+    assert GROUP in [group["metadata"]["name"] for group in aggregated]
 
 
 async def test_openapi_has_the_schema_and_forgets_it_with_the_definition(shop: Rest) -> None:
@@ -158,6 +189,7 @@ async def test_defaults_are_filled_in_and_what_is_not_specified_goes(shop: Rest)
     assert created["metadata"]["generation"] == 1
 
 
+@pytest.mark.slow
 async def test_unknown_fields_are_warned_of_or_refused(shop: Rest) -> None:
     warned = await shop.send("POST", f"{PATH}?fieldValidation=Warn", widget("a", odd=1))
     refused = await shop.send("POST", f"{PATH}?fieldValidation=Strict", widget("b", ports=[{"name": "a", "odd": 1}]))
@@ -247,6 +279,42 @@ async def test_columns_are_those_of_the_definition(shop: Rest) -> None:
 
     assert [column["name"] for column in answer["columnDefinitions"]] == ["Name", "Color", "Ready", "Age"]
     assert answer["rows"][0]["cells"][:3] == ["one", "red", "True"]
+
+
+async def test_a_list_that_is_kept_is_of_the_definition_as_it_is_now(shop: Rest) -> None:
+    table = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    await shop.create(PATH, widget())
+
+    async def columns() -> list[str]:
+        return [column["name"] for column in (await shop.get(PATH, Accept=table)).json["columnDefinitions"]]
+
+    async def spec() -> dict[str, Any]:
+        return dict((await shop.get(PATH)).json["items"][0]["spec"])
+
+    before = await columns(), await spec()
+    changed = version(additionalPrinterColumns=[])
+    changed["schema"]["openAPIV3Schema"]["properties"]["spec"] = {
+        **SPEC, "properties": {**SPEC["properties"], "size": {"type": "integer", "default": 3}},
+    }  # fmt: skip
+    await shop.send("PATCH", f"{CRD_PATH}/{WIDGETS}", {"spec": {"versions": [changed]}}, content_type=MERGE)
+
+    assert before == (["Name", "Color", "Ready", "Age"], {"color": "red", "replicas": 1})
+    assert (await columns(), await spec()) == (["Name", "Age"], {"color": "red", "replicas": 1, "size": 3})
+
+
+async def test_a_table_that_is_kept_has_as_much_of_each_object_as_is_asked_for(shop: Rest) -> None:
+    table = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    partial = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+    await shop.create(PATH, widget())
+
+    for _ in range(2):  # as they are made, and as they are kept
+        shown = [(await shop.get(f"{PATH}?includeObject={each}", Accept=table)).json for each in ("Object", "None")]
+        metadata = (await shop.get(PATH, Accept=partial)).json
+
+        assert [bool((each["rows"][0]["object"] or {}).get("spec")) for each in shown] == [True, False]
+        assert metadata["kind"] == "PartialObjectMetadataList" and set(metadata["items"][0]) == {
+            "kind", "apiVersion", "metadata",
+        }  # fmt: skip
 
 
 async def test_objects_are_selected_by_the_fields_of_the_definition(shop: Rest) -> None:
@@ -342,6 +410,7 @@ async def test_a_watch_goes_on_while_the_definition_changes(shop: Rest) -> None:
     assert names == [("ADDED", "a"), ("ADDED", "b")]
 
 
+@pytest.mark.slow
 async def test_a_definition_takes_its_objects_along_and_waits_for_their_finalizers(shop: Rest) -> None:
     held = widget("held")
     held["metadata"]["finalizers"] = ["example.com/hold"]

@@ -3,12 +3,14 @@
 import copy
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.apiserver.patch import apply_patch, track_update
 from protocols.errors import StatusError
 from tests.apiserver.patch.objects import DEPLOYMENTS, NOW, TYPES, with_containers
+from tests.effort import examples
 
 NAMES = [
     "metadata",
@@ -54,6 +56,7 @@ CURRENT = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(bodies | deep)
 def test_a_strategic_merge_patch_is_applied_or_refused(patch: Any) -> None:
@@ -68,7 +71,8 @@ def test_a_strategic_merge_patch_is_applied_or_refused(patch: Any) -> None:
     assert (patch, current) == (sent, CURRENT)
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(150), deadline=None)
 @given(bodies | deep, st.booleans())
 def test_a_configuration_is_applied_or_refused(config: Any, force: bool) -> None:
     config = {**config, "apiVersion": "apps/v1", "kind": "Deployment"}

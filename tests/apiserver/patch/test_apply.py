@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -174,6 +175,7 @@ def owned_parts(obj: Any) -> dict[tuple[str, str], set[Path]]:
     return {who: parts for who, parts in found.items() if parts}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("resource", "make", "read", "parts"),
     [(CONFIG_MAPS, of_data, data_of, ("value",)), (DEPLOYMENTS, of_env, env_of, ("item", "value"))],
@@ -338,6 +340,7 @@ def test_kubectl_may_take_over_what_it_applied_on_the_client_side() -> None:
     assert obj["spec"]["replicas"] == 4
     annotations = obj["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"]
     assert '"replicas":4' in annotations
+    assert annotations == orjson.dumps(orjson.loads(annotations), option=orjson.OPT_SORT_KEYS).decode() + "\n"
     with pytest.raises(Conflict):
         applied(current, deployment(replicas=4), "helm")
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,6 +59,7 @@ def written_out(value: Any, path: tuple[str, ...] = (), name: str = "") -> dict[
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(objects, objects)
 def test_a_comparison_is_the_difference_of_the_written_out_fields(old: Any, new: Any) -> None:

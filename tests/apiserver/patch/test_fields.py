@@ -14,6 +14,7 @@ from actors.apiserver.patch.fields import (
     show_path,
     union,
 )
+from tests.effort import examples
 
 Paths = frozenset[tuple[str, ...]]
 
@@ -36,7 +37,7 @@ def test_a_tree_has_the_paths_it_was_made_of(wanted: Paths) -> None:
     assert frozenset(paths(tree(wanted))) == wanted
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(path_sets, path_sets)
 def test_the_operations_are_those_of_sets_of_paths(one: Paths, other: Paths) -> None:
     first, second = tree(one), tree(other)

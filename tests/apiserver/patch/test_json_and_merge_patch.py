@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.apiserver.patch import apply_patch
+from protocols.api import PatchType
 from protocols.errors import BadRequest, Invalid, NotFound, RequestEntityTooLarge
 from tests.apiserver.patch.objects import CONFIG_MAPS, NOW, TYPES, config_map
+from tests.effort import examples
 
 keys = st.sampled_from(["a", "b", "c"])
 json_values = st.recursive(
@@ -46,7 +48,7 @@ def merged(target: Any, patch: Any) -> Any:
     return result
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(documents, documents)
 def test_a_merge_patch_merges_as_its_rfc_says_and_leaves_its_arguments_alone(current: Any, patch: Any) -> None:
     before = copy.deepcopy((current, patch))
@@ -57,6 +59,17 @@ def test_a_merge_patch_merges_as_its_rfc_says_and_leaves_its_arguments_alone(cur
     assert (current, patch) == before
 
 
+@pytest.mark.parametrize("type", ["merge", "json"])
+def test_an_object_that_is_given_away_is_changed_itself(type: PatchType) -> None:
+    current, patch = {"data": {"a": "1"}}, {"data": {"a": "2"}}
+    sent = patch if type == "merge" else [{"op": "replace", "path": "/data/a", "value": "2"}]
+
+    result = apply_patch(TYPES, CONFIG_MAPS, type, current, sent, manager="me", force=False, now=NOW, given=True)
+
+    assert result is current
+    assert current == {"data": {"a": "2"}}
+
+
 def test_the_result_of_a_merge_patch_shares_nothing_with_the_patch() -> None:
     patch = {"data": {"list": [{"a": 1}]}}
 
@@ -65,6 +78,7 @@ def test_the_result_of_a_merge_patch_shares_nothing_with_the_patch() -> None:
     assert patch == {"data": {"list": [{"a": 1}]}}
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(documents, st.lists(operations, max_size=3))
 def test_any_json_patch_is_applied_whole_or_refused_and_never_a_bug(current: Any, patch: Any) -> None:
@@ -94,20 +108,30 @@ def test_a_json_patch_adds_replaces_removes_moves_and_tests() -> None:
     assert result["metadata"]["labels"] == {}
 
 
+@pytest.mark.parametrize("before", [[], [{"op": "add", "path": "/data/z", "value": "z"}]])
 @pytest.mark.parametrize(
-    "operation",
+    ("operation", "why"),
     [
-        {"op": "test", "path": "/metadata/name", "value": "other"},
-        {"op": "remove", "path": "/data/missing"},
-        {"op": "replace", "path": "/data/missing", "value": "x"},
-        {"op": "add", "path": "/nowhere/deep", "value": "x"},
-        {"op": "add", "path": "/data/a/b", "value": "x"},
-        {"op": "replace", "path": "", "value": []},
+        (
+            {"op": "test", "path": "/metadata/name", "value": "other"},
+            "value /metadata/name failed: test failed",
+        ),
+        ({"op": "test", "path": "/data/no", "value": "other"}, "testing value /data/no failed: test failed"),
+        ({"op": "remove", "path": "/data/missing"}, "remove operation does not apply: .*/data/missing"),
+        ({"op": "replace", "path": "/data/missing", "value": "x"}, "replace operation does not apply: "),
+        ({"op": "add", "path": "/nowhere/deep", "value": "x"}, "add operation does not apply: doc is missing path: "),
+        ({"op": "add", "path": "/data/a/b", "value": "x"}, "add operation does not apply: "),
+        ({"op": "copy", "from": "/data/missing", "path": "/data/b"}, "copy operation does not apply: "),
+        ({"op": "replace", "path": "", "value": []}, "is not an object"),
     ],
 )
-def test_an_operation_that_does_not_apply_refuses_the_patch(operation: dict[str, Any]) -> None:
-    with pytest.raises(Invalid, match="the server rejected our request due to an error in our request"):
-        patched("json", config_map({"a": "1"}), [operation])
+def test_an_operation_that_does_not_apply_refuses_the_patch_and_tells_nothing_of_the_object(
+    operation: dict[str, Any], why: str, before: list[Any]
+) -> None:
+    with pytest.raises(Invalid, match=f"the server rejected our request due to an error in our request: .*{why}") as no:
+        patched("json", config_map({"a": "secret"}), [*before, operation])
+
+    assert "secret" not in str(no.value) and "settings" not in str(no.value)
 
 
 @pytest.mark.parametrize("patch", [{"op": "add"}, ["add"], [{"path": 1, "op": "add"}], [{"op": "bad", "path": "/a"}]])

@@ -65,6 +65,7 @@ def merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(item_lists, patch_lists)
 def test_merged_lists_are_maps_from_their_keys(current: Any, patch: Any) -> None:
@@ -76,6 +77,7 @@ def test_merged_lists_are_maps_from_their_keys(current: Any, patch: Any) -> None
     assert (current, patch) == before
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(item_lists, patch_lists)
 def test_patched_items_stand_as_the_patch_says_and_the_others_keep_their_order(current: Any, patch: Any) -> None:
@@ -87,6 +89,7 @@ def test_patched_items_stand_as_the_patch_says_and_the_others_keep_their_order(c
     assert [name for name in result if name not in kept] == others
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(item_lists, st.permutations(["a", "b", "c", "d"]), st.integers(0, 4))
 def test_set_element_order_orders_what_it_names(current: Any, order: list[str], count: int) -> None:

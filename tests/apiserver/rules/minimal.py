@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from functools import cache
 from typing import Any
 
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from actors.apiserver.schema.resources import by_kind
 
@@ -151,7 +157,73 @@ kind: VolumeAttachment
 metadata: {name: a}
 spec: {attacher: a, nodeName: a, source: {persistentVolumeName: a}}
 ---
+{apiVersion: networking.k8s.io/v1, kind: ServiceCIDR, metadata: {name: a}, spec: {cidrs: [10.8.0.0/16]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: IPAddress
+metadata: {name: 10.8.0.7}
+spec: {parentRef: {resource: services, namespace: default, name: a}}
+---
+apiVersion: storage.k8s.io/v1
+kind: VolumeAttributesClass
+metadata: {name: a}
+driverName: disk.example.com
+parameters: {iops: "1000"}
+---
+apiVersion: resource.k8s.io/v1
+kind: DeviceClass
+metadata: {name: a}
+spec: {selectors: [{cel: {expression: device.driver == "gpu.example.com"}}]}
+---
+apiVersion: resource.k8s.io/v1
+kind: ResourceClaim
+metadata: {name: a}
+spec: {devices: {requests: [{name: gpu, exactly: {deviceClassName: a}}]}}
+---
+apiVersion: resource.k8s.io/v1
+kind: ResourceClaimTemplate
+metadata: {name: a}
+spec: {spec: {devices: {requests: [{name: gpu, firstAvailable: [{name: large, deviceClassName: a}]}]}}}
+---
+apiVersion: resource.k8s.io/v1
+kind: ResourceSlice
+metadata: {name: a}
+spec:
+  driver: gpu.example.com
+  nodeName: node-1
+  pool: {name: node-1, generation: 1, resourceSliceCount: 1}
+  devices: [{name: gpu-0, attributes: {model: {string: a}}, capacity: {memory: {value: 40Gi}}}]
+---
 {apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: a}, value: 10}
+---
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: FlowSchema
+metadata: {name: a}
+spec:
+  priorityLevelConfiguration: {name: a}
+  rules:
+  - subjects: [{kind: User, user: {name: jane}}]
+    nonResourceRules: [{verbs: [get], nonResourceURLs: [/version]}]
+---
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: PriorityLevelConfiguration
+metadata: {name: a}
+spec: {type: Limited, limited: {limitResponse: {type: Queue, queuing: {}}}}
+---
+apiVersion: scheduling.k8s.io/v1alpha2
+kind: PodGroup
+metadata: {name: a}
+spec: {schedulingPolicy: {basic: {}}}
+---
+apiVersion: scheduling.k8s.io/v1alpha2
+kind: Workload
+metadata: {name: a}
+spec: {podGroupTemplates: [{name: a, schedulingPolicy: {gang: {minCount: 2}}}]}
+---
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: a}
+spec: {request: REQUEST, signerName: kubernetes.io/kube-apiserver-client, usages: [client auth]}
 ---
 apiVersion: coordination.k8s.io/v1
 kind: Lease
@@ -166,6 +238,48 @@ metadata: {name: a}
 addressType: IPv4
 endpoints: [{addresses: [10.0.0.1]}]
 ports: [{port: 80}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: a}
+webhooks: [{name: a.example.com, admissionReviewVersions: [v1], sideEffects: None, clientConfig: {url: "https://example.com/"}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: a}
+webhooks: [{name: a.example.com, admissionReviewVersions: [v1], sideEffects: None, clientConfig: {url: "https://example.com/"}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: a}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  validations: [{expression: "true"}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: a}
+spec: {policyName: a, validationActions: [Deny]}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: a}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  mutations: [{patchType: JSONPatch, jsonPatch: {expression: "[]"}}]
+  reinvocationPolicy: Never
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: a}
+spec: {policyName: a}
+---
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: {name: v1.a.example.com}
+spec: {group: a.example.com, version: v1, groupPriorityMinimum: 1, versionPriority: 1}
 ---
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -182,7 +296,7 @@ spec:
 
 def minimal() -> list[dict[str, Any]]:
     """Fresh objects, namespaced ones in the namespace "default"."""
-    objects = list(yaml.safe_load_all(_TEXT))
+    objects: list[dict[str, Any]] = json.loads(_parsed())
     for obj in objects:
         resource = by_kind(obj["apiVersion"], obj["kind"])
         assert resource is not None, obj["kind"]
@@ -193,3 +307,17 @@ def minimal() -> list[dict[str, Any]]:
 
 def minimal_of(kind: str) -> dict[str, Any]:
     return next(obj for obj in minimal() if obj["kind"] == kind)
+
+
+@cache
+def _parsed() -> str:
+    """To read YAML takes half a second."""
+    return json.dumps(list(yaml.safe_load_all(_TEXT.replace("REQUEST", _request()))))
+
+
+@cache
+def _request() -> str:
+    """Nobody asks for a certificate."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    request = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    return base64.b64encode(request.public_bytes(serialization.Encoding.PEM)).decode()

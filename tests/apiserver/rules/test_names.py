@@ -32,6 +32,7 @@ def is_label_key(text: str) -> bool:
     return is_subdomain(prefix) and is_name_part(rest[0]) if rest else is_name_part(text)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(texts)
 def test_names_are_accepted_as_a_slow_look_at_each_character_accepts_them(text: str) -> None:

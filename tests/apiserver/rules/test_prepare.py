@@ -13,6 +13,9 @@ from actors.apiserver.schema.resources import Resource, find
 NOW = 1767225600.75
 
 
+SOME = {"cpu": "1", "memory": "1Gi"}
+
+
 def resource(group_resource: str) -> Resource:
     found = find(group_resource)
     assert found is not None
@@ -52,6 +55,63 @@ def test_a_generated_name_is_cut_so_that_its_suffix_fits() -> None:
     assert create({"metadata": {"generateName": "web-", "name": "own"}})["metadata"]["name"] == "own"
 
 
+def placed_by_labels() -> dict[str, Any]:
+    term = {
+        "topologyKey": "zone",
+        "labelSelector": {"matchLabels": {"app": "web"}},
+        "matchLabelKeys": ["hash", "absent"],
+        "mismatchLabelKeys": ["tenant"],
+    }
+    affinity = {
+        "podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]},
+        "podAntiAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": term}],
+            "requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone", "matchLabelKeys": ["hash"]}],
+        },
+    }
+    spread = [{"topologyKey": "zone", "labelSelector": {}, "matchLabelKeys": ["hash"]}]
+    labels = {"app": "web", "hash": "1", "tenant": "t"}
+    spec = {"containers": [{"name": "c"}], "affinity": affinity, "topologySpreadConstraints": spread}
+    return {"metadata": {"name": "a", "labels": labels}, "spec": spec}
+
+
+SAME = {"key": "hash", "operator": "In", "values": ["1"]}
+OTHER = {"key": "tenant", "operator": "NotIn", "values": ["t"]}
+
+
+def test_label_keys_of_a_pod_become_requirements_of_its_selectors() -> None:
+    sent = placed_by_labels()
+
+    spec = create(sent, PODS)["spec"]
+
+    towards, away = spec["affinity"]["podAffinity"], spec["affinity"]["podAntiAffinity"]
+    (required,) = towards["requiredDuringSchedulingIgnoredDuringExecution"]
+    (wish,) = away["preferredDuringSchedulingIgnoredDuringExecution"]
+    (without_selector,) = away["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert required["labelSelector"] == {"matchLabels": {"app": "web"}, "matchExpressions": [SAME, OTHER]}
+    assert wish["podAffinityTerm"] == required
+    assert without_selector == {"topologyKey": "zone", "matchLabelKeys": ["hash"]}
+    assert spec["topologySpreadConstraints"][0]["labelSelector"] == {"matchExpressions": [SAME]}
+    assert sent == placed_by_labels()
+
+
+def test_before_1_34_those_of_spread_constraints_are_left_to_the_scheduler() -> None:
+    def spread(version: str) -> Any:
+        pod = prepare_create(PODS, placed_by_labels(), now=NOW, uid="u-1", suffix="", version=version)
+        return pod["spec"]["topologySpreadConstraints"][0]["labelSelector"]
+
+    assert spread("1.33") == {}
+    assert spread("1.34") == {"matchExpressions": [SAME]}
+
+
+def test_label_keys_of_a_template_stay() -> None:
+    template = {"metadata": {"labels": {"hash": "1"}}, "spec": placed_by_labels()["spec"]}
+
+    created = create({"metadata": {"name": "web"}, "spec": {"template": template}})
+
+    assert created["spec"]["template"]["spec"] == placed_by_labels()["spec"]
+
+
 def test_first_states_are_kubernetes() -> None:
     pod = create({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c"}]}}, PODS)
     node = create({"metadata": {"name": "a"}, "status": {"capacity": {"cpu": "1"}}}, resource("nodes"))
@@ -60,6 +120,25 @@ def test_first_states_are_kubernetes() -> None:
     assert pod["status"] == {"phase": "Pending", "qosClass": "BestEffort"}
     assert node["status"] == {"capacity": {"cpu": "1"}}
     assert (namespace["status"], namespace["spec"]) == ({"phase": "Active"}, {"finalizers": ["kubernetes"]})
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"containers": [{"name": "c", "resources": {"limits": SOME, "requests": SOME}}]}, "Guaranteed"),
+        ({"containers": [{"name": "c", "resources": {"limits": SOME, "requests": {"cpu": "500m"}}}]}, "Burstable"),
+        ({"containers": [{"name": "c", "resources": {"requests": {"cpu": "a lot"}}}]}, "BestEffort"),
+        (
+            {"initContainers": [{"name": "i", "resources": {"requests": SOME}}], "containers": [{"name": "c"}]},
+            "Burstable",
+        ),
+        ({"resources": {"limits": SOME, "requests": SOME}, "containers": [{"name": "c"}]}, "Guaranteed"),
+    ],
+)
+def test_the_qos_class_follows_from_what_is_asked_for(spec: dict[str, Any], expected: str) -> None:
+    classes = [create({"metadata": {"name": name}, "spec": spec}, PODS)["status"]["qosClass"] for name in "ab"]
+
+    assert classes == [expected, expected]
 
 
 def test_managed_fields_of_an_apply_stay_and_junk_goes() -> None:

@@ -212,6 +212,36 @@ def test_a_cluster_ip_stays_unless_the_service_moves_outside() -> None:
     assert update_problems("Service", outside, before) == []
 
 
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            {"spec.ipFamilyPolicy": "RequireDualStack"},
+            'spec.ipFamilyPolicy: Invalid value: "RequireDualStack": '
+            "this cluster is not configured for dual-stack services",
+        ),
+        (
+            {"spec.ipFamilyPolicy": "PreferDualStack", "spec.ipFamilies": ["IPv6"]},
+            'spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster',
+        ),
+        (
+            {"spec.ipFamilyPolicy": "SingleStack", "spec.ipFamilies": ["IPv4", "IPv6"], "spec.clusterIP": "None"},
+            'spec.ipFamilyPolicy: Invalid value: "SingleStack": must be '
+            "'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified",
+        ),
+    ],
+)
+def test_a_service_has_addresses_of_the_family_that_the_cluster_has(spec: dict[str, Any], message: str) -> None:
+    assert problems("Service", {**spec, "spec.selector": ABSENT}) == [message]
+
+
+def test_a_headless_service_that_selects_nothing_may_have_both_families_and_others_may_wish_for_them() -> None:
+    both = {"spec.ipFamilyPolicy": "RequireDualStack", "spec.ipFamilies": ["IPv4", "IPv6"]}
+
+    assert problems("Service", {**both, "spec.clusterIP": "None", "spec.selector": ABSENT}) == []
+    assert problems("Service", {"spec.ipFamilyPolicy": "PreferDualStack", "spec.ipFamilies": ["IPv4"]}) == []
+
+
 def test_immutable_data_does_not_change() -> None:
     before = {"immutable": True}
 
@@ -256,3 +286,15 @@ def test_a_bound_claim_grows_and_does_not_shrink() -> None:
 @pytest.mark.parametrize("schedule", ["@daily", "@every 5m", "0 */2 * * MON-FRI", "0 0 1 1,jul *", "5/15 * * * 7"])
 def test_schedules_are_cron(schedule: str) -> None:
     assert problems("CronJob", {"spec.schedule": schedule}) == []
+
+
+def test_a_claim_of_a_stateful_set_is_a_volume_of_its_pods() -> None:
+    claim = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {}}}
+    mount = {"spec.template.spec.containers.0.volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+
+    with_claim = problems("StatefulSet", {**mount, "spec.volumeClaimTemplates": [claim]})
+
+    assert with_claim == []
+    assert problems("StatefulSet", {**mount, "spec.volumeClaimTemplates": []}) == [
+        'spec.template.spec.containers[0].volumeMounts[0].name: Not found: "data"'
+    ]

@@ -186,6 +186,71 @@ def test_bad_affinity_is_refused(affinity: dict[str, Any], message: str) -> None
     assert found.endswith(message)
 
 
+HAS_A = {"key": "a", "operator": "Exists"}
+SAME_A = {"key": "a", "operator": "In", "values": ["1"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"matchLabelKeys": ["a"]}, []),
+        (
+            {"labelSelector": None, "matchLabelKeys": ["a"], "mismatchLabelKeys": ["b"]},
+            [
+                ".matchLabelKeys: Forbidden: must not be specified when labelSelector is not set",
+                ".mismatchLabelKeys: Forbidden: must not be specified when labelSelector is not set",
+            ],
+        ),
+        (
+            {"labelSelector": {"matchLabels": {"a": "1"}, "matchExpressions": [SAME_A]}, "matchLabelKeys": ["b", "a"]},
+            ['[1]: Invalid value: "a": exists in both matchLabelKeys and labelSelector'],
+        ),
+        (
+            {"labelSelector": {"matchExpressions": [HAS_A, SAME_A]}, "matchLabelKeys": ["a"]},
+            ['[0]: Invalid value: "a": exists in both matchLabelKeys and labelSelector'],
+        ),
+        (
+            {"matchLabelKeys": ["a"], "mismatchLabelKeys": ["a"]},
+            ['.matchLabelKeys[0]: Invalid value: "a": exists in both matchLabelKeys and mismatchLabelKeys'],
+        ),
+        (
+            {"mismatchLabelKeys": ["/a"]},
+            ['.mismatchLabelKeys[0]: Invalid value: "/a": prefix part must be non-empty'],
+        ),
+    ],
+)  # fmt: skip
+def test_label_keys_of_affinity(changes: dict[str, Any], found: list[str]) -> None:
+    term = {"topologyKey": "zone", "labelSelector": {}} | changes
+    where = "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution"
+
+    assert problems("Pod", {where: [term]}) == [f"{where}[0]{problem}" for problem in found]
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"minDomains": 2, "nodeAffinityPolicy": "Ignore", "matchLabelKeys": ["a"]}, []),
+        ({"minDomains": 0}, [".minDomains: Invalid value: 0: must be greater than zero"]),
+        (
+            {"minDomains": 1, "whenUnsatisfiable": "ScheduleAnyway"},
+            [".minDomains: Invalid value: 1: can only use minDomains if whenUnsatisfiable=DoNotSchedule,"
+             " not ScheduleAnyway"],
+        ),
+        ({"nodeTaintsPolicy": "X"}, ['.nodeTaintsPolicy: Unsupported value: "X": supported values: "Honor", "Ignore"']),
+        (
+            {"labelSelector": None, "matchLabelKeys": ["a"]},
+            [".matchLabelKeys: Forbidden: must not be specified when labelSelector is not set"],
+        ),
+    ],
+)  # fmt: skip
+def test_details_of_spread_constraints(changes: dict[str, Any], found: list[str]) -> None:
+    constraint = {"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}
+
+    problem = problems("Pod", {"spec.topologySpreadConstraints": [constraint | changes]})
+
+    assert problem == [f"spec.topologySpreadConstraints[0]{each}" for each in found]
+
+
 def test_sidecars_may_have_probes() -> None:
     sidecar = {"name": "s", "image": "x", "restartPolicy": "Always", "readinessProbe": EXEC}
 
@@ -257,6 +322,7 @@ leaves = st.sampled_from(["restartPolicy", "nodeName", "hostNetwork", "priority"
 changeable = st.sampled_from(["activeDeadlineSeconds", "tolerations", "image"])
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.sets(leaves, max_size=3), st.sets(changeable, max_size=3))
 def test_an_update_is_refused_exactly_when_it_changes_something_fixed(fixed: set[str], free: set[str]) -> None:

@@ -6,11 +6,13 @@ import base64
 import datetime
 import json
 import random
+import struct
 from typing import Any
 
 from actors.apiserver.schema.protobuf import Field, table
 
 MAGIC = b"k8s\x00"
+_SCHEMA = "apiextensions.v1.JSONSchemaProps"
 
 
 def body(api_version: str, kind: str, message: bytes) -> bytes:
@@ -78,6 +80,18 @@ def _one(tag: int, field: Field, value: Any, chance: random.Random) -> bytes:
             return chunk(tag, text(1, json.dumps(value)))
         case "Strings":
             return chunk(tag, b"".join(text(1, item) for item in value))
+        case "double":
+            return varint(tag << 3 | 1) + struct.pack("<d", value)
+        case "SchemaOrBool" if isinstance(value, bool):
+            return chunk(tag, number(1, value))
+        case "SchemaOrBool":
+            return chunk(tag, number(1, 1) + chunk(2, write(_SCHEMA, value, chance)))
+        case "SchemaOrArray" | "SchemaOrStrings" if isinstance(value, dict):
+            return chunk(tag, chunk(1, write(_SCHEMA, value, chance)))
+        case "SchemaOrArray":
+            return chunk(tag, b"".join(chunk(2, write(_SCHEMA, item, chance)) for item in value))
+        case "SchemaOrStrings":
+            return chunk(tag, b"".join(text(2, item) for item in value))
         case "IntOrString":
             is_text = isinstance(value, str)
             return chunk(
@@ -94,6 +108,6 @@ def _zero(tag: int, field: Field) -> bytes:
             return number(tag, 0)
         case "IntOrString":
             return chunk(tag, number(1, 0) + number(2, 0) + text(3, ""))
-        case "Quantity" | "Json" | "Strings":
-            return b""  # Go writes "0", which is not nothing; or there is nothing to write
+        case "Quantity":
+            return b""  # Go writes "0", which is not nothing
     return chunk(tag, b"")

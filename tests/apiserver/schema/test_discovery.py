@@ -86,6 +86,6 @@ def test_the_aggregated_form_names_itself_to_the_letter(version):
 
 
 def test_the_version_document_can_be_compared_by_clients():
-    version = discovery.version_document("1.35", "0.1.0")
+    version = discovery.version_document("1.36", "0.1.0")
 
-    assert (version["major"], version["minor"], version["gitVersion"]) == ("1", "35", "v1.35.0+actorkube-0.1.0")
+    assert (version["major"], version["minor"], version["gitVersion"]) == ("1", "36", "v1.36.0+actorkube-0.1.0")

@@ -16,7 +16,8 @@ from actors.apiserver.schema.resources import (
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.group_resource)
 def test_every_look_up_finds_a_resource_by_its_own_names(resource):
-    assert resource.alias or find(resource.group_resource) is resource
+    newest = next(each for each in RESOURCES if each.group_resource == resource.group_resource)
+    assert resource.alias or find(resource.group_resource) is newest
     assert by_path(resource.group, resource.version, resource.plural) is resource
     assert by_kind(resource.api_version, resource.kind) is resource
 

@@ -18,7 +18,7 @@ def of(group_resource):
 
 def everything_reached(types):
     """Every type below the resources, once each."""
-    waiting = [types.of(resource) for resource in RESOURCES]
+    waiting = [types.of(resource) for resource in RESOURCES if types.has(resource)]
     reached = {}
     while waiting:
         here = waiting.pop()

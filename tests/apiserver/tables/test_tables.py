@@ -1,19 +1,22 @@
 """Tables of all kinds: what `kubectl get` makes of them."""
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from actors.apiserver.elapsed import Elapsed, human_duration
+from actors.apiserver.scale import scale_of
 from actors.apiserver.schema.resources import RESOURCES, by_kind, find
 from actors.apiserver.schema.types import Types
-from actors.apiserver.tables import table
-from actors.apiserver.tables.cells import human_duration
+from actors.apiserver.tables import Include, table
+from actors.apiserver.tables import row as kept_row
 from tests.apiserver.rules.judged import created
 from tests.apiserver.rules.of_type import objects_of
+from tests.effort import examples
 
 NOW = 1767229200.0  # an hour after the objects were created
 TYPES = Types.load()
@@ -31,11 +34,14 @@ def shown(kind: str, changes: dict[str, Any] | None = None, **rest: Any) -> dict
     return row({**created(kind, changes), **rest})
 
 
+ENDING = {**created("ResourceClaim"), "status": {"allocation": {}, "reservedFor": [{}]}}
+ENDING["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
 # Up to which age a duration is exact to which unit.
 EXACT_TO = {600: "s", 8 * 3600: "m", 8 * 86400: "h", 8 * 365 * 86400: "d", 10**12: "y"}
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 20 * 365 * 86400) | st.integers(0, 200_000))
 def test_a_duration_is_cut_and_never_rounded(seconds: int) -> None:
@@ -68,6 +74,33 @@ def test_a_duration_is_cut_and_never_rounded(seconds: int) -> None:
 )
 def test_ages_have_kubectls_form(seconds: float, text: str) -> None:
     assert human_duration(seconds) == text
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(-5, 1000) | st.integers(0, 200_000) | st.integers(0, 20 * 365 * 86400), st.floats(0, 1))
+@example(-3, 0.9)
+def test_the_text_of_an_age_stays_until_it_is_said_to_change(seconds: int, share: float) -> None:
+    age = Elapsed(NOW, "3 (", " ago)")
+    now = NOW + seconds + 0.5
+
+    until = age.changes_at(now)
+
+    assert now < until <= now + 86400
+    assert age.text(now) == age.text(now + share * (until - 0.001 - now))
+    assert seconds < 0 or seconds > 8 * 86400 or age.text(now) != age.text(until)
+
+
+def test_a_row_is_kept_and_only_its_ages_are_of_now() -> None:
+    pods, pod = find("pods"), created("Pod")
+    assert pods is not None
+    ended = {"terminated": {"finishedAt": "2026-01-01T00:59:00Z", "exitCode": 1}}
+    pod["status"] = {"containerStatuses": [{"name": "a", "restartCount": 3, "lastState": ended}]}
+    made = kept_row(pods, pod, "None")
+
+    then, later = (orjson.loads(b"".join(made.parts(now)))["cells"] for now in (NOW, NOW + 3600))
+
+    assert (then[3], then[4]) == ("3 (60s ago)", "60m")
+    assert (later[3], later[4]) == ("3 (61m ago)", "120m")
 
 
 def test_a_table_carries_as_much_of_each_object_as_was_asked_for() -> None:
@@ -112,16 +145,23 @@ def test_wide_columns_have_priority_one() -> None:
     assert len([column for column in columns if column["priority"] == 1]) == 5
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@pytest.mark.slow
+@settings(
+    max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(st.data())
 def test_any_object_has_a_row_of_the_right_width_that_is_json(data: st.DataObject) -> None:
-    resource = data.draw(st.sampled_from([resource for resource in RESOURCES if resource.stored]))
+    resource = data.draw(
+        st.sampled_from([resource for resource in RESOURCES if resource.stored and TYPES.has(resource)])
+    )
     obj = data.draw(objects_of(TYPES, resource))
 
     shown = table(resource, [obj], now=NOW)
 
     assert len(shown["rows"][0]["cells"]) == len(shown["columnDefinitions"])
-    orjson.dumps(shown)
+    for include in get_args(Include):
+        (made,) = table(resource, [obj], now=NOW, include=include)["rows"]
+        assert b"".join(kept_row(resource, obj, include).parts(NOW)) == orjson.dumps(made)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +175,22 @@ def test_any_object_has_a_row_of_the_right_width_that_is_json(data: st.DataObjec
             shown("ReplicaSet", {"spec.replicas": 3}, status={"replicas": 2}),
             ["a", 3, 2, 0, "60m", "web", "nginx", "app=a"],
         ),
+        (shown("ServiceCIDR", {"spec.cidrs": ["10.8.0.0/16", "fd00::/64"]}), ["a", "10.8.0.0/16,fd00::/64", "60m"]),
+        (shown("IPAddress"), ["10.8.0.7", "services/default/a"]),
+        (
+            shown("IPAddress", {"spec.parentRef": {"group": "a.b", "resource": "pools", "name": "p"}}),
+            ["10.8.0.7", "pools.a.b/p"],
+        ),
+        (shown("VolumeAttributesClass"), ["a", "disk.example.com", "60m"]),
+        (shown("DeviceClass"), ["a", "60m"]),
+        (shown("ResourceClaim"), ["a", "pending", "60m"]),
+        (shown("ResourceClaim", status={"allocation": {}}), ["a", "allocated", "60m"]),
+        (
+            row(ENDING),
+            ["a", "deleted,allocated,reserved", "60m"],
+        ),
+        (shown("ResourceClaimTemplate"), ["a", "60m"]),
+        (shown("ResourceSlice"), ["a", "node-1", "gpu.example.com", "node-1", "60m"]),
         (shown("StatefulSet", status={"readyReplicas": 1}), ["a", "1/1", "60m", "web", "nginx"]),
         (
             shown("DaemonSet", status={"desiredNumberScheduled": 3, "numberReady": 2}),
@@ -209,11 +265,22 @@ def test_each_kind_has_its_columns(row: dict[str, Any], cells: list[Any]) -> Non
     assert list(row.values()) == cells
 
 
+def test_a_scale_shows_what_is_wanted_and_what_there_is() -> None:
+    deployments = find("deployments.apps")
+    assert deployments is not None
+    obj = scale_of(deployments, {**created("Deployment", {"spec.replicas": 3}), "status": {"replicas": 2}})
+
+    shown = table(deployments, [obj], now=NOW)
+
+    assert [column["name"] for column in shown["columnDefinitions"]] == ["Name", "Desired", "Available", "Age"]
+    assert shown["rows"][0]["cells"] == ["a", 3, 2, "60m"]
+
+
 def test_nodes_show_their_readiness_roles_and_addresses() -> None:
     status = {
         "conditions": [{"type": "Ready", "status": "True"}],
         "addresses": [{"type": "Hostname", "address": "a"}, {"type": "InternalIP", "address": "127.0.0.1"}],
-        "nodeInfo": {"kubeletVersion": "v1.35.0", "osImage": "Debian"},
+        "nodeInfo": {"kubeletVersion": "v1.36.0", "osImage": "Debian"},
     }
     roles = {"metadata.labels": {"node-role.kubernetes.io/worker": "", "kubernetes.io/role": "edge"}}
 
@@ -221,7 +288,7 @@ def test_nodes_show_their_readiness_roles_and_addresses() -> None:
     lost = shown("Node", status={"conditions": [{"type": "Ready", "status": "Unknown"}]})
 
     assert list(node.values()) == [
-        "a", "Ready,SchedulingDisabled", "edge,worker", "60m", "v1.35.0", "127.0.0.1", "<none>", "Debian",
+        "a", "Ready,SchedulingDisabled", "edge,worker", "60m", "v1.36.0", "127.0.0.1", "<none>", "Debian",
         "<unknown>", "<unknown>",
     ]  # fmt: skip
     assert (lost["Status"], lost["Roles"]) == ("NotReady", "<none>")

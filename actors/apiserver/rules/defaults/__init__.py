@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from actors.apiserver.custom.structural import fill as fill_custom
-from actors.apiserver.rules.defaults import cluster, definitions, jobs, policy, services, storage, workloads
+from actors.apiserver.rules.defaults import (
+    admission,
+    cluster,
+    definitions,
+    devices,
+    flowcontrol,
+    jobs,
+    policy,
+    services,
+    storage,
+    workloads,
+)
 from actors.apiserver.rules.defaults.pods import pod
 from actors.apiserver.schema.resources import Resource
 from protocols.objects import Object
@@ -34,13 +45,24 @@ _DEFAULTS: dict[str, Callable[[Object], None]] = {
     "rolebindings.rbac.authorization.k8s.io": cluster.role_binding,
     "clusterrolebindings.rbac.authorization.k8s.io": cluster.role_binding,
     "priorityclasses.scheduling.k8s.io": cluster.priority_class,
+    "flowschemas.flowcontrol.apiserver.k8s.io": flowcontrol.flow_schema,
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": flowcontrol.priority_level,
     "persistentvolumes": storage.persistent_volume,
     "persistentvolumeclaims": storage.persistent_volume_claim,
     "storageclasses.storage.k8s.io": storage.storage_class,
     "csidrivers.storage.k8s.io": storage.csi_driver,
+    "resourceclaims.resource.k8s.io": devices.resource_claim,
+    "resourceclaimtemplates.resource.k8s.io": devices.resource_claim_template,
     "horizontalpodautoscalers.autoscaling": policy.horizontal_pod_autoscaler,
     "limitranges": policy.limit_range,
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io": admission.mutating_webhooks,
+    "validatingwebhookconfigurations.admissionregistration.k8s.io": admission.validating_webhooks,
+    "mutatingadmissionpolicies.admissionregistration.k8s.io": admission.admission_policy,
+    "mutatingadmissionpolicybindings.admissionregistration.k8s.io": admission.admission_policy_binding,
+    "validatingadmissionpolicies.admissionregistration.k8s.io": admission.admission_policy,
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io": admission.admission_policy_binding,
     "customresourcedefinitions.apiextensions.k8s.io": definitions.definition,
+    "apiservices.apiregistration.k8s.io": definitions.api_service,
 }
 
 

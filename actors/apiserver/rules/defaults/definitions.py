@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions: names that follow from the kind."""
+"""CustomResourceDefinitions: names that follow from the kind. APIServices: the port of HTTPS."""
 
 from __future__ import annotations
 
@@ -13,3 +13,12 @@ def definition(obj: Object) -> None:
         names["listKind"] = names.get("listKind") or f"{names['kind']}List"
     conversion = spec.setdefault("conversion", {})
     conversion["strategy"] = conversion.get("strategy") or "None"
+    service = ((conversion.get("webhook") or {}).get("clientConfig") or {}).get("service")
+    if service is not None:
+        service["port"] = service.get("port") or 443
+
+
+def api_service(obj: Object) -> None:
+    service = (obj.get("spec") or {}).get("service")
+    if service is not None:
+        service["port"] = service.get("port") or 443

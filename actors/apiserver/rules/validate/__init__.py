@@ -9,10 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from actors.apiserver.rules.field import FieldError, FieldErrors, invalid
-from actors.apiserver.rules.validate import cluster, definitions, jobs, networking, policy, services, storage, workloads
+from actors.apiserver.rules.validate import (
+    admission,
+    allocations,
+    api_services,
+    certificates,
+    cluster,
+    definitions,
+    devices,
+    flowcontrol,
+    jobs,
+    mutations,
+    networking,
+    pod_groups,
+    policy,
+    resource_slices,
+    service_addresses,
+    services,
+    storage,
+    workloads,
+)
 from actors.apiserver.rules.validate.metadata import metadata, metadata_update
 from actors.apiserver.rules.validate.pod_status import pod_status
-from actors.apiserver.rules.validate.pods import pod
+from actors.apiserver.rules.validate.pods import pod, pod_ephemeral
 from actors.apiserver.schema.resources import Resource
 from protocols.objects import Object
 
@@ -36,12 +55,18 @@ _RULES: dict[str, Rule] = {
     "ingresses.networking.k8s.io": networking.ingress,
     "ingressclasses.networking.k8s.io": networking.ingress_class,
     "networkpolicies.networking.k8s.io": networking.network_policy,
+    "ipaddresses.networking.k8s.io": service_addresses.ip_address,
+    "servicecidrs.networking.k8s.io": service_addresses.service_cidr,
     "configmaps": cluster.config_map,
     "secrets": cluster.secret,
     "nodes": cluster.node,
     "leases.coordination.k8s.io": cluster.lease,
     "priorityclasses.scheduling.k8s.io": cluster.priority_class,
+    "podgroups.scheduling.k8s.io": pod_groups.pod_group,
+    "workloads.scheduling.k8s.io": pod_groups.workload,
     "runtimeclasses.node.k8s.io": cluster.runtime_class,
+    "flowschemas.flowcontrol.apiserver.k8s.io": flowcontrol.flow_schema,
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": flowcontrol.priority_level,
     "roles.rbac.authorization.k8s.io": cluster.role,
     "clusterroles.rbac.authorization.k8s.io": cluster.role,
     "rolebindings.rbac.authorization.k8s.io": cluster.role_binding,
@@ -49,21 +74,43 @@ _RULES: dict[str, Rule] = {
     "persistentvolumes": storage.persistent_volume,
     "persistentvolumeclaims": storage.persistent_volume_claim,
     "storageclasses.storage.k8s.io": storage.storage_class,
+    "volumeattributesclasses.storage.k8s.io": storage.volume_attributes_class,
+    "deviceclasses.resource.k8s.io": devices.device_class,
+    "resourceclaims.resource.k8s.io": devices.resource_claim,
+    "resourceclaimtemplates.resource.k8s.io": devices.resource_claim_template,
+    "resourceslices.resource.k8s.io": resource_slices.resource_slice,
+    "certificatesigningrequests.certificates.k8s.io": certificates.signing_request,
     "poddisruptionbudgets.policy": policy.pod_disruption_budget,
     "horizontalpodautoscalers.autoscaling": policy.horizontal_pod_autoscaler,
     "resourcequotas": policy.resource_quota,
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io": admission.webhook_configuration,
+    "validatingwebhookconfigurations.admissionregistration.k8s.io": admission.webhook_configuration,
+    "mutatingadmissionpolicies.admissionregistration.k8s.io": mutations.mutating_policy,
+    "mutatingadmissionpolicybindings.admissionregistration.k8s.io": mutations.mutating_policy_binding,
+    "validatingadmissionpolicies.admissionregistration.k8s.io": admission.admission_policy,
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io": admission.admission_policy_binding,
     "customresourcedefinitions.apiextensions.k8s.io": definitions.definition,
+    "apiservices.apiregistration.k8s.io": api_services.api_service,
 }
-_STATUS_RULES: dict[str, Rule] = {"pods": pod_status}
+_RULES_OF: dict[str, dict[str, Rule]] = {
+    "": _RULES,
+    "approval": {"certificatesigningrequests.certificates.k8s.io": certificates.approval},
+    "status": {
+        "certificatesigningrequests.certificates.k8s.io": certificates.status,
+        "pods": pod_status,
+        "resourceclaims.resource.k8s.io": allocations.resource_claim_status,
+    },
+    "ephemeralcontainers": {"pods": pod_ephemeral},
+}
 
 
 def validate(resource: Resource, obj: Object, old: Object | None = None, subresource: str = "") -> list[FieldError]:
     """Everything that is wrong with `obj`; `old` is the stored object when this is an update.
 
     Subresources leave the spec alone or change it by rules of their own, so only the metadata (and for "status" the
-    status) are looked at.
+    status) are looked at, and ephemeral containers by theirs.
     """
-    rules = _STATUS_RULES if subresource == "status" else _RULES if not subresource else {}
+    rules = _RULES_OF.get(subresource, {})
     errors = list(metadata(resource, obj) if old is None else metadata_update(obj, old))
     if resource.custom is not None:
         errors.extend(resource.custom.errors(obj, old))

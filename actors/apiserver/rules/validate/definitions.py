@@ -9,6 +9,7 @@ from typing import Any
 
 from actors.apiserver.custom.judge import errors
 from actors.apiserver.custom.structural import INT_OR_STRING, JsonSchema, Node, nodes, prune
+from actors.apiserver.patterns import BadPattern, compiled
 from actors.apiserver.rules import names
 from actors.apiserver.rules.field import (
     FieldErrors,
@@ -20,6 +21,8 @@ from actors.apiserver.rules.field import (
     required,
     unchanged,
 )
+from actors.apiserver.rules.validate.conversion import conversion
+from actors.apiserver.rules.validate.rules import rule_forms, rule_problems
 from protocols.objects import Object, name_of
 
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
@@ -52,6 +55,7 @@ def definition(obj: Object, old: Object | None) -> FieldErrors:
     yield from one_of("spec.scope", spec.get("scope"), ("Cluster", "Namespaced"))
     yield from _names(named)
     yield from _versions(spec.get("versions") or [])
+    yield from conversion(spec)
     if (spec.get("preserveUnknownFields") or False) is True:
         detail = "must be false in order to use apiextensions.k8s.io/v1"
         yield invalid_value("spec.preserveUnknownFields", True, detail)
@@ -179,8 +183,10 @@ def _schema(version: dict[str, Any], at: str) -> FieldErrors:
     found = [*_root(schema, at), *_structural(schema, at, "root")]
     yield from found
     if not found:
-        for place, node in nodes(Node(schema), at):
+        root = Node(schema)
+        for place, node in nodes(root, at):
             yield from _default(node, place)
+        yield from rule_problems(root, at)
 
 
 def _root(schema: JsonSchema, at: str) -> FieldErrors:
@@ -224,6 +230,7 @@ def _own(schema: JsonSchema, at: str, level: str) -> FieldErrors:
         yield required(f"{at}.items", "must be specified")
     yield from _properties(schema, at, level)
     yield from _lists(schema, at)
+    yield from rule_forms(schema, at)
     for key in _UNSUPPORTED:
         if schema.get(key):
             yield forbidden(f"{at}.{key}", f"{key} is not supported")
@@ -304,10 +311,9 @@ def _conditions(schema: JsonSchema, at: str, int_or_string: bool) -> FieldErrors
 
 
 def _broken(pattern: str) -> str:
-    """Only what no dialect takes: Go's own escapes (`\\pL`) are left alone."""
     try:
-        re.compile(re.sub(r"\\[pPzQEC]", "x", pattern))
-    except re.error as error:
+        compiled(pattern)
+    except BadPattern as error:
         return f"error parsing regexp: {error}"
     return ""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from actors.apiserver.rules import names
+from actors.apiserver.alike import is_sound
+from actors.apiserver.rules import addresses, names
 from actors.apiserver.rules.field import (
     FieldErrors,
     forbidden,
@@ -22,6 +23,7 @@ from protocols.objects import Object
 ANNOTATIONS_BYTES_MAX = 256 * 1024
 _CRONJOB_NAME_MAX = 52  # its Jobs append 11 characters to it
 _ORPHAN, _FOREGROUND = "orphan", "foregroundDeletion"
+_ALIKE = ("generation", "labels", "annotations", "ownerReferences", "finalizers")
 _IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp")
 
 _RBAC = ("roles", "clusterroles", "rolebindings", "clusterrolebindings")
@@ -29,6 +31,8 @@ _NAME_FORMS: dict[str, Callable[[str], Iterator[str]]] = {
     "namespaces": names.dns_label,
     "services": names.dns_1035_label,
     "statefulsets.apps": names.dns_label,
+    "apiservices.apiregistration.k8s.io": names.path_segment,
+    "ipaddresses.networking.k8s.io": addresses.ip,
     **{f"{plural}.rbac.authorization.k8s.io": names.path_segment for plural in _RBAC},
 }
 
@@ -47,6 +51,12 @@ def metadata(resource: Resource, obj: Object) -> FieldErrors:
     if resource.group_resource == "cronjobs.batch" and len(meta.get("name") or "") > _CRONJOB_NAME_MAX:
         yield invalid_value("metadata.name", meta["name"], f"must be no more than {_CRONJOB_NAME_MAX} characters")
     yield from _namespace(resource, meta.get("namespace") or "")
+    if not is_sound(_alike, {key: meta[key] for key in _ALIKE if key in meta}):
+        yield from _alike("", meta)
+
+
+def _alike(field: str, meta: dict[str, Any]) -> FieldErrors:
+    """What objects of one template have in common."""
     yield from _changeable(meta)
     yield from _finalizers(meta.get("finalizers") or ())
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
+from actors.apiserver.alike import is_sound
 from actors.apiserver.rules import names
 from actors.apiserver.rules.field import (
     FieldErrors,
@@ -17,6 +19,8 @@ from actors.apiserver.rules.field import (
 from actors.apiserver.rules.validate import scheduling
 from actors.apiserver.rules.validate.containers import containers, ephemeral_containers, init_containers
 from actors.apiserver.rules.validate.metadata import annotation_map, label_map
+from actors.apiserver.rules.validate.pod_claims import generated_claims, resource_claims
+from actors.apiserver.rules.validate.pod_groups import scheduling_group
 from actors.apiserver.rules.validate.pod_update import pod_update
 from actors.apiserver.rules.validate.volumes import volumes
 from protocols.objects import Object
@@ -30,37 +34,65 @@ _NAMESERVERS_MAX = 3
 
 def pod(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
-    yield from pod_spec("spec", spec, is_pod=True)
+    if not is_sound(_own_spec, spec):
+        yield from _own_spec("spec", spec)
+    yield from generated_claims("spec", spec, (obj.get("metadata") or {}).get("name") or "")
     if old is not None:
         yield from pod_update(spec, old.get("spec") or {})
+    elif spec.get("ephemeralContainers"):
+        yield forbidden("spec.ephemeralContainers", "cannot be set on create")
 
 
-def pod_template(field: str, template: dict[str, Any]) -> FieldErrors:
+def _own_spec(field: str, spec: dict[str, Any]) -> FieldErrors:
+    return pod_spec(field, spec, is_pod=True)
+
+
+def pod_ephemeral(obj: Object, old: Object | None) -> FieldErrors:
+    """Ephemeral containers are added to a pod that is there; they are neither changed nor taken away."""
+    spec, field = obj.get("spec") or {}, "spec.ephemeralContainers"
+    volume_names = {volume.get("name") for volume in spec.get("volumes") or ()}
+    yield from ephemeral_containers(field, spec, volume_names)
+    new = {container.get("name"): container for container in spec.get("ephemeralContainers") or ()}
+    for container in ((old or {}).get("spec") or {}).get("ephemeralContainers") or ():
+        name = container.get("name")
+        if name not in new:
+            yield forbidden(field, f'existing ephemeral containers "{name}" may not be removed\n')
+        elif new[name] != container:
+            yield forbidden(field, f'existing ephemeral containers "{name}" may not be changed\n')
+
+
+def pod_template(field: str, template: dict[str, Any], claimed: Set[str] = frozenset()) -> FieldErrors:
+    """`claimed`: volumes that a pod of this template will have beside those of its spec."""
     meta = template.get("metadata") or {}
     yield from label_map(f"{field}.labels", meta.get("labels"))
     yield from annotation_map(f"{field}.annotations", meta.get("annotations"))
-    yield from pod_spec(f"{field}.spec", template.get("spec") or {}, is_pod=False)
+    yield from pod_spec(f"{field}.spec", template.get("spec") or {}, is_pod=False, claimed=claimed)
     if (template.get("spec") or {}).get("ephemeralContainers"):
         yield forbidden(f"{field}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
 
 
-def pod_spec(field: str, spec: dict[str, Any], *, is_pod: bool) -> FieldErrors:
+def pod_spec(field: str, spec: dict[str, Any], *, is_pod: bool, claimed: Set[str] = frozenset()) -> FieldErrors:
     volume_names: set[str] = set()
     yield from volumes(f"{field}.volumes", spec.get("volumes") or (), volume_names)
+    volume_names |= claimed
     yield from containers(f"{field}.containers", spec, volume_names, is_pod=is_pod)
     yield from init_containers(f"{field}.initContainers", spec, volume_names)
     yield from ephemeral_containers(f"{field}.ephemeralContainers", spec, volume_names)
+    yield from resource_claims(field, spec)
     yield from _host_network(field, spec, is_pod=is_pod)
     yield from one_of(f"{field}.restartPolicy", spec.get("restartPolicy"), _RESTART_POLICIES)
     yield from one_of(f"{field}.dnsPolicy", spec.get("dnsPolicy"), _DNS_POLICIES)
     yield from label_map(f"{field}.nodeSelector", spec.get("nodeSelector"))
     yield from scheduling.affinity(f"{field}.affinity", spec.get("affinity") or {})
-    yield from scheduling.tolerations(f"{field}.tolerations", spec.get("tolerations") or ())
+    tolerations = spec.get("tolerations") or ()
+    if not is_sound(scheduling.tolerations, tolerations):
+        yield from scheduling.tolerations(f"{field}.tolerations", tolerations)
     yield from scheduling.spread_constraints(
         f"{field}.topologySpreadConstraints", spec.get("topologySpreadConstraints") or ()
     )
     yield from _dns(f"{field}.dnsConfig", spec)
     yield from _gates(field, spec)
+    yield from scheduling_group(field, spec)
     yield from _names(field, spec)
     yield from _durations(field, spec)
     if spec.get("preemptionPolicy") is not None:

@@ -20,6 +20,7 @@ from actors.apiserver.rules.validate.metadata import label_map
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _UNSATISFIABLE = ("DoNotSchedule", "ScheduleAnyway")
+_INCLUSION_POLICIES = ("Honor", "Ignore")
 _WEIGHT_MAX = 100
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -51,6 +52,8 @@ def spread_constraints(field: str, constraints: Sequence[dict[str, Any]]) -> Fie
         if pair in seen:
             yield duplicate(f"{where}.{{topologyKey, whenUnsatisfiable}}", f"{{{pair[0]}, {pair[1]}}}")
         seen.add(pair)
+        yield from _spread_details(where, constraint)
+        yield from _label_keys(where, constraint)
         yield from label_selector(f"{where}.labelSelector", constraint.get("labelSelector"))
 
 
@@ -74,6 +77,42 @@ def taints(field: str, listed: Sequence[dict[str, Any]]) -> FieldErrors:
         if (key, taint.get("effect")) in seen:
             yield duplicate(where, taint, "taints must be unique by key and effect pair")
         seen.add((key, taint.get("effect")))
+
+
+def _spread_details(field: str, constraint: dict[str, Any]) -> FieldErrors:
+    domains, action = constraint.get("minDomains"), constraint.get("whenUnsatisfiable")
+    if domains is not None and domains <= 0:
+        yield invalid_value(f"{field}.minDomains", domains, "must be greater than zero")
+    if domains is not None and action != "DoNotSchedule":
+        detail = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}"
+        yield invalid_value(f"{field}.minDomains", domains, detail)
+    for policy in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
+        if constraint.get(policy) is not None and constraint[policy] not in _INCLUSION_POLICIES:
+            yield not_supported(f"{field}.{policy}", constraint[policy], _INCLUSION_POLICIES)
+
+
+def _label_keys(field: str, term: dict[str, Any]) -> FieldErrors:
+    """A pod's selectors have their keys' requirements already (`rules/label_keys.py`): a key that is met a second time
+    was in the selector before. The field of that error is Kubernetes', which leaves `matchLabelKeys` out."""
+    same, other = term.get("matchLabelKeys") or (), term.get("mismatchLabelKeys") or ()
+    chosen = term.get("labelSelector")
+    for name, keys in (("matchLabelKeys", same), ("mismatchLabelKeys", other)):
+        if keys and chosen is None:
+            yield forbidden(f"{field}.{name}", "must not be specified when labelSelector is not set")
+            continue
+        for index, key in enumerate(keys):
+            yield from matches(f"{field}.{name}[{index}]", key, names.label_key(key))
+    seen = set((chosen or {}).get("matchLabels") or ())
+    places = {key: index for index, key in enumerate(same)}
+    for expression in (chosen or {}).get("matchExpressions") or () if places else ():
+        key = expression.get("key") or ""
+        if key in places and key in seen:
+            yield invalid_value(f"{field}[{places[key]}]", key, "exists in both matchLabelKeys and labelSelector")
+        seen.add(key)
+    for index, key in enumerate(same):
+        if key in other:
+            detail = "exists in both matchLabelKeys and mismatchLabelKeys"
+            yield invalid_value(f"{field}.matchLabelKeys[{index}]", key, detail)
 
 
 def _toleration(field: str, toleration: dict[str, Any]) -> FieldErrors:
@@ -152,6 +191,7 @@ def _pod_term(field: str, term: dict[str, Any]) -> FieldErrors:
     yield from label_selector(f"{field}.namespaceSelector", term.get("namespaceSelector"))
     for namespace in term.get("namespaces") or ():
         yield from matches(f"{field}.namespace", namespace, names.dns_label(namespace))
+    yield from _label_keys(field, term)
     topology = term.get("topologyKey") or ""
     if not topology:
         yield required(f"{field}.topologyKey", "can not be empty")

@@ -187,6 +187,24 @@ def _cluster_ips(spec: Spec) -> FieldErrors:
     policy = spec.get("ipFamilyPolicy")
     if policy is not None and policy not in _FAMILY_POLICIES:
         yield not_supported("spec.ipFamilyPolicy", policy, _FAMILY_POLICIES)
+    yield from _one_family(spec)
+
+
+def _one_family(spec: Spec) -> FieldErrors:
+    """Services have IPv4 addresses; what is headless and selects nothing may have endpoints of any family."""
+    policy, families = spec.get("ipFamilyPolicy"), spec.get("ipFamilies") or ()
+    if policy == "SingleStack":
+        for several, what in ((spec.get("clusterIPs"), "cluster IPs"), (families, "IP families")):
+            if len(several or ()) == 2:
+                detail = f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified"
+                yield invalid_value("spec.ipFamilyPolicy", policy, detail)
+    if spec.get("type") == "ExternalName" or (is_headless(spec) and not spec.get("selector")):
+        return
+    if policy == "RequireDualStack":
+        yield invalid_value("spec.ipFamilyPolicy", policy, "this cluster is not configured for dual-stack services")
+    for index, family in enumerate(families):
+        if family in _FAMILIES and family != "IPv4":
+            yield invalid_value(f"spec.ipFamilies[{index}]", family, "not configured on this cluster")
 
 
 def _traffic(spec: Spec) -> FieldErrors:

@@ -8,10 +8,12 @@ from actors.apiserver.rules import names
 from actors.apiserver.rules.field import (
     FieldErrors,
     forbidden,
+    invalid_value,
     matches,
     not_supported,
     one_of,
     required,
+    too_long,
     unchanged,
 )
 from actors.apiserver.rules.validate.resources import quantity
@@ -39,7 +41,10 @@ _NOT_SOURCES = frozenset(
         "volumeAttributesClassName",
     }
 )
-_CHANGEABLE_CLAIM = ("resources", "volumeAttributesClassName", "volumeName", "storageClassName")
+_PARAMETERS_MAX = 512
+_PARAMETERS_BYTES_MAX = 256 * 1024
+_ATTRIBUTES = "volumeAttributesClassName"
+_CHANGEABLE_CLAIM = ("resources", _ATTRIBUTES, "volumeName", "storageClassName")
 
 
 def persistent_volume(obj: Object, old: Object | None) -> FieldErrors:
@@ -59,6 +64,7 @@ def persistent_volume(obj: Object, old: Object | None) -> FieldErrors:
     if (spec.get("nodeAffinity") or {}).get("required") is not None:
         yield from node_selector("spec.nodeAffinity.required", spec["nodeAffinity"]["required"])
     yield from _volume_source(spec, None if old is None else old.get("spec") or {})
+    yield from _volume_attributes(spec, None if old is None else old.get("spec") or {})
 
 
 def persistent_volume_claim(obj: Object, old: Object | None) -> FieldErrors:
@@ -74,6 +80,9 @@ def persistent_volume_claim(obj: Object, old: Object | None) -> FieldErrors:
     if spec.get("storageClassName"):
         name = spec["storageClassName"]
         yield from matches("spec.storageClassName", name, names.dns_subdomain(name))
+    if spec.get(_ATTRIBUTES):
+        name = spec[_ATTRIBUTES]
+        yield from matches(f"spec.{_ATTRIBUTES}", name, names.dns_subdomain(name))
     if old is not None:
         yield from _claim_update(spec, old)
 
@@ -89,6 +98,32 @@ def storage_class(obj: Object, old: Object | None) -> FieldErrors:
         for key in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"):
             if obj.get(key) != old.get(key):
                 yield forbidden(key, f"updates to {key} are forbidden.")
+
+
+def volume_attributes_class(obj: Object, old: Object | None) -> FieldErrors:
+    """Neither driver nor parameters change: a claim is given other attributes by naming another class."""
+    if old is not None:
+        for key in ("driverName", "parameters"):
+            if (obj.get(key) or None) != (old.get(key) or None):
+                yield forbidden(key, f"updates to {key} are forbidden.")
+    driver, parameters = obj.get("driverName") or "", obj.get("parameters") or {}
+    if not driver:
+        yield required("driverName")
+    else:
+        yield from matches("driverName", driver.lower(), names.label_key(driver.lower()))
+    yield from _parameters(parameters)
+
+
+def _parameters(parameters: dict[str, str]) -> FieldErrors:
+    if len(parameters) > _PARAMETERS_MAX:
+        yield too_long("parameters", _PARAMETERS_MAX)
+        return
+    if "" in parameters:
+        yield invalid_value("parameters", "", "field can not be empty.")
+    if sum(len(key.encode()) + len(value.encode()) for key, value in parameters.items()) > _PARAMETERS_BYTES_MAX:
+        yield too_long("parameters", _PARAMETERS_BYTES_MAX)
+    if not parameters:
+        yield required("parameters", "must contain at least one key/value pair")
 
 
 def _access_modes(spec: Spec) -> FieldErrors:
@@ -121,13 +156,27 @@ def _volume_source(spec: Spec, old: Spec | None) -> FieldErrors:
     yield from unchanged("spec.volumeMode", spec.get("volumeMode"), old.get("volumeMode"))
 
 
+def _volume_attributes(spec: Spec, old: Spec | None) -> FieldErrors:
+    name = spec.get(_ATTRIBUTES)
+    if name is not None:
+        if not name:
+            yield required(f"spec.{_ATTRIBUTES}", "an empty string is disallowed")
+        else:
+            yield from matches(f"spec.{_ATTRIBUTES}", name, names.dns_subdomain(name))
+        if spec.get("csi") is None:
+            yield required("spec.csi", f"has to be specified when using {_ATTRIBUTES}")
+    elif old is not None and old.get(_ATTRIBUTES) is not None:
+        yield forbidden(f"spec.{_ATTRIBUTES}", "update from non-nil value to nil is forbidden")
+
+
 def _claim_update(spec: Spec, old: Object) -> FieldErrors:
     before, status = old.get("spec") or {}, old.get("status") or {}
     frozen = {*spec, *before} - set(_CHANGEABLE_CLAIM)
     changed = any(spec.get(key) != before.get(key) for key in frozen)
     changed |= any(before.get(key) and spec.get(key) != before[key] for key in ("volumeName", "storageClassName"))
     sizes = [((each.get("resources") or {}).get("requests") or {}).get("storage") for each in (spec, before)]
-    changed |= sizes[0] != sizes[1] and status.get("phase") != "Bound"
+    classes = [each.get(_ATTRIBUTES) for each in (spec, before)]
+    changed |= (sizes[0] != sizes[1] or classes[0] != classes[1]) and status.get("phase") != "Bound"
     if changed:
         detail = (
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
@@ -135,6 +184,10 @@ def _claim_update(spec: Spec, old: Object) -> FieldErrors:
         yield forbidden("spec", detail)
     if _shrinks(*sizes) and _shrinks(sizes[0], (status.get("capacity") or {}).get("storage")):
         yield forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
+    if not classes[0] and classes[0] != classes[1] and status.get("currentVolumeAttributesClassName") is not None:
+        what = "nil" if classes[0] is None else "empty string"
+        detail = f"update to {what} is forbidden when status.currentVolumeAttributesClassName is not nil"
+        yield forbidden(f"spec.{_ATTRIBUTES}", detail)
 
 
 def _shrinks(new: Any, old: Any) -> bool:

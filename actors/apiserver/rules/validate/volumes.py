@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import Any
 
+from actors.apiserver.alike import is_sound
 from actors.apiserver.rules import names
 from actors.apiserver.rules.field import (
     FieldErrors,
@@ -54,7 +55,8 @@ def volumes(field: str, listed: Sequence[Volume], volume_names: set[str]) -> Fie
             if name in volume_names:
                 yield duplicate(f"{where}.name", name)
             volume_names.add(name)
-        yield from _sources(where, volume)
+        if not is_sound(_sources, volume):
+            yield from _sources(where, volume)
 
 
 def volume_mounts(field: str, container: dict[str, Any], volume_names: Set[str]) -> FieldErrors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 from actors.apiserver.rules import names
@@ -67,7 +68,9 @@ def stateful_set(obj: Object, old: Object | None) -> FieldErrors:
     for key in ("replicas", "minReadySeconds", "revisionHistoryLimit"):
         yield from not_negative(f"spec.{key}", spec.get(key))
     yield from not_negative("spec.ordinals.start", (spec.get("ordinals") or {}).get("start"))
-    yield from _selector_and_template(spec, obj.get("kind") or "")
+    claims = spec.get("volumeClaimTemplates") or ()
+    claimed = frozenset(str((claim.get("metadata") or {}).get("name")) for claim in claims)
+    yield from _selector_and_template(spec, obj.get("kind") or "", claimed)
     before = (old or {}).get("spec") or {}
     if old is not None and any((spec.get(key) or None) != (before.get(key) or None) for key in _STATEFUL_IMMUTABLE):
         detail = f"updates to statefulset spec for fields other than {_STATEFUL_CHANGEABLE} are forbidden"
@@ -116,7 +119,8 @@ def int_or_percent(field: str, value: Any) -> FieldErrors:
         yield from not_negative(field, value)
 
 
-def _selector_and_template(spec: Spec, kind: str) -> FieldErrors:
+def _selector_and_template(spec: Spec, kind: str, claimed: Set[str] = frozenset()) -> FieldErrors:
+    """`claimed`: volumes that each pod gets beside those of its template."""
     selector, template = spec.get("selector"), spec.get("template") or {}
     template_labels = (template.get("metadata") or {}).get("labels") or {}
     if selector is None:
@@ -127,7 +131,7 @@ def _selector_and_template(spec: Spec, kind: str) -> FieldErrors:
             yield invalid_value("spec.selector", selector, f"empty selector is invalid for {kind.lower()}")
         elif not _selects(selector, template_labels):
             yield _mismatch(template_labels)
-    yield from pod_template("spec.template", template)
+    yield from pod_template("spec.template", template, claimed)
     yield from _always_restarted(template)
     if (template.get("spec") or {}).get("activeDeadlineSeconds") is not None:
         detail = f"activeDeadlineSeconds in {kind} is not Supported"

@@ -1,0 +1,220 @@
+"""The ClusterRoles that people and components are given; those of single controllers are in controller_roles.py."""
+
+from __future__ import annotations
+
+TABLE = """
+= cluster-admin
+*       *       *
+*       url     *
+
+= system:discovery
+get     url     /api,/api/*,/apis,/apis/*,/healthz,/livez,/openapi
++               /openapi/*,/readyz,/version,/version/
+
+= system:public-info-viewer
+get     url     /healthz,/livez,/readyz,/version,/version/
+
+= system:monitoring
+get     url     /healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*
+
+= system:service-account-issuer-discovery
+get     url     /.well-known/openid-configuration
++               /.well-known/openid-configuration/,/openid/v1/jwks
++               /openid/v1/jwks/
+
+= system:basic-user
+create  authorization.k8s.io    selfsubjectaccessreviews,selfsubjectrulesreviews
+create  authentication.k8s.io   selfsubjectreviews
+
+# -- for people, by namespace: what definitions label as part of them is gathered by a controller
+
+= admin gathers=admin
+= edit gathers=edit part-of=admin
+= view gathers=view part-of=edit
+
+= system:aggregate-to-admin part-of=admin
+create  authorization.k8s.io        localsubjectaccessreviews
+ALL     rbac.authorization.k8s.io   roles,rolebindings
+
+= system:aggregate-to-edit part-of=edit
+READ         -   pods/attach,pods/proxy,pods/exec,pods/portforward,secrets,services/proxy
+impersonate  -   serviceaccounts
+WRITE        -   pods,pods/attach,pods/proxy,pods/exec,pods/portforward
+create       -   pods/eviction
+WRITE        -   configmaps,persistentvolumeclaims,replicationcontrollers
++                replicationcontrollers/scale,secrets,serviceaccounts
++                services,services/proxy
+WRITE        -   events
+create       -   serviceaccounts/token
+WRITE        apps          daemonsets,deployments,deployments/rollback
++                          deployments/scale,replicasets,replicasets/scale,statefulsets
++                          statefulsets/scale
+WRITE        autoscaling   horizontalpodautoscalers
+WRITE        batch         cronjobs,jobs
+WRITE        extensions    daemonsets,deployments,deployments/rollback
++                          deployments/scale,ingresses,networkpolicies,replicasets
++                          replicasets/scale,replicationcontrollers/scale
+WRITE        policy        poddisruptionbudgets
+WRITE        networking.k8s.io     ingresses,networkpolicies
+ALL          coordination.k8s.io   leases
+
+= system:aggregate-to-view part-of=view
+READ    -   configmaps,endpoints,persistentvolumeclaims
++           persistentvolumeclaims/status,pods,replicationcontrollers
++           replicationcontrollers/scale,serviceaccounts,services
++           services/status
+READ    -   bindings,events,limitranges,namespaces/status,pods/log
++           pods/status,replicationcontrollers/status,resourcequotas
++           resourcequotas/status
+READ    -   namespaces
+READ    discovery.k8s.io   endpointslices
+READ    apps          controllerrevisions,daemonsets,daemonsets/status,deployments
++                     deployments/scale,deployments/status,replicasets
++                     replicasets/scale,replicasets/status,statefulsets
++                     statefulsets/scale,statefulsets/status
+READ    autoscaling   horizontalpodautoscalers,horizontalpodautoscalers/status
+READ    batch         cronjobs,cronjobs/status,jobs,jobs/status
+READ    extensions    daemonsets,daemonsets/status,deployments,deployments/scale
++                     deployments/status,ingresses,ingresses/status
++                     networkpolicies,replicasets,replicasets/scale
++                     replicasets/status,replicationcontrollers/scale
+READ    policy        poddisruptionbudgets,poddisruptionbudgets/status
+READ    networking.k8s.io   ingresses,ingresses/status,networkpolicies
+
+# -- nodes
+
+= system:node
+create          authentication.k8s.io   tokenreviews
+create          authorization.k8s.io    localsubjectaccessreviews,subjectaccessreviews
+READ            -   services
+create,READ     -   nodes
+UPDATE          -   nodes/status
+UPDATE          -   nodes
+create,UPDATE   -   events
+READ            -   pods
+create,delete   -   pods
+UPDATE          -   pods/status
+create          -   pods/eviction
+READ            -   configmaps,secrets
+get             -   persistentvolumeclaims,persistentvolumes
+get             -   endpoints
+create,READ     certificates.k8s.io   certificatesigningrequests
+create,delete,get,UPDATE   coordination.k8s.io   leases
+get             storage.k8s.io   volumeattachments
+get,UPDATE      -   persistentvolumeclaims/status
+create          -   serviceaccounts/token
+READ            storage.k8s.io   csidrivers
+create,delete,get,UPDATE   storage.k8s.io   csinodes
+READ            node.k8s.io   runtimeclasses
+get,list        -   serviceaccounts
+READ            -   configmaps
+
+= system:node-proxier
+WATCH   -   endpoints,services
+READ    -   nodes
+EVENTS
+WATCH   discovery.k8s.io   endpointslices
+
+= system:node-bootstrapper
+create,READ   certificates.k8s.io   certificatesigningrequests
+
+= system:node-problem-detector
+get     -   nodes
+patch   -   nodes/status
+EVENTS
+
+= system:kubelet-api-admin
+READ    -   nodes
+proxy   -   nodes
+*       -   nodes/log,nodes/metrics,nodes/proxy,nodes/spec,nodes/stats
+
+# -- the control plane
+
+= system:kube-controller-manager
+EVENTS
+create       coordination.k8s.io   leases
+get,update   coordination.k8s.io   leases   kube-controller-manager
+create       -   secrets,serviceaccounts
+delete       -   secrets
+get          -   configmaps,namespaces,secrets,serviceaccounts
+update       -   secrets,serviceaccounts
+create       authentication.k8s.io   tokenreviews
+create       authorization.k8s.io    subjectaccessreviews
+WATCH        *   *
+create       -   serviceaccounts/token
+
+= system:kube-scheduler
+EVENTS
+create          coordination.k8s.io   leases
+get,update      coordination.k8s.io   leases   kube-scheduler
+READ            -   nodes
+delete,READ     -   pods
+create          -   bindings,pods/binding
+UPDATE          -   pods/status
+READ            -   replicationcontrollers,services
+READ            apps,extensions   replicasets
+READ            apps     statefulsets
+READ            policy   poddisruptionbudgets
+READ            scheduling.k8s.io   podgroups,workloads
+UPDATE          scheduling.k8s.io   podgroups/status
+READ            -   persistentvolumeclaims,persistentvolumes
+create          authentication.k8s.io   tokenreviews
+create          authorization.k8s.io    subjectaccessreviews
+READ            storage.k8s.io   csinodes
+READ            -   namespaces
+READ            storage.k8s.io   csidrivers
+READ            storage.k8s.io   csistoragecapacities
+READ            storage.k8s.io   volumeattachments
+
+= system:volume-scheduler
+READ,UPDATE   -   persistentvolumes
+READ          storage.k8s.io   storageclasses
+READ,UPDATE   -   persistentvolumeclaims
+
+# Providers bring this one along in Kubernetes; here the manager belongs to the cluster.
+= system:cloud-controller-manager
+EVENTS
+READ,UPDATE,delete   -   nodes
+UPDATE               -   nodes/status
+READ,UPDATE          -   services
+UPDATE               -   services/status
+create               coordination.k8s.io   leases
+get,update           coordination.k8s.io   leases   cloud-controller-manager
+
+= system:kube-dns
+WATCH   -   endpoints,services
+WATCH   discovery.k8s.io   endpointslices
+
+= system:kube-aggregator
+READ   -   endpoints,services
+
+= system:auth-delegator
+create   authentication.k8s.io   tokenreviews
+create   authorization.k8s.io    subjectaccessreviews
+
+= system:heapster
+READ   -   events,namespaces,nodes,pods
+READ   extensions   deployments
+
+= system:persistent-volume-provisioner
+create,delete,READ   -   persistentvolumes
+READ,update          -   persistentvolumeclaims
+READ                 storage.k8s.io   storageclasses
+watch                -   events
+EVENTS
+
+# -- who may approve which certificates
+
+= system:certificates.k8s.io:certificatesigningrequests:nodeclient
+create   certificates.k8s.io   certificatesigningrequests/nodeclient
+= system:certificates.k8s.io:certificatesigningrequests:selfnodeclient
+create   certificates.k8s.io   certificatesigningrequests/selfnodeclient
+= system:certificates.k8s.io:legacy-unknown-approver
+approve   certificates.k8s.io   signers   kubernetes.io/legacy-unknown
+= system:certificates.k8s.io:kubelet-serving-approver
+approve   certificates.k8s.io   signers   kubernetes.io/kubelet-serving
+= system:certificates.k8s.io:kube-apiserver-client-approver
+approve   certificates.k8s.io   signers   kubernetes.io/kube-apiserver-client
+= system:certificates.k8s.io:kube-apiserver-client-kubelet-approver
+approve   certificates.k8s.io   signers   kubernetes.io/kube-apiserver-client-kubelet
+"""

@@ -1,0 +1,34 @@
+"""The Roles in kube-system and kube-public."""
+
+from __future__ import annotations
+
+TABLE = """
+= kube-system/extension-apiserver-authentication-reader
+READ   -   configmaps   extension-apiserver-authentication
+
+= kube-system/system:controller:bootstrap-signer
+READ   -   secrets
+
+= kube-system/system:controller:cloud-provider
+READ,create   -   configmaps
+
+= kube-system/system:controller:token-cleaner
+READ,delete   -   secrets
+EVENTS
+
+= kube-system/system::leader-locking-kube-controller-manager
+watch        -   configmaps
+get,update   -   configmaps   kube-controller-manager
+
+= kube-system/system::leader-locking-kube-scheduler
+watch        -   configmaps
+get,update   -   configmaps   kube-scheduler
+
+= kube-public/kubeadm:bootstrap-signer-clusterinfo
+get   -   configmaps   cluster-info
+
+= kube-public/system:controller:bootstrap-signer
+READ     -   configmaps
+update   -   configmaps   cluster-info
+EVENTS
+"""

@@ -1,0 +1,1 @@
+"""What the API server itself calls: webhooks, and services of the cluster."""

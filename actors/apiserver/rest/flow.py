@@ -1,0 +1,28 @@
+"""The way of a request through the gate of priority and fairness, as the other files of this folder see it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from actors.apiserver.flowcontrol.gate import Extent, Pass
+from actors.apiserver.rest.params import Params
+
+PASS = web.RequestKey("flowcontrol.pass", Pass)
+
+
+def extent_of(params: Params) -> Extent:
+    lists_first = params.flag("sendInitialEvents") or params.text("resourceVersion") in ("", "0")
+    query = params.query()
+    return Extent(query.limit, bool(query.labels or query.fields), lists_first)
+
+
+def flow_headers(request: web.BaseRequest) -> list[tuple[str, str]]:
+    """By which a client sees where its request belonged; nothing for what is held open."""
+    way = request.get(PASS)
+    return way.headers if way is not None else []
+
+
+def has_begun(request: web.BaseRequest) -> None:
+    """What lasts from here on holds no seats: a watch that tells of changes."""
+    if (way := request.get(PASS)) is not None:
+        way.leave()

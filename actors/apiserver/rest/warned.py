@@ -1,0 +1,13 @@
+"""What admission warns of where a connection is asked for: the answer that begins the connection says it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from actors.apiserver.rest.render import warning_headers
+
+WARNINGS = web.RequestKey("warnings", list)
+
+
+def warned(request: web.BaseRequest) -> list[tuple[str, str]]:
+    return warning_headers(request.get(WARNINGS, ()))

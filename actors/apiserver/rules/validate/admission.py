@@ -1,0 +1,201 @@
+"""Webhooks and admission policies."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from actors.apiserver.admission.dynamic.conditions import problem
+from actors.apiserver.rules import names
+from actors.apiserver.rules.field import FieldErrors, duplicate, invalid_value, matches, not_supported, one_of, required
+from actors.apiserver.rules.validate.scheduling import label_selector
+from protocols.objects import Object
+
+_OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
+_FAILURE = ("Fail", "Ignore")
+_MATCH = ("Equivalent", "Exact")
+_SCOPES = ("*", "Cluster", "Namespaced")
+_ACTIONS = ("Audit", "Deny", "Warn")
+_REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
+_CONDITIONS_MAX = 64
+
+
+def webhook_configuration(obj: Object, old: Object | None) -> FieldErrors:
+    seen: set[str] = set()
+    for index, hook in enumerate(obj.get("webhooks") or ()):
+        at, name = f"webhooks[{index}]", hook.get("name") or ""
+        yield from _name(f"{at}.name", name)
+        if name in seen:
+            yield duplicate(f"{at}.name", name)
+        seen.add(name)
+        yield from _webhook(at, hook)
+
+
+def admission_policy(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    if not (spec.get("validations") or spec.get("auditAnnotations")):
+        yield required("spec.validations", "validations or auditAnnotations must contain at least one item")
+    yield from policy_subject(spec)
+    for index, validation in enumerate(spec.get("validations") or ()):
+        at = f"spec.validations[{index}]"
+        yield from expression(f"{at}.expression", validation.get("expression"), "BOOL")
+        if validation.get("messageExpression"):
+            text = validation["messageExpression"]
+            yield from expression(f"{at}.messageExpression", text, "STRING", authorizer=False)
+        if validation.get("reason") is not None and validation["reason"] not in _REASONS:
+            yield not_supported(f"{at}.reason", validation["reason"], _REASONS)
+
+
+def policy_subject(spec: dict[str, Any], *, builds: bool = False) -> FieldErrors:
+    """What policies of both kinds have: what they are about, and variables."""
+    yield from one_of("spec.failurePolicy", spec.get("failurePolicy"), _FAILURE)
+    constraints = spec.get("matchConstraints")
+    if constraints is None:
+        yield required("spec.matchConstraints")
+    else:
+        yield from resources_matched("spec.matchConstraints", constraints)
+        if not constraints.get("resourceRules"):
+            yield required("spec.matchConstraints.resourceRules")
+    yield from _conditions("spec.matchConditions", spec)
+    for index, variable in enumerate(spec.get("variables") or ()):
+        yield from expression(f"spec.variables[{index}].expression", variable.get("expression"), builds=builds)
+
+
+def admission_policy_binding(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    if not spec.get("policyName"):
+        yield required("spec.policyName")
+    actions = spec.get("validationActions") or ()
+    if not actions:
+        yield required("spec.validationActions", "at least one validation action is required")
+    for index, action in enumerate(actions):
+        if action not in _ACTIONS:
+            yield not_supported(f"spec.validationActions[{index}]", action, _ACTIONS)
+    if "Deny" in actions and "Warn" in actions:
+        detail = "must not contain both Deny and Warn (repeating the same validation failure information in the API "
+        yield invalid_value("spec.validationActions", actions, detail + "response and headers serves no purpose)")
+    yield from params("spec.paramRef", spec.get("paramRef"))
+    if spec.get("matchResources") is not None:
+        yield from resources_matched("spec.matchResources", spec["matchResources"])
+
+
+def params(field: str, reference: dict[str, Any] | None) -> FieldErrors:
+    if reference is None:
+        return
+    if bool(reference.get("name")) == (reference.get("selector") is not None):
+        yield required(f"{field}.name", "one of name or selector must be specified")
+    if reference.get("parameterNotFoundAction") not in ("Allow", "Deny"):
+        yield from one_of(
+            f"{field}.parameterNotFoundAction", reference.get("parameterNotFoundAction"), ("Allow", "Deny")
+        )
+
+
+def _name(field: str, name: str) -> FieldErrors:
+    if not name:
+        yield required(field)
+        return
+    yield from matches(field, name, names.dns_subdomain(name))
+    if name.count(".") < 2:
+        yield invalid_value(field, name, "should be a domain with at least three segments separated by dots")
+
+
+def _webhook(at: str, hook: dict[str, Any]) -> FieldErrors:
+    versions = hook.get("admissionReviewVersions") or ()
+    if not versions:
+        yield required(f"{at}.admissionReviewVersions", "must specify one of v1, v1beta1")
+    elif "v1" not in versions:
+        yield invalid_value(f"{at}.admissionReviewVersions", versions, "must include at least one of v1, v1beta1")
+    for index, rule in enumerate(hook.get("rules") or ()):
+        yield from _rule(f"{at}.rules[{index}]", rule)
+    yield from one_of(f"{at}.failurePolicy", hook.get("failurePolicy"), _FAILURE)
+    yield from one_of(f"{at}.matchPolicy", hook.get("matchPolicy"), _MATCH)
+    yield from one_of(f"{at}.sideEffects", hook.get("sideEffects"), ("None", "NoneOnDryRun"))
+    timeout = hook.get("timeoutSeconds")
+    if timeout is not None and not 1 <= timeout <= 30:
+        yield invalid_value(f"{at}.timeoutSeconds", timeout, "the timeout value must be between 1 and 30 seconds")
+    yield from label_selector(f"{at}.namespaceSelector", hook.get("namespaceSelector"))
+    yield from label_selector(f"{at}.objectSelector", hook.get("objectSelector"))
+    yield from client_config(f"{at}.clientConfig", hook.get("clientConfig") or {})
+    yield from _conditions(f"{at}.matchConditions", hook)
+
+
+def client_config(field: str, config: dict[str, Any]) -> FieldErrors:
+    """A WebhookClientConfig: how a webhook is reached."""
+    url, service = config.get("url"), config.get("service")
+    if (url is None) == (service is None):
+        yield required(field, "exactly one of url or service is required")
+    elif service is not None:
+        yield from _service(f"{field}.service", service)
+    else:
+        parts = urlsplit(str(url))
+        if parts.scheme != "https":
+            detail = "'https' is the only allowed URL scheme; desired format: https://host[:port]/path"
+            yield invalid_value(f"{field}.url", url, detail)
+        if not parts.hostname:
+            yield invalid_value(f"{field}.url", url, "host must be specified; desired format: https://host[:port]/path")
+        if parts.query or parts.fragment or parts.username:
+            yield invalid_value(
+                f"{field}.url", url, "query, fragment and user information are not permitted in the URL"
+            )
+
+
+def _service(field: str, service: dict[str, Any]) -> FieldErrors:
+    for key in ("name", "namespace"):
+        if not service.get(key):
+            yield required(f"{field}.{key}", f"service {key} is required")
+    if not 1 <= (service.get("port") or 443) <= 65535:
+        yield invalid_value(
+            f"{field}.port", service["port"], "port is not valid: must be between 1 and 65535, inclusive"
+        )
+
+
+def resources_matched(field: str, matching: dict[str, Any]) -> FieldErrors:
+    yield from one_of(f"{field}.matchPolicy", matching.get("matchPolicy"), _MATCH)
+    yield from label_selector(f"{field}.namespaceSelector", matching.get("namespaceSelector"))
+    yield from label_selector(f"{field}.objectSelector", matching.get("objectSelector"))
+    for key in ("resourceRules", "excludeResourceRules"):
+        for index, rule in enumerate(matching.get(key) or ()):
+            yield from _rule(f"{field}.{key}[{index}]", rule)
+
+
+def _rule(field: str, rule: dict[str, Any]) -> FieldErrors:
+    for key in ("operations", "apiGroups", "apiVersions", "resources"):
+        values = rule.get(key) or ()
+        if not values:
+            yield required(f"{field}.{key}")
+        elif "*" in values and len(values) > 1 and key != "resources":
+            detail = "if '*' is present, must not specify other values"
+            yield invalid_value(f"{field}.{key}", values, detail)
+    for index, operation in enumerate(rule.get("operations") or ()):
+        if operation not in _OPERATIONS:
+            yield not_supported(f"{field}.operations[{index}]", operation, _OPERATIONS)
+    if rule.get("scope") is not None and rule["scope"] not in _SCOPES:
+        yield not_supported(f"{field}.scope", rule["scope"], _SCOPES)
+
+
+def _conditions(field: str, holder: dict[str, Any]) -> FieldErrors:
+    conditions = holder.get("matchConditions") or ()
+    if len(conditions) > _CONDITIONS_MAX:
+        yield invalid_value(field, len(conditions), f"must have at most {_CONDITIONS_MAX} items")
+        return
+    seen: set[str] = set()
+    for index, condition in enumerate(conditions):
+        at, name = f"{field}[{index}]", condition.get("name") or ""
+        if not name:
+            yield required(f"{at}.name")
+        elif name in seen:
+            yield duplicate(f"{at}.name", name)
+        seen.add(name)
+        yield from expression(f"{at}.expression", condition.get("expression"), "BOOL")
+
+
+def expression(
+    field: str, text: str | None, *results: str, builds: bool = False, authorizer: bool = True
+) -> FieldErrors:
+    if not (text or "").strip():
+        yield required(field)
+        return
+    assert text is not None
+    why = problem(text, *results, builds=builds, authorizer=authorizer)
+    if why:
+        yield invalid_value(field, text, why)

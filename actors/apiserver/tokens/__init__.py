@@ -1,0 +1,1 @@
+"""Bearer tokens: of service accounts (JWTs that this server signs), and of nodes that want to join."""

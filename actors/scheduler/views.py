@@ -1,0 +1,101 @@
+"""What the scheduler watches, and how that enters the cluster state. Pods are up to the shell: they also queue.
+
+Whatever changed is said as an event, with the node that it is about, so that pods that wait for it can be asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from actorkube.kube.view import Entry, View
+from actors.scheduler import budgets, volume_state
+from actors.scheduler.cluster_state import ClusterState
+from actors.scheduler.conditions import nominated_node
+from actors.scheduler.demand import trim_pod
+from actors.scheduler.framework import ClusterEvent
+from actors.scheduler.gangs import POD_GROUPS, WORKLOADS, Gang
+from actors.scheduler.groups import KINDS, trim_group
+from actors.scheduler.waiting import ANYWHERE
+from protocols.objects import Object, labels_of, split_key
+
+NOMINATED = "nominated node"  # the summary of pods: for which one waits
+Happened = Callable[[ClusterEvent, str], None]  # what, and on which node, or ANYWHERE
+GangsChanged = Callable[[], None]
+
+
+class Views:
+    """`needed`: without these nobody is decided. `optional`: an API server need not serve them."""
+
+    def __init__(self) -> None:
+        self.pods = View("pods", trim=trim_pod, summaries={NOMINATED: nominated_node})
+        self._nodes = View("nodes")
+        self._namespaces = View("namespaces", trim=trim_group)
+        self._budgets = View(budgets.RESOURCE)
+        self._groups = [View(resource, trim=trim_group) for resource in KINDS]
+        self._volumes = [View(resource) for resource in volume_state.RESOURCES]
+        self._pod_groups = View(POD_GROUPS)
+        self.optional = [View(WORKLOADS), self._pod_groups]
+        self.needed = [self._nodes, self._namespaces, self._budgets, *self._groups, *self._volumes, self.pods]
+
+    @property
+    def synced(self) -> bool:
+        return all(view.synced for view in self.needed)
+
+    def pod_group(self, gang: Gang) -> Object | None:
+        """The PodGroup that a gang is, if it is one and not gone."""
+        return self._pod_groups.get(f"{gang.namespace}/{gang.name}") if gang.resource == POD_GROUPS else None
+
+    def feed(self, state: ClusterState, happened: Happened, gangs_changed: GangsChanged) -> None:
+        """From now on all but pods enters the state."""
+        feeder = _Feeder(state, happened, gangs_changed)
+        self._nodes.on_change(feeder.node_changed)
+        self._namespaces.on_change(feeder.namespace_changed)
+        self._budgets.on_change(feeder.budget_changed)
+        for view in self._groups:
+            view.on_change(partial(feeder.group_changed, KINDS[view.resource]))
+        for view in self.optional:
+            view.on_change(partial(feeder.gang_owner_changed, view.resource))
+        for view in self._volumes:
+            view.on_change(partial(feeder.volume_changed, view.resource))
+
+
+class _Feeder:
+    def __init__(self, state: ClusterState, happened: Happened, gangs_changed: GangsChanged) -> None:
+        self._state = state
+        self._happened = happened
+        self._gangs_changed = gangs_changed
+
+    def node_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
+        if new is None:
+            self._state.remove_node(key)
+            self._happened(ClusterEvent.NODE_DELETED, ANYWHERE)
+        else:
+            event = self._state.set_node(new.peek())
+            self._happened(event, key)
+
+    def namespace_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
+        labels = labels_of(new.peek()) if new is not None else None
+        self._happened(self._state.set_namespace(key, labels), ANYWHERE)
+
+    def group_changed(self, kind: str, key: str, old: Entry | None, new: Entry | None) -> None:
+        groups = self._state.groups
+        changed = groups.set(kind, new.peek()) if new is not None else groups.remove(kind, *split_key(key))
+        self._happened(ClusterEvent.GROUP if changed else ClusterEvent.NONE, ANYWHERE)
+
+    def gang_owner_changed(self, resource: str, key: str, old: Entry | None, new: Entry | None) -> None:
+        if new is not None:
+            self._state.gangs.set_owner(resource, new.peek())
+        else:
+            self._state.gangs.remove_owner(resource, *split_key(key))
+        self._gangs_changed()
+
+    def volume_changed(self, resource: str, key: str, old: Entry | None, new: Entry | None) -> None:
+        changed = self._state.volumes.set(resource, key, new.peek() if new is not None else None)
+        self._happened(ClusterEvent.VOLUME if changed else ClusterEvent.NONE, ANYWHERE)
+
+    def budget_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
+        if new is not None:
+            self._state.budgets.set(new.peek())
+        else:
+            self._state.budgets.remove(*split_key(key))
