@@ -14,3 +14,10 @@ effort.set_default()
 def pytest_configure(config: pytest.Config) -> None:
     if not config.pluginmanager.is_registered(plugin):
         config.pluginmanager.register(plugin, "actorkube")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Why a test failed that then passed (`--reruns`): it is to be mended, not forgotten."""
+    for report in terminalreporter.getreports("rerun"):
+        terminalreporter.section(f"failed once: {report.nodeid} ({report.when})", sep="_")
+        terminalreporter.line(report.longreprtext)
