@@ -10,15 +10,20 @@ from __future__ import annotations
 from tests.planted.access_bugs import ACCESS
 from tests.planted.admission_bugs import ADMISSION
 from tests.planted.auth_bugs import AUTHORISATION
-from tests.planted.component_bugs import API_SERVER, CONTROLLERS, NODE, SCHEDULER, STORE
+from tests.planted.controller_bugs import CONTROLLERS
 from tests.planted.custom_bugs import CUSTOM
 from tests.planted.flow_bugs import FLOWS
 from tests.planted.grpc_bugs import GRPC
 from tests.planted.history_bugs import HISTORY
 from tests.planted.kind_bugs import KINDS
 from tests.planted.life_bugs import HANDOVER, LIFE, MONITORS, NAMES
+from tests.planted.link_bugs import HOSTILE_PEERS, LINKS
 from tests.planted.list_bugs import LISTS
-from tests.planted.runtime_bugs import BACKOFF, CLOCK, GUESTS, HOSTILE_PEERS, LINKS, MAILBOXES, RUNTIME, SHORT_WAYS
+from tests.planted.node_bugs import NODE
+from tests.planted.runtime_bugs import BACKOFF, CLOCK, GUESTS, MAILBOXES, RUNTIME, SHORT_WAYS
+from tests.planted.scheduler_bugs import SCHEDULER
+from tests.planted.server_bugs import API_SERVER
+from tests.planted.store_bugs import STORE
 from tests.planted.stream_bugs import STREAMS
 from tests.planted.volume_bugs import VOLUMES
 from tests.planted.wire_bugs import FRAMES

@@ -1,0 +1,253 @@
+"""Bugs of the API server, and of what it knows of objects."""
+
+from __future__ import annotations
+
+from tests.planted.bug import Bug
+
+_ALIKE = "tests/apiserver/test_alike.py::test_the_second_of_a_kind_is_checked_judged_and_tracked_as_the_first"
+
+API_SERVER = [
+    Bug(
+        "API server keeps connections that never say what they want",
+        "actors/apiserver/rest/connections.py",
+        "        transport.abort()\n",
+        "        pass\n",
+        "tests/apiserver/test_hostile_requests.py::test_a_first_request_that_does_not_come_ends",
+    ),
+    Bug(
+        "A sealed value may be moved to another key of the store",
+        "actors/apiserver/encryption/sealing.py",
+        "self.prefix + nonce + self._cipher.encrypt(nonce, value, key)",
+        'self.prefix + nonce + self._cipher.encrypt(nonce, value, b"/registry/core/secrets/default/b")',
+        "tests/apiserver/encryption/test_encryption.py"
+        "::test_a_sealed_value_does_not_open_under_another_key_of_the_store",
+    ),
+    Bug(
+        "a patch is given up while others patch at another API server",
+        "actors/apiserver/changes.py",
+        "_ATTEMPTS = 64",
+        "_ATTEMPTS = 8",
+        "tests/apiserver/test_several_servers.py::test_no_patch_is_refused_because_others_patch_at_the_other_server",
+    ),
+    Bug(
+        "An object that stays as it is keeps the key that is to go",
+        "actors/apiserver/changes.py",
+        " or self._commits.is_stale(call.stored, item.key)",
+        "",
+        "tests/apiserver/encryption/test_encryption.py"
+        "::test_keys_are_changed_by_adding_one_and_writing_everything_again",
+    ),
+    Bug(
+        "An audit takes a rule about a resource for one about its subresources",
+        "actors/apiserver/audit/policy.py",
+        'return (kind, "") == (asked.resource, asked.subresource)',
+        "return kind == asked.resource",
+        "tests/apiserver/audit/test_policy.py::test_a_rule_is_about_what_it_names",
+    ),
+    Bug(
+        "An audit log loses what came before its file was replaced",
+        "actors/apiserver/audit/log.py",
+        '            _append_bytes(file.path, b"".join(batch))\n            _rotate',
+        "            _rotate",
+        "tests/apiserver/audit/test_log.py::test_files_stay_below_their_bound_and_keep_every_event_in_order",
+    ),
+    Bug(
+        "API server puts any warning into a header, and the connection breaks",
+        "actors/apiserver/rest/render.py",
+        "if text and not _CONTROL.search(text)]",
+        "if text]",
+        "tests/apiserver/test_warnings.py::test_each_is_said_once_if_a_header_can_carry_it",
+    ),
+    Bug(
+        "API server takes a pod for one that needs no change because an equal one was changed without complaint",
+        "actors/apiserver/schema/check.py",
+        "not checked.errors and not checked.unknown and exactly(value) == encoded",
+        "not checked.errors and not checked.unknown",
+        _ALIKE,
+    ),
+    Bug(
+        "API server gives a pod's creator the labels of another pod of the same spec",
+        "actors/apiserver/patch/track.py",
+        'exactly({**new, "metadata": metadata})',
+        'exactly({**new, "metadata": {}})',
+        _ALIKE,
+    ),
+    Bug(
+        "API server writes what another one's change has overtaken",
+        "actors/apiserver/writes.py",
+        "compare += [guard.compare() for guard in write.guards]",
+        "pass",
+        "tests/apiserver/test_several_servers.py"
+        "::test_nothing_is_created_in_a_namespace_whose_end_a_server_has_not_heard_of",
+    ),
+    Bug(
+        "API server refuses by roles that are not so any more",
+        "actors/apiserver/rest/server.py",
+        "await self._pipeline.reads.confirm()\n",
+        "pass\n",
+        "tests/apiserver/test_several_servers.py::test_a_role_that_was_granted_at_one_server_counts_at_the_other",
+    ),
+    Bug(
+        "API server accepts a stale resourceVersion",
+        "actors/apiserver/changes.py",
+        "if revision_of(new) not in (0, item.revision):",
+        "if False:",
+        "tests/apiserver/test_pipeline.py::test_a_patch_that_names_a_revision_is_refused_at_another",
+    ),
+    Bug(
+        "API server overwrites what has changed since it looked",
+        "actors/apiserver/writes.py",
+        'Compare(write.key, "mod", "=", write.revision)',
+        'Compare(write.key, "mod", ">", -1)',
+        "tests/apiserver/test_store.py::test_an_equal_write_of_another_is_not_taken_for_ones_own",
+    ),
+    Bug(
+        "API server's watch goes on across a gap",
+        "actors/apiserver/log.py",
+        "self.first = self.end + 1",
+        "self.first = self.end",
+        "tests/apiserver/test_watch_cache.py"
+        "::test_a_new_snapshot_ends_the_watches_that_cannot_know_what_happened_in_between",
+    ),
+    Bug(
+        "API server's watch is silent about what left its selection",
+        "actors/apiserver/cache.py",
+        'return Change("DELETED", event.gone()) if before else None',
+        "return None",
+        "tests/apiserver/test_watch_cache.py",
+    ),
+    Bug(
+        "API server refuses on a cache that is behind",
+        "actors/apiserver/feed.py",
+        "while self._cache.revision < revision:",
+        "while False:",
+        "tests/apiserver/test_store.py::test_nobody_is_refused_because_the_cache_is_behind",
+    ),
+    Bug(
+        "API server ignores finalizers",
+        "actors/apiserver/deletion.py",
+        "if not finalizers and grace_s == 0:",
+        "if grace_s == 0:",
+        "tests/apiserver/test_deleting.py::test_finalizers_keep_the_object_until_the_last_one_is_gone",
+    ),
+    Bug(
+        "API server gives two services one address",
+        "actors/apiserver/allocate.py",
+        "if ip not in taken:",
+        "if True:",
+        "tests/apiserver/test_allocation.py::test_the_last_free_one_is_found_and_then_the_range_is_full",
+    ),
+    Bug(
+        "two API servers give two services one address",
+        "actors/apiserver/writes.py",
+        'Compare(claim.key, "version", "=", 0)',
+        'Compare(claim.key, "version", ">", -1)',
+        "tests/apiserver/test_store.py::test_two_api_servers_before_one_store_show_each_others_writes_at_once",
+    ),
+    Bug(
+        "API server binds a pod twice",
+        "actors/apiserver/binding.py",
+        'if spec.get("nodeName"):',
+        "if False:",
+        "tests/apiserver/test_subresources.py::test_a_binding_gives_a_pod_its_node_once",
+    ),
+    Bug(
+        "API server binds in one message what its caller may not bind",
+        "actors/apiserver/bindings.py",
+        'self._authorizer.permit(caller, Attributes("create", "", _PODS, "binding", binding.namespace, binding.name))',
+        "pass",
+        "tests/apiserver/test_callers.py::test_who_may_not_bind_a_pod_may_not_bind_several",
+    ),
+    Bug(
+        "API server takes a binding that the store refused for one that was made",
+        "actors/apiserver/bindings.py",
+        "isinstance(written.get(n), Refused | None)",
+        "written.get(n) is None",
+        "tests/apiserver/test_several_servers.py"
+        "::test_a_pod_that_was_bound_or_made_at_another_server_is_not_bound_by_what_this_one_remembers",
+    ),
+    Bug(
+        "eviction exceeds a disruption budget",
+        "actors/apiserver/eviction.py",
+        'if (status.get("disruptionsAllowed") or 0) <= 0:',
+        "if False:",
+        "tests/apiserver/test_subresources.py::test_evictions_spend_a_disruption_budget_until_there_is_none_left",
+    ),
+    Bug(
+        "strategic merge patch replaces lists that it should merge",
+        "actors/apiserver/patch/strategic.py",
+        'or "merge" not in _strategies(type)',
+        "or True",
+        "tests/apiserver/patch/test_strategic.py::test_set_image_changes_one_container_and_keeps_the_rest",
+    ),
+    Bug(
+        "merge patch stores null instead of removing",
+        "actors/apiserver/patch/merge_patch.py",
+        "            merged.pop(key, None)\n",
+        "            merged[key] = None\n",
+        "tests/apiserver/patch/test_json_and_merge_patch.py",
+    ),
+    Bug(
+        "server-side apply takes fields from others without being told to",
+        "actors/apiserver/patch/apply.py",
+        "    if not force:",
+        "    if False:",
+        "tests/apiserver/patch/test_apply.py::test_a_conflict_names_the_field_and_who_set_it",
+    ),
+    Bug(
+        "server-side apply keeps what is not applied any more",
+        "actors/apiserver/patch/apply.py",
+        "merged = _pruned(type, merged, before.fields, managers)",
+        "pass",
+        "tests/apiserver/patch/test_apply.py::test_what_is_not_applied_any_more_goes_but_not_what_others_set",
+    ),
+    Bug(
+        "A client stays with an API server that is gone",
+        "actorkube/kube/servers.py",
+        "self._at = (self._at + 1) % len(self.all)",
+        "pass",
+        "tests/worlds/test_apiservers.py::test_the_cluster_goes_on_with_the_server_that_is_left",
+    ),
+    Bug(
+        "client tells nobody that one of several bindings was refused",
+        "actorkube/kube/bindings.py",
+        "            if error:",
+        "            if False:",
+        "tests/kube/test_client.py::test_bindings_of_one_turn_are_one_message_and_each_hears_of_its_own",
+    ),
+    Bug(
+        "label keys of a pod's affinity are not put into its selector",
+        "actors/apiserver/rules/prepare.py",
+        "created = with_merged_keys(created, minor_of(version))",
+        "pass",
+        "tests/apiserver/rules/test_prepare.py::test_label_keys_of_a_pod_become_requirements_of_its_selectors",
+    ),
+    Bug(
+        "a label that a pod's selector and its label keys name is accepted",
+        "actors/apiserver/rules/validate/scheduling.py",
+        "if key in places and key in seen:",
+        "if False:",
+        "tests/apiserver/rules/test_validate_pods.py::test_label_keys_of_affinity",
+    ),
+    Bug(
+        "the proxy hands its client's credentials to the pod",
+        "actors/apiserver/rest/proxy.py",
+        ".union(_OF_THE_CLIENT)",
+        "",
+        "tests/apiserver/test_proxy.py::test_method_path_query_and_body_pass_as_they_came",
+    ),
+    Bug(
+        "a forwarded port is told with its bytes the wrong way round",
+        "actors/apiserver/rest/portforward_channels.py",
+        'to_bytes(2, "little")',
+        'to_bytes(2, "big")',
+        "tests/apiserver/test_portforward.py::test_each_port_has_a_pair_of_channels",
+    ),
+    Bug(
+        "autoscaler that is written as v1 loses its other metrics",
+        "actors/apiserver/autoscaling_versions.py",
+        '_keep(kept, METRICS, [_metric_to_v1(metric, "target") for metric in others])',
+        "pass",
+        "tests/apiserver/test_autoscaling_versions.py::test_what_v1_has_no_field_for_comes_back",
+    ),
+]
