@@ -5,16 +5,13 @@ It has no state that it could not lose: everything is in the store, and its watc
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
-from functools import cache, partial
+from collections.abc import Awaitable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from actorkube.runtime import LATER, Actor, Mailbox, Outlet
 from actorkube.runtime.reply import ReplyHandle
-from actors.apiserver.access.authorizer import Authorizer
 from actors.apiserver.access.keeper import PolicyKeeper
-from actors.apiserver.access.policy import default_policy
 from actors.apiserver.admission.chain import Chain
 from actors.apiserver.admission.connecting import Connecting
 from actors.apiserver.admission.dynamic.meeting import Meeting
@@ -26,7 +23,7 @@ from actors.apiserver.admission.pod_topology_labels import is_on as labelled_by_
 from actors.apiserver.admission.quota.keeper import QuotaKeeper
 from actors.apiserver.admission.quota.quotas import Quotas
 from actors.apiserver.admission.stages import Admission
-from actors.apiserver.admission.stored import Stored, StoredInCache
+from actors.apiserver.admission.stored import Stored
 from actors.apiserver.aggregation.door import FarDoor
 from actors.apiserver.aggregation.keeper import ApiServiceKeeper
 from actors.apiserver.aggregation.remotes import Remotes
@@ -35,40 +32,32 @@ from actors.apiserver.audit.door import DoorAudit
 from actors.apiserver.audit.log import AuditLog
 from actors.apiserver.audit.trail import Trail
 from actors.apiserver.bindings import Bindings
-from actors.apiserver.bootstrap import cluster_info, first_objects, proxy_trust
-from actors.apiserver.cache import Cache
-from actors.apiserver.callers import SELF, Caller, of_system
-from actors.apiserver.calls import Call
-from actors.apiserver.causes import Causes
+from actors.apiserver.callers import Caller, of_system
 from actors.apiserver.certificates.approver import Approver
 from actors.apiserver.changes import Changes
-from actors.apiserver.commits import Commits
 from actors.apiserver.conversions import Conversions
+from actors.apiserver.core import Core
 from actors.apiserver.custom.keeper import Keeper
 from actors.apiserver.custom.served import Served
-from actors.apiserver.deletion import Deletion
 from actors.apiserver.door import Door
-from actors.apiserver.feed import Feed
 from actors.apiserver.flowcontrol.defaults import SCHEMAS
 from actors.apiserver.flowcontrol.keeper import FlowKeeper
 from actors.apiserver.masters import Masters
 from actors.apiserver.messages import Asked
 from actors.apiserver.moulds import Moulds
 from actors.apiserver.outward.client import Client, HttpsClient, NoClient
+from actors.apiserver.own_writes import OwnWrites
 from actors.apiserver.pipeline import Pipeline
 from actors.apiserver.reads import Reads
-from actors.apiserver.schema.resources import find
 from actors.apiserver.schema.types import DEFAULT_VERSION, Types
-from actors.apiserver.store import Store
-from actors.apiserver.tls import FRONT_PROXY
 from actors.apiserver.tokens.authenticator import TokenAuthenticator
 from actors.apiserver.tokens.claims import legacy_claims
 from actors.apiserver.tokens.keeper import SecretKeeper
 from protocols import api
 from protocols.csi import DeleteVolume
-from protocols.errors import AlreadyExists, Answer, AskError, NotFound, ServiceUnavailable, TooManyRequests
+from protocols.errors import Answer, AskError, TooManyRequests
 from protocols.message import Done, Message
-from protocols.objects import Object, name_of, namespace_of
+from protocols.objects import Object
 
 if TYPE_CHECKING:
     from actors.apiserver.audit.config import AuditConfig
@@ -82,8 +71,6 @@ if TYPE_CHECKING:
     from actors.apiserver.tokens.oidc_issuer import Believed
 
 SERVICE_CIDR = "127.66.0.0/16"  # loopback addresses: a userspace proxy can listen on them without being root
-_MANAGER = "kube-apiserver"
-_RETRY_S = 0.2
 _FIRST = "apiserver"  # of several it is the one whose address is published
 
 
@@ -135,70 +122,89 @@ class ApiServer(Actor):
 
     async def on_start(self) -> None:
         """Messages wait until this returns; health is answered from the beginning."""
-        causes, types = Causes(), _types(self._kubernetes_version or DEFAULT_VERSION)
-        store = Store(self.ctx, self._etcd, causes, self._encryption)
-        watch_cache = Cache()
-        feed = Feed(self.ctx, store, watch_cache, causes)
-        commits = Commits(self.ctx, store, feed, watch_cache)
-        authorizer = Authorizer(watch_cache, default_policy())
-        stored = StoredInCache(watch_cache)
-        quotas = Quotas(watch_cache, stored, self.ctx.random)
-        served = Served(watch_cache, types)
-        client = self._client(stored)
-        conversions = Conversions(client, self.ctx.uuid)
-        admission = self._admission(stored, quotas, served, client, conversions, types, authorizer)
-        passing, connecting = Passing(admission, types), Connecting(admission)
-        changes = Changes(self.ctx, watch_cache, feed, commits, types, self._ranges, admission, authorizer, conversions)
-        self._changes = changes
-        moulds = Moulds(self.ctx, watch_cache, stored, types, admission, commits)
-        oidc = self._oidc(self._rest.oidc) if self._rest is not None and self._rest.oidc else None
-        tokens = TokenAuthenticator(watch_cache, lambda: self.ctx.now, *_tokens(self._rest), oidc)
-        reads = Reads(watch_cache, feed)
-        self._pipeline = Pipeline(
-            self.ctx, reads, changes, types, served, authorizer, tokens, conversions, passing, connecting, moulds
-        )
-        self._door = Door(self.ctx, self._pipeline, causes)
-        self._bindings = Bindings(self.ctx, watch_cache, commits, authorizer, passing, self._create_by_message)
-        trail = self._trail(self._audit_config, served) if self._audit_config is not None else None
-        remotes = Remotes(watch_cache, stored)
-        asker = self._open_rest(self._rest, trail, remotes, stored, watch_cache) if self._rest is not None else None
-        self._far_door = FarDoor(authorizer, served, remotes, asker)
-        feed.start()
-        await feed.loaded()
-        await self._bootstrap()
+        core = Core.of(self.ctx, self._etcd, self._encryption, _types(self._kubernetes_version or DEFAULT_VERSION))
+        quotas = Quotas(core.cache, core.stored, self.ctx.random)
+        tokens = self._authenticator(core)
+        self._compose(core, quotas, tokens)
+        remotes = Remotes(core.cache, core.stored)
+        trail = self._trail(self._audit_config, core.served) if self._audit_config is not None else None
+        asker = self._open_rest(self._rest, trail, remotes, core) if self._rest is not None else None
+        self._far_door = FarDoor(core.authorizer, core.served, remotes, asker)
+        core.feed.start()
+        await core.feed.loaded()
+        own = OwnWrites(self.ctx, self._pipeline, self._changes)
+        await own.bootstrap(self._ranges.first_ip, self._rest, leading=self.ctx.self_ref.address.system == _FIRST)
         if self._rest is not None:
-            masters = Masters(
-                self.ctx, store, watch_cache, self._rest.address, self._write_endpoints, alone=self._alone
-            )
-            await self._until_stored(masters.write_endpoints)
-            if not self._alone:
-                self.ctx.background(masters.run(), "masters")
-        await PolicyKeeper(self.ctx, watch_cache, feed, commits, changes).run()
-        if self._gate is not None and served.find(SCHEMAS) is not None:
-            flows = FlowKeeper(self.ctx, watch_cache, feed, commits, changes)
-            await flows.prepare()
-            self._gate.follow()
-            from actors.apiserver.flowcontrol.door import DoorGate
-
-            self._door_gate = DoorGate(self._gate, served)
-            self.ctx.background(flows.run(), "flow schemas")
-        api_services = ApiServiceKeeper(self.ctx, watch_cache, feed, stored, commits, changes, served, remotes, asker)
+            await self._publish_endpoints(core, own, self._rest)
+        await PolicyKeeper(self.ctx, core.cache, core.feed, core.commits, self._changes).run()
+        if self._gate is not None and core.served.find(SCHEMAS) is not None:
+            await self._share_seats(core, self._gate)
+        api_services = ApiServiceKeeper(
+            self.ctx, core.cache, core.feed, core.stored, core.commits, self._changes, core.served, remotes, asker
+        )
         await api_services.prepare()
-        authorizer.follow()
-        self.ctx.background(Keeper(self.ctx, watch_cache, feed, changes, served).run(), "definitions")
-        self.ctx.background(QuotaKeeper(self.ctx, watch_cache, changes, quotas).run(), "quotas")
+        core.authorizer.follow()
         self.ctx.background(api_services.run(), "api-services")
-        self.ctx.background(Approver(self.ctx, watch_cache, changes, authorizer).run(), "certificates")
+        self._keep(core, quotas, tokens)
+        self._serving = True
+        self.ctx.log.info("serving", revision=core.cache.revision)
+
+    def _compose(self, core: Core, quotas: Quotas, tokens: TokenAuthenticator) -> None:
+        """The pipeline that every request takes, and the doors for messages before it."""
+        ctx, cache, commits, authorizer = self.ctx, core.cache, core.commits, core.authorizer
+        client = self._client(core.stored)
+        conversions = Conversions(client, ctx.uuid)
+        admission = self._admission(core, quotas, client, conversions)
+        passing, connecting = Passing(admission, core.types), Connecting(admission)
+        self._changes = Changes(
+            ctx, cache, core.feed, commits, core.types, self._ranges, admission, authorizer, conversions
+        )
+        moulds = Moulds(ctx, cache, core.stored, core.types, admission, commits)
+        self._pipeline = Pipeline(
+            ctx,
+            Reads(cache, core.feed),
+            self._changes,
+            core.types,
+            core.served,
+            authorizer,
+            tokens,
+            conversions,
+            passing,
+            connecting,
+            moulds,
+        )
+        self._door = Door(ctx, self._pipeline, core.causes)
+        self._bindings = Bindings(ctx, cache, commits, authorizer, passing, self._create_by_message)
+
+    async def _publish_endpoints(self, core: Core, own: OwnWrites, rest: RestConfig) -> None:
+        masters = Masters(self.ctx, core.store, core.cache, rest.address, own.write_endpoints, alone=self._alone)
+        await own.until_stored(masters.write_endpoints)
+        if not self._alone:
+            self.ctx.background(masters.run(), "masters")
+
+    async def _share_seats(self, core: Core, gate: Gate) -> None:
+        """Priority and fairness, over REST and for messages of systems that are not the cluster's."""
+        from actors.apiserver.flowcontrol.door import DoorGate
+
+        flows = FlowKeeper(self.ctx, core.cache, core.feed, core.commits, self._changes)
+        await flows.prepare()
+        gate.follow()
+        self._door_gate = DoorGate(gate, core.served)
+        self.ctx.background(flows.run(), "flow schemas")
+
+    def _keep(self, core: Core, quotas: Quotas, tokens: TokenAuthenticator) -> None:
+        """What an API server does of itself as long as it runs."""
+        ctx, cache, feed, changes = self.ctx, core.cache, core.feed, self._changes
+        ctx.background(Keeper(ctx, cache, feed, changes, core.served).run(), "definitions")
+        ctx.background(QuotaKeeper(ctx, cache, changes, quotas).run(), "quotas")
+        ctx.background(Approver(ctx, cache, changes, core.authorizer).run(), "certificates")
         if (issuer := tokens.issuer) is not None and self._rest is not None:
             ca_pem = self._rest.ca_file.read_bytes() if self._rest.ca_file is not None else b""
 
             def sign(account: Object, secret: Object) -> str:
                 return issuer.sign(legacy_claims(account, secret))
 
-            secrets = SecretKeeper(self.ctx, watch_cache, feed, changes, ca_pem, sign)
-            self.ctx.background(secrets.run(), "token secrets")
-        self._serving = True
-        self.ctx.log.info("serving", revision=watch_cache.revision)
+            ctx.background(SecretKeeper(ctx, cache, feed, changes, ca_pem, sign).run(), "token secrets")
 
     def receive(self, message: Message) -> object:
         sender = self.ctx.sender
@@ -284,6 +290,10 @@ class ApiServer(Actor):
         answer = self._door.create(message, caller)
         return answer if self._audit is None else self._audit.around(message, caller, answer)
 
+    def _authenticator(self, core: Core) -> TokenAuthenticator:
+        oidc = self._oidc(self._rest.oidc) if self._rest is not None and self._rest.oidc else None
+        return TokenAuthenticator(core.cache, lambda: self.ctx.now, *_tokens(self._rest), oidc)
+
     def _oidc(self, configs: Sequence[Believed]) -> JwtIssuers:
         from actors.apiserver.tokens.jwt_issuers import JwtIssuers  # jwt and aiohttp: only where there is one
 
@@ -296,16 +306,8 @@ class ApiServer(Actor):
         self.ctx.background(client.run(), "webhooks")
         return client
 
-    def _admission(
-        self,
-        stored: Stored,
-        quotas: Quotas,
-        served: Served,
-        client: Client,
-        conversions: Conversions,
-        types: Types,
-        authorizer: Authorizer,
-    ) -> Admission:
+    def _admission(self, core: Core, quotas: Quotas, client: Client, conversions: Conversions) -> Admission:
+        stored, served, types = core.stored, core.served, core.types
         meeting = Meeting(stored, served.versions, served.by_kind, conversions)
         return Admission(
             Chain(stored, self._toleration_s, self._pod_tokens, labelled_by_node(types.version)),
@@ -313,7 +315,7 @@ class ApiServer(Actor):
             Policies(stored, meeting),
             Mutations(stored, meeting, types),
             quotas,
-            authorizer,
+            core.authorizer,
         )
 
     def _trail(self, config: AuditConfig, served: Served) -> Trail:
@@ -323,68 +325,19 @@ class ApiServer(Actor):
         self._audit = DoorAudit(trail, served, self.ctx.uuid)
         return trail
 
-    def _open_rest(
-        self, config: RestConfig, trail: Trail | None, remotes: Remotes, stored: Stored, watch_cache: Cache
-    ) -> Aggregator:
+    def _open_rest(self, config: RestConfig, trail: Trail | None, remotes: Remotes, core: Core) -> Aggregator:
         """Answers health at once, and everything else when the API is open. Ends with the actor, also in a crash."""
         from actors.apiserver.flowcontrol.gate import Gate
         from actors.apiserver.rest.aggregator import Aggregator
         from actors.apiserver.rest.server import RestServer  # aiohttp: 190 ms that simulations need not pay
 
-        aggregator = Aggregator(config, stored, self.ctx.random)
-        self._gate = gate = Gate(self.ctx, watch_cache, config.seats)
+        aggregator = Aggregator(config, core.stored, self.ctx.random)
+        self._gate = gate = Gate(self.ctx, core.cache, config.seats)
         server = RestServer(self.ctx, self._pipeline, config, lambda: self._serving, remotes, aggregator, gate, trail)
         self.ctx.background(gate.run(), "priority and fairness")
         self.ctx.background(aggregator.run(), "aggregator")
         self.ctx.background(server.serve(), "rest")
         return aggregator
-
-    async def _bootstrap(self) -> None:
-        for group_resource, obj in first_objects(self._ranges.first_ip):
-            await self._until_stored(partial(self._create, group_resource, obj))
-        ca, proxy_ca = (self._rest.ca_file, self._rest.proxy_ca_file) if self._rest is not None else (None, None)
-        if ca is not None and proxy_ca is not None:
-            trust = proxy_trust(ca.read_text(), proxy_ca.read_text(), FRONT_PROXY)
-            await self._until_stored(partial(self._replace, *trust))
-        if ca is not None and self._rest is not None and self.ctx.self_ref.address.system == _FIRST:
-            host, port = self._rest.address
-            await self._until_stored(partial(self._merge, *cluster_info(ca.read_bytes(), f"https://{host}:{port}")))
-
-    async def _until_stored(self, write: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                return await write()
-            except (ServiceUnavailable, AskError) as error:
-                self.ctx.log.info("waiting for the store", error=str(error))
-                await self.ctx.sleep(_RETRY_S)
-
-    async def _create(self, group_resource: str, obj: Object) -> None:
-        with suppress(AlreadyExists):
-            await self._pipeline.create(_own_call(group_resource, obj), {**obj})
-
-    async def _write_endpoints(self, group_resource: str, obj: Object, gone: bool) -> None:
-        if gone:
-            with suppress(NotFound):
-                await self._pipeline.delete(_own_call(group_resource, obj), Deletion())
-            return
-        await self._replace(group_resource, obj)
-
-    async def _merge(self, group_resource: str, obj: Object) -> None:
-        """What others have put into it stays; no webhook is asked, which may live in the cluster that starts here."""
-
-        def merged(old: Object) -> Object:
-            return {**old, "data": {**(old.get("data") or {}), **obj["data"]}}
-
-        try:
-            await self._changes.change(_own_call(group_resource, obj), merged, applied=True, as_is=True)
-        except NotFound:
-            await self._create(group_resource, obj)
-
-    async def _replace(self, group_resource: str, obj: Object) -> None:
-        try:
-            await self._pipeline.update(_own_call(group_resource, obj), {**obj})
-        except NotFound:
-            await self._create(group_resource, obj)
 
 
 async def _reply(handle: ReplyHandle, answer: Awaitable[Message]) -> None:
@@ -392,12 +345,6 @@ async def _reply(handle: ReplyHandle, answer: Awaitable[Message]) -> None:
         handle.send(await answer)
     except (Answer, AskError) as refusal:
         handle.fail(refusal)
-
-
-def _own_call(group_resource: str, obj: Object) -> Call:
-    resource = find(group_resource)
-    assert resource is not None, group_resource
-    return Call(SELF, resource, namespace_of(obj), name_of(obj), manager=_MANAGER, untracked=True)
 
 
 def _tokens(rest: RestConfig | None) -> tuple[Mapping[str, Caller], Issuer | None]:

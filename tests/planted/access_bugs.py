@@ -55,7 +55,7 @@ ACCESS = [
     ),
     Bug(
         "a restart takes what others have put beside the cluster's address",
-        "actors/apiserver/actor.py",
+        "actors/apiserver/own_writes.py",
         '{**(old.get("data") or {}), **obj["data"]}',
         'obj["data"]',
         f"{_CLUSTER_INFO}::test_what_others_add_to_it_outlives_a_restart",
