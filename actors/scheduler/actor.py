@@ -148,8 +148,10 @@ class Scheduler(Actor):
             self._room_on(self._state.remove_pod(key), ClusterEvent.POD_DELETED)
         if new is None:
             return
-        pod = new.peek()
+        pod, before = new.peek(), self._state.node_of(key)
         self._room_on(self._state.set_pod(pod), ClusterEvent.POD_DELETED)
+        if (node := self._state.node_of(key)) != before:
+            self._room_on(node, ClusterEvent.POD_ADDED)  # by somebody else: company for those who wait for some
         if old is not None and (node := old.summaries[NOMINATED]) and not new.summaries[NOMINATED]:
             self._room_on(self._state.withdraw(key, node), ClusterEvent.POD_DELETED)
         if self._is_ours(pod):

@@ -399,4 +399,11 @@ SCHEDULER = [
         "",
         "tests/scheduler/test_scheduler_actor.py::test_a_plugin_that_raises_is_named_and_costs_its_pod_a_back_off",
     ),
+    Bug(
+        "who waits for company does not hear of pods that somebody else has placed",
+        "actors/scheduler/actor.py",
+        "if (node := self._state.node_of(key)) != before:",
+        "if (node := before):",
+        "tests/scheduler/test_scheduler_actor.py::test_company_may_also_be_placed_by_somebody_else",
+    ),
 ]

@@ -178,6 +178,21 @@ async def test_a_pod_that_waits_for_company_is_placed_when_it_has_come(world: Wo
     assert world.node_of("web") == world.node_of("db") == "n1"
 
 
+async def test_company_may_also_be_placed_by_somebody_else(world: World) -> None:
+    world.create("nodes", make_node("n0"), make_node("n1", labels={"kubernetes.io/hostname": "n1"}))
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "db"}}}
+    towards = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    world.create("pods", make_pod("web", affinity=towards))
+    await world.settled()
+    assert world.condition("web")["reason"] == "Unschedulable"
+
+    company = make_pod("db", node="n1")  # as a static pod comes, or one of another scheduler
+    company["metadata"]["labels"] = {"app": "db"}
+    world.create("pods", company)
+
+    await world.until(lambda: world.node_of("web") == "n1")
+
+
 async def test_pods_of_a_service_are_spread_over_zones(world: World) -> None:
     def zone(name: str) -> dict[str, str]:
         return {"topology.kubernetes.io/zone": name, "kubernetes.io/hostname": name}
