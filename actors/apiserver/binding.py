@@ -39,4 +39,5 @@ def bound(resource: Resource, pod: Object, binding: Object, now: float, *, label
         if meta(binding).get(kind):
             metadata[kind] = {**(metadata.get(kind) or {}), **meta(binding)[kind]}
     spec = {**spec, "nodeName": target["name"]}
+    status = {field: value for field, value in status.items() if field != "nominatedNodeName"}  # it waits no more
     return {**pod, "metadata": metadata, "spec": spec, "status": {**status, "conditions": conditions}}

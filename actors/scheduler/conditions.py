@@ -21,11 +21,17 @@ def not_scheduled_patch(
     conditions = (pod.get("status") or {}).get("conditions")
     new = find_condition(with_condition(conditions, "PodScheduled", "False", reason, message, now), "PodScheduled")
     status: dict[str, Any] = {}
-    if new != find_condition(conditions, "PodScheduled"):
+    if new != find_condition(conditions, "PodScheduled") and not (reason == GATED and _says_its_gates(pod)):
         status["conditions"] = [new]
     if nominated is not None and nominated != nominated_node(pod):
         status["nominatedNodeName"] = nominated or None
     return {"metadata": {"uid": uid_of(pod)}, "status": status} if status else None
+
+
+def _says_its_gates(pod: Object) -> bool:
+    """The API server has said of its scheduling gates what there is to say, when it was created."""
+    told = find_condition((pod.get("status") or {}).get("conditions"), "PodScheduled") or {}
+    return bool((pod.get("spec") or {}).get("schedulingGates")) and told.get("reason") == GATED
 
 
 def nominate_patch(pod: Object, node: str) -> dict[str, Any]:

@@ -76,6 +76,16 @@ async def test_a_binding_gives_a_pod_its_node_once(api: World) -> None:
         await api.create("pods", binding("web", "n2"), subresource="binding", name="web")
 
 
+async def test_a_pod_that_has_its_node_waits_for_none(api: World) -> None:
+    await api.create("pods", pod("web"))
+    await api.patch("pods", "web", {"status": {"nominatedNodeName": "n1"}}, subresource="status")
+
+    await api.create("pods", binding("web", "n1"), subresource="binding", name="web")
+
+    status = (await api.get("pods", "web"))["status"]
+    assert "nominatedNodeName" not in status and status["phase"] == "Pending"
+
+
 async def test_of_two_bindings_at_the_same_time_one_wins(api: World) -> None:
     await api.create("pods", pod("web"))
 

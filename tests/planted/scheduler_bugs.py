@@ -406,4 +406,11 @@ SCHEDULER = [
         "if (node := before):",
         "tests/scheduler/test_scheduler_actor.py::test_company_may_also_be_placed_by_somebody_else",
     ),
+    Bug(
+        "the scheduler says something else of gates than the API server has said",
+        "actors/scheduler/conditions.py",
+        'return bool((pod.get("spec") or {}).get("schedulingGates")) and told.get("reason") == GATED',
+        "return False",
+        "tests/scheduler/test_scheduler_actor.py::test_what_the_api_server_says_of_gates_is_left_as_it_is",
+    ),
 ]

@@ -250,4 +250,19 @@ API_SERVER = [
         "pass",
         "tests/apiserver/test_autoscaling_versions.py::test_what_v1_has_no_field_for_comes_back",
     ),
+    Bug(
+        "a pod with gates is not told so when it is created",
+        "actors/apiserver/rules/prepare.py",
+        'if (created.get("spec") or {}).get("schedulingGates"):',
+        "if False:",
+        "tests/apiserver/rules/test_prepare.py::"
+        "test_a_pod_with_scheduling_gates_says_from_the_start_that_it_is_held_back",
+    ),
+    Bug(
+        "a pod that has its node is nominated for one for ever",
+        "actors/apiserver/binding.py",
+        'if field != "nominatedNodeName"}',
+        "if field}",
+        "tests/apiserver/test_subresources.py::test_a_pod_that_has_its_node_waits_for_none",
+    ),
 ]

@@ -241,6 +241,16 @@ async def test_says_that_gates_hold_a_pod_back_and_takes_it_when_they_are_gone(w
     assert world.node_of("p") == "n0"
 
 
+async def test_what_the_api_server_says_of_gates_is_left_as_it_is(world: World) -> None:
+    said = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "Scheduling is blocked"}
+    pod = make_pod("p", schedulingGates=[{"name": "x.io/wait"}])
+    pod["status"] = {"conditions": [said]}
+    world.create("pods", pod)
+    await world.settled()
+
+    assert world.condition("p") == said
+
+
 async def test_a_binding_whose_answer_was_lost_is_not_made_twice(world: World) -> None:
     world.api.doubt = once(is_binding)
     world.api.muted = True

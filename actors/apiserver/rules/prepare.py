@@ -19,6 +19,7 @@ from actors.apiserver.schema.resources import Resource
 from actors.apiserver.schema.types import DEFAULT_VERSION, minor_of
 from protocols.objects import Object
 from protocols.rules.certificate_signers import RESOURCE as SIGNING_REQUESTS
+from protocols.rules.conditions import with_condition
 from protocols.rules.quantity import InvalidQuantity
 from protocols.rules.resources import qos_class
 from protocols.rules.times import time_of
@@ -60,6 +61,8 @@ _CREATED_WITH_STATUS = "nodes"
 _METADATA_BY_STATUS = frozenset({"nodes", "pods", "services", "persistentvolumes", "persistentvolumeclaims"})
 _SHARED_METADATA = ("labels", "annotations", "finalizers")
 
+_GATED = ("PodScheduled", "False", "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates")
+
 # Of groups of pods: what Kubernetes drops unless features are on that are alpha, and that nobody acts on here
 # (TopologyAwareWorkloadScheduling, DRAWorkloadResourceClaims).
 _OFF_BY_DEFAULT = {"schedulingConstraints", "resourceClaims"}
@@ -90,7 +93,7 @@ def prepare_create(
     if _counts_generations(resource, created):
         metadata["generation"] = 1
     _drop_unreadable_managed_fields(metadata)
-    _first_status(resource, created)
+    _first_status(resource, created, now)
     match resource.group_resource:
         case "namespaces":
             created["spec"] = {**(created.get("spec") or {}), "finalizers": ["kubernetes"]}
@@ -176,13 +179,15 @@ def _drop_from_templates(workload: Object) -> None:
         workload["spec"] = {**spec, "podGroupTemplates": templates}
 
 
-def _first_status(resource: Resource, created: Object) -> None:
+def _first_status(resource: Resource, created: Object, now: float) -> None:
     if "status" not in resource.subresources or resource.group_resource == _CREATED_WITH_STATUS:
         return
     if resource.custom is not None:
         created.pop("status", None)
     elif resource.group_resource == "pods":
         created["status"] = {"phase": "Pending", "qosClass": _qos_class(created)}
+        if (created.get("spec") or {}).get("schedulingGates"):
+            created["status"]["conditions"] = with_condition([], *_GATED, now)
     else:
         created["status"] = {**_FIRST_STATUS.get(resource.group_resource, {})}
 

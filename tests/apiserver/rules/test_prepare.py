@@ -122,6 +122,15 @@ def test_first_states_are_kubernetes() -> None:
     assert (namespace["status"], namespace["spec"]) == ({"phase": "Active"}, {"finalizers": ["kubernetes"]})
 
 
+def test_a_pod_with_scheduling_gates_says_from_the_start_that_it_is_held_back() -> None:
+    gated = {"schedulingGates": [{"name": "example.com/wait"}], "containers": [{"name": "c"}]}
+
+    (condition,) = create({"metadata": {"name": "a"}, "spec": gated}, PODS)["status"]["conditions"]
+
+    assert (condition["type"], condition["status"], condition["reason"]) == ("PodScheduled", "False", "SchedulingGated")
+    assert condition["message"] == "Scheduling is blocked due to non-empty scheduling gates"
+
+
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
