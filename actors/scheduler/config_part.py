@@ -8,6 +8,9 @@ import yaml
 
 from actorkube.runtime.duration import parse_duration
 
+WEIGHT_MAX = 100
+WHOLE_MAX = 2**31 - 1  # of an int32
+
 
 class ConfigError(ValueError):
     """`FILE:LINE: what is wrong`."""
@@ -38,8 +41,17 @@ class Part:
             name = str(key.value)
             if known and name not in known:
                 raise Part(key, self.source).wrong(f"unknown field {name!r}; there are {', '.join(known)}")
+            if name in found:
+                raise Part(key, self.source).wrong(f"{name} is there twice")
             found[name] = Part(value, self.source)
         return found
+
+    def named(self, *known: str) -> dict[str, Part]:
+        """Its fields, which must be among those known, of something that has a name."""
+        fields = self.fields("name", *known)
+        if "name" not in fields:
+            raise self.wrong("name is missing")
+        return fields
 
     def arguments(self) -> dict[str, Any]:
         """What is written there, by name, as plain data."""

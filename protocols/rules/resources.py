@@ -22,6 +22,12 @@ _QOS_RESOURCES = ("cpu", "memory")
 _POD_LEVEL_RESOURCES = ("cpu", "memory")
 
 
+def is_extended(resource: str) -> bool:
+    """`example.com/gpu`: with a domain that is not Kubernetes' own."""
+    domain, slash, _ = resource.partition("/")
+    return bool(slash) and "kubernetes.io" not in domain and not resource.startswith("requests.")
+
+
 def amount(resource: str, quantity: str | float) -> int:
     return cpu_milli(quantity) if resource == "cpu" else bytes_of(quantity)
 

@@ -413,4 +413,27 @@ SCHEDULER = [
         "return False",
         "tests/scheduler/test_scheduler_actor.py::test_what_the_api_server_says_of_gates_is_left_as_it_is",
     ),
+    Bug(
+        "a configuration makes the scheduler blind for CPU",
+        "actors/scheduler/plugins/node_resources_fit.py",
+        "return chosen and is_extended(name)",
+        "return chosen",
+        "tests/scheduler/test_config.py::"
+        "test_resources_that_somebody_else_looks_at_are_ignored_but_never_kubernetes_own",
+    ),
+    Bug(
+        "plugins that are named at one point are asked last there",
+        "actors/scheduler/config.py",
+        "first = [name for name in able if name in known_there] if point != _EVERYWHERE else []",
+        "first = []",
+        "tests/scheduler/test_config.py::"
+        "test_who_is_named_at_one_point_comes_first_there_and_who_is_named_for_all_keeps_its_place",
+    ),
+    Bug(
+        "of a field that is there twice the first is overlooked",
+        "actors/scheduler/config_part.py",
+        "if name in found:",
+        "if False:",
+        "tests/scheduler/test_config.py::test_what_is_wrong_is_said_with_its_line",
+    ),
 ]

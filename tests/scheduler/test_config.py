@@ -28,6 +28,7 @@ from actors.scheduler.framework import (
     Profile,
     QueueSort,
     Reserve,
+    Scope,
     Skip,
 )
 from actors.scheduler.plugins.volume_binding import VolumeBinding
@@ -243,6 +244,45 @@ def test_another_binder_may_take_the_place_of_the_default_one_and_another_order_
     assert names(profile.queue_sort) == ["Youngest"]
 
 
+def test_who_is_named_at_one_point_comes_first_there_and_who_is_named_for_all_keeps_its_place() -> None:
+    """As kube-scheduler merges the file with what is on by default."""
+    at_one = "filter: {enabled: [{name: 'examples.scheduler_plugin:QuietNodes'}, {name: NodeResourcesFit}]}"
+
+    (profile,) = profiles(f"profiles: [{{plugins: {{{at_one}}}}}]")
+    (weighed,) = profiles("profiles: [{plugins: {multiPoint: {enabled: [{name: NodeAffinity, weight: 9}]}}}]")
+
+    of_one_node = [plugin.name for plugin in profile.filter if plugin.scope is Scope.NODE]
+    assert of_one_node == ["NodeResourcesFit", "NodePorts", "QuietNodes"]
+    changed = [(name, 9 if name == "NodeAffinity" else weight) for name, weight in by_name(DEFAULT_PROFILE)]
+    assert by_name(weighed) == changed
+
+
+def by_name(profile: Profile) -> list[tuple[str, int]]:
+    return [(plugin.name, weight) for plugin, weight in profile.score]
+
+
+def asking_for(**devices: str) -> Object:
+    pod = make_pod("p")
+    pod["spec"]["containers"][0]["resources"]["requests"] = {
+        f"{vendor}.io/device": number for vendor, number in devices.items()
+    }
+    return pod
+
+
+def test_resources_that_somebody_else_looks_at_are_ignored_but_never_kubernetes_own() -> None:
+    args = "{ignoredResources: [one.io/device, cpu], ignoredResourceGroups: [two.io]}"
+    (profile,) = profiles(f"profiles: [{{pluginConfig: [{{name: NodeResourcesFit, args: {args}}}]}}]")
+    cycle = SchedulingCycle(cluster([make_node("n0")]), profile)
+
+    ignored = cycle.decide(PodDemand(asking_for(one="1", two="2")))
+    other = cycle.decide(PodDemand(asking_for(three="1")))
+    large = cycle.decide(PodDemand(make_pod("p", "999")))
+
+    assert ignored == Decision("n0")
+    assert isinstance(other, Unschedulable) and "1 Insufficient three.io/device" in other.message
+    assert isinstance(large, Unschedulable) and "1 Insufficient cpu" in large.message
+
+
 def test_a_plugin_of_ones_own_gets_its_arguments() -> None:
     text = f"""profiles:
   - plugins: {{preScore: {{enabled: [{{name: '{OWN}:Tagged'}}]}}}}
@@ -293,7 +333,7 @@ profiles:
     ("text", "problem"),
     [
         ("profiles: [{schedulerNames: x}]", "config.yaml:3: unknown field 'schedulerNames'; there are "),
-        ("profiles:\n  - {}\n  - {}", "config.yaml:5: there are two profiles with schedulerName 'default-scheduler'"),
+        ("profiles:\n  - {schedulerName: a}\n  - {schedulerName: a}", "config.yaml:5: there are two profiles with schedulerName 'a'"),
         ("profiles: [{plugins: {score: {enabled: [\n{name: Nope}]}}}]", "config.yaml:4: there is no plugin 'Nope'"),
         ("profiles: [{plugins: {score: {enabled: [{name: NodePorts}]}}}]", "NodePorts does not take part in score"),
         (
@@ -313,7 +353,7 @@ profiles:
             "config.yaml:3: exactly one plugin sorts the queue, not 2: PrioritySort, Youngest",
         ),
         (
-            "profiles:\n- {}\n- {schedulerName: mine, plugins: {queueSort: "
+            "profiles:\n- {schedulerName: a}\n- {schedulerName: mine, plugins: {queueSort: "
             f"{{disabled: [{{name: '*'}}], enabled: [{{name: '{OWN}:Youngest'}}]}}}}}}",
             "config.yaml:5: all profiles share the queue, and must have the same plugin sort it",
         ),
@@ -345,7 +385,8 @@ profiles:
             "utilizations must rise",
         ),
         (
-            "profiles: [{pluginConfig: [{name: PodTopologySpread, args: {defaultConstraints: [{maxSkew: 1}]}}]}]",
+            "profiles: [{pluginConfig: [{name: PodTopologySpread, args: {defaultingType: List, "
+            "defaultConstraints: [{maxSkew: 1}]}}]}]",
             "topologyKey is missing",
         ),
         (
@@ -394,6 +435,49 @@ profiles:
         ("clientConnection: {kubeconfig: 1}", "config.yaml:3: text is expected here"),
         ("enableProfiling: 1", "config.yaml:3: true or false is expected here"),
         ("extenders: [{urlPrefix: 'http://x'}]", "config.yaml:3: extenders are not asked here"),
+        ("profiles: []\nprofiles: []", "config.yaml:4: profiles is there twice"),
+        ("profiles:\n- {schedulerName: a}\n- {}", "config.yaml:5: of several profiles each needs a schedulerName"),
+        (
+            "profiles: [{pluginConfig: [{name: VolumeBinding},\n  {name: VolumeBinding}]}]",
+            "config.yaml:4: the arguments of VolumeBinding are there twice",
+        ),
+        (
+            "profiles: [{plugins: {score: {enabled: [{name: ImageLocality},\n{name: ImageLocality}]}}}]",
+            "config.yaml:4: ImageLocality is enabled twice",
+        ),
+        (
+            "profiles: [{pluginConfig: [{name: NodeResourcesFit, args: {ignoredResourceGroups: [a.io/b]}}]}]",
+            "the name of a group of resources has no '/'",
+        ),
+        (
+            "profiles: [{pluginConfig: [{name: NodeResourcesFit, args: {ignoredResources: [a b]}}]}]",
+            'Invalid value: "a b": name part must consist of',
+        ),
+        (
+            "profiles: [{pluginConfig: [{name: NodeResourcesFit, args: {scoringStrategy: {type: MostAllocated, "
+            "requestedToCapacityRatio: {shape: [{utilization: 0, score: 1}]}}}}]}]",
+            "requestedToCapacityRatio is not for type MostAllocated",
+        ),
+        (
+            "profiles: [{pluginConfig: [{name: NodeResourcesBalancedAllocation, args: {resources: "
+            "[{name: cpu},\n{name: cpu}]}}]}]",
+            "config.yaml:4: cpu is there twice",
+        ),
+        (
+            "profiles: [{pluginConfig: [{name: NodeResourcesBalancedAllocation, args: {resources: "
+            "[{name: cpu, weight: 2}]}}]}]",
+            "here the weight must be 1",
+        ),
+        (
+            "profiles: [{pluginConfig: [{name: PodTopologySpread, args: {defaultConstraints: [{maxSkew: 1}]}}]}]",
+            "defaultConstraints need defaultingType: List",
+        ),
+        (
+            "profiles: [{pluginConfig: [{name: PodTopologySpread, args: {defaultingType: List, defaultConstraints: [\n"
+            "{topologyKey: a, maxSkew: 1, whenUnsatisfiable: DoNotSchedule},\n"
+            "{topologyKey: a, maxSkew: 2, whenUnsatisfiable: DoNotSchedule}]}}]}]",
+            "config.yaml:5: there are two constraints with this topologyKey and whenUnsatisfiable",
+        ),
         ("profiles: x", "config.yaml:3: a list is expected here"),
         ("profiles: [", "config.yaml:3: expected the node content"),
         ("profile: []", "unknown field 'profile'"),

@@ -16,6 +16,7 @@ from actors.scheduler.demand import PodDemand
 from actors.scheduler.framework import ClusterEvent, Cycle, Filter, PreFilter, PreScore, Refusal, Scope, Score
 from actors.scheduler.resource_scoring import LEAST_ALLOCATED, Counted, Strategy, counted
 from actors.scheduler.room import Resource
+from protocols.rules.resources import is_extended
 
 _FIRST = ("cpu", "memory", "ephemeral-storage")
 _UNRESOLVABLE = 2
@@ -110,4 +111,6 @@ class NodeResourcesFit(PreFilter, Filter, PreScore, Score):
         return self._strategy.rate_one(cycle.memo["NodeResourcesFit score"], row)
 
     def _ignores(self, name: str) -> bool:
-        return name in self._ignored or name.partition("/")[0] in self._ignored_groups
+        """Only of extended resources: what Kubernetes itself counts is looked at, whatever the configuration says."""
+        chosen = name in self._ignored or name.partition("/")[0] in self._ignored_groups
+        return chosen and is_extended(name)

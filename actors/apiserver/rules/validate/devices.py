@@ -27,6 +27,7 @@ from actors.apiserver.rules.validate.device_parts import (
 )
 from actors.apiserver.rules.validate.metadata import annotation_map, label_map
 from protocols.objects import Object
+from protocols.rules.resources import is_extended
 
 REQUESTS_MAX = CONSTRAINTS_MAX = CONFIG_MAX = _SELECTORS_MAX = 32
 _ALTERNATIVES_MAX = 8
@@ -177,8 +178,5 @@ def _claim_configuration(field: str, config: Object, known: dict[str, set[str]])
 
 
 def _is_extended_name(name: str) -> bool:
-    """`example.com/gpu`: with a domain that is not Kubernetes' own, and one that a quota can count."""
-    domain, slash, _ = name.partition("/")
-    if not slash or "kubernetes.io" in domain or name.startswith("requests."):
-        return False
-    return not list(names.label_key(f"requests.{name}"))
+    """And one that a quota can count."""
+    return is_extended(name) and not list(names.label_key(f"requests.{name}"))
