@@ -333,7 +333,10 @@ profiles:
     ("text", "problem"),
     [
         ("profiles: [{schedulerNames: x}]", "config.yaml:3: unknown field 'schedulerNames'; there are "),
-        ("profiles:\n  - {schedulerName: a}\n  - {schedulerName: a}", "config.yaml:5: there are two profiles with schedulerName 'a'"),
+        (
+            "profiles:\n  - {schedulerName: a}\n  - {schedulerName: a}",
+            "config.yaml:5: there are two profiles with schedulerName 'a'",
+        ),
         ("profiles: [{plugins: {score: {enabled: [\n{name: Nope}]}}}]", "config.yaml:4: there is no plugin 'Nope'"),
         ("profiles: [{plugins: {score: {enabled: [{name: NodePorts}]}}}]", "NodePorts does not take part in score"),
         (
