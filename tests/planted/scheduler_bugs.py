@@ -436,4 +436,11 @@ SCHEDULER = [
         "if False:",
         "tests/scheduler/test_config.py::test_what_is_wrong_is_said_with_its_line",
     ),
+    Bug(
+        "a pod that contradicts itself is told to look for a node",
+        "actors/scheduler/explain/remedies.py",
+        "if terms and changes is None:",
+        "if False:",
+        "tests/scheduler/test_why.py::test_what_would_help_is_said_and_was_tried",
+    ),
 ]

@@ -5,7 +5,9 @@ A plugin that is not in the table at the end has none: then its reason is all th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from actors.scheduler.explain import volume_remedies
 from actors.scheduler.explain.pods_in_the_way import company, conflicting, named, ports_taken
@@ -17,6 +19,7 @@ from protocols.rules.quantity import NANOS, format_quantity
 from protocols.rules.taints import Taint, untolerated
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_NONE: Mapping[str, Any] = {"another": "pod or node"}  # nothing that can be tried
 
 
 def remedies(plugin: str, cycle: Cycle, node: NodeState) -> list[Remedy]:
@@ -49,24 +52,48 @@ def taint_text(taint: Taint) -> str:
 
 
 def _affinity(cycle: Cycle, node: NodeState) -> Iterator[Remedy]:
-    changes = _labels_wanted(cycle.shape.spec.get("nodeSelector") or {}, cycle, node)
-    if changes:
+    wanted = cycle.shape.spec.get("nodeSelector") or {}
+    required = node_affinity(cycle.shape.pod).get(_REQUIRED)
+    terms = _terms_for(node, required)
+    changes = _labels_wanted(wanted, terms, node)
+    if terms and changes is None:
+        both = "its nodeSelector and its affinity ask" if wanted and required else "its affinity asks"
+        yield Remedy(f"a pod that asks for something else: {both} for what no labels of a node can be", math.inf, _NONE)
+    elif changes is None:
+        names = sorted({name for term in (required or {}).get("nodeSelectorTerms") or () for name in _names(term)})
+        which = (
+            f"a node that its affinity names: {', '.join(names)}"
+            if names
+            else "a node that its affinity does not rule out"
+        )
+        yield Remedy(which, math.inf, _NONE)
+    elif changes:
         parts = [f"label {key}={value}" if value is not None else f"no label {key}" for key, value in changes.items()]
         yield Remedy(f"{' and '.join(parts)} on node {node.name}", len(changes), {"label": changes})
 
 
-def _labels_wanted(wanted: Labels, cycle: Cycle, node: NodeState) -> dict[str, str | None] | None:
+def _terms_for(node: NodeState, required: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """Those that do not ask for a node of another name; one that asks for nothing selects nothing."""
+    if required is None:
+        return [{}]
+    name = {"metadata.name": node.name}
+    return [
+        term
+        for term in required.get("nodeSelectorTerms") or ()
+        if (term.get("matchExpressions") or term.get("matchFields"))
+        and all(expression_matches(field, name) for field in term.get("matchFields") or ())
+    ]
+
+
+def _names(term: Mapping[str, Any]) -> list[str]:
+    return [n for field in term.get("matchFields") or () if field.get("operator") == "In" for n in field["values"]]
+
+
+def _labels_wanted(wanted: Labels, terms: Iterable[Mapping[str, Any]], node: NodeState) -> dict[str, str | None] | None:
     """The fewest labels to change (None: to remove) so that the pod selects it; None if labels do not help."""
     chosen = [{"key": key, "operator": "In", "values": [value]} for key, value in wanted.items()]
-    required = node_affinity(cycle.shape.pod).get(_REQUIRED)
-    terms = [{"matchExpressions": ()}] if required is None else required.get("nodeSelectorTerms") or ()
-    found = [
-        changes
-        for term in terms
-        if all(expression_matches(field, {"metadata.name": node.name}) for field in term.get("matchFields") or ())
-        and (changes := relabelled([*chosen, *(term.get("matchExpressions") or ())], node.labels)) is not None
-    ]
-    return min(found, key=len, default=None)
+    tried = (relabelled([*chosen, *(term.get("matchExpressions") or ())], node.labels) for term in terms)
+    return min((changes for changes in tried if changes is not None), key=len, default=None)
 
 
 def _ports(cycle: Cycle, node: NodeState) -> Iterator[Remedy]:
@@ -117,10 +144,11 @@ def _spread(cycle: Cycle, node: NodeState) -> Iterator[Remedy]:
             continue
         skew = int(domains.sums[domains.ids[node.row]] + itself - least)
         if skew > constraint.skew_max:
-            text = f"maxSkew {skew} instead of {constraint.skew_max} over {key}, or {skew - constraint.skew_max} "
+            over = skew - constraint.skew_max
+            fewer = f"{over} matching {'pod' if over == 1 else 'pods'} fewer in {key}={node.labels[key]}"
             yield Remedy(
-                f"{text}matching pods fewer in {key}={node.labels[key]}",
-                skew - constraint.skew_max,
+                f"maxSkew {skew} instead of {constraint.skew_max} over {key}, or {fewer}",
+                over,
                 {"maxSkew": {key: skew}},
             )
 
