@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from actorkube.testing import plugin
 from tests import effort
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler.protocol import Scheduling
 
 pytest_plugins = ["pytester"]
 effort.set_default()
@@ -16,12 +22,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(plugin, "actorkube")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With several workers a file's tests share one, and so its clusters. Planted bugs stand for themselves."""
-    if hasattr(config, "workerinput"):
-        for item in items:
-            if item.get_closest_marker("planted") is None:
-                item.add_marker(pytest.mark.xdist_group(item.path.relative_to(config.rootpath).as_posix()))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.by_file import ByFile
+
+    return ByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
