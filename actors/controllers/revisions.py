@@ -64,7 +64,7 @@ def new_set(deployment: Object, replicas: int, revision: int, limits: Limits) ->
     """The replica set for the deployment's template."""
     spec = deployment["spec"]
     collisions = (deployment.get("status") or {}).get("collisionCount") or 0
-    digest = template_hash(_without_none(spec["template"]), collisions)
+    digest = template_hash(without_none(spec["template"]), collisions)
     labels = {**(meta(spec["template"]).get("labels") or {}), HASH_LABEL: digest}
     selector = spec["selector"]
     annotations = {**_inherited(deployment), **size_annotations(limits), REVISION: str(revision)}
@@ -113,13 +113,13 @@ def _inherited(deployment: Object) -> dict[str, str]:
 
 def _comparable(template: Any) -> Any:
     """The template without the hash, and without fields that say nothing."""
-    plain = _without_none(template)
+    plain = without_none(template)
     metadata = dict(plain.get("metadata") or {})
     labels = {key: value for key, value in (metadata.pop("labels", None) or {}).items() if key != HASH_LABEL}
     return {**plain, "metadata": {**metadata, "labels": labels}}
 
 
-def _without_none(value: Any) -> Any:
+def without_none(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_none(each) for key, each in value.items() if each is not None}
-    return [_without_none(each) for each in value] if isinstance(value, list) else value
+        return {key: without_none(each) for key, each in value.items() if each is not None}
+    return [without_none(each) for each in value] if isinstance(value, list) else value
