@@ -36,7 +36,7 @@ from actors.scheduler.conditions import (
 from actors.scheduler.cycle import Decision, SchedulingCycle, gate
 from actors.scheduler.demand import PodDemand, scheduler_name
 from actors.scheduler.diagnosis import Unschedulable, refuse_one
-from actors.scheduler.framework import Attempt, ClusterEvent, Nomination, Profile
+from actors.scheduler.framework import Attempt, ClusterEvent, Nomination, Profile, Scope
 from actors.scheduler.gang_preemption import make_rooms
 from actors.scheduler.gangs import Gang, not_of_one_scheduler
 from actors.scheduler.making_room import RoomMaker
@@ -73,8 +73,10 @@ class Scheduler(Actor):
         self._api_addresses = api
         self._profiles = {profile.name: profile for profile in profiles}
         sort = next((plugin for profile in profiles for plugin in profile.queue_sort), None)
-        events = {plugin.name: plugin.events for profile in profiles for plugin in profile.plugins}
-        self._queue = SchedulingQueue(events, sort, backoff)
+        plugins = {plugin.name: plugin for profile in profiles for plugin in profile.plugins}
+        events = {name: plugin.events for name, plugin in plugins.items()}
+        looking_elsewhere = [name for name, plugin in plugins.items() if plugin.scope is Scope.CLUSTER]
+        self._queue = SchedulingQueue(events, sort, backoff, looking_elsewhere)
         self._waiting = WaitingPods()
         self._views = Views()
         self._promised: dict[str, str] = {}  # pod key -> node, to the gang that is being decided
@@ -201,9 +203,10 @@ class Scheduler(Actor):
                 self._state.withdraw(key)
 
     def _room_on(self, node_name: str, event: ClusterEvent) -> None:
-        """Something changed on a node: pods that it may let fit now are worth another try."""
-        if node_name in self._state.nodes:
-            self._happened(event, node_name)
+        """Something changed on a node: pods that it may let fit now are worth another try. (A node that is gone may
+        have pods still, and a claim that is for one pod is free when such a pod is gone.)"""
+        if node_name:
+            self._happened(event, node_name if node_name in self._state.nodes else ANYWHERE)
 
     def _happened(self, event: ClusterEvent, node_name: str = ANYWHERE) -> None:
         """Who waits for it is asked about when there is time: several things that happen are one question."""

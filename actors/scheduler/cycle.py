@@ -137,13 +137,9 @@ class SchedulingCycle:
         row = self.state.objects.row_of.get(node)
         return row is not None and self._template(pod).fits(row)
 
-    def may_fit(self, pod: PodDemand, node: str) -> bool:
-        """Something changed on this node: would the pod fit, there or where that counts? Who cannot tell may say so
-        when the pod is tried."""
-        return self.may_fit_on(pod, (node,))
-
     def may_fit_on(self, pod: PodDemand, nodes: Collection[str]) -> bool:
-        """The same for several nodes, on all of which something changed; "" among them: it changed everywhere."""
+        """Something changed on these nodes: would the pod fit one of them? "" among them: or any other. Who cannot tell
+        may say so when the pod is tried."""
         row_of = self.state.objects.row_of
         rows = [row_of[node] for node in nodes if node in row_of]
         try:

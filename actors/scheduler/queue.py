@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from actors.scheduler.demand import PodDemand
@@ -77,11 +77,16 @@ _HeapEntry = tuple[tuple[float, ...], int, QueuedPod]
 
 class SchedulingQueue:
     def __init__(
-        self, events_of: Mapping[str, ClusterEvent], sort: QueueSort | None = None, backoff: Backoff = BACKOFF
+        self,
+        events_of: Mapping[str, ClusterEvent],
+        sort: QueueSort | None = None,
+        backoff: Backoff = BACKOFF,
+        looking_elsewhere: Collection[str] = (),
     ) -> None:
-        """`events_of`: plugin name -> the events that may change its mind."""
+        """`events_of`: plugin name -> the events that may change its mind. `looking_elsewhere`: plugins whose answer
+        for a node depends on others."""
         self._backoff_of_pods = backoff
-        self.waiting = Waiting(events_of)
+        self.waiting = Waiting(events_of, looking_elsewhere)
         self.failures: list[tuple[QueuedPod, PluginFailed]] = []  # whom `sort` could not order: they back off
         self._order = order_by(sort or PrioritySort())
         self._pods: dict[str, QueuedPod] = {}

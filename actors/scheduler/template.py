@@ -133,12 +133,10 @@ class Template:
         return None
 
     def may_fit(self, rows: Sequence[int]) -> bool:
-        """What changed on these nodes concerns them alone, unless a filter looks at others too. No rows: all."""
+        """One of these rows. No rows: any."""
         if self.refusal is not None:
             return False
-        if not rows or self.looks_elsewhere():
-            return self.best() >= 0
-        return any(self.fits(row) for row in rows)
+        return any(self.fits(row) for row in rows) if rows else self.best() >= 0
 
     # -- looking at it --------------------------------------------------------------------------------------------
 

@@ -25,12 +25,16 @@ Hint = Callable[[PodDemand, Collection[str]], bool]
 
 
 class Group:
-    """Pods of one shape. `unheard`: nodes on which something happened that concerns them; ANYWHERE is every node."""
+    """Pods of one shape. `unheard`: nodes on which something happened that concerns them; ANYWHERE is every node.
 
-    __slots__ = ("bits", "events", "key", "pods", "unheard")
+    `anywhere`: what happened on one node may let them fit another, as when the last pod is gone that kept them out of
+    a zone."""
 
-    def __init__(self, key: object, events: ClusterEvent) -> None:
+    __slots__ = ("anywhere", "bits", "events", "key", "pods", "unheard")
+
+    def __init__(self, key: object, events: ClusterEvent, anywhere: bool) -> None:
         self.key = key
+        self.anywhere = anywhere
         self.events = events
         self.bits: int = events.value  # `&` of two numbers takes a tenth of what it takes of two flags
         self.pods: dict[str, QueuedPod] = {}
@@ -42,14 +46,16 @@ class Group:
 
     def hear(self, nodes: set[str]) -> None:
         self.unheard |= nodes
-        if len(self.unheard) > _NODES_MAX:
+        if self.anywhere or len(self.unheard) > _NODES_MAX:
             self.unheard = {ANYWHERE}
 
 
 class Waiting:
-    def __init__(self, events_of: Mapping[str, ClusterEvent]) -> None:
-        """`events_of`: plugin name -> the events that may change its mind."""
+    def __init__(self, events_of: Mapping[str, ClusterEvent], looking_elsewhere: Collection[str] = ()) -> None:
+        """`events_of`: plugin name -> the events that may change its mind. `looking_elsewhere`: plugins whose answer
+        for a node depends on others."""
         self._events_of = events_of
+        self._looking_elsewhere = frozenset(looking_elsewhere)
         self._groups: dict[object, Group] = {}
         self._group_of: dict[str, Group] = {}
         self._news: dict[str, int] = {}  # node -> the bits of what happened there
@@ -74,7 +80,8 @@ class Waiting:
             events = ClusterEvent.NONE
             for plugin in queued.refused_by:
                 events |= self._events_of.get(plugin, ClusterEvent.NONE)
-            group = self._groups[key] = Group(key, events)
+            anywhere = not self._looking_elsewhere.isdisjoint(queued.refused_by)
+            group = self._groups[key] = Group(key, events, anywhere)
         group.pods[demand.key] = queued
         self._group_of[demand.key] = group
 

@@ -443,4 +443,19 @@ SCHEDULER = [
         "if False:",
         "tests/scheduler/test_why.py::test_what_would_help_is_said_and_was_tried",
     ),
+    Bug(
+        "what happened on one node is thought to help there alone",
+        "actors/scheduler/waiting.py",
+        "if self.anywhere or len(self.unheard) > _NODES_MAX:",
+        "if len(self.unheard) > _NODES_MAX:",
+        "tests/scheduler/test_scheduler_actor.py::test_the_end_of_a_pod_that_kept_others_away_helps_on_other_nodes_too",
+    ),
+    Bug(
+        "what happens to pods of a node that is gone is not heard of",
+        "actors/scheduler/actor.py",
+        "if node_name:\n            self._happened",
+        "if node_name in self._state.nodes:\n            self._happened",
+        "tests/scheduler/test_scheduler_actor.py::"
+        "test_a_claim_for_one_pod_is_free_when_that_is_gone_though_its_node_went_before",
+    ),
 ]

@@ -193,6 +193,52 @@ async def test_company_may_also_be_placed_by_somebody_else(world: World) -> None
     await world.until(lambda: world.node_of("web") == "n1")
 
 
+async def test_the_end_of_a_pod_that_kept_others_away_helps_on_other_nodes_too(world: World) -> None:
+    zone = {"zone": "a"}
+    world.create("nodes", make_node("n0", labels=zone, unschedulable=True), make_node("n1", labels=zone))
+    term = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "web"}}}
+    alone = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    web = make_pod("web")
+    web["metadata"]["labels"] = {"app": "web"}
+    world.create("pods", make_pod("loner", affinity=alone, node="n0"), web)
+    await world.settled()
+    assert world.condition("web")["reason"] == "Unschedulable"
+
+    world.store.delete("pods", "default", "loner", grace=0)
+    world.api.deliver()
+
+    await world.until(lambda: world.node_of("web") == "n1")
+
+
+async def test_a_claim_for_one_pod_is_free_when_that_is_gone_though_its_node_went_before(world: World) -> None:
+    mode = {"accessModes": ["ReadWriteOncePod"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {
+        "metadata": {"name": "c", "namespace": "default", "annotations": {"pv.kubernetes.io/bind-completed": "yes"}},
+        "spec": {**mode, "volumeName": "v"},
+        "status": {"phase": "Bound"},
+    }
+    volume = {
+        "metadata": {"name": "v"},
+        "spec": {"capacity": {"storage": "1Gi"}, "accessModes": mode["accessModes"], "hostPath": {"path": "/v"}},
+        "status": {"phase": "Bound"},
+    }
+    using = {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "c"}}]}
+    world.create("persistentvolumes", volume)
+    world.create("persistentvolumeclaims", claim)
+    world.create("nodes", make_node("n0"), make_node("n1"))
+    world.create("pods", make_pod("first", node="n0", **using), make_pod("second", **using))
+    await world.settled()
+    assert "ReadWriteOncePod" in world.condition("second")["message"]
+
+    world.store.delete("nodes", "", "n0")
+    world.api.deliver()
+    await world.settled()
+    world.store.delete("pods", "default", "first", grace=0)
+    world.api.deliver()
+
+    await world.until(lambda: world.node_of("second") == "n1")
+
+
 async def test_pods_of_a_service_are_spread_over_zones(world: World) -> None:
     def zone(name: str) -> dict[str, str]:
         return {"topology.kubernetes.io/zone": name, "kubernetes.io/hostname": name}

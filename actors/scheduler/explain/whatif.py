@@ -6,7 +6,7 @@ No clock: back-offs are over when nobody else is to be tried.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from actors.scheduler.cluster_state import ClusterState
@@ -22,6 +22,7 @@ from actors.scheduler.gangs import Gang
 from actors.scheduler.plugin_failure import PluginFailed
 from actors.scheduler.plugins.gang_scheduling import GangScheduling
 from actors.scheduler.queue import QueuedPod, SchedulingQueue
+from actors.scheduler.waiting import ANYWHERE
 from protocols.objects import Object, key_of
 
 FIRST_RESOURCES = ("cpu", "memory")
@@ -186,14 +187,14 @@ class _Batch:
         self._placed[queued.demand.key] = node
         self._refused.pop(queued.demand.key, None)
         self._queue.remove_exactly(queued)
-        self._queue.on_event(ClusterEvent.POD_ADDED, _NOW, self._may_fit(node))
+        self._queue.on_event(ClusterEvent.POD_ADDED, _NOW, self._may_fit_anywhere)
 
     def _make_room(self, demand: PodDemand, nomination: Nomination) -> None:
         """The victims end at once, and the pod is tried again. Their controllers would make others: not here."""
         self._end(demand, nomination)
         self._state.nominate(demand, nomination.node)
         self._queue.reconsider(demand.key, _NOW)
-        self._queue.on_event(ClusterEvent.POD_DELETED, _NOW, self._may_fit(nomination.node))
+        self._queue.on_event(ClusterEvent.POD_DELETED, _NOW, self._may_fit_anywhere)
 
     def _make_rooms(self, gang: Sequence[PodDemand], rooms: Rooms) -> None:
         """The same for a gang, each pod of which waits for its node."""
@@ -202,8 +203,8 @@ class _Batch:
             if node := rooms.nodes.get(demand.key):
                 self._state.nominate(demand, node)
             self._queue.reconsider(demand.key, _NOW)
-        for node in left:
-            self._queue.on_event(ClusterEvent.POD_DELETED, _NOW, self._may_fit(node))
+        if left:
+            self._queue.on_event(ClusterEvent.POD_DELETED, _NOW, self._may_fit_anywhere)
 
     def _end(self, demand: PodDemand, nomination: Nomination) -> list[str]:
         """The nodes that have more room now."""
@@ -219,8 +220,8 @@ class _Batch:
                 self._refused[victim.key] = f"{demand.key} is more important, and took its place on {there}"
         return left
 
-    def _may_fit(self, node: str) -> Callable[[PodDemand], bool]:
-        return lambda pod: self._cycle(pod).may_fit(pod, node)
+    def _may_fit_anywhere(self, pod: PodDemand) -> bool:
+        return self._cycle(pod).may_fit_on(pod, [ANYWHERE])
 
     def outcome(self) -> Outcome:
         placed = [
