@@ -35,6 +35,7 @@ from actors.apiserver.patch import track_update
 from actors.apiserver.rules.defaults import apply_defaults
 from actors.apiserver.rules.prepare import prepare_create, prepare_update
 from actors.apiserver.rules.signing_requests import stamped
+from actors.apiserver.rules.updating import check_revision_named
 from actors.apiserver.rules.validate import invalid, validate
 from actors.apiserver.rules.validate.definitions import definition
 from actors.apiserver.schema.resources import Resource, find
@@ -121,7 +122,12 @@ class Changes:
 
     async def replace(self, call: Call, copy: Callable[[], Object]) -> Item:
         """Replace the object by what `copy` returns: the same every time, and ours to change."""
-        return await self._change(call, lambda item: copy())
+
+        def replaced(item: Item) -> Object:
+            check_revision_named(call.stored, call.name, call.revision)
+            return copy()
+
+        return await self._change(call, replaced)
 
     async def change(self, call: Call, decide: Decide, *, applied: bool = False, as_is: bool = False) -> Item:
         """Replace the object by what `decide` makes of it; once it waits for nobody any more, it is removed.

@@ -11,14 +11,15 @@ from typing import Any, Literal
 
 from actors.apiserver.answers import forbidden, wrong_revision, wrong_uid
 from actors.apiserver.incoming import revision_named
+from actors.apiserver.rules.field import FieldErrors, invalid_value, not_supported, refusal
 from actors.apiserver.schema.resources import Resource
-from protocols.errors import BadRequest, Invalid
 from protocols.objects import Object, meta, name_of, revision_of, uid_of
 from protocols.rules.owners import FOREGROUND, ORPHAN
 from protocols.rules.times import seconds_of, time_of
 
 Propagation = Literal["", "Background", "Foreground", "Orphan"]
 
+_POLICIES = ("Foreground", "Background", "Orphan")
 _KEPT_NAMESPACES = ("default", "kube-system", "kube-public")
 
 
@@ -45,13 +46,14 @@ class Mark:
 
 
 def deletion_of(options: Object) -> Deletion:
-    """What DeleteOptions, of the right structure, ask for. Raises BadRequest for a policy that there is not."""
+    """What DeleteOptions, of the right structure, ask for. Raises Invalid for a policy that there is not."""
+    errors = [*_problems(options)]
+    if errors:
+        raise refusal("DeleteOptions.meta.k8s.io", "meta.k8s.io", "DeleteOptions", "", errors)
     preconditions = options.get("preconditions") or {}
     propagation: Any = options.get("propagationPolicy") or ""
     if not propagation and options.get("orphanDependents") is not None:
         propagation = "Orphan" if options["orphanDependents"] else "Background"
-    if propagation not in ("", "Background", "Foreground", "Orphan"):
-        raise BadRequest(f'invalid propagation policy "{propagation}": must be Background, Foreground or Orphan')
     grace_s = options.get("gracePeriodSeconds")
     return Deletion(
         uid=preconditions.get("uid") or "",
@@ -61,11 +63,20 @@ def deletion_of(options: Object) -> Deletion:
     )
 
 
+def _problems(options: Object) -> FieldErrors:
+    policy = options.get("propagationPolicy")
+    if policy is not None and options.get("orphanDependents") is not None:
+        problem = "orphanDependents and deletionPropagation cannot be both set"
+        yield invalid_value("propagationPolicy", policy, problem)
+    if policy is not None and policy not in _POLICIES:
+        yield not_supported("propagationPolicy", policy, (*_POLICIES, "nil"))
+    dry_run = options.get("dryRun") or []
+    if set(dry_run) - {"All"}:
+        yield not_supported("dryRun", dry_run, ("All",))
+
+
 def dry_run_of(options: Object) -> bool:
-    """Whether DeleteOptions want nothing to be deleted. Raises Invalid for what is no kind of dry run."""
-    for value in options.get("dryRun") or ():
-        if value != "All":
-            raise Invalid(f'dryRun: Unsupported value: "{value}": supported values: "All"')
+    """Whether DeleteOptions want nothing to be deleted."""
     return bool(options.get("dryRun"))
 
 

@@ -20,7 +20,7 @@ from actors.apiserver.admission.connecting import Connecting
 from actors.apiserver.admission.node_restriction import restrict_eviction, restrict_token
 from actors.apiserver.admission.passing import Passing
 from actors.apiserver.admission.pod_topology_labels import is_on as labelled_by_node
-from actors.apiserver.answers import forbidden, method_not_allowed
+from actors.apiserver.answers import forbidden, method_not_allowed, wrong_uid
 from actors.apiserver.binding import bound
 from actors.apiserver.cache import Watcher
 from actors.apiserver.calls import Call
@@ -37,6 +37,7 @@ from actors.apiserver.patch import apply_patch
 from actors.apiserver.reads import CURRENT, Listing, Query, Reads
 from actors.apiserver.reviews import answer_review
 from actors.apiserver.rules.field import invalid
+from actors.apiserver.rules.updating import is_created_by_update
 from actors.apiserver.scale import check_scale, scale_of, scaled
 from actors.apiserver.schema.resources import Resource, find, subresource_verbs
 from actors.apiserver.schema.types import Types
@@ -45,7 +46,7 @@ from actors.apiserver.tokens.authenticator import TokenAuthenticator
 from actors.apiserver.versions import served
 from protocols.api import PatchType
 from protocols.errors import BadRequest, NotFound, UnsupportedMediaType
-from protocols.objects import Object, encode_object, key_of, name_of, revision_of
+from protocols.objects import Object, encode_object, key_of, meta, name_of, revision_of, uid_of
 
 _DELETED_AT_ONCE = 16
 _SCALE = ("autoscaling/v1", "Scale")
@@ -199,7 +200,20 @@ class Pipeline:
         # Decided more than once, it must start from the same every time: what follows changes it in place.
         kept = msgspec.msgpack.encode(obj)
         copies = chain((obj,), map(msgspec.msgpack.decode, repeat(kept)))
-        return await self._changes.replace(call, lambda: next(copies))
+        try:
+            return await self._changes.replace(call, lambda: next(copies))
+        except NotFound:
+            if call.subresource or not is_created_by_update(call.stored):
+                raise
+        return await self._create_by_update(call, msgspec.msgpack.decode(kept))
+
+    async def _create_by_update(self, call: Call, obj: Object) -> Item:
+        self.authorizer.permit(call.caller, asked(call, "create"))
+        if uid_of(obj):
+            raise wrong_uid(call.resource, call.name, uid_of(obj), "")
+        meta(obj).pop("resourceVersion", None)  # of whatever had the name before
+        call.revision = 0
+        return await self._changes.create(call, obj)
 
     async def patch(self, call: Call, type: PatchType, patch: Any) -> Item:
         """Change what the patch says. An apply creates what does not exist."""
@@ -211,6 +225,8 @@ class Pipeline:
         try:
             return await self._changes.change(call, lambda old: self._patched(call, type, patch, old), applied=True)
         except NotFound:
+            if call.subresource:  # is no object of its own
+                raise
             self.authorizer.permit(call.caller, asked(call, "create"))
             new = self._patched(call, type, patch, None)
             return await self._changes.create(call, new, applied=True)

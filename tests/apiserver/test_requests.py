@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from actors.apiserver.custom.served import Served
 from actors.apiserver.reads import CURRENT
 from actors.apiserver.rest.bodies import decode_body, decode_patch
 from actors.apiserver.rest.negotiate import JSON, YAML, Output, negotiate
+from actors.apiserver.rest.options import check_options
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.paths import parse_path
 from actors.apiserver.schema.types import Types
@@ -86,9 +89,63 @@ def test_a_list_reads_its_query() -> None:
     assert (given_all.revision, exact.revision, exact.exact) == (CURRENT, 7, True)
     assert Params({"resourceVersion": "0"}).query().revision == 0
     assert Params({"fieldSelector": "type=x"}).query("web").fields == "metadata.name=web,type=x"
-    for bad in ({"resourceVersionMatch": "Sometimes"}, {"continue": "abc", "resourceVersion": "7"}):
-        with pytest.raises((Invalid, BadRequest)):
-            Params(bad).query()
+    with pytest.raises(BadRequest):
+        Params({"continue": "abc", "resourceVersion": "7"}).query()
+
+
+@pytest.mark.parametrize(
+    ("verb", "query", "problem"),
+    [
+        ("list", "resourceVersionMatch=Exact", "resourceVersionMatch is forbidden unless resourceVersion is provided"),
+        ("list", "resourceVersion=0&resourceVersionMatch=Exact", 'Match "exact" is forbidden for resourceVersion "0"'),
+        ("list", "resourceVersion=7&resourceVersionMatch=Some", 'Unsupported value: "Some": supported values: "Exact"'),
+        ("list", "continue=a&resourceVersion=7&resourceVersionMatch=Exact", "is forbidden when continue is provided"),
+        ("list", "sendInitialEvents=false", "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list"),
+        ("deletecollection", "resourceVersionMatch=Exact", "is forbidden unless resourceVersion is provided"),
+        ("watch", "sendInitialEvents=true", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
+        ("watch", "resourceVersionMatch=NotOlderThan", "is forbidden for watch unless sendInitialEvents is provided"),
+        (
+            "watch",
+            "sendInitialEvents=1&resourceVersionMatch=Exact",
+            'Unsupported value: "Exact": supported values: "Not',
+        ),
+        ("create", "dryRun=Some", 'dryRun: Unsupported value: ["Some"]: supported values: "All"'),
+        ("update", "dryRun=", 'dryRun: Unsupported value: [""]: supported values: "All"'),
+        ("delete", "dryRun=all", 'dryRun: Unsupported value: ["all"]: supported values: "All"'),
+        ("create", "fieldManager=" + "x" * 129, "fieldManager: Too long: may not be more than 128 bytes"),
+        ("update", "fieldManager=a%0Ab", "invalid character U+000A (at position 1)"),
+        (
+            "create",
+            "fieldValidation=Some",
+            'Unsupported value: "Some": supported values: "", "Ignore", "Strict", "Warn"',
+        ),
+        ("patch", "force=false", "force: Forbidden: may not be specified for non-apply patch"),
+        ("apply", "force=true", "fieldManager: Required value: is required for apply patch"),
+    ],
+)
+def test_options_that_kubernetes_refuses_are_refused_in_its_words(verb: str, query: str, problem: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        check_options(
+            "patch" if verb == "apply" else verb, Params(dict(parse_qsl(query, True))), applies=verb == "apply"
+        )
+
+    message = str(refused.value)
+    assert 'Options.meta.k8s.io "" is invalid: ' in message and problem in message
+
+
+@pytest.mark.parametrize(
+    ("verb", "query"),
+    [
+        ("list", "resourceVersion=0&resourceVersionMatch=NotOlderThan"),
+        ("list", "resourceVersion=7&resourceVersionMatch=Exact&limit=2"),
+        ("watch", "sendInitialEvents=true&resourceVersionMatch=NotOlderThan"),
+        ("create", "dryRun=All&fieldManager=me&fieldValidation=Strict"),
+        ("apply", "fieldManager=me&force=true"),
+        ("get", "resourceVersionMatch=Exact&dryRun=what"),  # who reads one object is not asked
+    ],
+)
+def test_other_options_pass(verb: str, query: str) -> None:
+    check_options("patch" if verb == "apply" else verb, Params(dict(parse_qsl(query, True))), applies=verb == "apply")
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ async def test_apply_creates_with_201_and_then_answers_200(api: Rest) -> None:
 
     assert [answer.code for answer in answers] == [201, 200]
     assert answers[0].json == answers[1].json
-    assert unnamed.code == 400 and "fieldManager" in unnamed.json["message"]
+    assert unnamed.code == 422 and "fieldManager" in unnamed.json["message"]
 
 
 async def test_bindings_and_evictions_answer_with_success(api: Rest) -> None:
@@ -135,7 +135,10 @@ async def test_delete_options_come_in_the_body_or_in_the_query(api: Rest) -> Non
 
     assert body.json["metadata"]["finalizers"] == ["foregroundDeletion"]
     assert query.json["metadata"]["finalizers"] == ["orphan"]
-    assert wrong.code == 400
+    assert wrong.code == 422 and wrong.json["message"] == (
+        'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "Sideways": '
+        'supported values: "Foreground", "Background", "Orphan", "nil"'
+    )
 
 
 async def test_a_collection_is_deleted(api: Rest) -> None:

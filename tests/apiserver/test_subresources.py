@@ -187,7 +187,7 @@ async def test_an_eviction_that_is_a_dry_run_evicts_nobody_and_spends_nothing(ap
 
     dry = {**eviction("web"), "deleteOptions": {"dryRun": ["All"]}}
     await api.create("pods", dry, subresource="eviction", name="web")
-    with pytest.raises(Invalid, match='Unsupported value: "Some": supported values: "All"'):
+    with pytest.raises(Invalid, match=r'Unsupported value: \["Some"\]: supported values: "All"'):
         strange = {**eviction("web"), "deleteOptions": {"dryRun": ["Some"]}}
         await api.create("pods", strange, subresource="eviction", name="web")
 

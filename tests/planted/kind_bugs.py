@@ -158,4 +158,39 @@ KINDS = [
         "tests/apiserver/patch/test_json_and_merge_patch.py::"
         "test_an_operation_that_does_not_apply_refuses_the_patch_and_tells_nothing_of_the_object",
     ),
+    Bug(
+        "a lease is overwritten by whoever has not looked at it",
+        "actors/apiserver/changes.py",
+        "            check_revision_named(call.stored, call.name, call.revision)\n",
+        "",
+        "tests/apiserver/test_updating.py::test_a_lease_is_only_updated_from_a_revision_that_is_named",
+    ),
+    Bug(
+        "an update creates any kind",
+        "actors/apiserver/pipeline.py",
+        "            if call.subresource or not is_created_by_update(call.stored):\n                raise\n",
+        "            pass\n",
+        "tests/apiserver/test_updating.py::test_an_update_creates_a_lease_and_no_config_map",
+    ),
+    Bug(
+        "who may update may create by it",
+        "actors/apiserver/pipeline.py",
+        '        self.authorizer.permit(call.caller, asked(call, "create"))\n        if uid_of(obj):\n',
+        "        if uid_of(obj):\n",
+        "tests/apiserver/test_updating.py::test_who_may_only_update_creates_nothing",
+    ),
+    Bug(
+        "a status is applied to nothing, and makes an object",
+        "actors/apiserver/pipeline.py",
+        "            if call.subresource:  # is no object of its own\n                raise\n",
+        "",
+        "tests/apiserver/test_updating.py::test_nothing_is_applied_to_the_status_of_what_is_not_there",
+    ),
+    Bug(
+        "a dry run that is misspelt is none",
+        "actors/apiserver/rest/options.py",
+        '    if params.has("dryRun") and params.text("dryRun") != "All":\n',
+        "    if False:\n",
+        "tests/apiserver/test_requests.py::test_options_that_kubernetes_refuses_are_refused_in_its_words",
+    ),
 ]

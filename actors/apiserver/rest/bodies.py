@@ -44,6 +44,10 @@ def decode_patch(body: bytes, content_type: str) -> tuple[PatchType, Any]:
     return type, _yaml(body) if type == "apply" else _json(body)
 
 
+def is_apply(content_type: str) -> bool:
+    return _PATCH_TYPES.get(media_type_of(content_type, default="")) == "apply"
+
+
 def _json(body: bytes) -> Any:
     try:
         return orjson.loads(body)

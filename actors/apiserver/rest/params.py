@@ -1,4 +1,4 @@
-"""Query parameters, read as Kubernetes reads them."""
+"""Query parameters, read as Kubernetes reads them; options.py says which may stand together."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from actors.apiserver.deletion import Deletion, deletion_of
 from actors.apiserver.incoming import revision_named
 from actors.apiserver.reads import CURRENT, Query
 from actors.apiserver.schema.check import FieldValidation
-from protocols.errors import BadRequest, Invalid
+from protocols.errors import BadRequest
 
 if TYPE_CHECKING:
     from actors.apiserver.tables import Include
 
+FIELD_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 _DELETE_OPTIONS = {"gracePeriodSeconds": int, "orphanDependents": bool, "propagationPolicy": str}
 
 
 class Params:
     def __init__(self, query: Mapping[str, str]) -> None:
         self._query = query
+
+    def has(self, name: str) -> bool:
+        return name in self._query
 
     def flag(self, name: str) -> bool:
         """Only absence, "false" and "0" are false: Go clients write true, Python ones True."""
@@ -43,19 +47,12 @@ class Params:
 
     @property
     def dry_run(self) -> bool:
-        value = self.text("dryRun")
-        if value not in ("", "All"):
-            raise Invalid(f'dryRun: Unsupported value: "{value}": supported values: "All"')
-        return value == "All"
+        return self.text("dryRun") == "All"
 
     @property
     def field_validation(self) -> FieldValidation:
         value = self.text("fieldValidation") or "Warn"
-        if value not in ("Ignore", "Warn", "Strict"):
-            raise Invalid(
-                f'fieldValidation: Unsupported value: "{value}": supported values: "Ignore", "Strict", "Warn"'
-            )
-        return cast(FieldValidation, value)
+        return cast(FieldValidation, value if value in FIELD_VALIDATIONS else "Warn")
 
     @property
     def include_object(self) -> Include:
@@ -72,16 +69,13 @@ class Params:
 
     def query(self, name: str = "") -> Query:
         """The query of a list or watch; `name` narrows it to one object."""
-        match = self.text("resourceVersionMatch")
-        if match not in ("", "Exact", "NotOlderThan"):
-            raise Invalid(f'resourceVersionMatch: Unsupported value: "{match}"')
         fields = self.text("fieldSelector")
         if name:
             fields = f"metadata.name={name},{fields}".rstrip(",")
         revision, token = self.revision, self.text("continue")
         if token and revision not in (CURRENT, 0):
             raise BadRequest("specifying resource version is not allowed when using continue")
-        exact = match == "Exact" and revision > 0
+        exact = self.text("resourceVersionMatch") == "Exact"
         return Query(self.text("labelSelector"), fields, max(0, self.number("limit")), token, revision, exact)
 
     def deletion(self, options: dict[str, Any] | None) -> Deletion:

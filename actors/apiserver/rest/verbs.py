@@ -16,14 +16,15 @@ from actors.apiserver.incoming import accept_options
 from actors.apiserver.pipeline import Pipeline, check_served
 from actors.apiserver.reads import is_kept
 from actors.apiserver.rest.audit import note_body
-from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch
+from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch, is_apply
 from actors.apiserver.rest.connect import CONNECTIONS, Connect
 from actors.apiserver.rest.logs import stream_log
+from actors.apiserver.rest.options import check_options
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.paths import Target
 from actors.apiserver.rest.render import Renderer, Reply, warning_headers
 from actors.apiserver.rest.watch import RestWatch, watch_options
-from protocols.errors import BadRequest, MethodNotAllowed, RequestEntityTooLarge
+from protocols.errors import MethodNotAllowed, RequestEntityTooLarge
 from protocols.objects import Object
 
 Answer = Reply | web.StreamResponse
@@ -73,9 +74,10 @@ class Verbs:
             connect = Connect(self._context, self._pipeline, call, self._renderer)
             verb = "get" if request.method in ("GET", "HEAD") else self._verb(request.method)
             return await connect.run(request, verb)
-        check_served(call, self._verb(request.method))
+        content_type, verb = request.headers.get("Content-Type", ""), self._verb(request.method)
+        check_served(call, verb)
+        check_options(verb, self._params, applies=is_apply(content_type))
         body = await read_body(request)
-        content_type = request.headers.get("Content-Type", "")
         if self._record is not None:
             note_body(self._record, body, content_type)
         match request.method:
@@ -138,13 +140,12 @@ class Verbs:
     async def _update(self, body: Any) -> Reply:
         self._named("update")
         item = await self._pipeline.update(self.call, body)
-        return self._renderer.item(self.call.resource, item, 200, warning_headers(self.call.warnings))
+        code = 201 if self.call.created else 200
+        return self._renderer.item(self.call.resource, item, code, warning_headers(self.call.warnings))
 
     async def _patch(self, body: bytes, content_type: str) -> Reply:
         self._named("patch")
         type, patch = decode_patch(body, content_type)
-        if type == "apply" and not self._params.text("fieldManager"):
-            raise BadRequest("PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply")
         item = await self._pipeline.patch(self.call, type, patch)
         code = 201 if self.call.created else 200
         return self._renderer.item(self.call.resource, item, code, warning_headers(self.call.warnings))

@@ -28,7 +28,7 @@ from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.render import Renderer
 from actors.apiserver.schema.protobuf_encode import watch_frame
 from actors.apiserver.schema.resources import Resource
-from protocols.errors import Expired, Invalid, StatusError
+from protocols.errors import Expired, StatusError
 from protocols.objects import Object
 
 _BOOKMARK_EVERY_S = 60.0
@@ -44,19 +44,7 @@ class Options(NamedTuple):
 
 
 def watch_options(params: Params, context: Context) -> Options:
-    """Raises Invalid for combinations that Kubernetes refuses."""
     initial = params.optional_flag("sendInitialEvents")
-    match = params.text("resourceVersionMatch")
-    if initial is not None and match != "NotOlderThan":
-        raise Invalid(
-            "ListOptions.meta.k8s.io is invalid: resourceVersionMatch: Forbidden: "
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        )
-    if initial is None and match:
-        raise Invalid(
-            "ListOptions.meta.k8s.io is invalid: resourceVersionMatch: Forbidden: "
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-        )
     timeout_s = params.number("timeoutSeconds") or context.random.randint(*_TIMEOUT_S)
     return Options(params.flag("allowWatchBookmarks"), initial, float(timeout_s))
 

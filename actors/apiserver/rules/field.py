@@ -68,13 +68,18 @@ FieldErrors = Iterator[FieldError]
 
 def invalid(resource: Resource, name: str, errors: Iterable[FieldError]) -> Invalid:
     """The 422 answer: `Deployment.apps "web" is invalid: spec.replicas: Invalid value: -1: ...`, several as a list."""
-    errors = list(errors)
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    return refusal(kind, resource.group, resource.kind, name, errors)
+
+
+def refusal(what: str, group: str, kind: str, name: str, errors: Iterable[FieldError]) -> Invalid:
+    """As `invalid`, of what is no object of a resource: the options of a request, say."""
+    errors = list(errors)
     messages = list(dict.fromkeys(map(str, errors)))  # the same message twice says nothing more
     listed = messages[0] if len(messages) == 1 else f"[{', '.join(messages)}]"
-    message = f'{kind} "{name}" is invalid' + (f": {listed}" if messages else "")
+    message = f'{what} "{name}" is invalid' + (f": {listed}" if messages else "")
     causes = [{"reason": error.type, "message": error.body, "field": error.field} for error in errors]
-    details = {"name": name, "group": resource.group, "kind": resource.kind, "causes": causes}
+    details = {"name": name, "group": group, "kind": kind, "causes": causes}
     return Invalid(message, {key: value for key, value in details.items() if value})
 
 

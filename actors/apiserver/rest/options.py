@@ -1,0 +1,101 @@
+"""The options that a request carries in its query, checked before anything is done with them.
+
+What may not stand together is apimachinery's validation of ListOptions, CreateOptions, PatchOptions and their like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from actors.apiserver.rest.params import FIELD_VALIDATIONS, Params
+from actors.apiserver.rules.field import (
+    FieldErrors,
+    forbidden,
+    invalid_value,
+    not_supported,
+    refusal,
+    required,
+    too_long,
+)
+
+_MANAGER_BYTES_MAX = 128
+_MATCH = "resourceVersionMatch"
+_NOT_OLDER = "NotOlderThan"
+
+
+def check_options(verb: str, params: Params, *, applies: bool = False) -> None:
+    """Raises Invalid. `applies`: the patch is a server-side apply."""
+
+    def patching(given: Params) -> FieldErrors:
+        yield from _applying(given) if applies else _not_applying(given)
+        yield from _writing(given)
+
+    checks: dict[str, tuple[tuple[str, Callable[[Params], FieldErrors]], ...]] = {
+        "list": (("ListOptions", _listing),),
+        "watch": (("ListOptions", _watching),),
+        "create": (("CreateOptions", _writing),),
+        "update": (("UpdateOptions", _writing),),
+        "patch": (("PatchOptions", patching),),
+        "delete": (("DeleteOptions", _dry_run),),
+        "deletecollection": (("DeleteOptions", _dry_run), ("ListOptions", _listing)),
+    }
+    for kind, check in checks.get(verb, ()):
+        errors = list(check(params))
+        if errors:
+            raise refusal(f"{kind}.meta.k8s.io", "meta.k8s.io", kind, "", errors)
+
+
+def _listing(params: Params) -> FieldErrors:
+    match, revision = params.text(_MATCH), params.text("resourceVersion")
+    if match:
+        if not revision:
+            yield forbidden(_MATCH, f"{_MATCH} is forbidden unless resourceVersion is provided")
+        if params.text("continue"):
+            yield forbidden(_MATCH, f"{_MATCH} is forbidden when continue is provided")
+        if match not in ("Exact", _NOT_OLDER):
+            yield not_supported(_MATCH, match, ("Exact", _NOT_OLDER, ""))
+        if match == "Exact" and revision == "0":
+            yield forbidden(_MATCH, f'{_MATCH} "exact" is forbidden for resourceVersion "0"')
+    if params.optional_flag("sendInitialEvents") is not None:
+        yield forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
+
+
+def _watching(params: Params) -> FieldErrors:
+    match, initial = params.text(_MATCH), params.optional_flag("sendInitialEvents")
+    if initial is not None and match != _NOT_OLDER:
+        yield forbidden(_MATCH, f"sendInitialEvents requires setting {_MATCH} to {_NOT_OLDER}")
+    if match:
+        if initial is None:
+            yield forbidden(_MATCH, f"{_MATCH} is forbidden for watch unless sendInitialEvents is provided")
+        if match != _NOT_OLDER:
+            yield not_supported(_MATCH, match, (_NOT_OLDER,))
+        if params.text("continue"):
+            yield forbidden(_MATCH, f"{_MATCH} is forbidden when continue is provided")
+
+
+def _writing(params: Params) -> FieldErrors:
+    manager, validation = params.text("fieldManager"), params.text("fieldValidation")
+    if len(manager.encode()) > _MANAGER_BYTES_MAX:
+        yield too_long("fieldManager", _MANAGER_BYTES_MAX)
+    for position, character in enumerate(manager):
+        if not character.isprintable():
+            problem = f"invalid character U+{ord(character):04X} (at position {position})"
+            yield invalid_value("fieldManager", manager, problem)
+    yield from _dry_run(params)
+    if validation not in FIELD_VALIDATIONS:
+        yield not_supported("fieldValidation", validation, FIELD_VALIDATIONS)
+
+
+def _dry_run(params: Params) -> FieldErrors:
+    if params.has("dryRun") and params.text("dryRun") != "All":
+        yield not_supported("dryRun", [params.text("dryRun")], ("All",))
+
+
+def _applying(params: Params) -> FieldErrors:
+    if not params.text("fieldManager"):
+        yield required("fieldManager", "is required for apply patch")
+
+
+def _not_applying(params: Params) -> FieldErrors:
+    if params.has("force"):
+        yield forbidden("force", "may not be specified for non-apply patch")

@@ -1,0 +1,102 @@
+"""What an update may do beside changing what is there, kind by kind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.apiserver.rules import updating
+from actors.apiserver.schema.resources import find
+from tests.apiserver.rest_client import Rest, rest
+from tests.apiserver.world import config_map
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Rest]:
+    async with rest(tmp_path) as client:
+        yield client
+
+
+def named(name: str, **fields: Any) -> Any:
+    return {"metadata": {"name": name, **fields}}
+
+
+async def test_an_update_creates_a_lease_and_no_config_map(api: Rest) -> None:
+    """client-go's leader election, and others' controllers, PUT what may be gone."""
+    made = await api.send("PUT", f"{LEASES}/a", {**named("a", resourceVersion="7"), "spec": {"holderIdentity": "me"}})
+    refused = await api.send("PUT", f"{MAPS}/a", config_map("a"))
+
+    assert (made.code, made.json["spec"]) == (201, {"holderIdentity": "me"})
+    assert (await api.get(f"{LEASES}/a")).json == made.json
+    assert (refused.code, refused.json["message"]) == (404, 'configmaps "a" not found')
+
+
+async def test_an_event_is_created_by_an_update_in_either_version(api: Rest) -> None:
+    event = {"regarding": {"namespace": "default"}, "eventTime": "2026-01-01T00:00:00.000000Z", "action": "a"}
+    said = {"reason": "r", "type": "Normal", "reportingController": "c", "reportingInstance": "i"}
+
+    made = await api.send("PUT", f"{EVENTS}/a", {**named("a"), **event, **said})
+
+    assert made.code == 201, made.json
+
+
+async def test_who_may_only_update_creates_nothing(api: Rest) -> None:
+    rules = [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["update"]}]
+    await api.create(ROLES, {**named("updater"), "rules": rules})
+    grant = {"roleRef": {"kind": "ClusterRole", "name": "updater", "apiGroup": "rbac.authorization.k8s.io"}}
+    await api.create(
+        f"{ROLES[:-1]}bindings", {**named("jane"), **grant, "subjects": [{"kind": "User", "name": "jane"}]}
+    )
+
+    refused = await api.by("jane", "PUT", f"{LEASES}/a", named("a"))
+
+    assert refused.code == 403 and 'cannot create resource "leases"' in refused.json["message"]
+    assert (await api.get(f"{LEASES}/a")).code == 404
+
+
+async def test_who_means_another_object_of_the_name_creates_none(api: Rest) -> None:
+    refused = await api.send("PUT", f"{LEASES}/a", named("a", uid="of-one-that-is-gone"))
+
+    assert (
+        refused.code == 409
+        and "Precondition failed: UID in precondition: of-one-that-is-gone" in refused.json["message"]
+    )
+    assert (await api.get(f"{LEASES}/a")).code == 404
+
+
+async def test_a_lease_is_only_updated_from_a_revision_that_is_named(api: Rest) -> None:
+    made = await api.create(LEASES, named("a"))
+    await api.create(MAPS, config_map("a"))
+
+    refused = await api.send("PUT", f"{LEASES}/a", {**named("a"), "spec": {"holderIdentity": "me"}})
+    done = await api.send("PUT", f"{LEASES}/a", {**made, "spec": {"holderIdentity": "me"}})
+    free = await api.send("PUT", f"{MAPS}/a", {**config_map("a"), "data": {"new": "yes"}})
+
+    assert (done.code, free.code) == (200, 200)
+    assert refused.code == 422 and refused.json["message"] == (
+        'leases.coordination.k8s.io "a" is invalid: '
+        "metadata.resourceVersion: Invalid value: 0: must be specified for an update"
+    )
+
+
+async def test_nothing_is_applied_to_the_status_of_what_is_not_there(api: Rest) -> None:
+    applied = {"apiVersion": "v1", "kind": "Pod", **named("a"), "status": {}}
+    path = "/api/v1/namespaces/default/pods/a/status?fieldManager=me"
+
+    answer = await api.send("PATCH", path, applied, content_type="application/apply-patch+yaml")
+
+    assert (answer.code, answer.json["message"]) == (404, 'pods "a" not found')
+
+
+def test_every_kind_that_is_named_is_served() -> None:
+    named = updating._CREATED | updating._AT_REVISION
+
+    assert [each for each in named if find(each) is None] == []
