@@ -86,6 +86,7 @@ def what_if(
     waiting: bool,
     config: Path | None,
     seed: int,
+    score_table: bool = False,
 ) -> tuple[Outcome, list[str]]:
     """The outcome, and what of the manifests makes no pods. `nodes`: in the place of the cluster's own, whose pods are
     then placed anew; `waiting`: the cluster's own waiting pods are placed first. Raises CliError."""
@@ -103,7 +104,7 @@ def what_if(
     wanted += [Wanted(*each) for each in found.pods if key_of(each.pod) not in pods]
     notes = [f"{name} makes no pods, and was left out" for name in found.left_out]
     notes += [f"pod {key_of(each.pod)} is there already" for each in found.pods if key_of(each.pod) in pods]
-    return whatif.place(snapshot, wanted, profiles_of(config), seed), notes
+    return whatif.place(snapshot, wanted, profiles_of(config), seed, score_table), notes
 
 
 def _is_placed_too(pod: Object, *, anew: bool, waiting: bool) -> bool:

@@ -40,7 +40,7 @@ def add_whatif(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Say where pods would go and what would be left on each node. Decided on a copy by the scheduler's own code, "
         "the same every time for a seed; nothing is written to the cluster. "
-        "Pods, Deployments, ReplicaSets, StatefulSets and Jobs make pods; services, namespaces and nodes count."
+        "Pods and workloads (Deployments, DaemonSets, CronJobs, ...) make pods; services, namespaces and nodes count."
     )
     parser.epilog = WHATIF_EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -55,6 +55,7 @@ def add_whatif(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="decides between nodes that are equally good (default 0)")
     add("-o", "--output", choices=("text", "json"), default="text")
     add("--all-nodes", action="store_true", help="show each node, not only the first 40")
+    add("--score-table", action="store_true", help="the weighted score of each plugin for each node that would do")
     add("--picture", metavar="FILE.svg", help="draw it, too")
     add("--record", metavar="FILE", help="write the cluster's state to this file (.gz: compressed)")
     _add_sources(parser)

@@ -39,6 +39,7 @@ def command(options: argparse.Namespace) -> int:
         waiting=options.waiting,
         config=Path(options.scheduler_config) if alone and options.scheduler_config else config_of(options),
         seed=options.seed,
+        score_table=options.score_table,
     )
     for note in notes:
         print(f"actorkube: {note}", file=sys.stderr)

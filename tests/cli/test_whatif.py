@@ -103,6 +103,23 @@ def test_a_daemon_set_is_placed_on_every_node_also_on_those_that_are_added_and_a
     assert found["unplaced"] == []
 
 
+def test_the_score_table_shows_what_put_the_first_pod_of_each_workload_where_it_went(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = state(tmp_path / "state.json", node("busy", "4"), node("free", "4"), pod("old", "3", node="busy"))
+
+    text = printed(capsys, "-f", WEB, "--state", file, "--score-table")
+    found = json.loads("\n".join(printed(capsys, "-f", WEB, "--state", file, "--score-table", "-o", "json")))
+
+    at = next(index for index, line in enumerate(text) if line.startswith("Deployment/web: the scores when"))
+    assert text[at + 1].split()[:3] == ["NODE", "NodeResourcesFit", "×1"]
+    assert [line.split()[0] for line in text[at + 2 :]] == ["free", "busy"] and text[at + 2].split()[1] == "*"
+    rated = found["scored"]["Deployment/web"]["scores"]
+    assert text[at + 2].split()[-1] == str(rated[0]["total"])
+    assert [each["node"] for each in rated] == ["free", "busy"] and rated[0]["total"] > rated[1]["total"]
+    assert not any("the scores when" in line for line in printed(capsys, "-f", WEB, "--state", file))
+
+
 def test_the_same_seed_gives_the_same_answer(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["-f", WEB, "--nodes", "50", "--seed", "7"]
 

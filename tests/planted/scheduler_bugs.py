@@ -458,4 +458,13 @@ SCHEDULER = [
         "tests/scheduler/test_scheduler_actor.py::"
         "test_a_claim_for_one_pod_is_free_when_that_is_gone_though_its_node_went_before",
     ),
+    Bug(
+        "the score table is that of a cluster on which the pod is already",
+        "actors/scheduler/explain/whatif.py",
+        "if self._rated:\n                self._look_at_scores(demand, found.node)\n"
+        "            self._state.assume(demand, found.node)",
+        "self._state.assume(demand, found.node)\n            if self._rated:\n"
+        '                self._look_at_scores(demand, "")',
+        "tests/cli/test_whatif.py::test_the_score_table_shows_what_put_the_first_pod_of_each_workload_where_it_went",
+    ),
 ]

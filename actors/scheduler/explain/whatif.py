@@ -15,7 +15,7 @@ from actors.scheduler.cycle import Decision, SchedulingCycle, gate
 from actors.scheduler.demand import PodDemand, scheduler_name
 from actors.scheduler.diagnosis import Unschedulable
 from actors.scheduler.explain.snapshot import Snapshot, cluster_state
-from actors.scheduler.explain.why import Near, nearest
+from actors.scheduler.explain.why import Near, Why, nearest, scores
 from actors.scheduler.framework import ClusterEvent, Nomination, Profile
 from actors.scheduler.gang_preemption import Rooms, make_rooms
 from actors.scheduler.gangs import Gang
@@ -86,19 +86,28 @@ class Outcome:
     ended: Sequence[Ended]
     nodes: Sequence[Load]
     total: Load
+    scored: Mapping[str, Why]  # origin -> the first of its pods, when it was decided
 
 
-def place(snapshot: Snapshot, wanted: Sequence[Wanted], profiles: Mapping[str, Profile], seed: int = 0) -> Outcome:
-    """Equal arguments, equal outcome."""
-    batch = _Batch(snapshot, wanted, profiles, seed)
+def place(
+    snapshot: Snapshot,
+    wanted: Sequence[Wanted],
+    profiles: Mapping[str, Profile],
+    seed: int = 0,
+    score_table: bool = False,
+) -> Outcome:
+    """Equal arguments, equal outcome. `score_table`: scores are looked at, and not only added up."""
+    batch = _Batch(snapshot, wanted, profiles, seed, score_table)
     batch.run()
     return batch.outcome()
 
 
 class _Batch:
     def __init__(
-        self, snapshot: Snapshot, wanted: Sequence[Wanted], profiles: Mapping[str, Profile], seed: int
+        self, snapshot: Snapshot, wanted: Sequence[Wanted], profiles: Mapping[str, Profile], seed: int, rated: bool
     ) -> None:
+        self._rated = rated
+        self._scored: dict[str, Why] = {}
         self._snapshot = snapshot
         self._seed = seed
         self._state = cluster_state(snapshot, seed)
@@ -174,6 +183,8 @@ class _Batch:
             self._queue.remove_exactly(queued)
             return None
         if isinstance(found, Decision):
+            if self._rated:
+                self._look_at_scores(demand, found.node)
             self._state.assume(demand, found.node)
             return found
         self._refused[demand.key] = found.message
@@ -182,6 +193,13 @@ class _Batch:
         if found.nomination is not None:
             self._make_room(demand, found.nomination)
         return found
+
+    def _look_at_scores(self, demand: PodDemand, node: str) -> None:
+        origin, cycle = self._wanted[demand.key].origin, self._cycle(demand)
+        if origin not in self._scored:
+            rated = scores(cycle.examine(demand), self._state)
+            weights = {plugin.name: weight for plugin, weight in cycle.profile.score}
+            self._scored[origin] = Why(demand.key, "fits", best=node, scores=rated, weights=weights)
 
     def _keep(self, queued: QueuedPod, node: str) -> None:
         self._placed[queued.demand.key] = node
@@ -228,7 +246,7 @@ class _Batch:
             Placed(key, self._placed[key], each.origin) for key, each in self._wanted.items() if key in self._placed
         ]
         loads = _loads(self._state, self._before)
-        return Outcome(self._seed, placed, list(self._unplaced()), self._ended, loads, _sum(loads))
+        return Outcome(self._seed, placed, list(self._unplaced()), self._ended, loads, _sum(loads), self._scored)
 
     def _unplaced(self) -> Iterable[Unplaced]:
         explained: set[bytes] = set()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from actors.scheduler.explain.pods_in_the_way import named
 from actors.scheduler.explain.remedies import quantity
 from actors.scheduler.explain.tables import aligned
 from actors.scheduler.explain.whatif import FIRST_RESOURCES, Ended, Load, Outcome, Unplaced, Use
-from actors.scheduler.explain.why_text import helpful
+from actors.scheduler.explain.why import Why
+from actors.scheduler.explain.why_text import helpful, table
 
 BAR = 20
 NODES_SHOWN = 40
@@ -24,6 +26,7 @@ def lines(outcome: Outcome, every_node: bool = False) -> list[str]:
         *_ended(outcome.ended),
         "",
         *_loads(outcome, every_node),
+        *_scores(outcome.scored, every_node),
     ]
 
 
@@ -81,6 +84,15 @@ def _loads(outcome: Outcome, every_node: bool) -> Iterator[str]:
     yield from aligned([["NODE", "PODS", *(name.upper() for name in names)], *rows], left=range(2, 2 + len(names)))
     if len(shown) < len(outcome.nodes):
         yield f"{len(outcome.nodes) - len(shown)} more nodes: see them with --all-nodes, or -o json"
+
+
+def _scores(scored: Mapping[str, Why], every_node: bool) -> Iterator[str]:
+    """The first pod of each origin, on the cluster as it was when that was decided."""
+    for origin, why in scored.items():
+        shown = why.scores if every_node else why.scores[:NODES_SHOWN]
+        yield from ("", f"{origin}: the scores when {why.pod} was placed", *table(replace(why, scores=shown)))
+        if len(shown) < len(why.scores):
+            yield f"{len(why.scores) - len(shown)} more nodes that would do: see them with --all-nodes, or -o json"
 
 
 def resources(outcome: Outcome) -> list[str]:
