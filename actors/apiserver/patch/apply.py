@@ -81,7 +81,9 @@ def _managers(type: Type, resource: Resource, current: Object | None, now: float
         managers = {}
     if not managers:
         earlier = manager_of(_BEFORE, "Update", resource.api_version, "")
-        record(managers, compare(type, {}, without_managed_fields(current)), earlier, now, resource)
+        record(
+            managers, compare(type, {}, without_managed_fields(current)), earlier, time_of(now), resource.api_version
+        )
     return managers
 
 

@@ -58,13 +58,45 @@ def track_update(
     changes = compare(type, without_managed_fields(old or {}), without_managed_fields(new))
     if not changes and entries == kept:
         return with_managed_fields(new, kept)
+    return with_managed_fields(new, recorded(entries, changes, writer, now, resource))
+
+
+def recorded(
+    entries: list[Any] | None, changes: Comparison, writer: Manager, now: float, resource: Resource
+) -> list[dict[str, Any]]:
+    """The managedFields that follow. Of times nothing counts but their order, so objects of one template that are
+    changed in the same fields have the same, however they differ in times and values."""
+    times = sorted({time_of(now), *(entry.get("time") or "" for entry in entries or ())})
+    ranks = {time: _rank(index) if time else "" for index, time in enumerate(times)}
+    ranked = [{**entry, "time": ranks[entry.get("time") or ""]} for entry in entries or ()]
+    encoded = exactly((ranked, ranks[time_of(now)], changes.added, changes.modified, changes.removed))
+    if encoded is None:
+        return _recorded(entries, changes, writer, time_of(now), resource.api_version)
+    found = _recorded_like(writer, resource.api_version, encoded)
+    return [{**entry, "time": times[int(entry["time"])]} if "time" in entry else entry for entry in found]
+
+
+def _rank(index: int) -> str:
+    """In the order of numbers, as text."""
+    return f"{index:04}"
+
+
+@lru_cache(REMEMBERED)
+def _recorded_like(writer: Manager, api_version: str, encoded: bytes) -> list[dict[str, Any]]:
+    entries, now, *changes = again(encoded)
+    return _recorded(entries, Comparison(*changes), writer, now, api_version)
+
+
+def _recorded(
+    entries: list[Any] | None, changes: Comparison, writer: Manager, time: str, api_version: str
+) -> list[dict[str, Any]]:
     try:
         managers = decode_managers(entries)
     except ValueError:
         managers = {}
-    record(managers, changes, writer, now, resource)
+    record(managers, changes, writer, time, api_version)
     cap_updaters(managers)
-    return with_managed_fields(new, encode_managers(managers))
+    return encode_managers(managers)
 
 
 def _fields_of_new(type: Type, new: Object) -> FieldSet | None:
@@ -79,14 +111,14 @@ def _fields_like(type: Type, encoded: bytes) -> FieldSet:
     return in_order(without_unowned(compare(type, {}, again(encoded)).changed))
 
 
-def record(managers: Managers, changes: Comparison, writer: Manager, now: float, resource: Resource) -> None:
+def record(managers: Managers, changes: Comparison, writer: Manager, time: str, api_version: str) -> None:
     """The writer gains what was added or modified, everybody loses it, and what was removed."""
     disown(managers, changes)
     gained = without_unowned(changes.changed)
     if gained:
         before = managers.get(writer)
         fields = union(before.fields, gained) if before is not None else gained
-        managers[writer] = Ownership(fields, time_of(now), resource.api_version)
+        managers[writer] = Ownership(fields, time, api_version)
     drop_empty(managers)
 
 

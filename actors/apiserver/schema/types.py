@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -252,6 +253,7 @@ def _kind(schema: _Schema, name: str) -> Kind:
     return _SCALARS.get(json_type, "any")
 
 
+@lru_cache(maxsize=1024)
 def _definition_name(group: str, version: str, kind: str) -> str:
     """Definitions are named after Go packages: the first word of the group, "core" for the group without a name."""
     prefix = _ELSEWHERE.get(group) or f"{_API}{group.partition('.')[0] or 'core'}."

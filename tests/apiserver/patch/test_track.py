@@ -2,9 +2,28 @@
 
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from actors.apiserver.patch import track_update
-from actors.apiserver.patch.managers import UPDATERS_MAX
+from actors.apiserver.patch.compare import Comparison
+from actors.apiserver.patch.managers import UPDATERS_MAX, manager_of
+from actors.apiserver.patch.track import _recorded, recorded
+from protocols.rules.times import time_of
 from tests.apiserver.patch.objects import CONFIG_MAPS, NOW, PODS, TYPES, config_map
+from tests.effort import examples
+
+FIELDS = st.dictionaries(st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}']), st.sampled_from([{}, {"f:a": {}}]))
+ENTRIES = st.fixed_dictionaries(
+    {
+        "manager": st.sampled_from(["me", "you", *map(str, range(UPDATERS_MAX))]),
+        "operation": st.sampled_from(["Apply", "Update", "Update", "Delete"]),
+        "apiVersion": st.sampled_from(["v1", "v2"]),
+        "fieldsType": st.just("FieldsV1"),
+        "fieldsV1": FIELDS,
+    },
+    optional={"time": st.integers(0, 12).map(time_of), "subresource": st.just("status")},
+)
 
 
 def tracked(
@@ -126,3 +145,20 @@ def test_the_history_of_an_object_stays_bounded() -> None:
 
 def test_a_writer_without_a_name_is_unknown() -> None:
     assert entries(tracked(None, config_map({"a": "1"}), ""))[0]["manager"] == "unknown"
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(st.none() | st.lists(ENTRIES, max_size=13), st.builds(Comparison, FIELDS, FIELDS, FIELDS), st.integers(0, 12))
+def test_what_objects_of_other_times_have_is_remembered_with_the_times_of_each(
+    before: list[Any] | None, changes: Comparison, now: int
+) -> None:
+    writer = manager_of("me", "Update", "v1", "")
+
+    for shift in (0, 7, 1_000_000):
+        moved = [
+            {**entry, "time": "2" + entry["time"][1:]} if shift and "time" in entry else dict(entry)
+            for entry in before or ()
+        ]
+        found = recorded(moved, changes, writer, float(now + shift), CONFIG_MAPS)
+
+        assert found == _recorded(moved, changes, writer, time_of(now + shift), "v1")
