@@ -40,6 +40,7 @@ from actors.apiserver.rules.validate import invalid, validate
 from actors.apiserver.rules.validate.definitions import definition
 from actors.apiserver.schema.resources import Resource, find
 from actors.apiserver.schema.types import Types
+from actors.apiserver.settled import has_settled_spec, keeps_spec
 from actors.apiserver.versions import served, to_stored
 from actors.apiserver.writes import Guard, Refused
 from protocols.errors import StatusError
@@ -104,9 +105,10 @@ class Changes:
             call.name = name_of(new)
             check_escalation(self._authorizer, call, new, None)
             check_signers(self._authorizer, call, new, None)
-            await self._confirmed(lambda new=new: self._judge(call, "CREATE", new, {}))  # type: ignore[misc]
-            await self._asked(call, "CREATE", new, {})
-            outcome = await self._put(call, new, {}, 0, allocation, guards)
+            attributes = self._attributes(call, "CREATE", new, {})
+            await self._confirmed(lambda attributes=attributes: self._admission.chain.judge(attributes))  # type: ignore[misc]
+            await self._admission.ask(attributes)
+            outcome = await self._put(call, attributes, 0, allocation, guards)
             if isinstance(outcome, Item):
                 call.created = True
                 await self._conversions.prepare(call.resource, [outcome])
@@ -123,35 +125,53 @@ class Changes:
     async def replace(self, call: Call, copy: Callable[[], Object]) -> Item:
         """Replace the object by what `copy` returns: the same every time, and ours to change."""
 
-        def replaced(item: Item) -> Object:
+        def replaced(item: Item) -> tuple[Object, Object]:
             check_revision_named(call.stored, call.name, call.revision)
-            return copy()
+            return _known(call, item), copy()
 
         return await self._change(call, replaced)
 
-    async def change(self, call: Call, decide: Decide, *, applied: bool = False, as_is: bool = False) -> Item:
+    async def change(
+        self,
+        call: Call,
+        decide: Decide,
+        *,
+        applied: bool = False,
+        as_is: bool = False,
+        where_settled: Decide | None = None,
+    ) -> Item:
         """Replace the object by what `decide` makes of it; once it waits for nobody any more, it is removed.
 
         `applied`: its managedFields are settled already. `as_is`: the server changes it, by no endpoint's rules.
+        `where_settled` decides where the object's spec is settled (settled.py): it changes nothing of its argument, and
+        what it makes of that has the same spec.
         """
 
-        def decided(item: Item) -> Object:
-            return decide(served(call.resource, item))
+        def decided(item: Item) -> tuple[Object, Object]:
+            old = _known(call, item)
+            if where_settled is not None and not self._admission.may_mutate():
+                if has_settled_spec(self._types, call.resource, old):
+                    return old, where_settled(old)
+            return old, decide(served(call.resource, item))
 
         return await self._change(call, decided, applied=applied, as_is=as_is)
 
     async def _change(
-        self, call: Call, decide: Callable[[Item], Object], *, applied: bool = False, as_is: bool = False
+        self, call: Call, decide: Callable[[Item], tuple[Object, Object]], *, applied: bool = False, as_is: bool = False
     ) -> Item:
+        """`decide` finds what is stored, and what shall be."""
+
         async def attempt(item: Item) -> Item | Refused:
-            old, resource = _known(call, item), call.stored
+            resource = call.stored
             guards = self._others(resource)  # as of the moment of each decision: webhooks take their time
-            new = to_stored(call.resource, decide(item))
+            old, new = decide(item)
+            new = to_stored(call.resource, new)
             check_uid(call, new, old)
             if revision_of(new) not in (0, item.revision):
                 raise modified(call.resource, call.name)
             if not as_is:
-                apply_defaults(call.judged, new)
+                if not keeps_spec(new, old):
+                    apply_defaults(call.judged, new)
                 new = await self._mutated(call, "UPDATE", new, old)
                 guards = self._others(resource)
                 new = self._updated(call.judged, old, new, call.subresource)
@@ -170,9 +190,10 @@ class Changes:
             if as_is:
                 claims, releases = allocation.claims, allocation.releases
                 return await self._commits.put(call, new, item.revision, claims, releases, guards=guards)
-            self._judge(call, "UPDATE", new, old)
-            await self._asked(call, "UPDATE", new, old)
-            return await self._put(call, new, old, item.revision, allocation, guards)
+            attributes = self._attributes(call, "UPDATE", new, old)
+            self._admission.chain.judge(attributes)
+            await self._admission.ask(attributes)
+            return await self._put(call, attributes, item.revision, allocation, guards)
 
         return await self._settled(call, attempt)
 
@@ -188,8 +209,9 @@ class Changes:
             gone = not isinstance(decision, Mark)
             if not as_is:
                 await self._mutated(call, "DELETE", {}, old)
-                self._judge(call, "DELETE", {}, old)
-                await self._asked(call, "DELETE", {}, old)
+                attributes = self._attributes(call, "DELETE", {}, old)
+                self._admission.chain.judge(attributes)
+                await self._admission.ask(attributes)
             if not isinstance(decision, Mark):
                 return await self._commits.remove(call, obj, item.revision, _held(resource, obj))
             return item if decision.obj == obj else await self._commits.put(call, decision.obj, item.revision)
@@ -260,9 +282,9 @@ class Changes:
 
     async def _mutated(self, call: Call, operation: Operation, obj: Object, old: Object) -> Object:
         """What policies and webhooks make of it: the plugins then complete it again."""
-        attributes = self._attributes(call, operation, obj, old)
-        if not self._admission.may_mutate(attributes):
+        if not self._admission.may_mutate():
             return obj
+        attributes = self._attributes(call, operation, obj, old)
 
         async def accepted(patched: Object, seen_as: Resource) -> Object:
             # A name that is still to be generated is not one that the request gave.
@@ -275,12 +297,6 @@ class Changes:
 
         await self._admission.mutate(attributes, accepted)
         return attributes.obj
-
-    async def _asked(self, call: Call, operation: Operation, new: Object, old: Object) -> None:
-        await self._admission.ask(self._attributes(call, operation, new, old))
-
-    def _judge(self, call: Call, operation: Operation, new: Object, old: Object) -> None:
-        self._admission.chain.judge(self._attributes(call, operation, new, old))
 
     def _attributes(self, call: Call, operation: Operation, new: Object, old: Object) -> Attributes:
         return Attributes(
@@ -298,12 +314,12 @@ class Changes:
         )
 
     async def _put(
-        self, call: Call, new: Object, old: Object, revision: int, allocation: Allocation, guards: tuple[Guard, ...]
+        self, call: Call, attributes: Attributes, revision: int, allocation: Allocation, guards: tuple[Guard, ...]
     ) -> Item | Refused:
-        """Write it, charged to the quotas of its namespace. A quota that changed meanwhile is charged anew."""
+        """Write what was admitted, charged to the quotas of its namespace. A quota that changed meanwhile is charged
+        anew."""
         quotas, claims, releases = self._admission.quotas, allocation.claims, allocation.releases
-        attributes = self._attributes(call, "UPDATE" if old else "CREATE", new, old)
-        new = await self._conversions.to_store(call.resource, new)
+        new = await self._conversions.to_store(call.resource, attributes.obj)
         if not quotas.concern(attributes):
             guards = (*guards, *quotas.guard(attributes))
             return await self._commits.put(call, new, revision, claims, releases, guards=guards)

@@ -16,24 +16,25 @@ from protocols.errors import BadRequest, InternalError
 from protocols.objects import Object, meta, name_of, namespace_of, uid_of
 
 
-def accept(types: Types, call: Call, obj: object) -> Object:
-    """The object of a create, update or patch, checked in place against the resource's type; it is then the call's."""
+def accept(types: Types, call: Call, obj: object, *, settled: bool = False) -> Object:
+    """The object of a create, update or patch, checked against the resource's type; it is then the call's. `settled`:
+    nothing is to be said of its spec."""
     resource = call.resource
     if resource.custom is not None:
         return _accept_custom(types, call, obj, resource.custom)
-    accepted = accept_kind(types, call, obj, resource.api_version, resource.kind)
+    accepted = accept_kind(types, call, obj, resource.api_version, resource.kind, settled=settled)
     if resource.group_resource == DEFINITIONS:
         _pass(call, check_schemas(types, accepted), resource.api_version, resource.kind)
     return accepted
 
 
-def accept_kind(types: Types, call: Call, obj: object, api_version: str, kind: str) -> Object:
+def accept_kind(types: Types, call: Call, obj: object, api_version: str, kind: str, *, settled: bool = False) -> Object:
     """As `accept`, for subresources that speak a kind of their own (Scale, Binding, Eviction)."""
     obj = _of_kind(obj, api_version, kind)
     type = types.by_kind(api_version, kind)
     if type is None:
         raise InternalError(f"there is no type for {kind} of {api_version}")
-    _pass(call, check(obj, type), api_version, kind)
+    _pass(call, check(obj, type, settled=settled), api_version, kind)
     _place(call, obj)
     return obj
 

@@ -33,7 +33,7 @@ from actors.apiserver.incoming import accept, accept_kind
 from actors.apiserver.item import Item, Made
 from actors.apiserver.lists import KeptList
 from actors.apiserver.moulds import Moulds
-from actors.apiserver.patch import apply_patch
+from actors.apiserver.patch import apply_patch, touches
 from actors.apiserver.reads import CURRENT, Listing, Query, Reads
 from actors.apiserver.reviews import answer_review
 from actors.apiserver.rules.field import invalid
@@ -221,7 +221,13 @@ class Pipeline:
         if call.subresource == "scale":
             return await self._rescale(call, lambda scale: self._patched(call, _scale_patch(type), patch, scale))
         if type != "apply":
-            return await self._changes.change(call, lambda old: self._patched(call, type, patch, old))
+            return await self._changes.change(
+                call,
+                lambda old: self._patched(call, type, patch, old),
+                where_settled=None
+                if touches("spec", type, patch)
+                else lambda old: self._patched(call, type, patch, old, settled=True),
+            )
         try:
             return await self._changes.change(call, lambda old: self._patched(call, type, patch, old), applied=True)
         except NotFound:
@@ -231,7 +237,9 @@ class Pipeline:
             new = self._patched(call, type, patch, None)
             return await self._changes.create(call, new, applied=True)
 
-    def _patched(self, call: Call, type: PatchType, patch: Any, current: Object | None) -> Object:
+    def _patched(
+        self, call: Call, type: PatchType, patch: Any, current: Object | None, *, settled: bool = False
+    ) -> Object:
         call.warnings.clear()  # of an earlier attempt
         patched = apply_patch(
             self.types,
@@ -243,11 +251,10 @@ class Pipeline:
             force=call.force,
             now=self._ctx.now,
             subresource=call.subresource,
-            given=call.subresource != "scale",  # which is made of parts of the object that it scales
         )
         if call.subresource == "scale":
             return accept_kind(self.types, call, patched, *_SCALE)
-        return accept(self.types, call, patched)
+        return accept(self.types, call, patched, settled=settled)
 
     async def _rescale(self, call: Call, decide: Callable[[Object], Object]) -> Item:
         def rescaled(obj: Object) -> Object:

@@ -291,8 +291,8 @@ CUSTOM = [
     Bug(
         "what is written is kept in the version it came in",
         "actors/apiserver/changes.py",
-        "        new = await self._conversions.to_store(call.resource, new)\n",
-        "",
+        "await self._conversions.to_store(call.resource, attributes.obj)",
+        "attributes.obj",
         f"{_CONVERSION}::test_what_is_written_in_one_version_is_kept_in_the_other_and_read_in_both",
     ),
     Bug(

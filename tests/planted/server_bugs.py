@@ -66,6 +66,42 @@ API_SERVER = [
         _ALIKE,
     ),
     Bug(
+        "what a check changes is changed for others who have it, too",
+        "actors/apiserver/schema/check.py",
+        "        return {name: found.get(name, below) for name, below in value.items() if name not in gone}\n",
+        "        value |= found\n        for name in gone:\n            del value[name]\n        return value\n",
+        "tests/apiserver/schema/test_check.py::test_what_is_below_an_object_may_be_shared_and_stays_as_it_is",
+    ),
+    Bug(
+        "a strategic merge patch that replaces the object is thought to leave its spec",
+        "actors/apiserver/patch/dispatch.py",
+        "(field, PATCH, RETAIN_KEYS)",
+        "(field,)",
+        "tests/apiserver/patch/test_json_and_merge_patch.py::test_what_a_patch_does_not_touch_is_the_same_value_as_before",
+    ),
+    Bug(
+        "a merge patch changes the object that it is made for",
+        "actors/apiserver/patch/merge_patch.py",
+        "{**target} if",
+        "target if",
+        "tests/apiserver/patch/test_json_and_merge_patch.py::test_what_a_patch_leaves_is_not_copied_and_what_it_changes_is",
+    ),
+    Bug(
+        "a spec that lacks a default is taken for settled",
+        "actors/apiserver/settled.py",
+        'exactly(obj["spec"]) == encoded and ',
+        "",
+        "tests/apiserver/test_settled.py::test_what_clients_made_is_settled_and_what_lacks_or_breaks_something_is_not",
+    ),
+    Bug(
+        "managers lose nothing of what an object like the last one lost",
+        "actors/apiserver/patch/track.py",
+        "changes.modified, changes.removed))",
+        "changes.modified, {}))",
+        "tests/apiserver/patch/test_track.py"
+        "::test_what_objects_of_other_times_have_is_remembered_with_the_times_of_each",
+    ),
+    Bug(
         "API server gives a pod's creator the labels of another pod of the same spec",
         "actors/apiserver/patch/track.py",
         'exactly({**new, "metadata": metadata})',

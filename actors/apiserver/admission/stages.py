@@ -29,8 +29,8 @@ class Admission:
     quotas: Quotas
     authorizer: Authorizer
 
-    def may_mutate(self, attributes: Attributes) -> bool:
-        return self.mutations.mutating() or self.webhooks.mutating(attributes)
+    def may_mutate(self) -> bool:
+        return self.mutations.mutating() or self.webhooks.mutating()
 
     def may_concern(self, operation: Operation, resource: Resource, subresource: str) -> bool:
         """Whether a rule of any webhook or policy is about such changes."""
@@ -47,7 +47,7 @@ class Admission:
 
     async def ask(self, attributes: Attributes) -> None:
         """Policies and webhooks that judge; they see what is about to be stored."""
-        if not (self.policies.judging() or self.webhooks.validating(attributes)):
+        if not (self.policies.judging() or self.webhooks.validating()):
             return
         with self._asking_for(attributes.caller):
             await self.policies.judge(attributes)

@@ -6,10 +6,11 @@ from typing import Any
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """`target` may be changed; `patch` is not, and shares nothing with the result that a caller could change."""
+    """Neither is changed. The result shares what is not patched with `target`, and nothing that a caller could change
+    with `patch`."""
     if not isinstance(patch, dict):
         return _copied(patch)
-    merged = target if isinstance(target, dict) else {}
+    merged = {**target} if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
             merged.pop(key, None)

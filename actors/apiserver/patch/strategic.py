@@ -28,7 +28,8 @@ DELETE_PREFIX, ORDER_PREFIX = "$deleteFromPrimitiveList/", "$setElementOrder/"
 
 
 def strategic_merge(type: Type | None, original: Map, patch: Map) -> Map:
-    """What the patch makes of `original`, which may be changed. Without a type it is a merge patch with directives."""
+    """What the patch makes of `original`, which stays as it is and shares with the result what is not patched. Without
+    a type it is a merge patch with directives."""
     directive = patch.get(PATCH)
     if directive == "delete":
         return {}
@@ -36,6 +37,7 @@ def strategic_merge(type: Type | None, original: Map, patch: Map) -> Map:
         return _plain_map(patch)
     if directive not in (None, "merge"):
         raise BadRequest(f"Unknown patch type [{directive}] in map")
+    original = {**original}
     _retain_keys(original, patch)
     done = _merge_ordered(type, original, patch)
     for key, value in patch.items():

@@ -3,13 +3,14 @@
 Kubernetes decodes into Go structs, and that is what clients see: a value of the wrong type is an error that names the
 field by its Go path (no list indexes), a field that is not there is dropped, and mentioned as far as the client asked
 for it (fieldValidation), null is the same as absent, and quantities and times come out in their one spelling. `check`
-does all that in place, in one walk; nothing is allocated for what is right.
+does all that in one walk; nothing is allocated for what is right, and what another object may share is not changed.
 """
 
 from __future__ import annotations
 
 import datetime
 import functools
+import operator
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -53,29 +54,35 @@ class Checked:
         return self.unknown if validation == "Warn" else []
 
 
-def check(obj: dict[str, Any], type_: Type) -> Checked:
-    """Check `obj` against its type, in place: unknown fields and nulls go, quantities and times become canonical."""
-    if type_.name == _POD and obj.__class__ is dict and _is_as_it_should(spec := obj.get("spec"), type_.fields["spec"]):
-        obj["spec"] = {}
-        checked = _walked(obj, type_)
-        obj["spec"] = spec
-        return checked
-    return _walked(obj, type_)
+def check(obj: dict[str, Any], type_: Type, *, settled: bool = False) -> Checked:
+    """Check `obj` against its type: unknown fields and nulls go, quantities and times become canonical. What changes
+    below it takes the place of what was there. `settled`: the spec is known to be as it should."""
+    if type_.name == _POD and obj.__class__ is dict and not settled:
+        settled = _is_as_it_should(obj.get("spec"), type_.fields["spec"])
+    if not settled:
+        return _walked(obj, type_)
+    spec, obj["spec"] = obj["spec"], {}
+    checked = _walked(obj, type_)
+    obj["spec"] = spec
+    return checked
 
 
 def _walked(obj: dict[str, Any], type_: Type) -> Checked:
     walk = _Walk()
-    walk.object(obj, type_, None, "")
+    made = walk.object(obj, type_, None, "")
+    if made is not obj:
+        obj.clear()
+        obj.update(made)
     return walk.checked
 
 
 def _is_as_it_should(value: object, type_: Type) -> bool:
     encoded = exactly(value)
-    return encoded is not None and _was_as_it_should(encoded, type_)
+    return encoded is not None and was_as_it_should(encoded, type_)
 
 
 @functools.lru_cache(REMEMBERED)
-def _was_as_it_should(encoded: bytes, type_: Type) -> bool:
+def was_as_it_should(encoded: bytes, type_: Type) -> bool:
     """Whether there was nothing to say about such a value, and nothing to change."""
     value = again(encoded)
     if value.__class__ is not dict:
@@ -85,11 +92,11 @@ def _was_as_it_should(encoded: bytes, type_: Type) -> bool:
 
 
 def check_metadata(types: Types, obj: dict[str, Any]) -> Checked:
-    """Check the metadata of `obj`, whatever else it is, in place."""
+    """Check the metadata of `obj`, whatever else it is."""
     walk = _Walk()
     if obj.get("metadata") is None:
         obj["metadata"] = {}
-    walk.object(obj["metadata"], types.definition(_OBJECT_META), (None, "metadata", True), "")
+    obj["metadata"] = walk.object(obj["metadata"], types.definition(_OBJECT_META), (None, "metadata", True), "")
     return walk.checked
 
 
@@ -136,36 +143,41 @@ class _Walk:
             return self._wrong(value, place, struct, _go_type(type_))
         fields = type_.fields
         struct = type_.name.rpartition(".")[2] or struct
-        gone = []
+        gone, found = [], {}
         for name, below in value.items():
             expected = fields.get(name)
             if expected is None or below is None:
                 gone.append(name)
             elif below.__class__ is not str or expected.kind != "string" or expected.format:
-                value[name] = _METHODS[expected.kind](self, below, expected, (place, name, True), struct)
+                made = _METHODS[expected.kind](self, below, expected, (place, name, True), struct)
+                if made is not below:
+                    found[name] = made
         for name in gone:
             if name not in fields:
                 self._unknown((place, name, True))
-            del value[name]
-        return value
+        if not (gone or found):
+            return value
+        return {name: found.get(name, below) for name, below in value.items() if name not in gone}
 
     def map(self, value: Any, type_: Type, place: _Place | None, struct: str) -> Any:
         if value.__class__ is not dict:
             return self._wrong(value, place, struct, _go_type(type_))
         expected = type_.values
         plain = expected.kind == "string" and not expected.format
+        found = {}
         for key, below in value.items():
             if not (plain and below.__class__ is str):
-                value[key] = self._element(below, expected, (place, key, False), struct)
-        return value
+                made = self._element(below, expected, (place, key, False), struct)
+                if made is not below:
+                    found[key] = made
+        return {**value, **found} if found else value
 
     def array(self, value: Any, type_: Type, place: _Place | None, struct: str) -> Any:
         if value.__class__ is not list:
             return self._wrong(value, place, struct, _go_type(type_))
         expected = type_.items
-        for index, below in enumerate(value):
-            value[index] = self._element(below, expected, (place, index, False), struct)
-        return value
+        made = [self._element(below, expected, (place, index, False), struct) for index, below in enumerate(value)]
+        return made if any(map(operator.is_not, made, value)) else value
 
     def string(self, value: Any, type_: Type, place: _Place | None, struct: str) -> Any:
         if value.__class__ is not str:
@@ -188,7 +200,8 @@ class _Walk:
 
     def quantity(self, value: Any, type_: Type, place: _Place | None, struct: str) -> Any:
         try:
-            return canonical_quantity(value if value.__class__ in (str, int, float) else "")
+            spelt = canonical_quantity(value if value.__class__ in (str, int, float) else "")
+            return value if spelt == value else spelt
         except InvalidQuantity as error:
             self.checked.errors.append(f"{error} ({_path(place)})")
             return value
@@ -229,7 +242,7 @@ class _Walk:
         spelt = _canonical_time(value, type_.format) if len(value) <= _TIME_LENGTH_MAX else ""
         if not spelt:
             self.checked.errors.append(f'parsing time "{value}" as "{_LAYOUTS[type_.format]}": cannot parse it')
-        return spelt or value
+        return value if spelt == value else spelt or value
 
 
 _METHODS = {

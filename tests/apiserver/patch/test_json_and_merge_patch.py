@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.apiserver.patch import apply_patch
+from actors.apiserver.patch import apply_patch, touches
 from protocols.api import PatchType
 from protocols.errors import BadRequest, Invalid, NotFound, RequestEntityTooLarge
 from tests.apiserver.patch.objects import CONFIG_MAPS, NOW, TYPES, config_map
@@ -26,6 +26,13 @@ pointers = st.lists(keys | st.sampled_from(["0", "1", "-", ""]), max_size=3).map
 operations = st.fixed_dictionaries(
     {"op": st.sampled_from(["add", "remove", "replace", "test", "move", "copy", "nonsense"]), "path": pointers},
     optional={"value": json_values, "from": pointers},
+)
+
+directives = st.sampled_from([{}, {"$patch": "replace"}, {"$patch": "delete"}, {"$retainKeys": ["a"]}])
+patches = st.one_of(
+    st.tuples(st.just("merge"), documents | json_values),
+    st.tuples(st.just("json"), st.lists(operations, max_size=3) | json_values),
+    st.builds(lambda patch, more: ("strategic", {**patch, **more}), documents, directives),
 )
 
 
@@ -59,15 +66,33 @@ def test_a_merge_patch_merges_as_its_rfc_says_and_leaves_its_arguments_alone(cur
     assert (current, patch) == before
 
 
-@pytest.mark.parametrize("type", ["merge", "json"])
-def test_an_object_that_is_given_away_is_changed_itself(type: PatchType) -> None:
-    current, patch = {"data": {"a": "1"}}, {"data": {"a": "2"}}
-    sent = patch if type == "merge" else [{"op": "replace", "path": "/data/a", "value": "2"}]
+@pytest.mark.parametrize("type", ["merge", "json", "strategic"])
+def test_what_a_patch_leaves_is_not_copied_and_what_it_changes_is(type: PatchType) -> None:
+    current = {"data": {"a": "1"}, "metadata": {"labels": {"b": "1"}}}
+    before, patch = copy.deepcopy(current), {"data": {"a": "2"}}
+    sent = [{"op": "replace", "path": "/data/a", "value": "2"}] if type == "json" else patch
 
-    result = apply_patch(TYPES, CONFIG_MAPS, type, current, sent, manager="me", force=False, now=NOW, given=True)
+    result = patched(type, current, sent)
 
-    assert result is current
-    assert current == {"data": {"a": "2"}}
+    assert result == {**before, "data": {"a": "2"}}
+    assert result["metadata"] is current["metadata"]
+    assert current == before
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(documents, patches)
+def test_what_a_patch_does_not_touch_is_the_same_value_as_before(current: Any, sent: tuple[PatchType, Any]) -> None:
+    type, patch = sent
+    before = copy.deepcopy(current)
+
+    try:
+        result = patched(type, current, patch)
+    except (Invalid, BadRequest):
+        result = current
+
+    assert current == before
+    for key, value in before.items():
+        assert touches(key, type, patch) or result.get(key) is current[key] == value
 
 
 def test_the_result_of_a_merge_patch_shares_nothing_with_the_patch() -> None:

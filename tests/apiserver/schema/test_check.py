@@ -232,3 +232,16 @@ def test_required_fields_that_are_missing_are_listed_by_path():
 @given(some_type, seeds)
 def test_nothing_is_missing_from_a_right_object(type_, seed):
     assert missing(sample(type_, random.Random(seed)), type_) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(some_type, seeds)
+def test_what_is_below_an_object_may_be_shared_and_stays_as_it_is(type_, seed):
+    below = sample(type_, random.Random(seed))
+    for container, key, *_ in list(places(below, type_))[:: 1 + seed % 7]:
+        container[key] = None
+    before = copy.deepcopy(below)
+
+    check({**below}, type_)
+
+    assert below == before

@@ -63,11 +63,11 @@ class Webhooks:
         self._versions = versions
         self._new_uid = new_uid
 
-    def mutating(self, attributes: Attributes) -> bool:
+    def mutating(self) -> bool:
         """Whether there is any that could want to change something."""
         return bool(self._stored.of(MUTATING_WEBHOOKS))
 
-    def validating(self, attributes: Attributes) -> bool:
+    def validating(self) -> bool:
         return bool(self._stored.of(VALIDATING_WEBHOOKS))
 
     def may_concern(self, operation: Operation, resource: Resource, subresource: str) -> bool:

@@ -64,6 +64,11 @@ _DEFAULTS: dict[str, Callable[[Object], None]] = {
     "customresourcedefinitions.apiextensions.k8s.io": definitions.definition,
     "apiservices.apiregistration.k8s.io": definitions.api_service,
 }
+# Those that look at nothing but the spec, and change nothing else.
+OF_THE_SPEC_ALONE = {
+    name: _DEFAULTS[name]
+    for name in ("pods", "deployments.apps", "replicasets.apps", "statefulsets.apps", "daemonsets.apps")
+}
 
 
 def apply_defaults(resource: Resource, obj: Object) -> None:

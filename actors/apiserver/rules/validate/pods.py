@@ -33,14 +33,19 @@ _NAMESERVERS_MAX = 3
 
 
 def pod(obj: Object, old: Object | None) -> FieldErrors:
+    """A spec that both have has been found sound (settled.py)."""
     spec = obj.get("spec") or {}
-    if not is_sound(_own_spec, spec):
+    if (old is None or spec is not old.get("spec")) and not is_sound_spec(spec):
         yield from _own_spec("spec", spec)
     yield from generated_claims("spec", spec, (obj.get("metadata") or {}).get("name") or "")
     if old is not None:
         yield from pod_update(spec, old.get("spec") or {})
     elif spec.get("ephemeralContainers"):
         yield forbidden("spec.ephemeralContainers", "cannot be set on create")
+
+
+def is_sound_spec(spec: dict[str, Any]) -> bool:
+    return is_sound(_own_spec, spec)
 
 
 def _own_spec(field: str, spec: dict[str, Any]) -> FieldErrors:
