@@ -1,11 +1,12 @@
 """What is kept in one version and served in several: events are kept as `v1` and also served as `events.k8s.io/v1`,
-autoscalers as `v2` and also served as `v1`; a custom resource is kept in its storage version, and its versions differ
-in what they show, or a webhook converts them (conversions.py), before these functions are called.
+autoscalers as `v2` and also served as `v1`, flow schemas as `v1` and also served as betas; a custom resource is kept in
+its storage version, and its versions differ in what they show, or a webhook converts them (conversions.py), before
+these functions are called.
 """
 
 from __future__ import annotations
 
-from actors.apiserver.autoscaling_versions import to_v1, to_v2
+from actors.apiserver import autoscaling_versions, flowcontrol_versions
 from actors.apiserver.item import Item
 from actors.apiserver.schema.resources import Resource
 from protocols.objects import Object
@@ -31,7 +32,12 @@ def to_stored(resource: Resource, obj: Object) -> Object:
         )
     if not resource.alias:
         return obj
-    return to_v2(obj) if resource.group == "autoscaling" else _renamed(obj, _FIELDS, "v1")
+    match resource.group:
+        case "autoscaling":
+            return autoscaling_versions.to_v2(obj)
+        case "flowcontrol.apiserver.k8s.io":
+            return flowcontrol_versions.to_v1(obj)
+    return _renamed(obj, _FIELDS, "v1")
 
 
 def served(resource: Resource, item: Item) -> Object:
@@ -45,7 +51,12 @@ def to_served(resource: Resource, obj: Object) -> Object:
         return resource.custom.serve(obj, resource.api_version)
     if not resource.alias:
         return obj
-    return to_v1(obj) if resource.group == "autoscaling" else _renamed(obj, _BACK, resource.api_version)
+    match resource.group:
+        case "autoscaling":
+            return autoscaling_versions.to_v1(obj)
+        case "flowcontrol.apiserver.k8s.io":
+            return flowcontrol_versions.to_beta(obj, resource.api_version)
+    return _renamed(obj, _BACK, resource.api_version)
 
 
 def _renamed(obj: Object, names: dict[str, str], api_version: str) -> Object:

@@ -29,6 +29,11 @@ CAME_LATER = {
 GANGS = {("v1alpha1", "Workload"), ("v1alpha2", "Workload"), ("v1alpha2", "PodGroup")}
 ALPHA = {"1.35": {"v1alpha1"}, "1.36": {"v1alpha2"}}  # what only these versions have
 
+# Kubernetes serves by default only betas that are older than 1.24; the others need `--runtime-config`.
+BETAS = {"1.27": {"v1beta2", "v1beta3"}, "1.28": {"v1beta2", "v1beta3"}} | {
+    f"1.{minor}": {"v1beta3"} for minor in range(29, 32)
+}
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", served_versions())
@@ -40,8 +45,10 @@ def test_every_version_has_whole_documents(version: str) -> None:
 
     missing = {each for each in RESOURCES if each not in served.all()}
     gangs = {(each.version, each.kind) for each in missing if each.version.startswith("v1alpha")}
+    betas = {each.version for each in served.all() if each.version.startswith("v1beta")}
     assert gangs == {each for each in GANGS if each[0] not in ALPHA.get(version, ())}
-    assert {each.kind for each in missing if not each.version.startswith("v1alpha")} == CAME_LATER[version]
+    assert betas == BETAS.get(version, set())
+    assert {each.kind for each in missing if each.version in ("v1", "v2")} == CAME_LATER[version]
     assert all(types.of(resource) for resource in served.all())
     assert v2.json().body and v2.protobuf().body and v3.index().body
     assert all(v3.document(f"apis/{each.api_version}" if each.group else "api/v1") for each in served.all())
@@ -120,3 +127,80 @@ def test_versions_that_no_kubernetes_serves_side_by_side_are_not_translated() ->
     workloads = [(each.version, each.alias) for each in RESOURCES if each.kind == "Workload"]
 
     assert workloads == [("v1alpha2", False), ("v1alpha1", False)]
+
+
+FLOWS_API = "/apis/flowcontrol.apiserver.k8s.io"
+QUEUING = {"type": "Queue", "queuing": {"queues": 2, "handSize": 1, "queueLengthLimit": 3}}
+
+
+def level(version: str, **limited: Any) -> Any:
+    spec = {"type": "Limited", "limited": {"limitResponse": QUEUING, **limited}}
+    api_version = f"flowcontrol.apiserver.k8s.io/{version}"
+    return {
+        "apiVersion": api_version,
+        "kind": "PriorityLevelConfiguration",
+        "metadata": {"name": f"of-{version}"},
+        "spec": spec,
+    }
+
+
+async def test_flow_schemas_are_served_as_the_betas_that_a_version_has(tmp_path: Path) -> None:
+    """1.27 has only betas; what it calls `assured` is the same number."""
+    async with rest(tmp_path, kubernetes_version="1.27") as api:
+        group = (await api.get(FLOWS_API)).json
+        schema = (await api.get(f"{FLOWS_API}/v1beta2/flowschemas/catch-all")).json
+        await api.create(
+            f"{FLOWS_API}/v1beta2/prioritylevelconfigurations", level("v1beta2", assuredConcurrencyShares=7)
+        )
+        path = f"{FLOWS_API}/v1beta3/prioritylevelconfigurations/of-v1beta2"
+        patch = {"spec": {"limited": {"nominalConcurrencyShares": 8}}}
+        patched = await api.send("PATCH", path, patch, content_type="application/merge-patch+json")
+        read = (await api.get(path.replace("v1beta3", "v1beta2", 1))).json
+        gone = await api.get(f"{FLOWS_API}/v1/flowschemas")
+
+    assert [each["version"] for each in group["versions"]] == ["v1beta3", "v1beta2"]
+    assert (schema["apiVersion"], schema["spec"]["matchingPrecedence"]) == (group["versions"][1]["groupVersion"], 10000)
+    assert patched.json["spec"]["limited"]["nominalConcurrencyShares"] == 8, patched.json
+    assert read["spec"]["limited"] == {"assuredConcurrencyShares": 8, "lendablePercent": 0, "limitResponse": QUEUING}
+    assert gone.code == 404
+
+
+async def test_no_shares_are_the_default_in_a_beta_unless_its_annotation_means_them(tmp_path: Path) -> None:
+    kept = {"flowcontrol.k8s.io/v1beta3-preserve-zero-concurrency-shares": ""}
+    levels = f"{FLOWS_API}/v1beta3/prioritylevelconfigurations"
+    meant = level("v1beta3", nominalConcurrencyShares=0)
+    meant["metadata"] = {"name": "meant", "annotations": kept}
+    async with rest(tmp_path, kubernetes_version="1.29") as api:
+        default = await api.create(levels, level("v1beta3", nominalConcurrencyShares=0))
+        zero = await api.create(levels, meant)
+        in_v1 = (await api.get(levels.replace("v1beta3", "v1", 1) + "/meant")).json
+
+    assert default["spec"]["limited"]["nominalConcurrencyShares"] == 30
+    assert (zero["spec"]["limited"]["nominalConcurrencyShares"], zero["metadata"]["annotations"]) == (0, kept)
+    assert in_v1["spec"]["limited"]["nominalConcurrencyShares"] == 0 and not in_v1["metadata"].get("annotations")
+
+
+@pytest.mark.parametrize(
+    ("version", "path", "warning"),
+    [
+        (
+            "1.27",
+            f"{FLOWS_API}/v1beta2/flowschemas",
+            "flowcontrol.apiserver.k8s.io/v1beta2 FlowSchema is deprecated in v1.26+, unavailable in v1.29+; "
+            "use flowcontrol.apiserver.k8s.io/v1beta3 FlowSchema",
+        ),
+        ("1.27", f"{FLOWS_API}/v1beta3/flowschemas", ""),
+        ("1.32", "/api/v1/endpoints", ""),
+        (
+            "1.33",
+            "/api/v1/endpoints",
+            "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+        ),
+    ],
+)
+async def test_who_asks_for_what_is_deprecated_is_warned(tmp_path: Path, version: str, path: str, warning: str) -> None:
+    async with rest(tmp_path, kubernetes_version=version) as api:
+        answers = [await api.get(path), await api.get(f"{path}?watch=1&timeoutSeconds=1&resourceVersion=0")]
+
+    wanted = [f'299 - "{warning}"'] if warning else []
+    assert [answer.headers.getall("Warning", []) for answer in answers] == [wanted, wanted]

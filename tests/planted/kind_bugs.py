@@ -193,4 +193,33 @@ KINDS = [
         "    if False:\n",
         "tests/apiserver/test_requests.py::test_options_that_kubernetes_refuses_are_refused_in_its_words",
     ),
+    Bug(
+        "v1beta2 of a priority level says its shares as v1 does",
+        "actors/apiserver/flowcontrol_versions.py",
+        "        limited[_ASSURED] = limited.pop(_NOMINAL, 0)\n",
+        "        pass\n",
+        "tests/apiserver/test_versions_served.py::test_flow_schemas_are_served_as_the_betas_that_a_version_has",
+    ),
+    Bug(
+        "a priority level that is to have no shares gets thirty",
+        "actors/apiserver/flowcontrol_versions.py",
+        "    if shares or means_zero:\n",
+        "    if shares:\n",
+        "tests/apiserver/test_versions_served.py"
+        "::test_no_shares_are_the_default_in_a_beta_unless_its_annotation_means_them",
+    ),
+    Bug(
+        "a watch of what is deprecated is not warned of it",
+        "actors/apiserver/rest/watch.py",
+        "        response.headers.extend(warned(request))\n",
+        "",
+        "tests/apiserver/test_versions_served.py::test_who_asks_for_what_is_deprecated_is_warned",
+    ),
+    Bug(
+        "what was not deprecated yet is warned of",
+        "actors/apiserver/schema/deprecated.py",
+        'if found is None or int(version.partition(".")[2]) < found.since:',
+        "if found is None:",
+        "tests/apiserver/test_versions_served.py::test_who_asks_for_what_is_deprecated_is_warned",
+    ),
 ]

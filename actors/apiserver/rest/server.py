@@ -39,7 +39,8 @@ from actors.apiserver.rest.paths import Target, parse_path
 from actors.apiserver.rest.render import Renderer, Reply
 from actors.apiserver.rest.request_info import attributes_of
 from actors.apiserver.rest.verbs import Answer, Verbs, read_body
-from actors.apiserver.rest.warned import warned
+from actors.apiserver.rest.warned import WARNINGS, warned
+from actors.apiserver.schema.deprecated import deprecation
 from actors.apiserver.tls import server_context
 from protocols.errors import (
     Answer as Refusal,
@@ -203,6 +204,8 @@ class RestServer:
         return caller, parse_path(self._pipeline.served, request.path)
 
     async def _about(self, target: Target, request: web.BaseRequest, params: Params, caller: Caller) -> Answer:
+        if text := deprecation(target.resource, self._pipeline.types.version):
+            request[WARNINGS] = [text]
         output = negotiate(request.headers.get("Accept", ""), protobuf=target.resource.custom is None)
         renderer = self._renderer(request, params, output)
         agent = request.headers.get("User-Agent", "")

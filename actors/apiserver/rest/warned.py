@@ -1,4 +1,4 @@
-"""What admission warns of where a connection is asked for: the answer that begins the connection says it."""
+"""What the head of an answer warns of: what is deprecated, and what admission says where a connection is asked for."""
 
 from __future__ import annotations
 

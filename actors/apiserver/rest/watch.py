@@ -26,6 +26,7 @@ from actors.apiserver.rest.flow import flow_headers, has_begun
 from actors.apiserver.rest.negotiate import JSON, PROTOBUF
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.render import Renderer
+from actors.apiserver.rest.warned import warned
 from actors.apiserver.schema.protobuf_encode import watch_frame
 from actors.apiserver.schema.resources import Resource
 from protocols.errors import Expired, StatusError
@@ -69,6 +70,7 @@ class RestWatch:
         kind = f"{PROTOBUF};stream=watch" if self._is_protobuf else JSON
         headers = {"Content-Type": kind, "Cache-Control": "no-cache, private", **dict(flow_headers(request))}
         response = web.StreamResponse(headers=headers)
+        response.headers.extend(warned(request))
         response.enable_chunked_encoding()
         try:
             refusal: StatusError | None = None

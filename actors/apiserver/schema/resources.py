@@ -147,6 +147,14 @@ Workload                  workloads                  -       ns       all     - 
 FlowSchema                  flowschemas                  -     cluster  all     status                       -
 PriorityLevelConfiguration  prioritylevelconfigurations  -     cluster  all     status                       -
 
+= flowcontrol.apiserver.k8s.io/v1beta3
+FlowSchema                  flowschemas                  -     cluster  all     status                       -
+PriorityLevelConfiguration  prioritylevelconfigurations  -     cluster  all     status                       -
+
+= flowcontrol.apiserver.k8s.io/v1beta2
+FlowSchema                  flowschemas                  -     cluster  all     status                       -
+PriorityLevelConfiguration  prioritylevelconfigurations  -     cluster  all     status                       -
+
 = coordination.k8s.io/v1
 Lease                     leases                     -       ns       all     -                            -
 

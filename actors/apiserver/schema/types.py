@@ -31,6 +31,8 @@ _ELSEWHERE = {
     "apiextensions.k8s.io": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.",
     "apiregistration.k8s.io": "io.k8s.kube-aggregator.pkg.apis.apiregistration.",
 }
+# Flow schemas are kept as v1, which Kubernetes 1.27 and 1.28 do not have.
+_KEPT_LIKE = ("io.k8s.api.flowcontrol.v1.", "io.k8s.api.flowcontrol.v1beta3.")
 _META_KINDS = frozenset({"DeleteOptions", "Status"})
 _SPECIAL_KINDS: dict[str, Kind] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": "quantity",
@@ -58,7 +60,11 @@ class Types:
         return cls(version, msgspec.json.decode(path.read_bytes(), type=_File).definitions)
 
     def of(self, resource: Resource) -> Type:
-        return self.definition(_definition_name(resource.group, resource.version, resource.kind))
+        """Also of what is only kept in this version, and served in another one, of which it has the structure."""
+        name = _definition_name(resource.group, resource.version, resource.kind)
+        if name not in self._definitions:
+            name = name.replace(*_KEPT_LIKE)
+        return self.definition(name)
 
     def has(self, resource: Resource) -> bool:
         """Whether this version of the API has the kind at all."""

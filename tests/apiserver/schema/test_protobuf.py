@@ -25,7 +25,8 @@ ONLY_BEFORE = {
     "status",
     "workloadRef",
 }
-ONLY_IN = {"v1alpha1": "1.35", "v1alpha2": "1.36"}  # alpha kinds, and the one version that has them
+# Alphas and betas, and a version that has them.
+ONLY_IN = {"v1alpha1": "1.35", "v1alpha2": "1.36", "v1beta2": "1.28", "v1beta3": "1.31"}
 
 # What kubectl 1.33 sent for `create deployment d1 --image=nginx --replicas=2 --port=80` and its like.
 DEPLOYMENT = bytes.fromhex(
