@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from actorkube.kube.election import JITTER, LeaderElection
+from actors.scheduler.checked import checked
 from actors.scheduler.config_part import WEIGHT_MAX, WHOLE_MAX, Part
 from actors.scheduler.config_part import ConfigError as ConfigError
 from actors.scheduler.framework import POINTS, Plugin, Profile
@@ -251,7 +252,7 @@ def _made(part: Part, arguments: Mapping[str, Any]) -> Plugin:
         raise part.wrong(f"{name} cannot be made: {error}") from None
     if not isinstance(plugin, Plugin) or not isinstance(getattr(plugin, "name", None), str):
         raise part.wrong(f"{name} is not derived from a class of actors.scheduler.framework, or has no name")
-    return plugin
+    return checked(plugin)
 
 
 def _configured(part: Part) -> tuple[str, Plugin]:

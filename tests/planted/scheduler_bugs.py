@@ -467,4 +467,18 @@ SCHEDULER = [
         '                self._look_at_scores(demand, "")',
         "tests/cli/test_whatif.py::test_the_score_table_shows_what_put_the_first_pod_of_each_workload_where_it_went",
     ),
+    Bug(
+        "what a plugin of somebody else answers is believed",
+        "actors/scheduler/config.py",
+        "return checked(plugin)",
+        "return plugin",
+        "tests/scheduler/test_checked.py::test_an_answer_of_no_use_is_the_plugins_and_named",
+    ),
+    Bug(
+        "a reason that is one text is taken for many",
+        "actors/scheduler/checked.py",
+        "if isinstance(answer, Refusal):",
+        "if False:",
+        "tests/scheduler/test_checked.py::test_an_answer_of_no_use_is_the_plugins_and_named",
+    ),
 ]
