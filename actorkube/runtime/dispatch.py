@@ -190,7 +190,7 @@ class Dispatch:
         """In the actor's context. Where nothing is before it, it is handled at once: that spares a turn of the loop."""
         if self.system.tracing:
             tick.trace = tick.timer.cause or self.system.tracer.root(self)
-        if not self.may_handle_at_once:
+        if not self.may_handle_at_once():
             tick.expires_at = 0.0  # whether it still counts is looked at when its turn comes
             self.box.add_free(tick)
             self.wake()
@@ -198,9 +198,8 @@ class Dispatch:
         tick.timer.took()
         self.handle_at_once(tick)
 
-    @property
     def may_handle_at_once(self) -> bool:
-        """Nothing is before a message that comes now, and nobody counts turns."""
+        """Nothing is before a message that comes now. (Where turns are counted, a message has its turn: metered.py.)"""
         inbox = self.inbox
         return not (
             self.scheduled
@@ -209,13 +208,25 @@ class Dispatch:
             or inbox.closed
             or self._in_flight >= self.actor.concurrency
             or self.state is not RUNNING
-            or self.system.metrics
         )
 
     def handle_at_once(self, envelope: Envelope) -> None:
-        """In the actor's context: a turn of its own for a message that has no deadline."""
+        """In the actor's context: a turn of its own for a message that is decoded, and that nobody waits for."""
         self.system.turn_now = None
-        self.handle(envelope, 0.0)
+        if envelope.trace is not None:
+            self.handle(envelope, 0.0)
+            return
+        self.current = envelope
+        try:
+            result = (self._receive or self._bind())(envelope.message)  # type: ignore[arg-type]
+            if result is not None:
+                self._finish(envelope, result)
+        except Answer:
+            pass  # a refusal of what nobody asked
+        except Exception as error:
+            self.crash(error)
+        finally:
+            self.current = None
 
     def cancel(self, envelope: Envelope) -> None:
         """Whoever sent it does not wait for it any more."""

@@ -43,6 +43,9 @@ class MeteredCell(Cell):
     def handled_total(self) -> int:
         return sum(self.handled.values())
 
+    def may_handle_at_once(self) -> bool:
+        return False  # it would not be counted as a turn
+
     def wake(self) -> None:
         if not (self._turns + 1) & SAMPLED_MASK and not self.scheduled and self.depth == 1:
             self._woken_at = _clock()

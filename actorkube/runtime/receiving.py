@@ -18,7 +18,7 @@ from actorkube.runtime.tracing import because
 from protocols.address import Address
 from protocols.errors import Answer, AskError, BadRequest, Overloaded, Terminated, decode_error, encode_error
 from protocols.frame import Frame, Kind, Row
-from protocols.message import Message, decoder_for, name_of, opens_stream
+from protocols.message import Message, decode, decoder_for, name_of, opens_stream
 from protocols.trace import TRACED, TraceContext, split_context
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from actorkube.runtime.system import System
 
 FrameHandler = Callable[[Any, int, int, int, int, int, bytes], None]  # link, type, target, sender, corr, number, body
+INF = math.inf
 NAMES_MAX = 1_000_000  # actors of one peer that may introduce themselves over one link
 NAME_BYTES_MAX = 1024
 NOBODY = "there is no such actor"
@@ -101,7 +102,7 @@ class Receiver:
         if cell is None:
             self._system.dead_letters += 1
         else:
-            cell.deliver(FromLink(None, link.names.get(sender), trace, math.inf, type_id, body))
+            cell.deliver(FromLink(None, link.names.get(sender), trace, INF, type_id, body))
 
     def _on_ask(
         self,
@@ -165,7 +166,7 @@ class Receiver:
             link.send(Kind.END, 0, 0, 0, corr, 0, encode_error(refusal))
             return
         who = link.names.get(sender)
-        opening = Opening(None, who, trace, math.inf, type_id, body, cell, link, corr, credit=credit)
+        opening = Opening(None, who, trace, INF, type_id, body, cell, link, corr, credit=credit)
         link.calls[corr] = opening
         cell.deliver(opening)
 
@@ -173,9 +174,14 @@ class Receiver:
         """A TELL that came alone: its actor handles it before this returns, if nothing is before it. Whether it did."""
         _, type_id, target, sender, _, _, body = frame
         cell = self._cells.get(target)
-        if cell is None or not cell.may_handle_at_once:
+        if cell is None or not cell.may_handle_at_once():
             return False
-        cell.context.run(cell.handle_at_once, FromLink(None, link.names.get(sender), None, math.inf, type_id, body))
+        try:
+            message = decode(type_id, body)
+        except ValueError:
+            return False  # it is refused when its turn comes
+        told = Envelope(message, link.names.get(sender), None, INF)
+        (cell._context or cell.context).run(cell.handle_at_once, told)
         return True
 
     # Batches: what the handlers above do for one frame, for many, without a call for each.
@@ -209,7 +215,7 @@ class Receiver:
             except (ValueError, RecursionError):
                 self._on_tell(link, type_id, target, sender, corr, number, body)  # it is refused when its turn comes
                 continue
-            box.append(Envelope(message, names.get(sender), None, math.inf))
+            box.append(Envelope(message, names.get(sender), None, INF))
             if not cell.scheduled:
                 cell.wake()
 

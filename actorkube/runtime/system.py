@@ -313,7 +313,9 @@ class System:
         kind, body = TELL, encode(message)
         if self.tracing:
             kind, body = self.tracer.framed(kind, body, sender)
-        number = 0 if sender is None else self.introduce(link, sender)
+        number = 0
+        if sender is not None and (number := (sender._ref or sender.ref).actor_id) not in link.announced:
+            self.introduce(link, sender)
         if not link.send(kind, message.type_id, ref.actor_id, number, 0, 0, body):
             self.unsent += 1
 

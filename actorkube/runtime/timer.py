@@ -97,17 +97,18 @@ class Timer:
     def took(self) -> None:
         """Its tick is taken from the mailbox."""
         self._waiting = None
-        if self._handle is None and self._cell.timers.get(self.key) is self:
-            del self._cell.timers[self.key]
+        if self._handle is None and (timers := self._cell.timers).get(self.key) is self:
+            del timers[self.key]
 
     def _start(self, delay_s: float) -> None:
-        cell = self._cell
-        other = cell.timers.get(self.key)
+        cell, loop = self._cell, self._cell.system.loop
+        timers = cell.timers
+        other = timers.get(self.key)
         if other is not None:
             other.cancel()
-        cell.timers[self.key] = self
-        self._due_at = cell.system.loop.time() + delay_s
-        self._handle = cell.system.loop.call_at(self._due_at, self._fire, context=cell.context)
+        timers[self.key] = self
+        self._due_at = loop.time() + delay_s
+        self._handle = loop.call_at(self._due_at, self._fire, context=cell.context)
 
     def _fire(self) -> None:
         if self._period_s is None:

@@ -43,6 +43,9 @@ def collected_at_steps(loop: Stepping) -> Iterator[None]:
     finally:
         _Left.steps += loop.steps - began
         if not frozen:
+            # What the run has made counts as old then, too. Else the next new object would have the interpreter look at
+            # all of it, in vain: the world is still there.
+            gc.freeze()
             gc.unfreeze()
         if enabled:
             gc.enable()

@@ -18,7 +18,7 @@ from actorkube.sim.clock import Clock
 from actorkube.sim.disk import Drive
 from actorkube.sim.loop import SimLoop
 from actorkube.sim.network import KEEPALIVE_S
-from actorkube.sim.tasks import Domain, State, domain
+from actorkube.sim.tasks import Domain, SimHandle, State, domain
 from actorkube.sim.transport import SimTransport
 from protocols.message import Request
 
@@ -32,14 +32,15 @@ Boot = Callable[[System], Awaitable[Any] | None]
 class SimSystem(System):
     """A system whose actors' crashes the world hears of, and whose time is its host's."""
 
+    loop: SimLoop
     host: SimHost
     clock: Clock
+    began: float  # when the world did
 
     @property
     def now(self) -> float:
-        host, clock = self.host, self.clock
-        now = host.loop.now
-        return host.world.epoch + (now if clock.is_right else clock.wall(now))
+        clock, now = self.clock, self.loop.now
+        return self.began + (now if clock.is_right else clock.wall(now))
 
     def ask(self, ref: Ref, request: Request[R], *args: Any, **options: Any) -> asyncio.Future[R]:
         """Asked from outside (by a scenario), the time to live is by the host's clock all the same."""
@@ -72,6 +73,7 @@ class Life:
             epoch=world.epoch,
             log=world.log,
         )
+        self.system.loop, self.system.began = world.loop, world.epoch
         self.system.host, self.system.clock = host, host.clock
         self.system.follow(world.follow_rate)
         self.context = contextvars.Context()
@@ -109,7 +111,7 @@ class SimHost:
         self.lives = 0
         self.pauses = 0
         self.life: Life | None = None
-        self._respawn: asyncio.TimerHandle | None = None
+        self._respawn: SimHandle | None = None
 
     @property
     def is_up(self) -> bool:

@@ -27,6 +27,7 @@ Ts = TypeVarTuple("Ts")
 
 CANCELLED_TIMERS_MAX = 10_000
 ASYNCIO = str(Path(asyncio.__file__).parent)
+INF = math.inf
 DEAD = State.DEAD  # a member of an enum is looked up anew at each use
 
 
@@ -46,7 +47,7 @@ class SimLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.births = itertools.count(1)
         self.steps = 0
-        self.end_at = math.inf
+        self.end_at = INF
         self.check: Callable[[], None] | None = None  # called about every `check_steps` callbacks; may raise
         self.check_steps = 8
         self._ran: set[Domain | None] | None = None  # whose callbacks have run since the last check, if asked for
@@ -75,32 +76,35 @@ class SimLoop(asyncio.BaseEventLoop):
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
-        handle = SimHandle(self.now, callback, args, self, context)
+        if context is None:
+            context = contextvars.copy_context()
+        handle = SimHandle(self.now, callback, args, self, context, context.get(domain))
         self._queue.append(handle)
-        return handle
+        return handle  # type: ignore[return-value]  # all that is asked of one
 
     def call_later(
         self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
-        timer = SimHandle(self.now + delay, callback, args, self, context)
-        if self.clocked:
-            timer._when = self._time_of(timer.owner) + delay
-            return self._set(timer)
-        heappush(self._timers, (timer._when, next(self.births), timer))
-        return timer
+        if context is None:
+            context = contextvars.copy_context()
+        owner = context.get(domain)
+        own_now = self._time_of(owner) if self.clocked else self.now
+        return self._set(SimHandle(own_now + delay, callback, args, self, context, owner))
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         """`when` is by the clock of the host that the timer belongs to."""
-        return self._set(SimHandle(when, callback, args, self, context))
+        if context is None:
+            context = contextvars.copy_context()
+        return self._set(SimHandle(when, callback, args, self, context, context.get(domain)))
 
-    def _set(self, timer: SimHandle) -> SimHandle:
-        when = timer._when
+    def _set(self, timer: SimHandle) -> asyncio.TimerHandle:
+        when = timer.due_at
         if self.clocked and (clock := timer.clock) is not None and not clock.is_true:
             when = clock.due(when)
         heappush(self._timers, (when, next(self.births), timer))
-        return timer
+        return timer  # type: ignore[return-value]  # all that is asked of one
 
     def _time_of(self, owner: Domain | None) -> float:
         clock = owner.clock if owner is not None else None
@@ -122,10 +126,11 @@ class SimLoop(asyncio.BaseEventLoop):
         if self.on_unhandled is not None and not self.is_closed():
             self.on_unhandled(context)
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+    def note_cancelled(self) -> None:
+        """A handle is: those that are due late are swept out now and then."""
         self._cancelled_timers += 1
         if self._cancelled_timers > CANCELLED_TIMERS_MAX and self._cancelled_timers * 2 > len(self._timers):
-            self._timers = [entry for entry in self._timers if not entry[2].cancelled()]
+            self._timers = [entry for entry in self._timers if not entry[2].is_cancelled]
             heapify(self._timers)
             self._cancelled_timers = 0
 
@@ -145,8 +150,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def at(self, when: float, callback: Any, args: tuple[Any, ...], context: contextvars.Context) -> SimHandle:
         """As `call_at`, but by the world's time: for what no host does, such as packets and faults."""
-        timer = SimHandle(when, callback, args, self, context)
-        timer._scheduled = False
+        timer = SimHandle(when, callback, args, self, context, context.get(domain), False)
         heappush(self._timers, (when, next(self.births), timer))
         return timer
 
@@ -158,7 +162,7 @@ class SimLoop(asyncio.BaseEventLoop):
         clock.set_rate(rate, self.now)
         self.clocked = self.clocked or not clock.is_true
         self._timers = [
-            (max(self.now, clock.due(timer._when)) if timer.clock is clock else when, birth, timer)
+            (max(self.now, clock.due(timer.due_at)) if timer.clock is clock else when, birth, timer)
             for when, birth, timer in self._timers
         ]
         heapify(self._timers)
@@ -170,11 +174,14 @@ class SimLoop(asyncio.BaseEventLoop):
         the next instant brings."""
         while not self._stopping:  # type: ignore[attr-defined]
             ran = self._ran
-            turn, self._queue = self._queue or self._jump(), []
+            if turn := self._queue:
+                self._queue = []
+            else:
+                turn = self._jump()
             if len(turn) > 1 and self._policy is not None:
                 _order_steps(turn, self._policy)
             for handle in turn:
-                if handle._cancelled:
+                if handle.is_cancelled:
                     continue
                 owner = handle.owner
                 if owner is not None and owner.state:
@@ -184,7 +191,7 @@ class SimLoop(asyncio.BaseEventLoop):
                 if ran is not None:
                     ran.add(owner)
                 try:
-                    handle._context.run(handle._callback, *handle._args)
+                    handle.context.run(handle.callback, *handle.args)
                 except (SystemExit, KeyboardInterrupt):
                     raise
                 except BaseException as error:
@@ -205,19 +212,18 @@ class SimLoop(asyncio.BaseEventLoop):
         """Move time to the next timer that still counts; all that are due then."""
         timers = self._timers
         while timers:
-            when, _, first = timers[0]
+            when, birth, first = heappop(timers)
             owner = first.owner
-            if not (first._cancelled or (owner is not None and owner.state is DEAD)):
+            if not (first.is_cancelled or (owner is not None and owner.state is DEAD)):
                 break
-            heappop(timers)
         else:
             raise Deadlock(self._waiting())
-        if when > self.end_at or when == math.inf:
+        if when > self.end_at or when == INF:
+            heappush(timers, (when, birth, first))
             raise self._stuck(when)
         if when > self.now:
             self.now = when
             self._instant_began = self.steps
-        heappop(timers)
         due = [first]
         while timers and timers[0][0] <= when:
             due.append(heappop(timers)[2])
@@ -225,7 +231,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def _stuck(self, when: float) -> Exception:
         """Why nothing more happens: it would have been at `when`."""
-        if when == math.inf:
+        if when == INF:
             return Deadlock(self._waiting())
         self.now = self.end_at
         return OutOfTime(f"not done after {self.end_at} simulated seconds; waiting: {self._waiting()}")
@@ -281,7 +287,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
 def _order_steps(turn: list[SimHandle], policy: Policy) -> None:
     places = [
-        place for place, handle in enumerate(turn) if isinstance(getattr(handle._callback, "__self__", None), SimTask)
+        place for place, handle in enumerate(turn) if isinstance(getattr(handle.callback, "__self__", None), SimTask)
     ]
     if len(places) > 1:
         steps = [turn[place] for place in places]

@@ -31,6 +31,7 @@ from actorkube.sim.faults import (
     SlowDisk,
     SlowLink,
 )
+from actorkube.sim.tasks import SimHandle
 from actorkube.sim.world import World
 
 # All that a system must survive; `Rot` is for those that may refuse.
@@ -104,7 +105,7 @@ async def nemesis(
     world.network.set_conditions(swarm.network)
     for name in victims:
         world.hosts[name].drive.conditions = swarm.disk
-    ends: list[asyncio.TimerHandle] = []
+    ends: list[SimHandle] = []
     end = world.loop.now + for_s
     while (now := world.loop.now) < end:
         await asyncio.sleep(min(chance.expovariate(1 / swarm.every_s), end - now))

@@ -46,11 +46,11 @@ class Priority:
         steps.sort(key=self._priority)
         if self._chance.random() < self.CHANGE:
             self._last += 1.0
-            steps[0]._callback.__self__.priority = self._last
+            steps[0].callback.__self__.priority = self._last
             steps.append(steps.pop(0))
 
     def _priority(self, step: SimHandle) -> float:
-        task: SimTask = step._callback.__self__
+        task: SimTask = step.callback.__self__
         if task.priority is None:
             task.priority = self._chance.random()
         return task.priority

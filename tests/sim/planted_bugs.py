@@ -204,8 +204,8 @@ BUGS = [
     Bug(
         "loop: ties last in first out",
         LOOP,
-        "(when, next(self.births), timer))\n        return timer\n\n    def _time_of",
-        "(when, -next(self.births), timer))\n        return timer\n\n    def _time_of",
+        "(when, next(self.births), timer))\n        return timer  # type",
+        "(when, -next(self.births), timer))\n        return timer  # type",
         ON_TRACE,
     ),
     Bug(
