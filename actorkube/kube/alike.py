@@ -8,6 +8,7 @@ than it says, and the rest of the object is not even decoded.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
@@ -87,7 +88,7 @@ class Reader:
             for function in functions
             if isinstance(function, Facet | Joined)
         ]
-        self._decode = _decoder_for(field for fields in grouped for field in fields)
+        self._decode = _decoder_for(tuple(field for fields in grouped for field in fields))
 
     def read(self, key: str, uid: str, body: bytes) -> list[Any] | None:
         """The answers in the order of the functions; None about an object that is to be decoded as a whole."""
@@ -135,7 +136,8 @@ class _Group:
         return answers
 
 
-def _decoder_for(fields: Iterable[str]) -> Callable[[bytes], Any]:
+@functools.lru_cache(256)  # it makes classes, which takes longer than all else that a view begins with
+def _decoder_for(fields: tuple[str, ...]) -> Callable[[bytes], Any]:
     """Of an object's fields, undecoded; those that are absent are empty."""
     tree: dict[str, dict[str, None]] = {}
     for field in fields:

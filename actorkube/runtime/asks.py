@@ -201,12 +201,16 @@ class Asks:
     def _expire(self) -> None:
         now = self._loop.time()
         late = [ask for ask in self if ask.expires_at <= now]
+        if late:
+            self._end(late)
+        self._forget_links()
+        self._arm(min((ask.expires_at for ask in self), default=math.inf))
+
+    def _end(self, late: list[Ask]) -> None:
         waits = self._waits()
         reasons = [waits.why(ask) for ask in late[:EXPLAINED_MAX]]  # all of them, before the first one ends
         for ask, why in itertools.zip_longest(late, reasons, fillvalue=""):
             ask.expire(why)  # type: ignore[union-attr]
-        self._forget_links()
-        self._arm(min((ask.expires_at for ask in self), default=math.inf))
 
     def _forget_links(self) -> None:
         """Whoever is asked over one that has ended is refused at once, and waits for nothing there."""

@@ -48,9 +48,7 @@ class Work:
         envelope.begin(self._spawn(coro, envelope.expires_at, inner, envelope))
 
     def background(self, coro: Coroutine[Any, Any, object], name: str) -> asyncio.Task[object]:
-        task = self._spawn(self._guard(coro), math.inf, coro)
-        task.set_name(f"{self._cell.ref.address}:{name}")
-        return task
+        return self._spawn(self._guard(coro), math.inf, coro, name=f"{self._cell.ref.address}:{name}")
 
     def feed(self, outlet: Outlet, items: AsyncGenerator[Message, None]) -> None:
         task = self._spawn(pump := self._pump(outlet, items), math.inf, pump)
@@ -133,13 +131,14 @@ class Work:
         expires_at: float,
         inner: Coroutine[Any, Any, object],
         envelope: Envelope | None = None,
+        name: str | None = None,
     ) -> asyncio.Task[object]:
         cell = self._cell
         context = cell.context.copy()
         context.run(deadline.set, expires_at)
         if cell.system.tracing:
             context.run(cause.set, cell.system.tracer.following(cell))
-        task = cell.system.loop.create_task(coro, context=context)
+        task = cell.system.loop.create_task(coro, name=name, context=context)
         self.tasks[task] = (envelope, inner)
         task.add_done_callback(self._done, context=cell.context)
         return task

@@ -12,6 +12,7 @@ import gc
 import inspect
 import itertools
 import math
+import weakref
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from pathlib import Path
@@ -26,6 +27,7 @@ from actorkube.sim.tasks import Domain, SimFuture, SimHandle, SimTask, State, do
 Ts = TypeVarTuple("Ts")
 
 CANCELLED_TIMERS_MAX = 10_000
+TASKS_SWEPT_FIRST = 1_000
 ASYNCIO = str(Path(asyncio.__file__).parent)
 INF = math.inf
 DEAD = State.DEAD  # a member of an enum is looked up anew at each use
@@ -64,6 +66,8 @@ class SimLoop(asyncio.BaseEventLoop):
         self._queue: list[SimHandle] = []
         self._timers: list[tuple[float, int, SimHandle]] = []
         self._cancelled_timers = 0
+        self._tasks: list[weakref.ref[SimTask]] = []  # asyncio keeps them too, but with those of all other loops
+        self._tasks_max = TASKS_SWEPT_FIRST  # then those that are done are dropped
         self._graves: list[SimTask] = []
         self._generators: dict[int, Domain | None] = {}
 
@@ -117,10 +121,17 @@ class SimLoop(asyncio.BaseEventLoop):
         if self.is_closed():
             coro.close()
             raise RuntimeError("this simulation is over")
-        task = SimTask(coro, loop=self, context=context)
-        if name is not None:
-            task.set_name(name)
+        task = SimTask(coro, loop=self, context=context, name=name)
+        self._tasks.append(weakref.ref(task))
+        if len(self._tasks) >= self._tasks_max:
+            self._tasks = [weakref.ref(living) for living in self._living()]
+            self._tasks_max = 2 * len(self._tasks) + TASKS_SWEPT_FIRST
         return task
+
+    def _living(self) -> list[SimTask]:
+        """Tasks that are not done, the oldest first."""
+        known = [task() for task in self._tasks]
+        return [task for task in known if task is not None and not task.done()]
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if self.on_unhandled is not None and not self.is_closed():
@@ -253,8 +264,7 @@ class SimLoop(asyncio.BaseEventLoop):
             raise OutOfSteps(f"{self._instant_steps_max} steps at {self.now} s without time going on: a busy loop")
 
     def _waiting(self) -> str:
-        tasks = sorted((t for t in asyncio.all_tasks(self) if isinstance(t, SimTask)), key=lambda t: t.birth)
-        lines = [f"{task.get_name()} at {_where(task)}" for task in tasks if not _is_over(task.domain)]
+        lines = [f"{task.get_name()} at {_where(task)}" for task in self._living() if not _is_over(task.domain)]
         return "; ".join(lines) or "no task"
 
     # -- domains --------------------------------------------------------------------------------------------------
@@ -268,14 +278,13 @@ class SimLoop(asyncio.BaseEventLoop):
         """Nothing of the domain runs any more, not even the `finally` clauses of its coroutines."""
         owner.state = State.DEAD
         owner.held.clear()
-        tasks = [t for t in asyncio.all_tasks(self) if isinstance(t, SimTask) and t.domain is owner]
-        self._graves.extend(sorted(tasks, key=lambda task: task.birth))
+        self._graves.extend([task for task in self._living() if task.domain is owner])
 
     def close(self) -> None:
         """Drop everything. Coroutines are closed here, when nothing they do can be seen any more."""
         if self.is_closed():
             return
-        living = [t for t in asyncio.all_tasks(self) if isinstance(t, SimTask)]
+        living = self._living()
         self._queue.clear()
         self._timers.clear()
         super().close()

@@ -91,11 +91,13 @@ class SimFuture(asyncio.Future[Any]):
 
 
 class SimTask(asyncio.Task[Any]):
-    def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: SimLoop, context: contextvars.Context | None) -> None:
+    def __init__(
+        self, coro: Coroutine[Any, Any, Any], *, loop: SimLoop, context: contextvars.Context | None, name: str | None
+    ) -> None:
         self.birth = next(loop.births)
         self.priority: float | None = None  # where tasks have one (actorkube/sim/policies.py)
         self.domain = domain.get() if context is None else context.get(domain)
-        super().__init__(coro, loop=loop, name=f"task {self.birth}", context=context)
+        super().__init__(coro, loop=loop, name=name or f"task {self.birth}", context=context)
 
     def __hash__(self) -> int:
         return self.birth

@@ -289,19 +289,20 @@ class Etcd(Actor):
         return LATER
 
     def _from_peer(self, message: RaftMessage) -> None:
-        kind = type(message)  # quicker than isinstance, which matters here
-        if not self._peers.knows(message.source):
-            self._peers.meet(message.source, self.ctx.sender)
+        kind, raft, peers = type(message), self._raft, self._peers  # quicker than isinstance, which matters here
+        if not peers.knows(message.source):
+            peers.meet(message.source, self.ctx.sender)
         if kind is RequestVote and self._membership.has_removed(message.source):
-            self._peers.tell(message.source, Removed(self._raft.term, self._member))
-        self._raft.step(message, self.ctx.now)
-        self._peers.mind(self._raft.leader)
+            peers.tell(message.source, Removed(raft.term, self._member))
+        raft.step(message, self.ctx.now)
+        peers.mind(raft.leader)
         if not (kind in BEATS and self._is_at_rest):
             self._turn_at_once()
             return
-        self._peers.send(self._raft.beats())
+        if kind is not LeaderConfirmed:  # which nobody answers
+            peers.send(raft.beats())
         if kind is Appended:  # the second of two that say the same, most often: not worth a turn
-            self._peers.tell_commit_later()
+            peers.tell_commit_later()
 
     def _raft_due(self) -> None:
         self._timer = None
@@ -315,7 +316,8 @@ class Etcd(Actor):
     @property
     def _is_at_rest(self) -> bool:
         """A heartbeat where nothing else happens is worth no turn."""
-        return not self._turn_is_due and self._raft.leading_term == self._leading_term and self._raft.at_rest
+        raft = self._raft
+        return not self._turn_is_due and raft.leading_term == self._leading_term and raft.at_rest
 
     def _status(self) -> StatusResponse:
         errors = (*self._maintenance.errors, *self._membership.errors(self._member))
@@ -329,16 +331,17 @@ class Etcd(Actor):
         self._disk.snapshot_if_due(self._store, self._config.snapshot_log_bytes, self._config.entries_kept)
         if not self._leading_term:
             return
-        if expired := self._lease_clock.take_expired(self.ctx.now):
+        now = self.ctx.now
+        if expired := self._lease_clock.take_expired(now):
             self._internal.append(ExpireLeases(expired, self._leading_term))
-        oldest = self._compactor.due(self._store.revision, self._store.compacted, self.ctx.now)
+        oldest = self._compactor.due(self._store.revision, self._store.compacted, now)
         if oldest is not None:
             self._internal.append(Compact(oldest))
-        if self.ctx.now >= self._checkpoint_at:
+        if now >= self._checkpoint_at:
             every_s = self._config.lease_checkpoint_s
-            self._checkpoint_at = self.ctx.now + every_s
+            self._checkpoint_at = now + every_s
             self._internal += lease_rules.checkpoints(
-                self._lease_clock, self._store.leases, every_s, self._leading_term, self.ctx.now
+                self._lease_clock, self._store.leases, every_s, self._leading_term, now
             )
         self._maintenance.check_if_due(self._peers, self._config.check_every_s)
         if self._internal:

@@ -74,7 +74,8 @@ class DiskWork:
         """If nothing was written since the last call, what was written last is marked as durable."""
         self._mark_is_due = self._mark_is_due or not (self._written or self._storage.is_marked)
         self._written = False
-        self.write()
+        if self._mark_is_due:
+            self.write()
 
     # -- the log --------------------------------------------------------------------------------------------------
 
@@ -131,9 +132,12 @@ class DiskWork:
 
     def _snapshot_is_due(self, log_bytes: int) -> bool:
         """Not while one is on its way to a member: it would have to begin again. But the log must not grow for ever."""
-        raft, grown = self._raft, self._storage.log_bytes
+        grown = self._storage.log_bytes
+        if grown < log_bytes or self._dumping:
+            return False
+        raft = self._raft
         least = max(log_bytes, raft.snapshot.size)
-        if self._dumping or grown < least or raft.log.applied <= raft.snapshot.mark.index:
+        if grown < least or raft.log.applied <= raft.snapshot.mark.index:
             return False
         return raft.leadership is None or not raft.leadership.transfers or grown > 4 * least
 

@@ -128,7 +128,7 @@ class Feeds:
             self._ready[feed] = None
 
     def tell_progress(self) -> None:
-        for feed in list(self._to_tell)[:PROGRESS_MAX]:
+        for feed in list(self._to_tell)[:PROGRESS_MAX] if self._to_tell else ():
             feed.tell_progress(self._store)
             if self._to_tell.pop(feed, feed) is None:  # it may have closed
                 self._to_tell[feed] = None

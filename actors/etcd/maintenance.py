@@ -47,6 +47,7 @@ class Maintenance:
         quota_bytes: int,
     ) -> None:
         self._ctx = ctx
+        self._disk = ctx.disk
         self._member = member
         self._raft = raft
         self._store = store
@@ -62,7 +63,7 @@ class Maintenance:
     def look_at_room(self, leader: Ref | None) -> None:
         """Raise an alarm when this member's disk or the quota is about to be full, and end it when there is room."""
         store = self._store()
-        self._room.look(self._ctx.disk.free_bytes(), store.keyspace.bytes)
+        self._room.look(self._disk.free_bytes(), store.keyspace.bytes)
         if not self._room.is_low and not store.alarms:
             return
         alarm = Alarm(self._member, "NOSPACE")

@@ -57,7 +57,7 @@ RAFT_BUGS = [
     Bug(
         "nobody minds the connection to the leader",
         "actors/etcd/actor.py",
-        "        self._peers.mind(self._raft.leader)\n",
+        "        peers.mind(raft.leader)\n",
         "",
         ("test_etcd_actor",),
     ),

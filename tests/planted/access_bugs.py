@@ -98,8 +98,8 @@ ACCESS = [
     Bug(
         "RBAC takes a rule about some names for one about all",
         "actors/apiserver/access/rbac.py",
-        "            not rule.names and rule.allows(asked)",
-        "            rule.allows(asked)",
+        "            if not rule.names:\n",
+        "            if True:\n",
         f"{_RULES}::test_what_is_allowed_anywhere_is_so_in_every_namespace_and_under_every_name",
     ),
     Bug(

@@ -190,8 +190,8 @@ BUGS = [
     Bug(
         "host: finally runs at a crash",
         LOOP,
-        "self._graves.extend(sorted(tasks, key=lambda task: task.birth))",
-        "[_close_coroutine(task.get_coro()) for task in tasks]",
+        "self._graves.extend([task for task in self._living() if task.domain is owner])",
+        "[_close_coroutine(task.get_coro()) for task in self._living() if task.domain is owner]",
         ON_WORLD,
     ),
     Bug(

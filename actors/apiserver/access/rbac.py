@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from actors.apiserver.access.attributes import Attributes, Decision, quoted
-from actors.apiserver.access.rules import Rule, rule_of
+from actors.apiserver.access.rules import ANY, Rule, rule_of
 from actors.apiserver.callers import Caller
 from protocols.objects import Object, key_of, name_of, namespace_of
 
@@ -31,6 +31,20 @@ class Role(NamedTuple):
 
     stored: tuple[dict[str, Any], ...]
     rules: list[Rule]  # empty until then
+    by_group: dict[str, list[Rule]]  # those that name no objects, by the API groups that they are about
+
+    def compile(self) -> None:
+        self.rules[:] = map(rule_of, self.stored)
+        for rule in self.rules:
+            if not rule.names:
+                for group in sorted(rule.groups):
+                    self.by_group.setdefault(group, []).append(rule)
+
+    def allows_any_name(self, asked: Attributes) -> bool:
+        if asked.path:
+            return any(rule.allows(asked) for rule in self.rules)
+        by_group = self.by_group
+        return any(rule.allows(asked) for group in (asked.group, ANY) for rule in by_group.get(group, ()))
 
 
 class Grant(NamedTuple):
@@ -52,7 +66,7 @@ class Rbac:
     def put(self, group_resource: str, obj: Object) -> None:
         key = key_of(obj)
         if group_resource in self._roles:
-            self._roles[group_resource][key] = Role(tuple(obj.get("rules") or ()), [])
+            self._roles[group_resource][key] = Role(tuple(obj.get("rules") or ()), [], {})
             return
         self.remove(group_resource, key)
         binding = (group_resource, key)
@@ -84,11 +98,11 @@ class Rbac:
 
     def allowed_anywhere(self, caller: Caller, asked: Attributes) -> bool:
         """Whether it is allowed in every namespace and under every name. Says no more of what it does not know."""
-        return any(
-            not rule.names and rule.allows(asked)
-            for grant in self._held(caller, "")
-            for rule in self.rules_of(grant.role_kind, grant.role) or ()
-        )
+        for grant in self._held(caller, ""):
+            role = self._role(grant.role_kind, grant.role)
+            if role is not None and role.allows_any_name(asked):
+                return True
+        return False
 
     def rules_for(self, caller: Caller, namespace: str) -> tuple[list[Rule], str]:
         """All that the caller may do in a namespace ("": cluster-wide), and which of its roles are not there."""
@@ -104,12 +118,14 @@ class Rbac:
 
     def rules_of(self, kind: str, key: str) -> list[Rule] | None:
         """A role's; None when there is no such role."""
+        role = self._role(kind, key)
+        return None if role is None else role.rules
+
+    def _role(self, kind: str, key: str) -> Role | None:
         role = self._roles[CLUSTER_ROLES if kind == "ClusterRole" else ROLES].get(key)
-        if role is None:
-            return None
-        if len(role.rules) != len(role.stored):
-            role.rules[:] = map(rule_of, role.stored)
-        return role.rules
+        if role is not None and len(role.rules) != len(role.stored):
+            role.compile()
+        return role
 
     def check(self) -> None:
         """The index holds exactly what the bindings say."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from actors.apiserver.access.attributes import Attributes, quoted
 
-_ANY = "*"
+ANY = "*"
 
 
 class Rule(NamedTuple):
@@ -22,11 +22,11 @@ class Rule(NamedTuple):
     paths: tuple[str, ...] = ()
 
     def allows(self, asked: Attributes) -> bool:
-        if asked.verb not in self.verbs and _ANY not in self.verbs:
+        if asked.verb not in self.verbs and ANY not in self.verbs:
             return False
         if asked.path:
             return any(path_covers(path, asked.path) for path in self.paths)
-        if asked.group not in self.groups and _ANY not in self.groups:
+        if asked.group not in self.groups and ANY not in self.groups:
             return False
         if self.names and asked.name not in self.names:
             return False
@@ -34,7 +34,7 @@ class Rule(NamedTuple):
 
     def allows_resource(self, asked: Attributes) -> bool:
         resources = self.resources
-        if asked.what in resources or _ANY in resources:
+        if asked.what in resources or ANY in resources:
             return True
         return bool(asked.subresource) and f"*/{asked.subresource}" in resources
 
@@ -64,7 +64,7 @@ def document_of(rule: Rule) -> dict[str, Any]:
 
 def path_covers(path: str, asked: str) -> bool:
     """A path of a rule may end in a star."""
-    return path == asked or (path.endswith(_ANY) and asked.startswith(path.rstrip(_ANY)))
+    return path == asked or (path.endswith(ANY) and asked.startswith(path.rstrip(ANY)))
 
 
 def missing(owned: Sequence[Rule], granted: Iterable[Rule]) -> list[Rule]:
@@ -113,9 +113,9 @@ def _covers(own: Rule, part: Rule) -> bool:
 
 
 def _has_all(own: frozenset[str], wanted: frozenset[str]) -> bool:
-    return _ANY in own or wanted <= own
+    return ANY in own or wanted <= own
 
 
 def _covers_resource(own: frozenset[str], resource: str) -> bool:
     _, slash, subresource = resource.partition("/")
-    return resource in own or _ANY in own or (bool(slash) and f"*/{subresource}" in own)
+    return resource in own or ANY in own or (bool(slash) and f"*/{subresource}" in own)

@@ -247,13 +247,14 @@ class Raft:
     @property
     def at_rest(self) -> bool:
         """Whether a heartbeat, or the answer to one, has left nothing to do but to send `beats`, if there are any."""
+        log, saved = self.log, self._saved
         return not (
             self._out_when_persisted
+            or log.applied < log.committed
+            or log.saved < log.last_index
             or self._arrival.is_under_way
-            or self.log.applied < self.log.committed
-            or self.log.saved < self.log.last_index
-            or self.term != self._saved.term
-            or self.vote != self._saved.vote
+            or self.term != saved.term
+            or self.vote != saved.vote
             or not (self.leadership is None or self.leadership.at_rest)
         )
 
