@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from actors.scheduler.budgets import Budgets
 from actors.scheduler.columns import ROWS_MIN, Column
 from actors.scheduler.demand import PodDemand, Shapes
+from actors.scheduler.device_claims import DeviceClaims
 from actors.scheduler.disks import DiskUse
 from actors.scheduler.framework import ClusterEvent
 from actors.scheduler.gangs import Gangs
@@ -53,6 +54,7 @@ class ClusterState:
         self.nominations = Nominations()
         self.volumes = VolumeState()
         self.disks = DiskUse()
+        self.devices = DeviceClaims()
         self.shapes = Shapes()
         self.image_sizes: dict[str, dict[str, int]] = {}  # image -> node -> bytes, in the order of reports
 

@@ -47,7 +47,7 @@ class SchedulingCycle:
         self.state = state
         self.profile = profile
         self._templates: dict[tuple[bytes, Selector], Template] = {}
-        self._of_claims: dict[tuple[bytes, Selector, int], Template] = {}
+        self._of_claims: dict[tuple[bytes, Selector, tuple[int, int]], Template] = {}
         self._answers: WeakValueDictionary[Hashable, NodeAnswers] = WeakValueDictionary()  # as long as templates are
         self._epoch = epoch(state)
 
@@ -182,7 +182,7 @@ class SchedulingCycle:
         if self._epoch != now:
             self._renew()
             self._epoch = now
-        if pod.shape.claims:
+        if pod.shape.claims or pod.shape.device_claims:
             return self._template_of_claims(pod)
         key = (pod.shape.key, self.state.groups.selector(pod.shape))
         template = self._templates.get(key)
@@ -194,9 +194,10 @@ class SchedulingCycle:
         return template
 
     def _template_of_claims(self, pod: PodDemand) -> Template:
-        """Good until something happens to any volume. There are few: mostly each pod has claims of its own, and they
-        must not push out what is known about others."""
-        key = (pod.shape.key, self.state.groups.selector(pod.shape), self.state.volumes.version)
+        """Good until something happens to any volume or device claim. There are few: mostly each pod has claims of its
+        own, and they must not push out what is known about others."""
+        versions = (self.state.volumes.version, self.state.devices.version)
+        key = (pod.shape.key, self.state.groups.selector(pod.shape), versions)
         template = self._of_claims.get(key)
         if template is None:
             template = self._new_template(pod)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from actors.scheduler import disks
+from actors.scheduler.device_claims import WantedClaim, claims_wanted
 from actors.scheduler.disks import Disk, disks_of
 from actors.scheduler.gangs import gang_of
 from actors.scheduler.pod_terms import PodTerms, pod_terms
@@ -28,6 +29,7 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "labels", "deletionTimestamp")
 _WAITING_METADATA = (*_METADATA, "annotations", "ownerReferences")
 _PLACED_SPEC = ("nodeName", "schedulerName", "priority", "overhead", "resources", "workloadRef", "schedulingGroup")
+_STATUS = ("phase", "nominatedNodeName", "startTime", "resourceClaimStatuses")
 _PLACED_CONTAINER = ("resources", "ports", "restartPolicy")
 _SHAPE_CONTAINER = ("image", *_PLACED_CONTAINER)
 _SHAPE_SPEC = (
@@ -131,6 +133,10 @@ class Shape:
     def footprint(self) -> Footprint:
         return Footprint.of(self.pod)
 
+    @cached_property
+    def device_claims(self) -> tuple[WantedClaim, ...]:
+        return claims_wanted(self.pod)
+
     @property
     def requests(self) -> Amounts:
         return self.footprint.requests
@@ -224,6 +230,9 @@ def shape_key(pod: Object) -> bytes:
         if any(True for _ in ephemeral_volumes(pod)):
             volumes.append(uid_of(pod))  # only its own claims will do, and they are called after it
     fields = [spec.get(field) for field in _SHAPE_SPEC]
+    if spec.get("resourceClaims"):
+        devices = claims_wanted(pod)
+        fields += [devices, uid_of(pod) if any(claim.own for claim in devices) else ""]
     owner, deleting = _controller(pod), "deletionTimestamp" in metadata
     who = (metadata.get("namespace"), metadata.get("labels") or None, annotations or None, owner, deleting)
     return _encode((who, spec.get("priority"), fields, volumes, containers))
@@ -263,7 +272,7 @@ def trim_pod(pod: Object) -> Object:
     return {
         "metadata": _only(_METADATA if placed else _WAITING_METADATA, pod.get("metadata") or {}),
         "spec": _trim_placed(spec) if placed else spec,
-        "status": {**_only(("phase", "nominatedNodeName", "startTime"), status), "conditions": scheduled},
+        "status": {**_only(_STATUS, status), "conditions": scheduled},
     }
 
 

@@ -50,6 +50,7 @@ class ClusterEvent(enum.Flag):
     POD_ADDED = enum.auto()
     NAMESPACE_LABEL = enum.auto()
     VOLUME = enum.auto()  # a claim, a volume, a class of them, or what a node's drivers can attach
+    DEVICE_CLAIM = enum.auto()
     GROUP = enum.auto()  # a Service or controller selects other pods than before
 
 

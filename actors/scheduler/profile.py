@@ -5,6 +5,7 @@ from __future__ import annotations
 from actors.scheduler.framework import Profile
 from actors.scheduler.plugins.default_binder import DefaultBinder
 from actors.scheduler.plugins.default_preemption import DefaultPreemption
+from actors.scheduler.plugins.dynamic_resources import DynamicResources
 from actors.scheduler.plugins.gang_scheduling import GangScheduling
 from actors.scheduler.plugins.image_locality import ImageLocality
 from actors.scheduler.plugins.inter_pod_affinity import InterPodAffinity
@@ -38,6 +39,7 @@ DEFAULT_PROFILE = Profile(
     (VolumeZone(), 0),
     (PodTopologySpread(), 2),
     (InterPodAffinity(), 2),
+    (DynamicResources(), 0),
     (DefaultPreemption(), 0),
     (NodeResourcesBalancedAllocation(), 1),
     (ImageLocality(), 1),

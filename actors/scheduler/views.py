@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from actorkube.kube.view import Entry, View
-from actors.scheduler import budgets, volume_state
+from actors.scheduler import budgets, device_claims, volume_state
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.conditions import nominated_node
 from actors.scheduler.demand import trim_pod
@@ -35,7 +35,9 @@ class Views:
         self._groups = [View(resource, trim=trim_group) for resource in KINDS]
         self._volumes = [View(resource) for resource in volume_state.RESOURCES]
         self._pod_groups = View(POD_GROUPS)
-        self.optional = [View(WORKLOADS), self._pod_groups]
+        self._gang_owners = [View(WORKLOADS), self._pod_groups]
+        self._device_claims = View(device_claims.RESOURCE)
+        self.optional = [*self._gang_owners, self._device_claims]
         self.needed = [self._nodes, self._namespaces, self._budgets, *self._groups, *self._volumes, self.pods]
 
     @property
@@ -54,7 +56,8 @@ class Views:
         self._budgets.on_change(feeder.budget_changed)
         for view in self._groups:
             view.on_change(partial(feeder.group_changed, KINDS[view.resource]))
-        for view in self.optional:
+        self._device_claims.on_change(feeder.device_claim_changed)
+        for view in self._gang_owners:
             view.on_change(partial(feeder.gang_owner_changed, view.resource))
         for view in self._volumes:
             view.on_change(partial(feeder.volume_changed, view.resource))
@@ -93,6 +96,10 @@ class _Feeder:
     def volume_changed(self, resource: str, key: str, old: Entry | None, new: Entry | None) -> None:
         changed = self._state.volumes.set(resource, key, new.peek() if new is not None else None)
         self._happened(ClusterEvent.VOLUME if changed else ClusterEvent.NONE, ANYWHERE)
+
+    def device_claim_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
+        changed = self._state.devices.set(key, new.peek() if new is not None else None)
+        self._happened(ClusterEvent.DEVICE_CLAIM if changed else ClusterEvent.NONE, ANYWHERE)
 
     def budget_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
         if new is not None:

@@ -481,4 +481,27 @@ SCHEDULER = [
         "if False:",
         "tests/scheduler/test_checked.py::test_an_answer_of_no_use_is_the_plugins_and_named",
     ),
+    Bug(
+        "a pod runs without the devices that its claims have not got",
+        "actors/scheduler/plugins/dynamic_resources.py",
+        "if not all(claim is not None and claim.allocated for claim in known):",
+        "if False:",
+        "tests/scheduler/test_device_claims.py::test_a_pod_waits_for_the_devices_of_all_its_claims",
+    ),
+    Bug(
+        "a claim of devices does not say who uses it",
+        "actors/scheduler/plugins/dynamic_resources.py",
+        "if changed is not None:",
+        "if False:",
+        "tests/scheduler/test_device_claims.py::"
+        "test_a_pod_that_waits_is_placed_when_its_claim_has_devices_and_the_claim_says_who_uses_it",
+    ),
+    Bug(
+        "what is known of pods with claims outlives their claims",
+        "actors/scheduler/device_claims.py",
+        "self.version += changed",
+        "self.version += 0",
+        "tests/scheduler/test_device_claims.py::"
+        "test_a_pod_that_waits_is_placed_when_its_claim_has_devices_and_the_claim_says_who_uses_it",
+    ),
 ]

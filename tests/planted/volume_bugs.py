@@ -148,8 +148,8 @@ VOLUMES = [
     Bug(
         "what is known of a pod with claims outlives a change of its volumes",
         "actors/scheduler/cycle.py",
-        "self.state.groups.selector(pod.shape), self.state.volumes.version)",
-        "self.state.groups.selector(pod.shape), 0)",
+        "versions = (self.state.volumes.version, self.state.devices.version)",
+        "versions = (0, self.state.devices.version)",
         _REFERENCE,
     ),
     Bug(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
-from actors.scheduler import budgets, gangs, storage_capacity, volume_state
+from actors.scheduler import budgets, device_claims, gangs, storage_capacity, volume_state
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.conditions import nominated_node
 from actors.scheduler.demand import PodDemand
@@ -20,6 +20,7 @@ KIND_OF = {
     gangs.POD_GROUPS: "PodGroup",
     gangs.WORKLOADS: "Workload",
     budgets.RESOURCE: "PodDisruptionBudget",
+    device_claims.RESOURCE: "ResourceClaim",
     volume_state.CLASSES: "StorageClass",
     volume_state.NODES: "CSINode",
     storage_capacity.DRIVERS: "CSIDriver",
@@ -62,6 +63,8 @@ def cluster_state(snapshot: Snapshot, seed: int = 0) -> ClusterState:
     for resource in volume_state.RESOURCES:
         for obj in snapshot.get(resource, ()):
             state.volumes.set(resource, key_of(obj), obj)
+    for claim in snapshot.get(device_claims.RESOURCE, ()):
+        state.devices.set(key_of(claim), claim)
     for pod in sorted(snapshot.get("pods", ()), key=key_of):
         state.set_pod(pod)
         if (nominated := nominated_node(pod)) and not (node_of(pod) or is_terminated(pod)):

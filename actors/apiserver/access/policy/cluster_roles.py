@@ -165,6 +165,8 @@ READ            -   namespaces
 READ            storage.k8s.io   csidrivers
 READ            storage.k8s.io   csistoragecapacities
 READ            storage.k8s.io   volumeattachments
+READ            resource.k8s.io   deviceclasses,resourceslices
+READ,UPDATE     resource.k8s.io   resourceclaims,resourceclaims/status
 
 = system:volume-scheduler
 READ,UPDATE   -   persistentvolumes
