@@ -47,6 +47,14 @@ def pod(name: str, value: str = "") -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "bench"}}, "spec": spec}
 
 
+def annotated(text: str) -> dict[str, Any]:
+    return {"metadata": {"annotations": {"more": text * (100 // len(text))}}}
+
+
+def running(message: str) -> dict[str, Any]:
+    return {"status": {"phase": "Running", "message": message}}
+
+
 def cpu_s(processes: Sequence[psutil.Process]) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in processes)
 
@@ -113,7 +121,9 @@ def single(clients: int) -> Iterator[Step]:
     yield Step("create", "POST", lambda n: PODS, lambda n: pod(name(n)))
     yield Step("create, each unlike", "POST", lambda n: PODS, lambda n: pod(f"own-{name(n)}", name(n)))
     yield Step("get", "GET", path)
-    yield Step("patch", "PATCH", path, lambda n: {"metadata": {"annotations": {"more": "y" * 100}}}, MERGE)
+    yield Step("patch", "PATCH", path, lambda n: annotated("y"), MERGE)
+    yield Step("patch, each unlike", "PATCH", path, lambda n: annotated(str(n)), MERGE)
+    yield Step("patch of the status", "PATCH", lambda n: f"{path(n)}/status", lambda n: running(str(n)), MERGE)
     yield Step("delete", "DELETE", path, lambda n: {"gracePeriodSeconds": 0})
 
 

@@ -57,6 +57,14 @@ _ACCOUNT_LOOKS, _ACCOUNT_LOOK_S = 50, 0.03
 _CHARGES = 16  # how often a write is charged anew when other API servers write there too
 
 
+class Decided(NamedTuple):
+    """What is stored, and what shall be; `ready`: as all but admission makes it."""
+
+    old: Object
+    new: Object
+    ready: bool = False
+
+
 class Removed(NamedTuple):
     """`gone` is False for an object that lives on with a deletionTimestamp."""
 
@@ -125,9 +133,9 @@ class Changes:
     async def replace(self, call: Call, copy: Callable[[], Object]) -> Item:
         """Replace the object by what `copy` returns: the same every time, and ours to change."""
 
-        def replaced(item: Item) -> tuple[Object, Object]:
+        def replaced(item: Item) -> Decided:
             check_revision_named(call.stored, call.name, call.revision)
-            return _known(call, item), copy()
+            return Decided(_known(call, item), copy())
 
         return await self._change(call, replaced)
 
@@ -138,7 +146,7 @@ class Changes:
         *,
         applied: bool = False,
         as_is: bool = False,
-        where_settled: Decide | None = None,
+        where_settled: Callable[[Object], Decided] | None = None,
     ) -> Item:
         """Replace the object by what `decide` makes of it; once it waits for nobody any more, it is removed.
 
@@ -147,24 +155,24 @@ class Changes:
         what it makes of that has the same spec.
         """
 
-        def decided(item: Item) -> tuple[Object, Object]:
+        def decided(item: Item) -> Decided:
             old = _known(call, item)
             if where_settled is not None and not self._admission.may_mutate():
                 if has_settled_spec(self._types, call.resource, old):
-                    return old, where_settled(old)
-            return old, decide(served(call.resource, item))
+                    return where_settled(old)
+            return Decided(old, decide(served(call.resource, item)))
 
         return await self._change(call, decided, applied=applied, as_is=as_is)
 
     async def _change(
-        self, call: Call, decide: Callable[[Item], tuple[Object, Object]], *, applied: bool = False, as_is: bool = False
+        self, call: Call, decide: Callable[[Item], Decided], *, applied: bool = False, as_is: bool = False
     ) -> Item:
-        """`decide` finds what is stored, and what shall be."""
-
         async def attempt(item: Item) -> Item | Refused:
             resource = call.stored
             guards = self._others(resource)  # as of the moment of each decision: webhooks take their time
-            old, new = decide(item)
+            old, new, ready = decide(item)
+            if ready:
+                return await self._admitted(call, old, new, item.revision, Allocation(new, (), ()), guards)
             new = to_stored(call.resource, new)
             check_uid(call, new, old)
             if revision_of(new) not in (0, item.revision):
@@ -190,12 +198,18 @@ class Changes:
             if as_is:
                 claims, releases = allocation.claims, allocation.releases
                 return await self._commits.put(call, new, item.revision, claims, releases, guards=guards)
-            attributes = self._attributes(call, "UPDATE", new, old)
-            self._admission.chain.judge(attributes)
-            await self._admission.ask(attributes)
-            return await self._put(call, attributes, item.revision, allocation, guards)
+            return await self._admitted(call, old, new, item.revision, allocation, guards)
 
         return await self._settled(call, attempt)
+
+    async def _admitted(
+        self, call: Call, old: Object, new: Object, revision: int, allocation: Allocation, guards: tuple[Guard, ...]
+    ) -> Item | Refused:
+        """The change, if those who judge let it through."""
+        attributes = self._attributes(call, "UPDATE", new, old)
+        self._admission.chain.judge(attributes)
+        await self._admission.ask(attributes)
+        return await self._put(call, attributes, revision, allocation, guards)
 
     async def remove(self, call: Call, deletion: Deletion, *, as_is: bool = False) -> Removed:
         """Delete an object, or mark it for whoever must clean up first. `as_is` as for `change`."""

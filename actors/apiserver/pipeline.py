@@ -24,7 +24,7 @@ from actors.apiserver.answers import forbidden, method_not_allowed, wrong_uid
 from actors.apiserver.binding import bound
 from actors.apiserver.cache import Watcher
 from actors.apiserver.calls import Call
-from actors.apiserver.changes import Changes, Removed
+from actors.apiserver.changes import Changes, Decided, Removed
 from actors.apiserver.conversions import Conversions
 from actors.apiserver.custom.served import Served
 from actors.apiserver.deletion import Deletion, deletion_of, dry_run_of
@@ -34,6 +34,7 @@ from actors.apiserver.item import Item, Made
 from actors.apiserver.lists import KeptList
 from actors.apiserver.moulds import Moulds
 from actors.apiserver.patch import apply_patch, touches
+from actors.apiserver.pod_metadata import Asked, changed_metadata
 from actors.apiserver.reads import CURRENT, Listing, Query, Reads
 from actors.apiserver.reviews import answer_review
 from actors.apiserver.rules.field import invalid
@@ -226,7 +227,7 @@ class Pipeline:
                 lambda old: self._patched(call, type, patch, old),
                 where_settled=None
                 if touches("spec", type, patch)
-                else lambda old: self._patched(call, type, patch, old, settled=True),
+                else lambda old: self._spared(call, type, patch, old),
             )
         try:
             return await self._changes.change(call, lambda old: self._patched(call, type, patch, old), applied=True)
@@ -236,6 +237,16 @@ class Pipeline:
             self.authorizer.permit(call.caller, asked(call, "create"))
             new = self._patched(call, type, patch, None)
             return await self._changes.create(call, new, applied=True)
+
+    def _spared(self, call: Call, type: PatchType, patch: Any, old: Object) -> Decided:
+        """What a patch makes of an object whose settled spec it leaves."""
+        if not call.subresource:
+            asked, now = Asked(type, call.manager, call.validation), self._ctx.now
+            changed = changed_metadata(self.types, call.resource, old, patch, asked, now)
+            if changed is not None:
+                call.warnings[:] = changed.warnings
+                return Decided(old, {**old, "metadata": changed.metadata}, ready=True)
+        return Decided(old, self._patched(call, type, patch, old, settled=True))
 
     def _patched(
         self, call: Call, type: PatchType, patch: Any, current: Object | None, *, settled: bool = False

@@ -87,6 +87,27 @@ API_SERVER = [
         "tests/apiserver/patch/test_json_and_merge_patch.py::test_what_a_patch_leaves_is_not_copied_and_what_it_changes_is",
     ),
     Bug(
+        "a pod that is labelled becomes the one that was labelled before it",
+        "actors/apiserver/pod_metadata.py",
+        "metadata[key] if key in _MADE_UP else value",
+        "value",
+        "tests/apiserver/test_pod_metadata.py::test_a_pod_keeps_what_is_its_own",
+    ),
+    Bug(
+        "a pod is labelled as others, although there is more to say of it",
+        "actors/apiserver/pod_metadata.py",
+        'is_as_it_should(pod["status"], types.of(resource).fields["status"])',
+        "True",
+        "tests/apiserver/test_pod_metadata.py::test_what_is_not_plain_goes_the_whole_way",
+    ),
+    Bug(
+        "of pods that are labelled the order of their managers is remembered, and not that of their times",
+        "actors/apiserver/pod_metadata.py",
+        'alike["managedFields"] = _at(ranks, entries)',
+        'alike["managedFields"] = _at(dict.fromkeys(times, time_of(0.0)), entries)',
+        "tests/apiserver/test_pod_metadata.py::test_pods_of_other_names_and_times_are_changed_alike",
+    ),
+    Bug(
         "a spec that lacks a default is taken for settled",
         "actors/apiserver/settled.py",
         'exactly(obj["spec"]) == encoded and ',

@@ -58,7 +58,7 @@ def check(obj: dict[str, Any], type_: Type, *, settled: bool = False) -> Checked
     """Check `obj` against its type: unknown fields and nulls go, quantities and times become canonical. What changes
     below it takes the place of what was there. `settled`: the spec is known to be as it should."""
     if type_.name == _POD and obj.__class__ is dict and not settled:
-        settled = _is_as_it_should(obj.get("spec"), type_.fields["spec"])
+        settled = is_as_it_should(obj.get("spec"), type_.fields["spec"])
     if not settled:
         return _walked(obj, type_)
     spec, obj["spec"] = obj["spec"], {}
@@ -76,7 +76,7 @@ def _walked(obj: dict[str, Any], type_: Type) -> Checked:
     return walk.checked
 
 
-def _is_as_it_should(value: object, type_: Type) -> bool:
+def is_as_it_should(value: object, type_: Type) -> bool:
     encoded = exactly(value)
     return encoded is not None and was_as_it_should(encoded, type_)
 
@@ -130,6 +130,11 @@ def _missing_below(value: object, type_: Type, path: str) -> list[str]:
     else:
         return []
     return [below for at, item, element in elements for below in _missing_below(item, element, at)]
+
+
+def is_time(text: str) -> bool:
+    """Whether it is a time in its one spelling."""
+    return len(text) <= _TIME_LENGTH_MAX and _canonical_time(text, "date-time") == text
 
 
 class _Walk:
