@@ -62,6 +62,7 @@ class Update:
     obj: Object
     subresource: Literal["", "status", "finalize"] = ""
     announce: Event | None = None
+    lament: Event | None = None
 
     @property
     def namespace(self) -> str:

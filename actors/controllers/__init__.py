@@ -28,6 +28,7 @@ from actors.controllers import (
     replicaset,
     root_ca,
     service_account,
+    statefulset,
     taint_eviction,
     token_cleaner,
     volume_protection,
@@ -58,6 +59,7 @@ ALL: dict[str, Callable[[Settings], Controller]] = {
     "replicaset": lambda settings: replicaset.controller(),
     ROOT_CA: lambda settings: root_ca.controller(settings.root_ca),
     "service-account": lambda settings: service_account.controller(),
+    "statefulset": lambda settings: statefulset.controller(),
     "taint-eviction": lambda settings: taint_eviction.controller(),
     "token-cleaner": lambda settings: token_cleaner.controller(),
 }

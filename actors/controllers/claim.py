@@ -46,25 +46,45 @@ class Claimed(NamedTuple):
     writes: list[Write]
 
 
-def claim(owner: Owner, view: View, summary: str) -> Claimed:
-    """The keys of the objects that belong to `owner` now, and what releases and adopts the others."""
+def is_claimable(summary: Claimable) -> bool:
+    return summary.claimable
+
+
+def any_name(key: str) -> bool:
+    return True
+
+
+def claim(
+    owner: Owner,
+    view: View,
+    summary: str,
+    *,
+    named: Callable[[str], bool] = any_name,
+    adoptable: Callable[[Any], bool] = is_claimable,
+) -> Claimed:
+    """The keys of the objects that belong to `owner` now, and what releases and adopts the others.
+
+    `named`: whether the key of what matches is one that the owner gives. `adoptable`: asked with an orphan's summary.
+    """
     requirements = requirements_of(owner.obj)
     if not requirements:
         return Claimed([], [])
     keys: list[str] = []
     releases: list[Write] = []
     for key in view.keys(BY_CONTROLLER, uid_of(owner.obj)):
-        if labels_match(requirements, view.summary(summary, key).labels):
+        if named(key) and labels_match(requirements, view.summary(summary, key).labels):
             keys.append(key)
         elif not is_deleting(owner.obj):
             releases.append(_release(owner, view, key))
-    return Claimed(keys, [*releases, *_adoptions(owner, requirements, view, summary)])
-
-
-def _adoptions(owner: Owner, requirements: list[Requirement], view: View, summary: str) -> list[Write]:
     if is_deleting(owner.obj):
-        return []
-    adoptions: list[Write] = [_adopt(owner, view, key) for key in _orphans(owner.obj, requirements, view, summary)]
+        return Claimed(keys, [])
+    orphans = _orphans(owner.obj, requirements, view, summary)
+    taken = [key for key in orphans if named(key) and adoptable(view.summary(summary, key))]
+    return Claimed(keys, [*releases, *_adoptions(owner, view, taken)])
+
+
+def _adoptions(owner: Owner, view: View, keys: list[str]) -> list[Write]:
+    adoptions: list[Write] = [_adopt(owner, view, key) for key in keys]
     if not adoptions:
         return []
     return [Confirm(owner.resource, namespace_of(owner.obj), name_of(owner.obj), uid_of(owner.obj)), *adoptions]
@@ -73,8 +93,7 @@ def _adoptions(owner: Owner, requirements: list[Requirement], view: View, summar
 def _orphans(owner: Object, requirements: list[Requirement], view: View, summary: str) -> Iterator[str]:
     pairs = {r.key: r.values[0] for r in requirements if r.operator == "in" and len(r.values) == 1}
     for key in labelled(namespace_of(owner), pairs, view, ORPHAN_BY_LABEL):
-        orphan: Claimable = view.summary(summary, key)
-        if orphan.claimable and labels_match(requirements, orphan.labels):
+        if labels_match(requirements, view.summary(summary, key).labels):
             yield key
 
 
