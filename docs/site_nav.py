@@ -16,6 +16,7 @@ ORDER = (
     "simulation",
     "time",
     "scheduler",
+    "workloads",
     "volumes",
     "observability",
     "benchmarks",

@@ -67,6 +67,8 @@ METRIC = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Ut
         ),
         ("Deployment", {"spec.template.spec.containers": []}, "spec.template.spec.containers: Required value"),
         ("StatefulSet", {"spec.updateStrategy": {"type": "Slow"}}, "must be 'RollingUpdate' or 'OnDelete'"),
+        ("StatefulSet", {"spec.updateStrategy.rollingUpdate": {"maxUnavailable": "0%"}}, '"0%": cannot be 0'),
+        ("StatefulSet", {"spec.updateStrategy.rollingUpdate": {"maxUnavailable": "101%"}}, "be greater than 100%"),
         (
             "Job",
             {"spec.template.spec.restartPolicy": ABSENT},

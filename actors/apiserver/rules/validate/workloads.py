@@ -198,6 +198,16 @@ def _stateful_strategy(field: str, strategy: Spec) -> FieldErrors:
         yield invalid_value(f"{field}.rollingUpdate", rolling, detail)
     elif rolling is not None:
         yield from not_negative(f"{field}.rollingUpdate.partition", rolling.get("partition"))
+        yield from _some_unavailable(f"{field}.rollingUpdate.maxUnavailable", rolling.get("maxUnavailable"))
+
+
+def _some_unavailable(field: str, most: Any) -> FieldErrors:
+    if most is None:
+        return
+    yield from int_or_percent(field, most)
+    if _is_zero(most):
+        yield invalid_value(field, most, "cannot be 0")
+    yield from at_most_all(field, most)
 
 
 def _choice(field: str, value: Any, supported: tuple[str, ...]) -> FieldErrors:
