@@ -77,9 +77,11 @@ METRIC = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Ut
         ("Job", {"spec.completionMode": "Indexed", "spec.parallelism": 2}, "when completion mode is Indexed"),
         ("Job", {"spec.backoffLimit": -1}, "spec.backoffLimit: Invalid value: -1: must be greater than or equal to 0"),
         ("CronJob", {"spec.schedule": "* * * *"}, "expected exactly 5 fields, found 4"),
-        ("CronJob", {"spec.schedule": "61 * * * *"}, "failed to parse cron field 1: 61"),
-        ("CronJob", {"spec.schedule": "* * * * 5-1"}, "failed to parse cron field 5: 5-1"),
+        ("CronJob", {"spec.schedule": "61 * * * *"}, "end of range (61) above maximum (59): 61"),
+        ("CronJob", {"spec.schedule": "* * * * 5-1"}, "beginning of range (5) beyond end of range (1): 5-1"),
         ("CronJob", {"spec.schedule": "TZ=UTC * * * * *"}, "cannot use TZ or CRON_TZ in schedule"),
+        ("CronJob", {"spec.timeZone": "Mars/Olympus"}, "spec.timeZone: Invalid value"),
+        ("CronJob", {"spec.timeZone": "Local"}, "timeZone must be an explicit time zone as defined in"),
         ("CronJob", {"spec.concurrencyPolicy": "Maybe"}, 'Unsupported value: "Maybe": supported values: "Allow", '),
         ("Service", {"spec.ports": []}, "spec.ports: Required value"),
         ("Service", {"spec.ports": [{"port": 80}, {"port": 81}]}, "spec.ports[0].name: Required value"),
@@ -285,7 +287,7 @@ def test_a_bound_claim_grows_and_does_not_shrink() -> None:
     assert str(error) == f"{size}: Forbidden: field can not be less than status.capacity"
 
 
-@pytest.mark.parametrize("schedule", ["@daily", "@every 5m", "0 */2 * * MON-FRI", "0 0 1 1,jul *", "5/15 * * * 7"])
+@pytest.mark.parametrize("schedule", ["@daily", "@every 5m", "0 */2 * * MON-FRI", "0 0 1 1,jul *", "5/15 * * * 6"])
 def test_schedules_are_cron(schedule: str) -> None:
     assert problems("CronJob", {"spec.schedule": schedule}) == []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from actors.apiserver.rules.field import (
@@ -17,6 +16,7 @@ from actors.apiserver.rules.field import (
 from actors.apiserver.rules.validate.pods import pod_template
 from actors.apiserver.rules.validate.scheduling import label_selector
 from protocols.objects import Object
+from protocols.rules.schedules import InvalidSchedule, parse, zone
 from protocols.rules.selectors import InvalidSelector, selector_matches
 
 Spec = dict[str, Any]
@@ -26,13 +26,6 @@ _COMPLETION_MODES = ("NonIndexed", "Indexed")
 _CONCURRENCY = ("Allow", "Forbid", "Replace")
 _NUMBERS = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished")
 _IMMUTABLE = ("completionMode", "selector", "podFailurePolicy", "backoffLimitPerIndex", "managedBy")
-_MACROS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
-_CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_CRON_NAMES = {
-    3: ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
-    4: ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
-}
-_CRON_PART = re.compile(r"(\*|\?|(\w+)(?:-(\w+))?)(?:/(\d+))?")
 
 
 def job(obj: Object, old: Object | None) -> FieldErrors:
@@ -54,7 +47,9 @@ def cron_job(obj: Object, old: Object | None) -> FieldErrors:
     if not schedule:
         yield required("spec.schedule")
     else:
-        yield from _schedule("spec.schedule", schedule)
+        yield from _schedule("spec.schedule", schedule, spec.get("timeZone") is not None)
+    if spec.get("timeZone") is not None:
+        yield from _time_zone("spec.timeZone", spec["timeZone"])
     yield from not_negative("spec.startingDeadlineSeconds", spec.get("startingDeadlineSeconds"))
     yield from one_of("spec.concurrencyPolicy", spec.get("concurrencyPolicy"), _CONCURRENCY)
     for key in ("successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
@@ -114,31 +109,28 @@ def _selects(spec: Spec) -> bool:
         return True  # the selector itself is refused already
 
 
-def _schedule(field: str, schedule: str) -> FieldErrors:
-    if "TZ=" in schedule:
-        yield invalid_value(field, schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead")
-    elif schedule in _MACROS or schedule.startswith("@every "):
+def _schedule(field: str, schedule: str, has_time_zone: bool) -> FieldErrors:
+    if "TZ" in schedule:
+        if has_time_zone:
+            yield invalid_value(field, schedule, "cannot use both timeZone field and TZ or CRON_TZ in schedule")
+        else:
+            yield invalid_value(field, schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead")
         return
-    elif len(fields := schedule.split()) != len(_CRON_RANGES):
-        yield invalid_value(field, schedule, f"expected exactly 5 fields, found {len(fields)}: {fields}")
+    try:
+        parse(schedule)
+    except InvalidSchedule as error:
+        yield invalid_value(field, schedule, str(error))
+
+
+def _time_zone(field: str, name: str) -> FieldErrors:
+    if not name:
+        yield invalid_value(field, name, "timeZone must be nil or non-empty string")
+    elif name.lower() == "local":
+        yield invalid_value(
+            field, name, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
+        )
     else:
-        for position, text in enumerate(fields):
-            if not all(_is_cron_part(part, position) for part in text.lower().split(",")):
-                yield invalid_value(field, schedule, f"failed to parse cron field {position + 1}: {text}")
-
-
-def _is_cron_part(part: str, position: int) -> bool:
-    match = _CRON_PART.fullmatch(part)
-    if match is None or match[4] == "0":
-        return False
-    bounds = [_cron_number(text, position) for text in (match[2], match[3]) if text]
-    low, high = _CRON_RANGES[position]
-    return all(low <= bound <= high for bound in bounds) and bounds == sorted(bounds)
-
-
-def _cron_number(text: str, position: int) -> int:
-    """-1 for what is neither a number nor a name of this field."""
-    named = _CRON_NAMES.get(position, ())
-    if text in named:
-        return named.index(text) + (1 if position == 3 else 0)
-    return int(text) if text.isdigit() else -1
+        try:
+            zone(name)
+        except ValueError as error:
+            yield invalid_value(field, name, str(error))
