@@ -21,6 +21,7 @@ from protocols.errors import Conflict, InternalError, ServiceUnavailable
 from protocols.message import Message
 from protocols.objects import Object, key_of, meta, name_of, namespace_of, revision_of, uid_of
 from protocols.rules.conditions import with_condition
+from protocols.rules.pods import is_terminated
 from protocols.rules.times import time_of
 from tests.kube.memory_api import MemoryApi
 from tests.kube.memory_store import MemoryStore
@@ -42,6 +43,7 @@ class World:
         self.ready_after_s = 1.0
         self.gone_after_s = 1.0
         self.never_ready: Callable[[Object], bool] = lambda pod: False
+        self.ends: Callable[[Object], tuple[float, int] | None] = lambda pod: None  # after how long, with which code
         self._seen: dict[str, None] = {}
         self._going: dict[str, None] = {}
         self._position = 0
@@ -177,10 +179,28 @@ class World:
         ip = (now.get("status") or {}).get("podIP") or f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
         status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": conditions}
         self.patch("pods", name_of(pod), {"status": status}, namespace_of(pod), "status")
+        if (end := self.ends(now)) is not None:
+            self.loop.call_later(end[0], self.exit, pod, end[1])
+
+    def exit(self, pod: Object, code: int) -> None:
+        """Its container ends, and is not started again."""
+        now = self.store.find("pods", namespace_of(pod), name_of(pod))
+        if now is None or uid_of(now) != uid_of(pod) or is_terminated(now):
+            return
+        conditions = (now.get("status") or {}).get("conditions")
+        terminated = {"exitCode": code, "finishedAt": time_of(self.store.clock())}
+        status = {
+            "phase": "Failed" if code else "Succeeded",
+            "conditions": with_condition(conditions, "Ready", "False", "PodFailed", "", self.store.clock()),
+            "containerStatuses": [{"name": "c", "restartCount": 0, "state": {"terminated": terminated}}],
+        }
+        self.patch("pods", name_of(pod), {"status": status}, namespace_of(pod), "status")
 
     def _end(self, pod: Object) -> None:
         now = self.store.find("pods", namespace_of(pod), name_of(pod))
         if now is not None and uid_of(now) == uid_of(pod):
+            if meta(now).get("finalizers"):
+                self.exit(pod, 137)  # somebody wants to see how it ended
             self.store.delete("pods", namespace_of(pod), name_of(pod), grace=0)
             self.api.deliver()
 

@@ -15,6 +15,7 @@ from tests.planted.custom_bugs import CUSTOM
 from tests.planted.flow_bugs import FLOWS
 from tests.planted.grpc_bugs import GRPC
 from tests.planted.history_bugs import HISTORY
+from tests.planted.job_bugs import JOBS
 from tests.planted.kind_bugs import KINDS
 from tests.planted.life_bugs import HANDOVER, LIFE, MONITORS, NAMES
 from tests.planted.link_bugs import HOSTILE_PEERS, LINKS
@@ -44,6 +45,7 @@ BUGS = [
     *STREAMS,
     *SCHEDULER,
     *CONTROLLERS,
+    *JOBS,
     *VOLUMES,
     *NODE,
     *RUNTIME,
