@@ -19,7 +19,7 @@ from actors.scheduler.gangs import gang_of
 from actors.scheduler.pod_terms import PodTerms, pod_terms
 from protocols.objects import Object, key_of, labels_of, meta, namespace_of, uid_of
 from protocols.rules.owners import is_deleting
-from protocols.rules.resources import Amounts, pod_requests, scoring_requests
+from protocols.rules.resources import Amounts, pod_requests, resizes, scoring_requests
 from protocols.rules.volumes import claim_names, ephemeral_volumes
 
 ANY_IP = "0.0.0.0"
@@ -30,6 +30,8 @@ _METADATA = ("name", "namespace", "uid", "resourceVersion", "labels", "deletionT
 _WAITING_METADATA = (*_METADATA, "annotations", "ownerReferences")
 _PLACED_SPEC = ("nodeName", "schedulerName", "priority", "overhead", "resources", "workloadRef", "schedulingGroup")
 _STATUS = ("phase", "nominatedNodeName", "startTime", "resourceClaimStatuses")
+_STATUS_OF_RESIZE = ("resources", "allocatedResources", "containerStatuses", "initContainerStatuses")
+_CONDITIONS = ("PodScheduled", "PodResizePending")
 _PLACED_CONTAINER = ("resources", "ports", "restartPolicy")
 _SHAPE_CONTAINER = ("image", *_PLACED_CONTAINER)
 _SHAPE_SPEC = (
@@ -249,7 +251,8 @@ def _placed_key(pod: Object) -> bytes:
     towards_pods = [affinity.get(name) for name in ("podAffinity", "podAntiAffinity")]
     fields = [spec.get(field) for field in ("priority", "overhead", "resources")]
     volumes = (claims_of(pod), disks_of(pod)) if spec.get("volumes") else ()
-    return _encode((namespace_of(pod), labels_of(pod), is_deleting(pod), towards_pods, fields, containers, volumes))
+    who = (namespace_of(pod), labels_of(pod), is_deleting(pod))
+    return _encode((who, towards_pods, fields, containers, volumes, resizes(pod)))
 
 
 def claims_of(pod: Object) -> tuple[str, ...]:
@@ -268,11 +271,14 @@ def trim_pod(pod: Object) -> Object:
     """What the scheduler keeps of a pod: who it is and what decides; of a pod with a node, only what it takes there."""
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
     placed = bool(spec.get("nodeName"))
-    scheduled = [condition for condition in status.get("conditions") or () if condition.get("type") == "PodScheduled"]
+    kept = _only(_STATUS, status)
+    if placed and resizes(pod):
+        kept |= _only(_STATUS_OF_RESIZE, status)
+    conditions = [each for each in status.get("conditions") or () if each.get("type") in _CONDITIONS]
     return {
         "metadata": _only(_METADATA if placed else _WAITING_METADATA, pod.get("metadata") or {}),
         "spec": _trim_placed(spec) if placed else spec,
-        "status": {**_only(_STATUS, status), "conditions": scheduled},
+        "status": {**kept, "conditions": conditions},
     }
 
 
@@ -284,7 +290,7 @@ def _trim_placed(spec: Mapping[str, Any]) -> dict[str, Any]:
         trimmed["volumes"] = volumes
     for field in ("containers", "initContainers"):
         if spec.get(field):
-            trimmed[field] = [_only(_PLACED_CONTAINER, container) for container in spec[field]]
+            trimmed[field] = [_only(("name", *_PLACED_CONTAINER), container) for container in spec[field]]
     return trimmed
 
 

@@ -8,9 +8,10 @@ Init containers run one after another before the others, so they count by their 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from protocols.objects import Object
+from protocols.rules.conditions import find_condition
 from protocols.rules.quantity import bytes_of, cpu_milli, parse_quantity
 
 Amounts = dict[str, int]
@@ -44,13 +45,62 @@ def container_requests(container: Mapping[str, Any]) -> Amounts:
 
 
 def pod_requests(pod: Object, assumed: Mapping[str, int] | None = None) -> Amounts:
-    """The pod's effective requests, overhead included; `assumed` stands in where a container asks for nothing."""
+    """The pod's effective requests, overhead included; `assumed` stands in where a container asks for nothing.
+
+    While a running pod is resized (KEP-1287) it counts with the most of what it asks for, was allocated and has; with
+    what it has alone where its node cannot do what it asks for."""
     spec = pod.get("spec") or {}
-    total = _containers_requests(spec, assumed or {})
-    pod_level = container_requests(spec)
-    total.update({resource: pod_level[resource] for resource in _POD_LEVEL_RESOURCES if resource in pod_level})
+    resized = {each.name: each for each in resizes(pod)}
+    total = _containers_requests(spec, assumed or {}, resized)
+    pod_level = _counted("", spec, resized)
+    total.update({resource: pod_level[resource] for resource in pod_level if _is_pod_level(resource)})
     _add(total, amounts(spec.get("overhead")))
     return total
+
+
+class Resize(NamedTuple):
+    """What a container has ("" is the pod itself), where it asks for something else; `wanted`: it will get that."""
+
+    name: str
+    has: Mapping[str, Any]
+    allocated: Mapping[str, Any]
+    wanted: bool
+
+
+def resizes(pod: Object) -> list[Resize]:
+    """Mostly none, as for each pod that has not started."""
+    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+    statuses = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+    told = [(each.get("name") or "", each) for each in statuses if each.get("resources") is not None]
+    if status.get("resources") is not None:
+        told.append(("", status))
+    if not told:
+        return []
+    listed = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    containers = {"": spec, **{each.get("name") or "": each for each in listed}}
+    pending: Mapping[str, Any] = find_condition(status.get("conditions"), "PodResizePending") or {}
+    found = []
+    for name, each in told:
+        asked = ((containers.get(name) or {}).get("resources") or {}).get("requests") or {}
+        has, allocated = each["resources"].get("requests") or {}, each.get("allocatedResources") or {}
+        if not asked == has == allocated:
+            found.append(Resize(name, has, allocated, pending.get("reason") != "Infeasible"))
+    return found
+
+
+def _counted(name: str, container: Mapping[str, Any], resized: Mapping[str, Resize]) -> Amounts:
+    wanted, resize = container_requests(container), resized.get(name)
+    if resize is None:
+        return wanted
+    total = amounts(resize.has)
+    _raise_to(total, amounts(resize.allocated))
+    if resize.wanted:
+        _raise_to(total, wanted)
+    return total
+
+
+def _is_pod_level(resource: str) -> bool:
+    return resource in _POD_LEVEL_RESOURCES or resource.startswith("hugepages-")
 
 
 def scoring_requests(pod: Object) -> Amounts:
@@ -69,17 +119,20 @@ def qos_class(pod: Object) -> QosClass:
     return "Guaranteed" if all(_is_guaranteed(container) for container in containers) else "Burstable"
 
 
-def _containers_requests(spec: Mapping[str, Any], assumed: Mapping[str, int]) -> Amounts:
+def _containers_requests(spec: Mapping[str, Any], assumed: Mapping[str, int], resized: Mapping[str, Resize]) -> Amounts:
+    def counted(container: Mapping[str, Any]) -> Amounts:
+        return {**assumed, **_counted(container.get("name") or "", container, resized)}
+
     sidecars: Amounts = {}
     starting: Amounts = {}
     for container in spec.get("initContainers") or ():
-        wanted = {**assumed, **container_requests(container)}
+        wanted = counted(container)
         if container.get("restartPolicy") == "Always":
             _add(sidecars, wanted)
             _raise_to(starting, sidecars)
         else:
             _raise_to(starting, _sum((sidecars, wanted)))
-    running = _sum([{**assumed, **container_requests(container)} for container in spec.get("containers") or ()])
+    running = _sum([counted(container) for container in spec.get("containers") or ()])
     _add(running, sidecars)
     _raise_to(running, starting)
     return running

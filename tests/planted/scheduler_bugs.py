@@ -504,4 +504,19 @@ SCHEDULER = [
         "tests/scheduler/test_device_claims.py::"
         "test_a_pod_that_waits_is_placed_when_its_claim_has_devices_and_the_claim_says_who_uses_it",
     ),
+    Bug(
+        "a pod that shrinks has given its room away before it has",
+        "protocols/rules/resources.py",
+        "total = amounts(resize.has)",
+        "total = {}",
+        "tests/rules/test_resources.py::test_while_a_pod_is_resized_the_most_counts",
+    ),
+    Bug(
+        "what a pod has while it is resized is not kept",
+        "actors/scheduler/demand.py",
+        "if placed and resizes(pod):",
+        "if False:",
+        "tests/scheduler/test_cluster_state.py::"
+        "test_room_is_kept_for_a_pod_that_grows_and_given_away_when_it_has_shrunk",
+    ),
 ]

@@ -64,6 +64,42 @@ def test_requests_of_the_pod_as_a_whole_win() -> None:
     assert pod_requests({"spec": spec}) == {"cpu": 2001, "memory": MIB}
 
 
+def resized(asks: str, has: str, allocated: str, reason: str = "") -> dict[str, Any]:
+    """A pod of one container and a sidecar, in the middle of a resize."""
+    status = {"name": "a", "resources": {"requests": {"cpu": has}}, "allocatedResources": {"cpu": allocated}}
+    pending = [{"type": "PodResizePending", "status": "True", "reason": reason}] if reason else []
+    sidecar = container("1", name="b", restartPolicy="Always")
+    same = {"name": "b", "resources": {"requests": {"cpu": "1"}}, "allocatedResources": {"cpu": "1"}}
+    return {
+        "spec": {"containers": [container(asks, name="a")], "initContainers": [sidecar]},
+        "status": {"containerStatuses": [status], "initContainerStatuses": [same], "conditions": pending},
+    }
+
+
+@pytest.mark.parametrize(
+    ("pod", "cores"),
+    [
+        (resized(asks="3", has="1", allocated="1"), 4),  # it will grow
+        (resized(asks="3", has="1", allocated="3"), 4),  # it is growing
+        (resized(asks="1", has="3", allocated="1"), 4),  # it is shrinking, and has not yet
+        (resized(asks="3", has="1", allocated="1", reason="Deferred"), 4),
+        (resized(asks="9", has="2", allocated="1", reason="Infeasible"), 3),  # that will not be
+        (resized(asks="2", has="2", allocated="2"), 3),
+    ],
+)
+def test_while_a_pod_is_resized_the_most_counts(pod: dict[str, Any], cores: int) -> None:
+    assert pod_requests(pod) == {"cpu": 1000 * cores}
+
+
+def test_a_pod_as_a_whole_may_ask_for_huge_pages_and_be_resized_too() -> None:
+    asks = {"requests": {"cpu": "1", "hugepages-2Mi": "4Mi", "example.com/gpu": "1"}}
+    spec = {"resources": asks, "containers": [container("500m")]}
+    has = {"requests": {**asks["requests"], "cpu": "3"}}
+
+    assert pod_requests({"spec": spec}) == {"cpu": 1000, "hugepages-2Mi": 4 * MIB}
+    assert pod_requests({"spec": spec, "status": {"resources": has}})["cpu"] == 3000
+
+
 def test_scores_take_a_container_without_requests_for_a_small_one() -> None:
     spec = {"containers": [container(), container("0", "1Mi")]}
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.scheduler.cluster_state import ClusterState
-from actors.scheduler.demand import PodDemand
+from actors.scheduler.demand import PodDemand, trim_pod
 from actors.scheduler.framework import ClusterEvent
 from protocols.objects import Object
 from tests.effort import examples
@@ -110,6 +110,28 @@ def test_a_pod_that_takes_something_else_than_was_assumed_is_counted_with_that()
 
     state.check()
     assert state.nodes["n0"].requested["cpu"] == 1000
+
+
+def test_room_is_kept_for_a_pod_that_grows_and_given_away_when_it_has_shrunk() -> None:
+    """What is kept of a pod (`trim_pod`) says what it has, while that is something else than it asks for."""
+
+    def pod(asks: str, has: str) -> Object:
+        running = make_pod("p", asks, node="n0")
+        status = {"name": "main", "resources": {"requests": {"cpu": has}}, "allocatedResources": {"cpu": has}}
+        return trim_pod({**running, "status": {"phase": "Running", "containerStatuses": [status]}})
+
+    state = cluster([make_node("n0")], [pod(asks="1", has="1")])
+    assert "containerStatuses" not in pod(asks="1", has="1")["status"]
+
+    state.set_pod(pod(asks="3", has="1"))
+    assert state.nodes["n0"].requested["cpu"] == 3000
+    state.set_pod(pod(asks="3", has="3"))
+    state.set_pod(pod(asks="1", has="3"))
+    assert state.nodes["n0"].requested["cpu"] == 3000
+
+    assert state.set_pod(pod(asks="1", has="1")) == "n0"  # it frees something there
+    assert state.nodes["n0"].requested["cpu"] == 1000
+    state.check()
 
 
 def test_another_pod_of_that_name_ends_the_assumption() -> None:
