@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from actors.apiserver.cache import Cache
 from actors.apiserver.custom.served import Served
 from actors.apiserver.reads import CURRENT
-from actors.apiserver.rest.bodies import decode_body, decode_patch
+from actors.apiserver.rest.bodies import decode_body, decode_patch, repeated_fields
 from actors.apiserver.rest.negotiate import JSON, YAML, Output, negotiate
 from actors.apiserver.rest.options import check_options
 from actors.apiserver.rest.params import Params
@@ -196,3 +196,10 @@ def test_yaml_says_what_json_would_have_said() -> None:
 
     assert decode_body(body, YAML) == {"a": 1, "b": "2026-01-01", "c": ["x", True, None], "1": "number"}
     assert decode_patch(b"a: b", "application/apply-patch+yaml") == ("apply", {"a": "b"})
+
+
+def test_fields_that_a_document_names_twice_are_found_wherever_they_are() -> None:
+    body = b'{"a": 1, "b": [{"c": 1}, {"c": {"d": 1, "d": 2}, "c": {"e": 1, "e": 2}}], "a": 2}'
+
+    assert sorted(repeated_fields(body)) == ["a", "b[1].c", "b[1].c.e"]
+    assert repeated_fields(b'{"a": {"a": 1}, "b": [[{"a": 1}], 5]}') == []

@@ -100,3 +100,30 @@ def test_every_kind_that_is_named_is_served() -> None:
     named = updating._CREATED | updating._AT_REVISION
 
     assert [each for each in named if find(each) is None] == []
+
+
+async def test_what_is_sent_names_the_object_and_its_address_the_collection(api: Rest) -> None:
+    await api.create(MAPS, config_map("a"))
+
+    nameless = await api.send("PUT", f"{MAPS}/a", {"data": {}})
+    posted = await api.send("POST", f"{MAPS}/b", config_map("b"))
+
+    assert (nameless.code, nameless.json["message"]) == (
+        400,
+        "the name of the object (a based on URL) was undeterminable: name must be provided",
+    )
+    assert (posted.code, posted.json["reason"]) == (405, "MethodNotAllowed")
+    assert (await api.get(f"{MAPS}/b")).code == 404
+
+
+async def test_a_strict_client_may_say_nothing_twice(api: Rest) -> None:
+    twice = b'{"metadata": {"name": "a", "name": "b"}, "data": {"x": "1", "x": "2"}}'
+
+    strict = await api.send("POST", f"{MAPS}?fieldValidation=Strict", twice)
+    lax = await api.send("POST", f"{MAPS}?fieldValidation=Ignore", twice)
+
+    assert strict.code == 400 and set(strict.json["message"].partition("strict decoding error: ")[2].split(", ")) == {
+        'duplicate field "metadata.name"',
+        'duplicate field "data.x"',
+    }
+    assert (lax.code, lax.json["metadata"]["name"], lax.json["data"]) == (201, "b", {"x": "2"})

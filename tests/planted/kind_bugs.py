@@ -222,4 +222,33 @@ KINDS = [
         "if found is None:",
         "tests/apiserver/test_versions_served.py::test_who_asks_for_what_is_deprecated_is_warned",
     ),
+    Bug(
+        "a document is sent again to who has it",
+        "actors/apiserver/rest/caching.py",
+        '    if etag in if_none_match or if_none_match == "*":\n',
+        "    if False:\n",
+        "tests/apiserver/test_documents_rest.py::test_who_has_a_document_is_not_sent_it_again",
+    ),
+    Bug(
+        "an old hash is answered by a document that is then kept under it",
+        "actors/apiserver/rest/caching.py",
+        "    if wanted != current:\n",
+        "    if False:\n",
+        "tests/apiserver/test_documents_rest.py"
+        "::test_a_document_by_its_hash_is_kept_for_a_year_and_by_an_old_one_is_elsewhere",
+    ),
+    Bug(
+        "a strict client says a field twice, and one of them is lost",
+        "actors/apiserver/rest/verbs.py",
+        "        if strict and (twice := repeated_fields(body)):\n",
+        "        if False and (twice := repeated_fields(body)):\n",
+        "tests/apiserver/test_updating.py::test_a_strict_client_may_say_nothing_twice",
+    ),
+    Bug(
+        "a POST to an object's own address creates it",
+        "actors/apiserver/rest/verbs.py",
+        "        if call.name and not call.subresource:\n            raise MethodNotAllowed(_NOT_ALLOWED)\n",
+        "",
+        "tests/apiserver/test_updating.py::test_what_is_sent_names_the_object_and_its_address_the_collection",
+    ),
 ]

@@ -14,11 +14,23 @@ def identity(item: Any, key: str) -> Hashable:
         if not isinstance(item, dict):
             raise BadRequest(f"an item of a list that is merged by {key} is not a map: {item}")
         if key not in item:
-            raise BadRequest(f"map: {item} does not contain declared merge key: {key}")
+            raise BadRequest(f"map: {_shown(item)} does not contain declared merge key: {key}")
         item = item[key]
     if isinstance(item, dict | list):
         raise BadRequest(f"a map or list cannot be what tells items apart: {item}")
     return type(item), item  # True is not 1 here
+
+
+def _shown(value: Any) -> str:
+    """As Go prints it: `map[image:nginx ports:[map[containerPort:80]]]`."""
+    match value:
+        case dict():
+            return f"map[{' '.join(f'{key}:{_shown(value[key])}' for key in sorted(value))}]"
+        case list():
+            return f"[{' '.join(map(_shown, value))}]"
+        case bool():
+            return "true" if value else "false"
+    return "<nil>" if value is None else str(value)
 
 
 def ordered(items: Iterable[Any], wanted: Iterable[Any], before: Iterable[Any], key: str) -> list[Any]:

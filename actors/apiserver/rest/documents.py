@@ -14,6 +14,7 @@ from actors.apiserver.aggregation import documents as remote_documents
 from actors.apiserver.aggregation.remotes import Remotes
 from actors.apiserver.custom.served import Served
 from actors.apiserver.rest.negotiate import JSON, accepted
+from actors.apiserver.rest.parts import Parts
 from actors.apiserver.rest.render import Renderer, Reply
 from actors.apiserver.schema import discovery
 from actors.apiserver.schema.page import Page
@@ -33,6 +34,7 @@ _GNOSTIC = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _GNOSTIC_NAMES = (_GNOSTIC, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
 _HEALTH = ("/healthz", "/livez", "/readyz")
 _TEXT = "text/plain; charset=utf-8"
+_PATHS = ("/api", "/api/v1", "/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/version", DISCOVERY_PATH, KEYS_PATH)
 
 
 class Documents:
@@ -55,10 +57,12 @@ class Documents:
         self._serving = serving
         self._building = asyncio.Lock()
 
-    async def find(self, path: str, accept: str, verbose: bool, renderer: Renderer) -> Reply | None:
-        """The document at a path; None when there is none."""
+    async def find(
+        self, path: str, accept: str, verbose: bool, renderer: Renderer, excluded: Sequence[str] = ()
+    ) -> Reply | None:
+        """The document at a path; None when there is none. `excluded` are checks of health that do not count."""
         if path.startswith(_HEALTH):
-            return self._health(path, verbose)
+            return self._health(path, verbose, excluded)
         if path in (DISCOVERY_PATH, KEYS_PATH):
             return self._of_tokens(path)
         if path.startswith("/openapi/"):
@@ -67,7 +71,14 @@ class Documents:
             return self._discovery(path.rstrip("/"), accept, renderer)
         if path.rstrip("/") == "/version":
             return renderer.document(discovery.version_document(self._types.version, __version__))
-        return renderer.document({"paths": _paths(self._resources())}) if path == "/" else None
+        return renderer.document({"paths": self._paths()}) if path == "/" else None
+
+    def _paths(self) -> list[str]:
+        versions = dict.fromkeys((resource.group, resource.version) for resource in self._resources())
+        apis = [f"/apis/{group}/{version}" for group, version in versions if group]
+        groups = [f"/apis/{group}" for group, _ in versions if group]
+        checks = [f"{kind}/{check}" for kind in _HEALTH for check in self._checks(kind[1:])]
+        return sorted(dict.fromkeys([*_PATHS, *groups, *apis, *_HEALTH, *checks]))
 
     def _of_tokens(self, path: str) -> Reply | None:
         if self._issuer is None:
@@ -77,19 +88,26 @@ class Documents:
 
     # -- health ---------------------------------------------------------------------------------------------------
 
-    def _health(self, path: str, verbose: bool) -> Reply | None:
+    def _health(self, path: str, verbose: bool, excluded: Sequence[str]) -> Reply | None:
         kind, _, check = path[1:].partition("/")
-        checks = {"ping": True, "log": True} | ({} if kind == "livez" else {"etcd": self._serving()})
+        checks = self._checks(kind)
         if check:
             checks = {check: checks[check]} if check in checks else {}
             if not checks:
                 return None
-        failed = [name for name, good in checks.items() if not good]
+        failed = [name for name, good in checks.items() if not good and name not in excluded]
         if not (verbose or failed):
             return Reply(b"ok", content_type=_TEXT)
-        lines = [f"[+]{name} ok" if good else f"[-]{name} failed: reason withheld" for name, good in checks.items()]
+        lines = [_checked(name, good, name in excluded) for name, good in checks.items()]
+        unknown = [name for name in excluded if name not in checks]
+        if unknown:
+            quoted = ", ".join(f'"{name}"' for name in unknown)
+            lines.append(f"warn: some health checks cannot be excluded: no matches for {quoted}")
         lines.append(f"{kind} check {'failed' if failed else 'passed'}")
         return Reply(("\n".join(lines) + "\n").encode(), 500 if failed else 200, _TEXT)
+
+    def _checks(self, kind: str) -> dict[str, bool]:
+        return {"ping": True, "log": True} | ({} if kind == "livez" else {"etcd": self._serving()})
 
     # -- discovery ------------------------------------------------------------------------------------------------
 
@@ -101,7 +119,8 @@ class Documents:
                 if path == "/apis":
                     document = remote_documents.with_items(document, self._remotes.all(), self._remotes.said)
                 reply = renderer.document(document)
-                return Reply(reply.body, content_type=discovery.aggregated_content_type(version))
+                body = reply.body.whole() if isinstance(reply.body, Parts) else reply.body
+                return _page(Page.of(body), discovery.aggregated_content_type(version))
         found = self._legacy(path.split("/")[1:])
         return renderer.document(found) if found is not None else None
 
@@ -176,8 +195,7 @@ def _aggregated_version(accept: str) -> discovery.AggregatedVersion | None:
     return None
 
 
-def _paths(resources: Sequence[Resource]) -> list[str]:
-    versions = dict.fromkeys((resource.group, resource.version) for resource in resources)
-    apis = [f"/apis/{group}/{version}" for group, version in versions if group]
-    groups = [f"/apis/{group}" for group, _ in versions if group]
-    return sorted(dict.fromkeys(["/api", "/api/v1", "/apis", *groups, *apis, *_HEALTH, "/openapi/v2", "/openapi/v3"]))
+def _checked(name: str, good: bool, excluded: bool) -> str:
+    if excluded:
+        return f"[+]{name} excluded: ok"
+    return f"[+]{name} ok" if good else f"[-]{name} failed: reason withheld"

@@ -28,6 +28,7 @@ from actors.apiserver.rest import gzip, metrics_api, observe
 from actors.apiserver.rest.aggregator import Aggregator
 from actors.apiserver.rest.audit import FAILED, audited, record_of
 from actors.apiserver.rest.authenticate import authenticate, authenticates_as_nobody, bearer_token
+from actors.apiserver.rest.caching import kept
 from actors.apiserver.rest.config import RestConfig
 from actors.apiserver.rest.connections import BACKLOG, Connection, Server, listen
 from actors.apiserver.rest.documents import Documents
@@ -237,10 +238,12 @@ class RestServer:
             output = Output()  # OpenAPI and discovery have media types of their own
         renderer = self._renderer(request, params, output)
         verbose = params.flag("verbose")
-        reply = await self._documents.find(request.path, accept, verbose, renderer)
+        excluded = request.query.getall("exclude", [])
+        reply = await self._documents.find(request.path, accept, verbose, renderer, excluded)
         if reply is None:
             raise NotFound("the server could not find the requested resource")
-        return reply
+        known = request.headers.get("If-None-Match", "")
+        return kept(reply, request.path, request.query, known, self._context.now)
 
     def _dump(self, what: str) -> Reply:
         text = self._gate.dump(what)
@@ -287,7 +290,9 @@ def _refusal(error: StatusError) -> Reply:
 
 def _respond(request: web.BaseRequest, reply: Reply) -> web.Response:
     body, headers = reply.body, [("Content-Type", reply.content_type), *reply.headers, *warned(request)]
-    headers += [*flow_headers(request), ("Cache-Control", "no-cache, private")]
+    headers += flow_headers(request)
+    if not any(name == "Cache-Control" for name, _ in reply.headers):
+        headers.append(("Cache-Control", "no-cache, private"))
     zipped = reply.zipped
     if not zipped and len(body) >= gzip.BYTES_MIN and _reads_gzip(request):
         body, zipped = gzip.compressed(body.whole() if isinstance(body, Parts) else body), True

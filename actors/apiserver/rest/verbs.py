@@ -16,19 +16,22 @@ from actors.apiserver.incoming import accept_options
 from actors.apiserver.pipeline import Pipeline, check_served
 from actors.apiserver.reads import is_kept
 from actors.apiserver.rest.audit import note_body
-from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch, is_apply
+from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch, is_apply, repeated_fields
 from actors.apiserver.rest.connect import CONNECTIONS, Connect
 from actors.apiserver.rest.logs import stream_log
+from actors.apiserver.rest.negotiate import JSON, media_type_of
 from actors.apiserver.rest.options import check_options
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.paths import Target
 from actors.apiserver.rest.render import Renderer, Reply, warning_headers
 from actors.apiserver.rest.watch import RestWatch, watch_options
-from protocols.errors import MethodNotAllowed, RequestEntityTooLarge
+from actors.apiserver.schema.check import cannot_be_handled
+from protocols.errors import BadRequest, MethodNotAllowed, RequestEntityTooLarge
 from protocols.objects import Object
 
 Answer = Reply | web.StreamResponse
 
+_NOT_ALLOWED = "the server does not allow this method on the requested resource"
 _SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 
 
@@ -84,15 +87,25 @@ class Verbs:
             case "GET" | "HEAD":
                 return await self._read(request)
             case "POST":
-                return await self._create(decode_body(body, content_type))
+                return await self._create(self._decoded(body, content_type))
             case "PUT":
-                return await self._update(decode_body(body, content_type))
+                return await self._update(self._decoded(body, content_type))
             case "PATCH":
                 return await self._patch(body, content_type)
             case "DELETE":
                 options = decode_body(body, content_type) if body else None
                 return await self._delete(accept_options(self._pipeline.types, options))
-        raise MethodNotAllowed(f"{request.method} is not supported")
+        raise MethodNotAllowed(_NOT_ALLOWED)
+
+    def _decoded(self, body: bytes, content_type: str) -> Any:
+        """What was sent; who asks for strictness is refused what says something twice."""
+        decoded, resource = decode_body(body, content_type), self.call.resource
+        strict = self.call.validation == "Strict" and media_type_of(content_type) == JSON
+        if strict and (twice := repeated_fields(body)):
+            problem = ", ".join(f'duplicate field "{field}"' for field in twice)
+            why = f"strict decoding error: {problem}"
+            raise BadRequest(cannot_be_handled(resource.api_version, resource.kind, why))
+        return decoded
 
     def _verb(self, method: str) -> str:
         """Kubernetes' verb for an HTTP method."""
@@ -130,6 +143,8 @@ class Verbs:
 
     async def _create(self, body: Any) -> Reply:
         call = self.call
+        if call.name and not call.subresource:
+            raise MethodNotAllowed(_NOT_ALLOWED)
         item = await self._pipeline.create(call, body)
         if self._record is not None:
             self._record.created(call.name)
@@ -138,13 +153,16 @@ class Verbs:
         return self._renderer.item(call.resource, item, 201, warning_headers(call.warnings))
 
     async def _update(self, body: Any) -> Reply:
-        self._named("update")
+        self._named()
+        if isinstance(body, dict) and not (isinstance(body.get("metadata"), dict) and body["metadata"].get("name")):
+            why = "was undeterminable: name must be provided"
+            raise BadRequest(f"the name of the object ({self.call.name} based on URL) {why}")
         item = await self._pipeline.update(self.call, body)
         code = 201 if self.call.created else 200
         return self._renderer.item(self.call.resource, item, code, warning_headers(self.call.warnings))
 
     async def _patch(self, body: bytes, content_type: str) -> Reply:
-        self._named("patch")
+        self._named()
         type, patch = decode_patch(body, content_type)
         item = await self._pipeline.patch(self.call, type, patch)
         code = 201 if self.call.created else 200
@@ -167,9 +185,9 @@ class Verbs:
         kept = {key: value for key, value in details.items() if value}
         return self._renderer.document({**_SUCCESS, "details": kept})
 
-    def _named(self, verb: str) -> None:
+    def _named(self) -> None:
         if not self.call.name:
-            raise MethodNotAllowed(f"{verb} is not supported on a collection: name the object")
+            raise MethodNotAllowed(_NOT_ALLOWED)
 
 
 async def read_body(request: web.BaseRequest, bytes_max: int = BODY_BYTES_MAX) -> bytes:

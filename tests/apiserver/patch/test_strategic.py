@@ -232,3 +232,13 @@ def test_lists_without_keys_in_kinds_without_structure_are_replaced() -> None:
     result = patched({"data": {"a": "1"}}, {"data": {"b": "2"}, "extra": [1]}, CONFIG_MAPS)
 
     assert result == {"data": {"a": "1", "b": "2"}, "extra": [1]}
+
+
+def test_an_item_without_its_key_is_shown_as_go_shows_it() -> None:
+    item = {"image": "x", "ports": [{"containerPort": 80}], "stdin": True, "tty": None}
+
+    with pytest.raises(BadRequest) as refused:
+        patched(with_containers({"name": "a", "image": "x"}), {"spec": {"template": {"spec": {"containers": [item]}}}})
+
+    shown = "map[image:x ports:[map[containerPort:80]] stdin:true tty:<nil>]"
+    assert str(refused.value) == f"map: {shown} does not contain declared merge key: name"

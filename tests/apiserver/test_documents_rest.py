@@ -1,0 +1,65 @@
+"""Documents about the server itself over HTTP: what clients may keep of them, and health in all its forms."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.apiserver.rest_client import Rest, rest
+
+DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Rest]:
+    async with rest(tmp_path) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [
+        *(("/openapi/v2", "application/json"), ("/openapi/v3", "application/json")),
+        *(("/openapi/v3/apis/apps/v1", "application/json"), ("/apis", DISCOVERY), ("/api", DISCOVERY)),
+    ],
+)
+async def test_who_has_a_document_is_not_sent_it_again(api: Rest, path: str, accept: str) -> None:
+    first = await api.get(path, Accept=accept)
+    again = await api.get(path, Accept=accept, If_None_Match=first.headers["ETag"])
+    other = await api.get(path, Accept=accept, If_None_Match='"of-something-else"')
+
+    assert (again.code, again.body, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    assert (other.code, other.body) == (200, first.body)
+    assert first.headers["Vary"].startswith("Accept")
+
+
+async def test_a_document_by_its_hash_is_kept_for_a_year_and_by_an_old_one_is_elsewhere(api: Rest) -> None:
+    url = (await api.get("/openapi/v3")).json["paths"]["apis/apps/v1"]["serverRelativeURL"]
+    plain, _, hash = url.partition("?hash=")
+
+    kept, unnamed = await api.get(url), await api.get(plain)
+    async with api.admin.get(f"{api.base}{plain}?hash=OLD", allow_redirects=False) as moved:
+        location = moved.headers["Location"]
+
+    assert (kept.code, kept.headers["Cache-Control"]) == (200, "public, immutable") and "Expires" in kept.headers
+    assert (unnamed.code, unnamed.headers["Cache-Control"]) == (200, "no-cache, private")
+    assert (moved.status, location) == (301, url) and hash == kept.headers["ETag"].strip('"')
+
+
+async def test_a_check_of_health_may_be_left_out_and_is_said_to_be(api: Rest) -> None:
+    verbose = (await api.get("/readyz?verbose&exclude=etcd&exclude=nothing")).body.decode().splitlines()
+
+    assert verbose == [
+        *("[+]ping ok", "[+]log ok", "[+]etcd excluded: ok"),
+        'warn: some health checks cannot be excluded: no matches for "nothing"',
+        "readyz check passed",
+    ]
+
+
+async def test_every_path_that_is_listed_is_there(api: Rest) -> None:
+    paths = (await api.get("/")).json["paths"]
+    missing = [path for path in paths if (await api.get(path)).code != 200 and "metrics.k8s.io" not in path]
+
+    assert missing == [] and {"/version", "/livez/ping", "/metrics", "/openid/v1/jwks"} <= set(paths)
