@@ -34,6 +34,7 @@ _PVCS = "persistentvolumeclaims"
 VALIDATING: Table = {
     ("CREATE", "pods"): (runtime_class.validate, limit_ranger.validate_pod, pod_security.validate_pod),
     ("UPDATE", "pods"): (pod_security.validate_pod,),
+    ("UPDATE", "pods/resize"): (limit_ranger.validate_pod,),
     ("CREATE", _PVCS): (limit_ranger.validate_claim,),
     ("UPDATE", _PVCS): (limit_ranger.validate_claim, claim_resize.validate),
     ("CREATE", "namespaces"): (pod_security.validate_namespace,),

@@ -13,7 +13,7 @@ from actors.apiserver.custom.names import DEFINITIONS
 from actors.apiserver.custom.version import priority, resources_of
 from actors.apiserver.schema import resources as builtin
 from actors.apiserver.schema.resources import RESOURCES, Resource
-from actors.apiserver.schema.types import Types
+from actors.apiserver.schema.types import Types, minor_of
 
 _NONE: tuple[int, list[Resource]] = (0, [])
 
@@ -27,7 +27,9 @@ class Served:
         self._types = types
         self._seen = -1
         self._compiled: dict[str, tuple[int, list[Resource]]] = {}  # by definition: its revision, what it serves
-        self.builtin = tuple(resource for resource in RESOURCES if types.has(resource))
+        minor = minor_of(types.version)
+        self.builtin = tuple(builtin.as_of(resource, minor) for resource in RESOURCES if types.has(resource))
+        self._builtin_by_path = {(each.group, each.version, each.plural): each for each in self.builtin}
         self._by_path: dict[tuple[str, str, str], Resource] = {}  # custom ones alone
         self._by_kind = {(each.api_version, each.kind): each for each in reversed(self.builtin)}
         self._by_name = {each.group_resource: each for each in reversed(self.builtin)}
@@ -55,7 +57,7 @@ class Served:
         if found is None:
             self._look()
             return self._by_path.get((group, version, plural))
-        return found if self._types.has(found) else None
+        return self._builtin_by_path.get((group, version, plural))
 
     def by_kind(self, api_version: str, kind: str) -> Resource | None:
         """The resource that an object's own apiVersion and kind name."""

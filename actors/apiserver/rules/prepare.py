@@ -1,8 +1,8 @@
 """Before an object is stored: the server's own fields are set, and what the client may not set is put back.
 
 The main endpoint owns everything but the status (of kinds that have a status endpoint); the status endpoint owns the
-status alone, and that for ephemeral containers those alone. `metadata.generation` counts the changes of what a
-controller acts on, so that it can say how far it got.
+status alone, and those for ephemeral containers and for a resize these alone. `metadata.generation` counts the changes
+of what a controller acts on, so that it can say how far it got.
 """
 
 from __future__ import annotations
@@ -119,6 +119,8 @@ def prepare_update(resource: Resource, old: Object, new: Object, subresource: st
         updated = _status_only(resource, updated, old)
     elif subresource == "ephemeralcontainers":
         updated = _ephemeral_only(updated, old)
+    elif subresource == "resize":
+        updated = _resources_only(updated, old)
     elif "status" in resource.subresources:
         _put_back(updated, old, "status")
     match resource.group_resource:
@@ -242,12 +244,35 @@ def _status_only(resource: Resource, new: Object, old: Object) -> Object:
 
 
 def _ephemeral_only(new: Object, old: Object) -> Object:
+    spec = {**old["spec"]}
+    _put_back(spec, new.get("spec") or {}, "ephemeralContainers")
+    return {**old, "metadata": _written_by(new, old), "spec": spec}
+
+
+def _resources_only(new: Object, old: Object) -> Object:
+    """The old pod with what the new one says of the resources of containers that are there."""
+    spec = {**old["spec"]}
+    for field in ("containers", "initContainers"):
+        asked = {container.get("name"): container for container in (new.get("spec") or {}).get(field) or ()}
+        if field in spec:
+            spec[field] = [_resized(container, asked.get(container["name"])) for container in spec[field] or ()]
+    return {**old, "metadata": _written_by(new, old), "spec": spec}
+
+
+def _resized(container: dict[str, Any], asked: dict[str, Any] | None) -> dict[str, Any]:
+    if asked is None:
+        return container
+    resized = {**container}
+    _put_back(resized, asked, "resources")
+    return resized
+
+
+def _written_by(new: Object, old: Object) -> dict[str, Any]:
+    """The old metadata, with what says of the new one which revision it was made from, and by whom."""
     metadata = {**(old.get("metadata") or {})}
     for key in ("resourceVersion", "managedFields"):
         _put_back(metadata, new["metadata"], key)
-    spec = {**old["spec"]}
-    _put_back(spec, new.get("spec") or {}, "ephemeralContainers")
-    return {**old, "metadata": metadata, "spec": spec}
+    return metadata
 
 
 def _put_back_in_spec(new: Object, old: Object, key: str) -> None:

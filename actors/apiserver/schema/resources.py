@@ -48,6 +48,9 @@ _SUBRESOURCE_VERBS = {
     "proxy": ("create", "delete", "get", "patch", "update"),
 }
 
+# Subresources that came later than their resource: the minor version that first serves them by default.
+_SINCE = {("pods", "resize"): 33}
+
 # They take over the connection: in discovery, not in OpenAPI, whose schemas have no kind for them.
 CONNECTING = ("attach", "exec", "portforward", "proxy")
 
@@ -68,7 +71,7 @@ Namespace                 namespaces                 ns      cluster  single  fi
 Node                      nodes                      no      cluster  all     proxy,status                 -
 PersistentVolume          persistentvolumes          pv      cluster  all     status                       -
 PersistentVolumeClaim     persistentvolumeclaims     pvc     ns       all     status                       -
-Pod pods po ns all attach,binding,ephemeralcontainers,eviction,exec,log,portforward,proxy,status all
+Pod pods po ns all attach,binding,ephemeralcontainers,eviction,exec,log,portforward,proxy,resize,status all
 PodTemplate               podtemplates               -       ns       all     -                            -
 ReplicationController     replicationcontrollers     rc      ns       all     scale,status                 all
 ResourceQuota             resourcequotas             quota   ns       all     status                       -
@@ -203,7 +206,7 @@ class Resource:
     short_names: tuple[str, ...]
     categories: tuple[str, ...]
     verbs: tuple[str, ...]
-    subresources: tuple[str, ...]
+    subresources: tuple[str, ...] = field(compare=False)  # those of the version of Kubernetes that is served
     storage: str  # the group resource that the objects are stored as: its own, but for aliases
     alias: bool = False  # its objects are kept as those of another group or version, and translated on the way
     custom: CustomVersion | None = field(default=None, compare=False, repr=False)  # None: built in
@@ -258,6 +261,14 @@ def subresource_kind(resource: Resource, subresource: str) -> tuple[str, str, st
     if subresource == "proxy":
         return "", "v1", f"{resource.kind}ProxyOptions"
     return _SUBRESOURCE_KINDS.get(subresource, (resource.group, resource.version, resource.kind))
+
+
+def as_of(resource: Resource, minor: int) -> Resource:
+    """The resource as Kubernetes 1.`minor` serves it."""
+    later = {name for (of, name), since in _SINCE.items() if of == resource.group_resource and minor < since}
+    if not later:
+        return resource
+    return replace(resource, subresources=tuple(each for each in resource.subresources if each not in later))
 
 
 def verbs_of(name: str) -> tuple[str, ...]:

@@ -191,6 +191,8 @@ class Quotas:
 
 def _may_be_counted(attributes: Attributes) -> bool:
     resource = attributes.resource.group_resource
-    if attributes.subresource or resource == _NEVER_COUNTED:
+    if attributes.subresource:
+        return (resource, attributes.subresource) == ("pods", "resize")
+    if resource == _NEVER_COUNTED:
         return False
     return attributes.operation == "CREATE" or resource in _GROWING

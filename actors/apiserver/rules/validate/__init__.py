@@ -30,6 +30,7 @@ from actors.apiserver.rules.validate import (
     workloads,
 )
 from actors.apiserver.rules.validate.metadata import metadata, metadata_update
+from actors.apiserver.rules.validate.pod_resize import pod_resize
 from actors.apiserver.rules.validate.pod_status import pod_status
 from actors.apiserver.rules.validate.pods import pod, pod_ephemeral
 from actors.apiserver.schema.resources import Resource
@@ -101,6 +102,7 @@ _RULES_OF: dict[str, dict[str, Rule]] = {
         "resourceclaims.resource.k8s.io": allocations.resource_claim_status,
     },
     "ephemeralcontainers": {"pods": pod_ephemeral},
+    "resize": {"pods": pod_resize},
 }
 
 
@@ -108,7 +110,7 @@ def validate(resource: Resource, obj: Object, old: Object | None = None, subreso
     """Everything that is wrong with `obj`; `old` is the stored object when this is an update.
 
     Subresources leave the spec alone or change it by rules of their own, so only the metadata (and for "status" the
-    status) are looked at, and ephemeral containers by theirs.
+    status) are looked at, and ephemeral containers and new sizes by theirs.
     """
     rules = _RULES_OF.get(subresource, {})
     errors = list(metadata(resource, obj) if old is None else metadata_update(obj, old))
