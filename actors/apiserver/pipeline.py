@@ -39,14 +39,14 @@ from actors.apiserver.reads import CURRENT, Listing, Query, Reads
 from actors.apiserver.reviews import answer_review
 from actors.apiserver.rules.field import invalid
 from actors.apiserver.rules.updating import is_created_by_update
-from actors.apiserver.scale import check_scale, scale_of, scaled
+from actors.apiserver.scale import applied_scale, check_scale, scale_of, scaled
 from actors.apiserver.schema.resources import Resource, find, subresource_verbs
 from actors.apiserver.schema.types import Types
 from actors.apiserver.tokens import request as token_request
 from actors.apiserver.tokens.authenticator import TokenAuthenticator
 from actors.apiserver.versions import served
 from protocols.api import PatchType
-from protocols.errors import BadRequest, NotFound, UnsupportedMediaType
+from protocols.errors import BadRequest, NotFound
 from protocols.objects import Object, encode_object, key_of, meta, name_of, revision_of, uid_of
 
 _DELETED_AT_ONCE = 16
@@ -220,6 +220,8 @@ class Pipeline:
         """Change what the patch says. An apply creates what does not exist."""
         check_served(call, "patch")
         if call.subresource == "scale":
+            if type == "apply":
+                return await self._apply_scale(call, patch)
             return await self._rescale(call, lambda scale: self._patched(call, _scale_patch(type), patch, scale))
         if type != "apply":
             return await self._changes.change(
@@ -263,9 +265,17 @@ class Pipeline:
             now=self._ctx.now,
             subresource=call.subresource,
         )
-        if call.subresource == "scale":
+        if call.subresource == "scale" and type != "apply":
             return accept_kind(self.types, call, patched, *_SCALE)
         return accept(self.types, call, patched, settled=settled)
+
+    async def _apply_scale(self, call: Call, patch: Any) -> Item:
+        """To apply a Scale is to apply the number of replicas to what is scaled: whoever does owns it there."""
+        scale = accept_kind(self.types, call, msgspec.msgpack.decode(msgspec.msgpack.encode(patch)), *_SCALE)
+        check_scale(call.resource, call.name, scale)
+        wanted = applied_scale(call.resource, scale)
+        item = await self._changes.change(call, lambda old: self._patched(call, "apply", wanted, old), applied=True)
+        return _as_item(scale_of(call.resource, served(call.resource, item)))
 
     async def _rescale(self, call: Call, decide: Callable[[Object], Object]) -> Item:
         def rescaled(obj: Object) -> Object:
@@ -334,7 +344,5 @@ def _as_item(obj: Object) -> Item:
 
 
 def _scale_patch(type: PatchType) -> PatchType:
-    """A Scale has no lists, so a strategic merge patch of it is a merge patch; it cannot be applied."""
-    if type == "apply":
-        raise UnsupportedMediaType("server-side apply of the scale subresource is not supported")
+    """A Scale has no lists, so a strategic merge patch of it is a merge patch."""
     return "merge" if type == "strategic" else type

@@ -13,6 +13,7 @@ from protocols.rules.selectors import format_label_selector
 
 API_VERSION = "autoscaling/v1"
 KIND = "Scale"
+_NAMING = ("name", "namespace", "uid", "resourceVersion")
 _COPIED = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
@@ -44,6 +45,17 @@ def scaled(resource: Resource, obj: Object, scale: Object) -> Object:
     if resource.custom is not None:
         return _with(obj, _steps(resource.custom.scale["specReplicasPath"]), replicas)
     return {**obj, "spec": {**(obj.get("spec") or {}), "replicas": replicas}}
+
+
+def applied_scale(resource: Resource, scale: Object) -> Object:
+    """What is applied to an object by whoever applies this to its Scale: the number of replicas, if it says one."""
+    metadata = {key: meta(scale)[key] for key in _NAMING if key in meta(scale)}
+    wanted: Object = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
+    replicas = (scale.get("spec") or {}).get("replicas")
+    if replicas is None:
+        return wanted
+    path = resource.custom.scale["specReplicasPath"] if resource.custom is not None else "spec.replicas"
+    return _with(wanted, _steps(path), replicas)
 
 
 def _custom_scale(paths: dict[str, str], obj: Object) -> Object:

@@ -286,4 +286,11 @@ KINDS = [
         "    if True:\n",
         "tests/apiserver/test_resize.py::test_it_came_with_1_33",
     ),
+    Bug(
+        "whoever applies a Scale owns nothing of it",
+        "actors/apiserver/pipeline.py",
+        'lambda old: self._patched(call, "apply", wanted, old), applied=True)',
+        "lambda old: scaled(call.resource, old, scale), applied=True)",
+        "tests/apiserver/test_applied_scale.py::test_who_applies_a_scale_owns_the_number_and_may_have_to_take_it",
+    ),
 ]
