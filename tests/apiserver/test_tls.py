@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from actors.apiserver.rest.authenticate import of_certificate
 from actors.apiserver.tls import Authority
@@ -61,6 +62,15 @@ def test_a_certificates_subject_is_the_caller() -> None:
 
     assert (caller.user, caller.groups) == ("jane", ("dev", "ops", "system:authenticated"))
     assert not of_certificate({"subject": ()}).authenticated
+
+
+async def test_reviews_and_audits_are_told_which_certificate_was_shown(tmp_path: Path) -> None:
+    async with rest(tmp_path) as client:
+        own = x509.load_pem_x509_certificate((tmp_path / "pki" / "admin.crt").read_bytes())
+        review = await client.send("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
+
+    shown = f"X509SHA256={own.fingerprint(hashes.SHA256()).hex()}"
+    assert review.json["status"]["userInfo"]["extra"] == {"authentication.kubernetes.io/credential-id": [shown]}
 
 
 async def test_a_certificate_of_another_authority_is_turned_away(tmp_path: Path) -> None:

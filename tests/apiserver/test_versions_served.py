@@ -156,8 +156,13 @@ async def test_flow_schemas_are_served_as_the_betas_that_a_version_has(tmp_path:
         patch = {"spec": {"limited": {"nominalConcurrencyShares": 8}}}
         patched = await api.send("PATCH", path, patch, content_type="application/merge-patch+json")
         read = (await api.get(path.replace("v1beta3", "v1beta2", 1))).json
+        table = await api.get(
+            path.replace("v1beta3", "v1beta2", 1), Accept="application/json;as=Table;v=v1;g=meta.k8s.io"
+        )
+        shares = str(table.json["rows"][0]["cells"][2])
         gone = await api.get(f"{FLOWS_API}/v1/flowschemas")
 
+    assert shares == "8"
     assert [each["version"] for each in group["versions"]] == ["v1beta3", "v1beta2"]
     assert (schema["apiVersion"], schema["spec"]["matchingPrecedence"]) == (group["versions"][1]["groupVersion"], 10000)
     assert patched.json["spec"]["limited"]["nominalConcurrencyShares"] == 8, patched.json

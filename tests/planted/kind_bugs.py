@@ -293,4 +293,18 @@ KINDS = [
         "lambda old: scaled(call.resource, old, scale), applied=True)",
         "tests/apiserver/test_applied_scale.py::test_who_applies_a_scale_owns_the_number_and_may_have_to_take_it",
     ),
+    Bug(
+        "a priority level shows no shares in v1beta2",
+        "actors/apiserver/tables/flowcontrol.py",
+        'part.get("nominalConcurrencyShares", part.get("assuredConcurrencyShares", NONE))',
+        'part.get("nominalConcurrencyShares", NONE)',
+        "tests/apiserver/test_versions_served.py::test_flow_schemas_are_served_as_the_betas_that_a_version_has",
+    ),
+    Bug(
+        "nobody is told which certificate was shown",
+        "actors/apiserver/rest/authenticate.py",
+        "        if transport is not None and caller is not ANONYMOUS:\n",
+        "        if False:\n",
+        "tests/apiserver/test_tls.py::test_reviews_and_audits_are_told_which_certificate_was_shown",
+    ),
 ]

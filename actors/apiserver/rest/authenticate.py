@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any, cast
 
 from aiohttp import web
 
-from actors.apiserver.callers import ANONYMOUS, AUTHENTICATED, Caller
+from actors.apiserver.callers import ANONYMOUS, AUTHENTICATED, CREDENTIAL_ID, Caller
 from actors.apiserver.rest.connections import Connection
 from actors.apiserver.tokens.authenticator import TokenAuthenticator
 from actors.apiserver.tokens.claims import NotValid
@@ -43,7 +45,11 @@ def _certified(request: web.BaseRequest) -> Caller:
     connection, transport = cast(Connection, request.protocol), request.transport
     if connection.certified is None:
         certificate = transport.get_extra_info("peercert") if transport is not None else None
-        connection.certified = of_certificate(certificate or {})
+        caller = of_certificate(certificate or {})
+        if transport is not None and caller is not ANONYMOUS:
+            shown: bytes = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            caller = replace(caller, extra=((CREDENTIAL_ID, (f"X509SHA256={sha256(shown).hexdigest()}",)),))
+        connection.certified = caller
     return connection.certified
 
 

@@ -26,7 +26,7 @@ def _priority_level(obj: Object) -> list[Any]:
     return [
         name_of_row(obj),
         spec.get("type") or "",
-        part.get("nominalConcurrencyShares", NONE),
+        part.get("nominalConcurrencyShares", part.get("assuredConcurrencyShares", NONE)),  # as v1beta2 calls them
         *numbers,
         age(obj),
     ]
