@@ -224,15 +224,16 @@ class SimLink(Link):
     def _accept(self, far: SimLink, frame: Frame) -> None:
         self.received += 1
         far.in_flight_bytes -= HEADER_SIZE + len(frame[6])
-        self._network.trace.add((self._loop.now, self._loop.steps, self._arrives, frame))
-        if frame[0] == FIN:
-            self.fail()
+        loop, kind = self._loop, frame[0]
+        self._network.trace.add((loop.now, loop.steps, self._arrives, frame))
+        if kind == TELL and self._tell_at_once(self, frame):
             return
-        if frame[0] == TELL and self._tell_at_once(self, frame):
+        if kind == FIN:
+            self.fail()
             return
         corked = self._system.cork()
         try:
-            self._handlers[frame[0]](self, *frame[1:])
+            self._handlers[kind](self, *frame[1:])
         except ValueError as error:
             self._system.log.warning("connection closed", peer=self.peer, reason=str(error))
             self.fail()

@@ -140,5 +140,4 @@ def _node_info(machine: Machine, runtime: str, kubernetes_version: str) -> dict[
 
 
 def _without_heartbeats(status: dict[str, Any]) -> dict[str, Any]:
-    conditions = [{k: v for k, v in c.items() if k != "lastHeartbeatTime"} for c in status.get("conditions") or ()]
-    return {**status, "conditions": conditions}
+    return {**status, "conditions": [{**c, "lastHeartbeatTime": ""} for c in status.get("conditions") or ()]}

@@ -328,8 +328,8 @@ RAFT_BUGS = [
     Bug(
         "raft: no check quorum",
         LEADERSHIP,
-        "            if heard.count(True) * 2 <= len(heard):\n                return False\n",
-        "return True",
+        "            if silent * 2 >= len(majority):\n                return False\n",
+        "",
         RAFT,
     ),
     Bug(

@@ -210,8 +210,11 @@ class Leadership:
     def hears_a_quorum(self, now: float) -> bool:
         """Check-quorum: a leader that is cut off must not go on believing in itself (dissertation, 6.2)."""
         for majority in self._majorities:
-            heard = [progress is None or self._is_heard(progress, now) for progress in majority]
-            if heard.count(True) * 2 <= len(heard):
+            silent = 0
+            for progress in majority:  # a comprehension takes twice the time, at each heartbeat
+                if progress is not None and not self._is_heard(progress, now):
+                    silent += 1
+            if silent * 2 >= len(majority):
                 return False
         return True
 
