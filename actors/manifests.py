@@ -23,9 +23,9 @@ from actors.apiserver.schema.check import check
 from actors.apiserver.schema.resources import Resource, by_kind
 from actors.apiserver.schema.types import Types
 from actors.controllers import replicaset
+from actors.controllers.daemon_pods import bound_to, nodes_of
 from actors.controllers.revisions import new_set
 from actors.controllers.rollout import limits_of
-from actors.daemon_pods import bound_to, nodes_of
 from protocols.errors import StatusError
 from protocols.objects import Object, key_of, meta, name_of, namespace_of
 from protocols.rules.names import child_name, suffix

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from actorkube.kube import Controller, View, Views, Watches
 from actorkube.kube.controller import Failure
-from actorkube.kube.writes import Create, Delete, Event, RequeueAfter, Rest, UpdateStatus, Write, reference_to
+from actorkube.kube.writes import Create, Delete, RequeueAfter, Rest, UpdateStatus, Write, reference_to
 from actors.controllers.claim import Owner, claim
 from actors.controllers.indexes import (
     BY_CONTROLLER,
@@ -22,6 +22,7 @@ from actors.controllers.indexes import (
     orphan_by_label,
     selecting,
 )
+from actors.controllers.pod_control import creation, deletion
 from actors.controllers.pod_summary import BELONGING, POD, Belonging, PodSummary, belonging, summarise_pod
 from actors.controllers.scale_down import pods_to_delete
 from protocols.objects import Object, meta, name_of, namespace_of, uid_of
@@ -86,13 +87,14 @@ def reconcile(key: str, views: Views, now: float) -> list[Write]:
 
 def scale(replica_set: Object, active: Sequence[PodSummary], views: Views, now: float) -> list[Write]:
     missing = desired_replicas(replica_set) - len(active)
+    about = reference_to(replica_set, API_VERSION, KIND)
     if missing > 0:
         names = free_names(replica_set, views["pods"])
-        return [_creation(replica_set, next(names)) for _ in range(min(missing, BURST))]
+        return [creation(about, pod_from(replica_set, next(names))) for _ in range(min(missing, BURST))]
     if missing < 0:
         neighbours = related_pods_per_node(replica_set, views)
         doomed = pods_to_delete(active, min(-missing, BURST), neighbours, now)
-        return [_deletion(replica_set, pod) for pod in doomed]
+        return [deletion(about, pod) for pod in doomed]
     return []
 
 
@@ -130,16 +132,6 @@ def related_pods_per_node(replica_set: Object, views: Views) -> dict[str, int]:
     return counts
 
 
-def _creation(replica_set: Object, name: str) -> Create:
-    about = reference_to(replica_set, API_VERSION, KIND)
-    return Create(
-        "pods",
-        pod_from(replica_set, name),
-        Event(about, "Normal", "SuccessfulCreate", f"Created pod: {name}"),
-        Event(about, "Warning", "FailedCreate", "Error creating: "),
-    )
-
-
 def pod_from(replica_set: Object, name: str) -> Object:
     template = replica_set["spec"]["template"]
     metadata: dict[str, Any] = {
@@ -152,18 +144,6 @@ def pod_from(replica_set: Object, name: str) -> Object:
         if meta(template).get(field):
             metadata[field] = meta(template)[field]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
-
-
-def _deletion(replica_set: Object, pod: PodSummary) -> Delete:
-    about = reference_to(replica_set, API_VERSION, KIND)
-    return Delete(
-        "pods",
-        namespace_of(replica_set),
-        pod.name,
-        pod.uid,
-        announce=Event(about, "Normal", "SuccessfulDelete", f"Deleted pod: {pod.name}"),
-        lament=Event(about, "Warning", "FailedDelete", "Error deleting: "),
-    )
 
 
 # -- status -----------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from actorkube.kube import Controller, ControllerActor
 from actorkube.runtime import Ref, System
 from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
+from actors.controllers.daemon_pods import named_node
 from protocols import api
 from protocols.controller import Activity, AskActivity
 from protocols.errors import Conflict, InternalError, ServiceUnavailable
@@ -163,7 +164,7 @@ class World:
 
     def _begin(self, pod: Object) -> None:
         if self.nodes and not (pod.get("spec") or {}).get("nodeName"):
-            node = self.nodes[len(self._seen) % len(self.nodes)]
+            node = named_node(pod) or self.nodes[len(self._seen) % len(self.nodes)]
             self.patch("pods", name_of(pod), {"spec": {"nodeName": node}}, namespace_of(pod))
         if not self.never_ready(pod):
             self.loop.call_later(self.ready_after_s, self._become_ready, pod)

@@ -307,4 +307,12 @@ KINDS = [
         "        if False:\n",
         "tests/apiserver/test_tls.py::test_reviews_and_audits_are_told_which_certificate_was_shown",
     ),
+    Bug(
+        "a client sets back how often a daemon set's template has changed",
+        "actors/apiserver/rules/template_generation.py",
+        "_number(old) + (",
+        "_number(updated) + (",
+        "tests/apiserver/rules/test_prepare.py"
+        "::test_changes_of_a_daemon_sets_template_are_counted_whatever_clients_say_of_them",
+    ),
 ]

@@ -387,9 +387,9 @@ SCHEDULER = [
     ),
     Bug(
         "whatif puts the pods of a daemon set anywhere",
-        "actors/daemon_pods.py",
-        '[{**term, "matchFields": by_name} for term in terms]',
-        "[term for term in terms if term]",
+        "actors/controllers/daemon_pods.py",
+        '"operator": "In", "values": [node]}]}',
+        '"operator": "In", "values": []}]}',
         "tests/scheduler/test_manifests.py::test_a_daemon_set_has_a_pod_for_each_node_that_it_may_run_on",
     ),
     Bug(

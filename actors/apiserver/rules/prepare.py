@@ -15,6 +15,7 @@ from actors.apiserver.rules.allocated import keep_allocated, normalize_cluster_i
 from actors.apiserver.rules.job_selector import generate_selector
 from actors.apiserver.rules.label_keys import with_merged_keys
 from actors.apiserver.rules.signing_requests import kept_apart
+from actors.apiserver.rules.template_generation import begin_template_generation, count_template_generation
 from actors.apiserver.schema.resources import Resource
 from actors.apiserver.schema.types import DEFAULT_VERSION, minor_of
 from protocols.objects import Object
@@ -101,6 +102,8 @@ def prepare_create(
             normalize_cluster_ips(created, None)
         case "jobs.batch":
             generate_selector(created)
+        case "daemonsets.apps":
+            begin_template_generation(created)
         case "podgroups.scheduling.k8s.io":
             created["spec"] = _without(_OFF_BY_DEFAULT, created.get("spec") or {})
         case "workloads.scheduling.k8s.io":
@@ -129,6 +132,8 @@ def prepare_update(resource: Resource, old: Object, new: Object, subresource: st
         case "services" if not subresource:
             normalize_cluster_ips(updated, old)
             keep_allocated(updated, old)
+        case "daemonsets.apps" if not subresource:
+            count_template_generation(updated, old)
     if _counts_generations(resource, updated) and _acted_on_changed(resource, updated, old):
         updated["metadata"]["generation"] = (old.get("metadata") or {}).get("generation", 0) + 1
     return updated

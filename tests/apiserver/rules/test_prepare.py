@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.apiserver.rules.prepare import prepare_create, prepare_update
+from actors.apiserver.rules.template_generation import ANNOTATION as GENERATION
 from actors.apiserver.schema.resources import Resource, find
 
 NOW = 1767225600.75
@@ -23,6 +24,7 @@ def resource(group_resource: str) -> Resource:
 
 
 PODS, SERVICES = resource("pods"), resource("services")
+DAEMON_SETS = resource("daemonsets.apps")
 DEPLOYMENTS, SLICES = resource("deployments.apps"), resource("endpointslices.discovery.k8s.io")
 
 
@@ -47,6 +49,25 @@ def test_a_new_object_gets_identity_time_generation_and_an_empty_status() -> Non
         "status": {},
     }
     assert sent["metadata"]["uid"] == "mine"
+
+
+def test_changes_of_a_daemon_sets_template_are_counted_whatever_clients_say_of_them() -> None:
+    def daemon_set(image: str, said: str = "", seconds: int = 0) -> dict[str, Any]:
+        annotations = {GENERATION: said} if said else {}
+        template = {"spec": {"containers": [{"image": image}]}}
+        return {"metadata": {"annotations": annotations}, "spec": {"template": template, "minReadySeconds": seconds}}
+
+    def counted(obj: dict[str, Any]) -> str:
+        return str(obj["metadata"]["annotations"][GENERATION])
+
+    made = create(daemon_set("one"), DAEMON_SETS)
+    slower = prepare_update(DAEMON_SETS, made, daemon_set("one", "7", 5), "")
+    changed = prepare_update(DAEMON_SETS, slower, daemon_set("two"), "")
+    told = prepare_update(DAEMON_SETS, changed, {**changed, "status": {"numberReady": 1}}, "status")
+
+    assert [counted(obj) for obj in (made, slower, changed, told)] == ["1", "1", "2", "2"]
+    assert counted(create(daemon_set("one", "7"), DAEMON_SETS)) == "7"
+    assert counted(create(daemon_set("one", "many"), DAEMON_SETS)) == "1"
 
 
 def test_a_generated_name_is_cut_so_that_its_suffix_fits() -> None:
