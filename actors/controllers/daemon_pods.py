@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from actorkube.kube.alike import looks_at
 from protocols.objects import Object, name_of
 from protocols.rules.affinity import node_eligible
 from protocols.rules.taints import NO_EXECUTE, untolerated
 
 NEEDS = "needs"  # the summaries' names: of daemon sets
 PLACE = "place"  # of nodes
-NAMED_NODE = "named node"  # of pods
 _NAME = "metadata.name"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _EXECUTE = ("not-ready", "unreachable")
@@ -64,9 +62,8 @@ def place_of(node: Object) -> Object:
     }
 
 
-@looks_at("spec.affinity")
 def named_node(pod: Object) -> str:
-    """The summary NAMED_NODE of pods: the node that its affinity names, "" where it names none or several."""
+    """The node that the pod's affinity names, "" where it names none or several."""
     required = (((pod.get("spec") or {}).get("affinity") or {}).get("nodeAffinity") or {}).get(_REQUIRED) or {}
     for term in required.get("nodeSelectorTerms") or ():
         for field in term.get("matchFields") or ():

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from actorkube.kube import Controller, Views, Watches
+from actorkube.kube import Controller, View, Views, Watches
 from actorkube.kube.view import IndexFunction
 from actorkube.kube.writes import Event, RequeueAfter, Rest, UpdateStatus, Write, reference_to
 from actors.controllers import history
 from actors.controllers.claim import Owner, claim
 from actors.controllers.daemon_pods import (
-    NAMED_NODE,
     NEEDS,
     PLACE,
     bound_to,
@@ -69,7 +68,7 @@ def controller() -> Controller:
                 "pods",
                 sets_of_pod,
                 indexes=claimed,
-                summaries={POD: summarise_pod, BELONGING: belonging, NAMED_NODE: named_node},
+                summaries={POD: summarise_pod, BELONGING: belonging},
                 when=POD,
                 told_by=BELONGING,
             ),
@@ -138,11 +137,17 @@ def daemons_of(daemon_set: Object, digest: str, pods: Iterable[PodSummary], view
     return Daemons(
         digest,
         {name: fit(needs, nodes.summary(PLACE, name)) for name in sorted(nodes)},
-        by_node((pod.node or view.summary(NAMED_NODE, pod.key), pod) for pod in pods),
+        by_node((pod.node or _promised(view, pod), pod) for pod in pods),
         limits_of(daemon_set, 1).surge > 0,
         daemon_set["spec"].get("minReadySeconds") or 0,
         now,
     )
+
+
+def _promised(pods: View, pod: PodSummary) -> str:
+    """The node of a pod that is not bound yet. Few are, so it is no summary, which all pods would have to have."""
+    entry = pods.entry(pod.key)
+    return named_node(entry.peek()) if entry is not None else ""
 
 
 # -- what is to be done -----------------------------------------------------------------------------------------------

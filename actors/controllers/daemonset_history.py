@@ -32,7 +32,7 @@ def history_of(daemon_set: Object, revisions: Sequence[Object], view: View, pods
     old = sorted((each for each in revisions if name_of(each) not in names), key=history.oldest_first)
     number = history.next_number(old)
     if not same:
-        return _first(daemon_set, number, old, view)
+        return _first(daemon_set, number, view)
     present = same[-1]
     if len(same) > 1:
         return History("", (), _without_duplicates(present, same[:-1], pods))
@@ -57,14 +57,11 @@ def _labelled(revision: Object) -> Update:
     return Update(history.RESOURCE, {**revision, "metadata": {**meta(revision), "labels": labels}})
 
 
-def _first(daemon_set: Object, number: int, old: Sequence[Object], view: View) -> History:
-    """A name that is taken by another template is a collision of hashes: count it, and there will be another name."""
+def _first(daemon_set: Object, number: int, view: View) -> History:
+    """A name that somebody else has is a collision: count it, and there will be another name."""
     made = history.new_revision(daemon_set, "DaemonSet", number, history.HASH_LABEL)
-    taken = view.get(key_of(made))
-    if taken is None:
+    if key_of(made) not in view:
         return History("", (), [Create(history.RESOURCE, made)])
-    if history.same_template(daemon_set, [taken]):
-        return History(labels_of(made)[history.HASH_LABEL], old, ())  # of somebody who lets go of it; it says the same
     status = {**(daemon_set.get("status") or {})}
     status["collisionCount"] = (status.get("collisionCount") or 0) + 1
     return History("", (), [UpdateStatus(RESOURCE, {**daemon_set, "status": status})])

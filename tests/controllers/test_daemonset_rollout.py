@@ -318,13 +318,13 @@ def test_a_revision_that_pods_are_of_is_kept_beyond_the_limit() -> None:
     in_world(scenario, nodes=2)
 
 
-def test_a_name_that_another_template_has_is_a_collision_which_is_counted() -> None:
+@pytest.mark.parametrize("image", ["one", "other"])
+def test_a_name_that_somebody_else_has_is_a_collision_which_is_counted(image: str) -> None:
     async def scenario(world: World) -> None:
-        other = daemon_set(image="other")
         taken = history.new_revision(daemon_set(), "DaemonSet", 1, history.HASH_LABEL)
         taken["metadata"].pop("ownerReferences")
         taken["metadata"]["labels"] = {}
-        world.create(REVISIONS, {**taken, "data": history.patch_of(other)})
+        world.create(REVISIONS, {**taken, "data": history.patch_of(daemon_set(image=image))})
         world.create(RESOURCE, daemon_set())
         await world.settled()
 

@@ -320,7 +320,7 @@ CONTROLLERS = [
         '(status.get("collisionCount") or 0) + 1',
         'status.get("collisionCount") or 0',
         "tests/controllers/test_daemonset_rollout.py"
-        "::test_a_name_that_another_template_has_is_a_collision_which_is_counted",
+        "::test_a_name_that_somebody_else_has_is_a_collision_which_is_counted",
     ),
     Bug(
         "unready pods are published as ready",
