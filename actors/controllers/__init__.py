@@ -14,6 +14,7 @@ from actors.controllers import (
     certificate_cleaner,
     certificate_signing,
     clusterrole_aggregation,
+    cronjob,
     daemonset,
     deployment,
     directory_provisioner,
@@ -33,6 +34,7 @@ from actors.controllers import (
     statefulset,
     taint_eviction,
     token_cleaner,
+    ttl_after_finished,
     volume_protection,
 )
 from actors.controllers.settings import Settings
@@ -45,6 +47,7 @@ ALL: dict[str, Callable[[Settings], Controller]] = {
     "certificatesigningrequest-cleaner": lambda settings: certificate_cleaner.controller(),
     SIGNING: lambda settings: certificate_signing.controller(settings.signer()),
     "clusterrole-aggregation": lambda settings: clusterrole_aggregation.controller(),
+    "cronjob": lambda settings: cronjob.controller(),
     "daemonset": lambda settings: daemonset.controller(),
     "deployment": lambda settings: deployment.controller(),
     "directory-provisioner": lambda settings: directory_provisioner.controller(),
@@ -66,6 +69,7 @@ ALL: dict[str, Callable[[Settings], Controller]] = {
     "statefulset": lambda settings: statefulset.controller(),
     "taint-eviction": lambda settings: taint_eviction.controller(),
     "token-cleaner": lambda settings: token_cleaner.controller(),
+    "ttl-after-finished": lambda settings: ttl_after_finished.controller(),
 }
 
 

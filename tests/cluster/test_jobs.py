@@ -110,3 +110,21 @@ def test_a_deadline_ends_the_processes(k: Kubectl) -> None:
     k("wait", "--for=condition=failed", "job/endless", "--timeout=90s")
 
     assert read(k, "job", "endless")["status"]["conditions"][-1]["reason"] == "DeadlineExceeded"
+
+
+def test_a_job_that_has_ended_goes_when_its_time_is_over(k: Kubectl) -> None:
+    k("apply", "-f", "-", stdin=job("brief", "true", ttlSecondsAfterFinished=1))
+    k("wait", "--for=delete", "job/brief", "--timeout=60s")
+
+    k("wait", "--for=delete", "pod", "-l", "job-name=brief", "--timeout=60s")
+
+
+def test_a_job_is_made_from_a_cron_job_by_hand(k: Kubectl) -> None:
+    k("create", "cronjob", "yearly", "--image=none", "--schedule=0 0 1 1 *", "--", "echo", "a year has passed")
+    k("create", "job", "now", "--from=cronjob/yearly")
+    k("wait", "--for=condition=complete", "job/now", "--timeout=60s")
+
+    assert k("logs", "job/now") == "a year has passed\n"
+    assert k("get", "cronjob", "yearly", "--no-headers").split()[:6] == ["yearly", "0", "0", "1", "1", "*"]
+    k("delete", "cronjob", "yearly")
+    k("wait", "--for=delete", "job/now", "--timeout=60s")
