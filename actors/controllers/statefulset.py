@@ -256,12 +256,12 @@ def _replica(it: Pass, ordinal: int, rules: Rules) -> Replica:
         min_ready_s = it.stateful_set["spec"].get("minReadySeconds") or 0
         return Replica(ordinal, state_of(pod, min_ready_s, it.now), revision_of_pod(pod))
     is_kept = ordinal < first_ordinal(it.stateful_set) + rules.partition
-    held_up = _is_taken(it, ordinal) or blocked_by(Place(it.stateful_set, ordinal), it.views[CLAIMS])
+    held_up = _key(it, ordinal) in it.views["pods"] or blocked_by(Place(it.stateful_set, ordinal), it.views[CLAIMS])
     return Replica(ordinal, "held up" if held_up else "absent", it.current if is_kept else it.updated)
 
 
-def _is_taken(it: Pass, ordinal: int) -> bool:
-    return f"{namespace_of(it.stateful_set)}/{pod_name(it.stateful_set, ordinal)}" in it.views["pods"]
+def _key(it: Pass, ordinal: int) -> str:
+    return f"{namespace_of(it.stateful_set)}/{pod_name(it.stateful_set, ordinal)}"
 
 
 def _create(it: Pass, ordinal: int, revision: str) -> list[Write]:
@@ -297,11 +297,13 @@ def _take(it: Pass, step: Step) -> list[Write]:
 
 
 def _explain(it: Pass, place: Place) -> list[Write]:
-    """Why a pod cannot be made now. Whoever has its name is waited for by the clock."""
-    taken = _is_taken(it, place.ordinal)
-    why = f'pods "{place.pod_name}" already exists' if taken else blocked_by(place, it.views[CLAIMS])
-    complaint = failed(it.stateful_set, "create", place.pod_name, why)
-    return [complaint, RequeueAfter(TAKEN_S)] if taken else [complaint]
+    """Why a pod cannot be made now. Whoever has its name is waited for by the clock, and without a word if it goes."""
+    holder = it.views["pods"].summary(POD, _key(it, place.ordinal))
+    if holder is None:
+        return [failed(it.stateful_set, "create", place.pod_name, blocked_by(place, it.views[CLAIMS]))]
+    why = f'pods "{place.pod_name}" already exists'
+    complaints = [] if holder.deleting else [failed(it.stateful_set, "create", place.pod_name, why)]
+    return [*complaints, RequeueAfter(TAKEN_S)]
 
 
 def _conform(it: Pass, place: Place, pod: PodSummary) -> list[Write]:

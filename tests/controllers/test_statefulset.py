@@ -408,8 +408,27 @@ def test_pods_and_revisions_outlive_a_set_that_orphans_them_and_are_the_next_one
     with_garbage_collector(scenario)
 
 
+def test_the_pods_of_an_earlier_set_of_that_name_are_waited_for_in_silence() -> None:
+    async def scenario(world: World) -> None:
+        world.gone_after_s = 30.0
+        world.create(SETS, stateful_set())
+        await world.settled()
+        world.delete(SETS, "web")
+        await asyncio.sleep(10)
+        made = world.create(SETS, stateful_set())
+        await world.settled()
+        assert len(world.list("pods")) == 3
+        await asyncio.sleep(120)
+
+        assert {owner_references(pod)[0]["uid"] for pod in world.list("pods")} == {uid_of(made)}
+        assert status(world)["readyReplicas"] == 3
+        assert "FailedCreate" not in [reason for _, reason, _ in told(world)]
+
+    with_garbage_collector(scenario)
+
+
 @pytest.mark.slow
-def test_five_hundred_pods_in_parallel_cost_few_passes() -> None:
+def test_six_hundred_pods_in_parallel_cost_few_passes() -> None:
     async def scenario(world: World) -> None:
         world.create(SETS, stateful_set(replicas=600, podManagementPolicy="Parallel"))
         await world.settled()

@@ -37,8 +37,8 @@ def headless(name: str = "db") -> Object:
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
 
 
-def budget(least: int) -> Object:
-    spec = {"minAvailable": least, "selector": {"matchLabels": LABELS}}
+def budget() -> Object:
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": LABELS}}
     return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "db"}, "spec": spec}
 
 
@@ -118,12 +118,35 @@ def test_claims_and_their_volumes_go_with_a_set_that_says_so(cluster: Cluster) -
 
 @pytest.mark.slow
 def test_a_budget_counts_what_the_set_wants(cluster: Cluster) -> None:
+    cluster.apply(budget())
     cluster.apply(stateful_set())
-    cluster.apply(budget(3))
     cluster.settled()
+    node = cluster.get("pod/db-2")["spec"]["nodeName"]
+    cluster.kill(node)
+    cluster.clock.advance(90)
 
     found = cluster.get("pdb/db")["status"]
-    assert (found["expectedPods"], found["currentHealthy"], found["disruptionsAllowed"]) == (3, 3, 0)
+    on_node = sum(pod["spec"]["nodeName"] == node for pod in cluster.list("pods"))
+    assert (found["expectedPods"], found["desiredHealthy"], found["currentHealthy"]) == (3, 2, 3 - on_node)
+
+
+@pytest.mark.slow
+def test_a_rollout_goes_on_where_it_was_when_the_controllers_come_again(cluster: Cluster) -> None:
+    cluster.apply(stateful_set(podManagementPolicy="Parallel", minReadySeconds=30))
+    cluster.clock.advance(60)
+    before = uid_of(cluster.get("pod/db-2"))
+    image = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "none:2"}]
+    cluster.patch("sts/db", image, type="json")
+    cluster.eventually(lambda: uid_of(cluster.get("pod/db-2")) != before)
+    cluster.kill("controller-manager")
+    cluster.clock.advance(60)
+    images = {name_of(pod): pod["spec"]["containers"][0]["image"] for pod in cluster.list("pods")}
+    assert images == {"db-0": "none", "db-1": "none", "db-2": "none:2"}
+
+    cluster.restart("controller-manager")
+    cluster.clock.advance(180)
+    assert {pod["spec"]["containers"][0]["image"] for pod in cluster.list("pods")} == {"none:2"}
+    assert cluster.get("sts/db")["status"]["updatedReplicas"] == 3
 
 
 @pytest.mark.slow
