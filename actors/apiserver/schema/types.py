@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -130,29 +130,25 @@ class Type:
         self.map_type = schema.map_type
         self._types = types
         self._schema = schema
-        self._fields: dict[str, Type] | None = None
-        self._element: Type | None = None
 
-    @property
+    @cached_property
     def fields(self) -> dict[str, Type]:
         """The fields of an object by name; empty for every other kind."""
-        if self._fields is None:
-            properties = self._schema.properties if self.kind == "object" else {}
-            fields = {field: self._types.node(schema) for field, schema in properties.items()}
-            self._fields = _Open(fields, self._types) if self._schema.open else fields
-        return self._fields
+        properties = self._schema.properties if self.kind == "object" else {}
+        fields = {field: self._types.node(schema) for field, schema in properties.items()}
+        return _Open(fields, self._types) if self._schema.open else fields
 
-    @property
+    @cached_property
     def items(self) -> Type:
         """What an array holds."""
-        assert self.kind == "array", self
-        return self._follow(self._schema.items)
+        assert self.kind == "array" and self._schema.items is not None, self
+        return self._types.node(self._schema.items)
 
-    @property
+    @cached_property
     def values(self) -> Type:
         """What a map holds."""
-        assert self.kind == "map", self
-        return self._follow(self._schema.values)
+        assert self.kind == "map" and self._schema.values is not None, self
+        return self._types.node(self._schema.values)
 
     def describe(self, field: str = "") -> str:
         """What the definition, or one of its fields, is for; "" for what is written in place."""
@@ -169,12 +165,6 @@ class Type:
 
     def __repr__(self) -> str:
         return f"<Type {self.kind} {self.name}>" if self.name else f"<Type {self.kind}>"
-
-    def _follow(self, schema: _Schema | None) -> Type:
-        if self._element is None:
-            assert schema is not None, self
-            self._element = self._types.node(schema)
-        return self._element
 
 
 def installed_versions() -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from actors.apiserver.alike import is_sound
 from actors.apiserver.rules import addresses, names
 from actors.apiserver.rules.field import (
+    IMMUTABLE,
     FieldErrors,
     forbidden,
     invalid_value,
@@ -15,7 +16,6 @@ from actors.apiserver.rules.field import (
     not_negative,
     required,
     too_long,
-    unchanged,
 )
 from actors.apiserver.schema.resources import Resource
 from protocols.objects import Object
@@ -67,7 +67,8 @@ def metadata_update(obj: Object, old: Object) -> FieldErrors:
     if before.get("deletionTimestamp"):
         yield from _no_new_finalizers(meta.get("finalizers") or (), before.get("finalizers") or ())
     for field in _IMMUTABLE:
-        yield from unchanged(f"metadata.{field}", meta.get(field), before.get(field))
+        if meta.get(field) != before.get(field):
+            yield invalid_value(f"metadata.{field}", meta.get(field), IMMUTABLE)
     yield from _changeable(meta)
 
 
