@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import select
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -24,12 +27,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.is_program = arguments is None
     try:
         code: int = options.command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _reader_has_left():
+            raise
+        return 128 + signal.SIGPIPE  # as of a program that does not catch it
     except CliError as error:
         print(f"actorkube: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     return code
+
+
+def _reader_has_left() -> bool:
+    """Whoever reads standard output has seen enough, as in `why pod/web | head -3`."""
+    output = select.poll()
+    output.register(sys.stdout, 0)
+    has_left = any(event & select.POLLERR for _, event in output.poll(0))
+    if has_left:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is for nobody, and no error
+    return has_left
 
 
 def parser() -> argparse.ArgumentParser:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -118,6 +121,21 @@ def test_the_score_table_shows_what_put_the_first_pod_of_each_workload_where_it_
     assert text[at + 2].split()[-1] == str(rated[0]["total"])
     assert [each["node"] for each in rated] == ["free", "busy"] and rated[0]["total"] > rated[1]["total"]
     assert not any("the scores when" in line for line in printed(capsys, "-f", WEB, "--state", file))
+
+
+def test_who_has_read_enough_may_leave() -> None:
+    """As `whatif ... | head -1`."""
+    words = ["whatif", "-f", WEB, "--nodes", "3"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "actorkube", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+
+    said = process.stderr.read()
+    process.stderr.close()
+
+    assert (process.wait(), said) == (128 + signal.SIGPIPE, b"")
 
 
 def test_the_same_seed_gives_the_same_answer(capsys: pytest.CaptureFixture[str]) -> None:

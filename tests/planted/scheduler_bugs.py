@@ -526,4 +526,11 @@ SCHEDULER = [
         "and name not in plugins:",
         "tests/scheduler/test_config.py::test_a_plugin_that_only_kube_scheduler_has_may_be_in_the_file",
     ),
+    Bug(
+        "who reads only the first lines of why or whatif is shown a traceback",
+        "actorkube/cli/__init__.py",
+        "if not _reader_has_left():",
+        "if True:",
+        "tests/cli/test_whatif.py::test_who_has_read_enough_may_leave",
+    ),
 ]
