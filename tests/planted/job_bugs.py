@@ -154,4 +154,18 @@ JOBS = [
         'return seconds_of(condition["lastTransitionTime"])',
         "tests/controllers/test_cronjob.py::test_a_job_goes_some_time_after_it_has_ended",
     ),
+    Bug(
+        "a job without indexes may limit each of them",
+        "actors/apiserver/rules/validate/job_policies.py",
+        'for key in ("backoffLimitPerIndex", "maxFailedIndexes", "successPolicy"):\n        if spec',
+        'for key in ("maxFailedIndexes", "successPolicy"):\n        if spec',
+        "tests/apiserver/rules/test_validate_job_policies.py::test_is_refused",
+    ),
+    Bug(
+        "exit codes of a rule may stand in any order",
+        "actors/apiserver/rules/validate/job_policies.py",
+        "if values != sorted(values):",
+        "if False:",
+        "tests/apiserver/rules/test_validate_job_policies.py::test_is_refused",
+    ),
 ]

@@ -22,6 +22,9 @@ def job(obj: Object) -> None:
         manualSelector=False,
         podReplacementPolicy="Failed" if spec.get("podFailurePolicy") else "TerminatingOrFailed",
     )
+    for rule in (spec.get("podFailurePolicy") or {}).get("rules") or ():
+        for pattern in rule.get("onPodConditions") or ():
+            fill(pattern, status="True")
     template = section(spec, "template")
     pod_template(template)
     metadata = section(obj, "metadata")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from actors.apiserver.rules import names
 from actors.apiserver.rules.field import (
     FieldErrors,
     invalid_value,
@@ -11,8 +12,10 @@ from actors.apiserver.rules.field import (
     not_supported,
     one_of,
     required,
+    too_long,
     unchanged,
 )
+from actors.apiserver.rules.validate.job_policies import limits_of_indexes, policies
 from actors.apiserver.rules.validate.pods import pod_template
 from actors.apiserver.rules.validate.scheduling import label_selector
 from protocols.objects import Object
@@ -25,7 +28,8 @@ _RESTART_POLICIES = ("OnFailure", "Never")
 _COMPLETION_MODES = ("NonIndexed", "Indexed")
 _CONCURRENCY = ("Allow", "Forbid", "Replace")
 _NUMBERS = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished")
-_IMMUTABLE = ("completionMode", "selector", "podFailurePolicy", "backoffLimitPerIndex", "managedBy")
+_IMMUTABLE = ("completionMode", "selector", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy")
+_MANAGER_MAX = 63
 
 
 def job(obj: Object, old: Object | None) -> FieldErrors:
@@ -68,6 +72,10 @@ def job_spec(field: str, spec: Spec) -> FieldErrors:
         yield not_supported(f"{field}.completionMode", mode, _COMPLETION_MODES)
     if mode == "Indexed" and spec.get("completions") is None:
         yield required(f"{field}.completions", "when completion mode is Indexed")
+    yield from limits_of_indexes(field, spec)
+    yield from policies(field, spec)
+    if spec.get("managedBy") is not None:
+        yield from _managed_by(f"{field}.managedBy", spec["managedBy"])
     yield from label_selector(f"{field}.selector", spec.get("selector"))
     template = spec.get("template") or {}
     yield from pod_template(f"{field}.template", template)
@@ -76,6 +84,17 @@ def job_spec(field: str, spec: Spec) -> FieldErrors:
         yield required(f"{field}.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
     elif policy not in _RESTART_POLICIES:
         yield not_supported(f"{field}.template.spec.restartPolicy", policy, _RESTART_POLICIES)
+    elif spec.get("podFailurePolicy") is not None and policy != "Never":
+        detail = 'only "Never" is supported when podFailurePolicy is specified'
+        yield invalid_value(f"{field}.template.spec.restartPolicy", policy, detail)
+
+
+def _managed_by(field: str, name: str) -> FieldErrors:
+    domain, slash, path = name.partition("/")
+    if not (domain and slash and path) or any(names.dns_subdomain(domain)):
+        yield invalid_value(field, name, 'must be a domain-prefixed path (such as "acme.io/foo")')
+    if len(name) > _MANAGER_MAX:
+        yield too_long(field, _MANAGER_MAX)
 
 
 def _job_update(spec: Spec, old: Spec) -> FieldErrors:
