@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from actors.controllers import ALL
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("protocols", "actorkube", "actors")
 NOT_PURE = {"asyncio", "time", "random", "socket", "subprocess", "threading", "uvloop"}
@@ -87,6 +89,12 @@ def test_what_decides_neither_waits_nor_reads_the_clock_nor_draws_lots() -> None
         offenders += [f"{path.relative_to(ROOT)}: {call}" for call in impure]
 
     assert offenders == []
+
+
+def test_the_start_that_the_readme_shows_counts_all_controllers() -> None:
+    shown = re.findall(r"controller-manager +(\d+) controllers", (ROOT / "README.md").read_text())
+
+    assert str(len(ALL)) in shown
 
 
 def test_nothing_is_left_over() -> None:
