@@ -195,6 +195,27 @@ BUGS = [
         ON_WORLD,
     ),
     Bug(
+        "loop: who lives is forgotten with those that are done",
+        LOOP,
+        "            self._tasks = [weakref.ref(living) for living in self._living()]\n",
+        "            self._tasks = []\n",
+        ON_WORLD,
+    ),
+    Bug(
+        "loop: who is done is remembered for ever",
+        LOOP,
+        "        if len(self._tasks) >= self._tasks_max:\n",
+        "        if False:\n",
+        ON_WORLD,
+    ),
+    Bug(
+        "a run ends with a search through all that it has made",
+        f"{SIM}/garbage.py",
+        "            gc.freeze()\n            gc.unfreeze()\n",
+        "            gc.unfreeze()\n",
+        ("test_garbage",),
+    ),
+    Bug(
         "host: a pause loses what comes due",
         TASKS,
         "            self.held.append(handle)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from actorkube.sim.errors import Deadlock, OutOfSteps, OutOfTime, RealWorld
-from actorkube.sim.loop import SimLoop
+from actorkube.sim.loop import TASKS_SWEPT_FIRST, SimLoop
 from actorkube.sim.policies import Shuffle
 from actorkube.sim.tasks import Domain, domain
 
@@ -137,6 +138,36 @@ def test_a_set_of_tasks_has_an_order_that_does_not_depend_on_addresses(loop: Sim
         return [task.result() for task in done]
 
     assert loop.run_until_complete(main()) == list(range(8))
+
+
+def test_who_lives_is_known_however_many_tasks_came_and_went(loop: SimLoop) -> None:
+    ran: list[str] = []
+    host = Domain("host")
+    lives: list[asyncio.Task[None]] = []
+
+    async def life() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        lives.append(task)
+        try:
+            await loop.create_future()
+        finally:
+            ran.append("finally")
+
+    async def main() -> None:
+        in_domain(loop, host, life())
+        for _ in range(5 * TASKS_SWEPT_FIRST):
+            await loop.create_task(asyncio.sleep(0.001))
+        loop.bury(host)
+        lives.clear()  # from here on only the loop holds it
+        gc.collect()
+        assert ran == []
+        assert len(loop._tasks) < 2 * TASKS_SWEPT_FIRST
+
+    loop.run_until_complete(main())
+    loop.close()
+
+    assert ran == ["finally"]
 
 
 def test_nothing_of_a_dead_domain_runs_not_even_finally(loop: SimLoop) -> None:
