@@ -28,6 +28,12 @@ def not_scheduled_patch(
     return {"metadata": {"uid": uid_of(pod)}, "status": status} if status else None
 
 
+def not_scheduled_message(pod: Object) -> str:
+    """Why it has no node, as it was told last; "" if it was not."""
+    told = find_condition((pod.get("status") or {}).get("conditions"), "PodScheduled") or {}
+    return (told.get("message") or "") if told.get("status") == "False" else ""
+
+
 def _says_its_gates(pod: Object) -> bool:
     """The API server has said of its scheduling gates what there is to say, when it was created."""
     told = find_condition((pod.get("status") or {}).get("conditions"), "PodScheduled") or {}

@@ -17,6 +17,7 @@ import numpy as np
 
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.columns import Ints
+from actors.scheduler.conditions import not_scheduled_message
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.diagnosis import NO_NODES, Unschedulable, explain, refuse_altogether
 from actors.scheduler.framework import Helpless, Nomination, Profile, Refusal
@@ -150,7 +151,12 @@ class SchedulingCycle:
 
     @names_plugin
     def _may_fit(self, pod: PodDemand, rows: Sequence[int]) -> bool:
-        return self._template(pod).may_fit(rows)
+        """Also true where it is told something else than holds now: the next try says what it waits for."""
+        template = self._template(pod)
+        if template.refusal is not None:
+            told = not_scheduled_message(pod.pod)
+            return bool(told) and ", ".join(template.refusal[1].reasons) not in told
+        return template.may_fit(rows)
 
     def examine(self, pod: PodDemand) -> Examination:
         template, state = self._template(pod), self.state

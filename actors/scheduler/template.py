@@ -134,8 +134,6 @@ class Template:
 
     def may_fit(self, rows: Sequence[int]) -> bool:
         """One of these rows. No rows: any."""
-        if self.refusal is not None:
-            return False
         return any(self.fits(row) for row in rows) if rows else self.best() >= 0
 
     # -- looking at it --------------------------------------------------------------------------------------------

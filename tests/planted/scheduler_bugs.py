@@ -533,4 +533,11 @@ SCHEDULER = [
         "if True:",
         "tests/cli/test_whatif.py::test_who_has_read_enough_may_leave",
     ),
+    Bug(
+        "a pod is told for ever what it waited for at first",
+        "actors/scheduler/cycle.py",
+        'return bool(told) and ", ".join(template.refusal[1].reasons) not in told',
+        "return False",
+        "tests/scheduler/test_scheduler_actor.py::test_a_pod_is_told_what_it_waits_for_now",
+    ),
 ]

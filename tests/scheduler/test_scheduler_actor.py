@@ -239,6 +239,24 @@ async def test_a_claim_for_one_pod_is_free_when_that_is_gone_though_its_node_wen
     await world.until(lambda: world.node_of("second") == "n1")
 
 
+async def test_a_pod_is_told_what_it_waits_for_now(world: World) -> None:
+    """Its claim has come, and has no volume yet: nothing that lets it run, but no more what was said of it."""
+    world.create("nodes", make_node("n0"))
+    world.create("pods", make_pod("p", volumes=[{"name": "d", "persistentVolumeClaim": {"claimName": "c"}}]))
+    await world.until(lambda: world.condition("p") is not None)
+    assert 'persistentvolumeclaim "c" not found' in world.condition("p")["message"]
+
+    asks = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    world.create("persistentvolumeclaims", {"metadata": {"name": "c", "namespace": "default"}, "spec": asks})
+
+    await world.until(lambda: "has unbound immediate PersistentVolumeClaims" in world.condition("p")["message"])
+    await world.settled()
+    asked = len(world.api.asked)
+    world.create("persistentvolumes", {"metadata": {"name": "other"}, "spec": {"capacity": {"storage": "1Gi"}}})
+    await world.settled()
+    assert len(world.api.asked) == asked  # it was told
+
+
 async def test_pods_of_a_service_are_spread_over_zones(world: World) -> None:
     def zone(name: str) -> dict[str, str]:
         return {"topology.kubernetes.io/zone": name, "kubernetes.io/hostname": name}

@@ -16,6 +16,7 @@ import numpy as np
 
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.columns import Floats
+from actors.scheduler.conditions import not_scheduled_message
 from actors.scheduler.cycle import Decision, Examination, SchedulingCycle, gate
 from actors.scheduler.demand import PodDemand, scheduler_name
 from actors.scheduler.diagnosis import Unschedulable
@@ -26,7 +27,6 @@ from actors.scheduler.explain.trial import would_fit
 from actors.scheduler.framework import Profile
 from actors.scheduler.plugin_failure import PluginFailed
 from protocols.objects import Object, key_of
-from protocols.rules.conditions import find_condition
 from protocols.rules.owners import is_deleting
 from protocols.rules.pods import is_terminated, node_of
 
@@ -111,7 +111,7 @@ class Why:
 
 def explain(snapshot: Snapshot, pod: Object, profiles: Mapping[str, Profile], seed: int = 0) -> Why:
     """`profiles` by schedulerName."""
-    key, said = key_of(pod), _said(pod)
+    key, said = key_of(pod), not_scheduled_message(pod)
     profile = profiles.get(scheduler_name(pod))
     if is_terminated(pod) or (is_deleting(pod) and not node_of(pod)):
         return Why(key, "finished" if is_terminated(pod) else "deleting", node_of(pod), said=said)
@@ -216,8 +216,3 @@ def _tried(near: Near, profile: Profile, demand: PodDemand, others: Snapshot) ->
         return near
     helpful = [remedy for obstacle in near.obstacles for remedy in obstacle.remedies]
     return replace(near, tried=would_fit(others, profile, demand.pod, near.node, helpful))
-
-
-def _said(pod: Object) -> str:
-    condition = find_condition((pod.get("status") or {}).get("conditions"), "PodScheduled")
-    return (condition or {}).get("message") or "" if (condition or {}).get("status") == "False" else ""
