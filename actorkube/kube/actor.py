@@ -177,7 +177,7 @@ class Loop:
 
     def next_due(self) -> float | None:
         """When a delayed key will be ready; None while nobody could take it: what changes that wakes the actor."""
-        if not self.synced or self.queue.working >= self.controller.workers:
+        if self.queue.is_empty or not self.synced or self.queue.working >= self.controller.workers:
             return None
         return self.queue.next_due()
 
@@ -198,7 +198,7 @@ class Loop:
 
     def turn(self) -> bool:
         """Some passes; True when more could be made at once."""
-        if not self.synced:
+        if self.queue.is_empty or not self.synced:  # most have nothing to do where many share an actor
             return False
         for _ in range(_PASSES_PER_TURN):
             if self.queue.working >= self.controller.workers:

@@ -84,6 +84,11 @@ class WorkQueue:
         return self._heap[0][0] if self._heap else None
 
     @property
+    def is_empty(self) -> bool:
+        """No key is ready, nor will be by time alone."""
+        return not (self._ready or self._heap)
+
+    @property
     def ready(self) -> int:
         return len(self._ready)
 

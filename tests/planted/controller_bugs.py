@@ -83,6 +83,13 @@ CONTROLLERS = [
         "tests/kube/test_alike.py::test_no_more_is_remembered_than_there_is_room_for",
     ),
     Bug(
+        "a controller whose keys are all delayed is taken for one that has none",
+        "actorkube/kube/queue.py",
+        "return not (self._ready or self._heap)",
+        "return not self._ready",
+        "tests/kube/test_controller_actor.py::test_a_timer_brings_a_key_back",
+    ),
+    Bug(
         "work queue loses a key that changes while it is worked on",
         "actorkube/kube/queue.py",
         "            self._working[key] = True\n",
