@@ -45,7 +45,8 @@ from protocols.objects import Object, meta, namespace_of, split_key, uid_of
 RESOURCE = "jobs.batch"
 MANAGER = "kubernetes.io/job-controller"
 SPACING_S = 0.02
-REST_PER_POD_S = 0.0001  # a job of 1,000 pods is looked at ten times a second at most
+REST_PER_POD_S = 0.001  # a job of 1,000 pods is looked at once a second at most, and what has ended is written together
+REST_MAX_S = 1.0  # as Kubernetes, which always waits that long
 
 
 def controller() -> Controller:
@@ -88,7 +89,7 @@ def reconcile(key: str, views: Views, now: float) -> list[Write]:
     own: list[JobPod] = [pods.summary(JOB_POD, pod_key) for pod_key in claimed.keys]
     if is_finished(job):
         return _let_go(own, pods)
-    return [Rest(len(own) * REST_PER_POD_S), *_go_on(look(job, own, pods), views, now)]
+    return [Rest(min(len(own) * REST_PER_POD_S, REST_MAX_S)), *_go_on(look(job, own, pods), views, now)]
 
 
 def release_strays(key: str, job: Object | None, pods: View) -> list[Write]:
