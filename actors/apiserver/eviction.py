@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from protocols.errors import InternalError, TooManyRequests
-from protocols.objects import Object, labels_of, meta, name_of
+from protocols.objects import Object, labels_of, meta, name_of, uid_of
+from protocols.rules.conditions import with_condition
 from protocols.rules.owners import is_deleting
 from protocols.rules.pods import is_ready, phase_of
 from protocols.rules.selectors import selector_matches
@@ -39,6 +41,21 @@ def spent(budget: Object, pod: Object, now: float) -> Object:
     status["disruptionsAllowed"] -= 1
     status["disruptedPods"] = {**(status.get("disruptedPods") or {}), name_of(pod): time_of(now)}
     return {**budget, "status": status}
+
+
+def marked(pod: Object, now: float) -> Object:
+    """The pod, saying that it ends for the cluster's reasons and not for its own (KEP-3329)."""
+    status = pod.get("status") or {}
+    conditions = with_condition(
+        status.get("conditions"), "DisruptionTarget", "True", "EvictionByEvictionAPI", "Eviction API: evicting", now
+    )
+    return {**pod, "status": {**status, "conditions": conditions}}
+
+
+def means(preconditions: dict[str, Any] | None, pod: Object) -> bool:
+    """Whether a deletion on these conditions goes on after the pod was marked: it has another revision then."""
+    asked = preconditions or {}
+    return not asked.get("resourceVersion") and asked.get("uid") in (None, "", uid_of(pod))
 
 
 def _covers(budget: Object, pod: Object) -> bool:

@@ -28,7 +28,7 @@ from actors.apiserver.changes import Changes, Decided, Removed
 from actors.apiserver.conversions import Conversions
 from actors.apiserver.custom.served import Served
 from actors.apiserver.deletion import Deletion, deletion_of, dry_run_of
-from actors.apiserver.eviction import budget_to_spend, spent
+from actors.apiserver.eviction import budget_to_spend, marked, means, spent
 from actors.apiserver.incoming import accept, accept_kind
 from actors.apiserver.item import Item, Made
 from actors.apiserver.lists import KeptList
@@ -163,6 +163,9 @@ class Pipeline:
         if budget is not None:
             spending = _of(call, _BUDGETS, name_of(budget))
             await self._changes.change(spending, lambda current: spent(current, pod, self._ctx.now), as_is=True)
+        if not call.dry_run and means(options.get("preconditions"), pod):
+            evicted = _of(call, "pods", call.name)
+            await self._changes.change(evicted, lambda current: marked(current, self._ctx.now), as_is=True)
         deletion = deletion_of(options)
         return (await self._changes.remove(call, deletion, as_is=True)).item
 

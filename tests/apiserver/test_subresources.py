@@ -167,7 +167,21 @@ async def test_an_eviction_is_a_delete_where_no_budget_speaks_against_it(api: Wo
 
     await api.create("pods", eviction("web"), subresource="eviction", name="web")
 
-    assert (await api.get("pods", "web"))["metadata"]["deletionTimestamp"]
+    evicted = await api.get("pods", "web")
+    assert evicted["metadata"]["deletionTimestamp"]
+    why = next(each for each in evicted["status"]["conditions"] if each["type"] == "DisruptionTarget")
+    expected = {"status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"}
+    assert {key: why[key] for key in expected} == expected
+
+
+async def test_an_eviction_of_another_pod_of_that_name_leaves_no_mark(api: World) -> None:
+    await running_pod(api, "web")
+
+    with pytest.raises(Conflict):
+        asked = {**eviction("web"), "deleteOptions": {"preconditions": {"uid": "of-another"}}}
+        await api.create("pods", asked, subresource="eviction", name="web")
+
+    assert [each["type"] for each in (await api.get("pods", "web"))["status"]["conditions"]] == ["Ready"]
 
 
 async def test_an_eviction_that_is_a_dry_run_evicts_nobody_and_spends_nothing(api: World) -> None:

@@ -168,4 +168,11 @@ JOBS = [
         "if False:",
         "tests/apiserver/rules/test_validate_job_policies.py::test_is_refused",
     ),
+    Bug(
+        "an evicted pod does not say that it ends for the cluster's reasons",
+        "actors/apiserver/pipeline.py",
+        'if not call.dry_run and means(options.get("preconditions"), pod):',
+        "if False:",
+        "tests/apiserver/test_subresources.py::test_an_eviction_is_a_delete_where_no_budget_speaks_against_it",
+    ),
 ]
