@@ -223,6 +223,13 @@ CONTROLLERS = [
         "tests/controllers/test_statefulset_claims.py::test_in_parallel_a_claim_that_is_refused_keeps_only_its_own_pod_waiting",
     ),
     Bug(
+        "the places of a stateful set are filled from the last one on",
+        "actors/controllers/statefulset.py",
+        "for ordinal in range(first, first + count):",
+        "for ordinal in reversed(range(first, first + count)):",
+        "tests/controllers/test_statefulset_order.py::test_nothing_that_a_set_ever_did_was_out_of_order",
+    ),
+    Bug(
         "rolling update goes below the minimum that must be available",
         "actors/controllers/rollout.py",
         "spare = new.available + sum(s.available for s in old) - limits.least_available",
