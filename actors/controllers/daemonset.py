@@ -106,7 +106,7 @@ def reconcile(key: str, views: Views, now: float) -> list[Write]:
         return []
     owner = Owner(daemon_set, RESOURCE, API_VERSION, KIND)
     revisions = claim(owner, views[history.RESOURCE], history.REVISION)
-    claimed = claim(owner, views["pods"], POD)
+    claimed = claim(owner, views["pods"], POD, adoptable=lambda pod: not pod.deleting)  # if over, to be removed
     if revisions.writes or claimed.writes:
         return [*revisions.writes, *claimed.writes]
     pods: list[PodSummary] = [views["pods"].summary(POD, pod_key) for pod_key in claimed.keys]

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actorkube.kube.controller import Views
@@ -180,6 +180,21 @@ def test_orphans_are_adopted_and_what_no_longer_matches_is_let_go_and_replaced()
         await world.settled()
         assert not meta(world.get("pods", "orphan")).get("ownerReferences")
         assert where(world) == ["node-0", "node-1", "node-1", "node-2"]
+
+    in_world(scenario)
+
+
+def test_an_orphan_that_failed_is_adopted_and_removed() -> None:
+    async def scenario(world: World) -> None:
+        world.never_ready = lambda pod: name_of(pod) == "orphan"
+        world.create(RESOURCE, daemon_set())
+        await world.settled()
+        orphan = {"metadata": {"name": "orphan", "namespace": "default", "labels": {"app": "log"}}}
+        world.create("pods", {**orphan, "spec": {"nodeName": "node-1"}, "status": {"phase": "Failed"}})
+        await world.settled()
+
+        assert world.find("pods", "orphan") is None
+        assert where(world) == ["node-0", "node-1", "node-2"]
 
     in_world(scenario)
 
@@ -461,6 +476,7 @@ OPERATIONS = st.lists(
 
 @settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 1), OPERATIONS)
+@example(7, 0, [("kill", 0), ("orphan", 0), ("fail", 0)])
 def test_settles_on_one_pod_of_the_present_template_a_node(
     seed: int, surge: int, operations: list[tuple[str, int]]
 ) -> None:

@@ -286,6 +286,13 @@ CONTROLLERS = [
         "tests/controllers/test_daemonset.py::test_a_pod_that_fails_is_replaced_at_once_and_then_later_and_later",
     ),
     Bug(
+        "a pod that failed before a daemon set could adopt it lies there for ever",
+        "actors/controllers/daemonset.py",
+        ", adoptable=lambda pod: not pod.deleting",
+        "",
+        "tests/controllers/test_daemonset.py::test_an_orphan_that_failed_is_adopted_and_removed",
+    ),
+    Bug(
         "daemon pods for nodes that are gone wait for ever",
         "actors/controllers/daemonset.py",
         "    work.doomed.extend(of_nowhere(it))\n",
