@@ -64,7 +64,11 @@ def planted(tree: Path, bug: Bug) -> Iterator[None]:
 def test_every_bug_has_its_place_and_its_test(bug: Bug) -> None:
     file, _, test = bug.test.partition("::")
 
-    assert (ROOT / bug.file).read_text().count(bug.old) == 1
+    text = (ROOT / bug.file).read_text()
+
+    assert text.count(bug.old) == 1
+    if bug.file.endswith(".py"):
+        compile(text.replace(bug.old, bug.new), bug.file, "exec")  # else anything finds it
     assert (ROOT / file).is_file()
     assert not test or re.search(rf"^(async )?def {test}\(", (ROOT / file).read_text(), re.MULTILINE)
 
