@@ -211,8 +211,8 @@ KINDS = [
     Bug(
         "a watch of what is deprecated is not warned of it",
         "actors/apiserver/rest/watch.py",
-        "        response.headers.extend(warned(request))\n",
-        "",
+        "        response.headers.extend([*flow_headers(request), *warned(request)])\n",
+        "        response.headers.extend(flow_headers(request))\n",
         "tests/apiserver/test_versions_served.py::test_who_asks_for_what_is_deprecated_is_warned",
     ),
     Bug(

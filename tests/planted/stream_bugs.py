@@ -111,4 +111,25 @@ STREAMS = [
         '    spec = {**new["spec"]}\n    _put_back',
         "tests/apiserver/test_subresources.py::test_the_way_for_ephemeral_containers_changes_nothing_else",
     ),
+    Bug(
+        "several events of a watch over WebSocket are one message",
+        "actors/apiserver/rest/watch_socket.py",
+        "        for line in bytes(data).splitlines():\n",
+        "        for line in [bytes(data)]:\n",
+        "tests/apiserver/test_watch_socket.py::test_events_that_come_together_are_told_apart",
+    ),
+    Bug(
+        "a watch over WebSocket does not answer a client's goodbye",
+        "actors/apiserver/rest/watch_socket.py",
+        "        async for _ in self:\n            pass\n",
+        "",
+        "tests/apiserver/test_watch_socket.py::test_it_ends_in_time_and_with_its_client",
+    ),
+    Bug(
+        "a token that a browser offers is what is spoken",
+        "actors/apiserver/rest/authenticate.py",
+        "name for name in _protocols(request) if not name.startswith(_TOKEN_PROTOCOL))",
+        "name for name in _protocols(request))",
+        "tests/apiserver/test_watch_socket.py::test_the_token_is_not_what_is_spoken",
+    ),
 ]

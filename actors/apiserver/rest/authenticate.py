@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -15,10 +16,34 @@ from actors.apiserver.tokens.authenticator import TokenAuthenticator
 from actors.apiserver.tokens.claims import NotValid
 from protocols.errors import Unauthorized
 
+_TOKEN_PROTOCOL = "base64url.bearer.authorization.k8s.io."
+
 
 def bearer_token(request: web.BaseRequest) -> str | None:
     header = request.headers.get("Authorization", "")
-    return header[7:].strip() if header[:7].lower() == "bearer " else None
+    return header[7:].strip() if header[:7].lower() == "bearer " else _token_of_socket(request)
+
+
+def offered_protocols(request: web.BaseRequest) -> tuple[str, ...]:
+    """What a WebSocket may speak, but for what is a token in disguise."""
+    return tuple(name for name in _protocols(request) if not name.startswith(_TOKEN_PROTOCOL))
+
+
+def _token_of_socket(request: web.BaseRequest) -> str | None:
+    """A browser cannot set a WebSocket's headers: it offers its token as one of the protocols. What does not decode is
+    no good token."""
+    shown = [name for name in _protocols(request) if name.startswith(_TOKEN_PROTOCOL)]
+    if not shown:
+        return None
+    text = shown[0].removeprefix(_TOKEN_PROTOCOL)
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars="-_", validate=True).decode()
+    except ValueError:
+        return text
+
+
+def _protocols(request: web.BaseRequest) -> list[str]:
+    return [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if name.strip()]
 
 
 def authenticates_as_nobody(request: web.BaseRequest) -> bool:

@@ -27,9 +27,10 @@ from actors.apiserver.rest.negotiate import JSON, PROTOBUF
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.render import Renderer
 from actors.apiserver.rest.warned import warned
+from actors.apiserver.rest.watch_socket import WatchSocket, wants_socket
 from actors.apiserver.schema.protobuf_encode import watch_frame
 from actors.apiserver.schema.resources import Resource
-from protocols.errors import Expired, StatusError
+from protocols.errors import Expired, NotAcceptable, StatusError
 from protocols.objects import Object
 
 _BOOKMARK_EVERY_S = 60.0
@@ -67,11 +68,8 @@ class RestWatch:
     async def run(self, request: web.BaseRequest) -> web.StreamResponse:
         initial, revision = await self._beginning()
         watcher: Watcher | None = None
-        kind = f"{PROTOBUF};stream=watch" if self._is_protobuf else JSON
-        headers = {"Content-Type": kind, "Cache-Control": "no-cache, private", **dict(flow_headers(request))}
-        response = web.StreamResponse(headers=headers)
-        response.headers.extend(warned(request))
-        response.enable_chunked_encoding()
+        response, leaving = self._response(request), None
+        response.headers.extend([*flow_headers(request), *warned(request)])
         try:
             refusal: StatusError | None = None
             try:
@@ -79,6 +77,8 @@ class RestWatch:
             except Expired as expired:
                 refusal = expired
             await response.prepare(request)
+            if isinstance(response, WatchSocket):
+                leaving = asyncio.ensure_future(response.until_closed())
             has_started(request, response)
             has_begun(request)
             if watcher is not None:
@@ -90,8 +90,20 @@ class RestWatch:
             pass  # the client is gone: that is how watches end
         finally:
             self._end_timer()
+            if leaving is not None:
+                leaving.cancel()
             if watcher is not None:
                 watcher.close()
+        return response
+
+    def _response(self, request: web.BaseRequest) -> web.StreamResponse:
+        if wants_socket(request):
+            if self._is_protobuf:
+                raise NotAcceptable("a watch over WebSocket is answered in JSON")
+            return WatchSocket(request)
+        kind = f"{PROTOBUF};stream=watch" if self._is_protobuf else JSON
+        response = web.StreamResponse(headers={"Content-Type": kind, "Cache-Control": "no-cache, private"})
+        response.enable_chunked_encoding()
         return response
 
     async def _beginning(self) -> tuple[Sequence[Item], int]:
