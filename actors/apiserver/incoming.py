@@ -4,7 +4,7 @@ the object that the request names?
 
 from __future__ import annotations
 
-from actors.apiserver.answers import wrong_uid
+from actors.apiserver.answers import conflict, wrong_uid
 from actors.apiserver.calls import Call
 from actors.apiserver.custom.names import DEFINITIONS
 from actors.apiserver.custom.schemas import check_schemas
@@ -86,6 +86,20 @@ def check_uid(call: Call, new: Object, old: Object) -> None:
     """Raises Conflict when the object that was sent is not the one that is stored now under its name."""
     if uid_of(new) and uid_of(new) != uid_of(old):
         raise wrong_uid(call.resource, call.name, uid_of(new), uid_of(old))
+
+
+def check_applied_to_nothing(call: Call, patch: Object) -> None:
+    """Raises Conflict when the patch means an object that is gone, BadRequest when it does not name what it creates."""
+    if uid_of(patch):
+        why = f"uid mismatch: the provided object specified uid {uid_of(patch)}, and no existing object was found"
+        raise conflict(call.resource, call.name, why)
+    if not name_of(patch):
+        raise nameless(call.name)
+
+
+def nameless(name: str) -> BadRequest:
+    """Of an object that the address alone names."""
+    return BadRequest(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
 
 
 def revision_named(text: str | None) -> int:

@@ -29,7 +29,7 @@ from actors.apiserver.conversions import Conversions
 from actors.apiserver.custom.served import Served
 from actors.apiserver.deletion import Deletion, deletion_of, dry_run_of
 from actors.apiserver.eviction import budget_to_spend, marked, means, spent
-from actors.apiserver.incoming import accept, accept_kind
+from actors.apiserver.incoming import accept, accept_kind, check_applied_to_nothing
 from actors.apiserver.item import Item, Made
 from actors.apiserver.lists import KeptList
 from actors.apiserver.moulds import Moulds
@@ -241,6 +241,7 @@ class Pipeline:
                 raise
             self.authorizer.permit(call.caller, asked(call, "create"))
             new = self._patched(call, type, patch, None)
+            check_applied_to_nothing(call, patch)
             return await self._changes.create(call, new, applied=True)
 
     def _spared(self, call: Call, type: PatchType, patch: Any, old: Object) -> Decided:

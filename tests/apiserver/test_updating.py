@@ -102,6 +102,31 @@ def test_every_kind_that_is_named_is_served() -> None:
     assert [each for each in named if find(each) is None] == []
 
 
+@pytest.mark.parametrize(
+    ("metadata", "code", "problem"),
+    [
+        (
+            {"name": "a", "uid": "gone"},
+            409,
+            "uid mismatch: the provided object specified uid gone, and no existing object was found",
+        ),
+        ({}, 400, "the name of the object (a based on URL) was undeterminable: name must be provided"),
+    ],
+)
+async def test_an_apply_creates_what_it_names_and_nothing_in_place_of_another(
+    api: Rest, metadata: Any, code: int, problem: str
+) -> None:
+    applied = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    query, apply = "fieldManager=me", "application/apply-patch+yaml"
+
+    refused = await api.send("PATCH", f"{MAPS}/a?{query}", applied, content_type=apply)
+    await api.create(MAPS, config_map("b"))
+    there = await api.send("PATCH", f"{MAPS}/b?{query}", {**applied, "metadata": {}}, content_type=apply)
+
+    assert refused.code == code and problem in refused.json["message"]
+    assert (await api.get(f"{MAPS}/a")).code == 404 and there.code == 200
+
+
 async def test_what_is_sent_names_the_object_and_its_address_the_collection(api: Rest) -> None:
     await api.create(MAPS, config_map("a"))
 

@@ -315,4 +315,11 @@ KINDS = [
         "tests/apiserver/rules/test_prepare.py"
         "::test_changes_of_a_daemon_sets_template_are_counted_whatever_clients_say_of_them",
     ),
+    Bug(
+        "an apply that means another object creates one",
+        "actors/apiserver/pipeline.py",
+        "            check_applied_to_nothing(call, patch)\n",
+        "",
+        "tests/apiserver/test_updating.py::test_an_apply_creates_what_it_names_and_nothing_in_place_of_another",
+    ),
 ]

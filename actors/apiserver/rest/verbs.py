@@ -12,7 +12,7 @@ from actors.apiserver.callers import Caller
 from actors.apiserver.calls import Call
 from actors.apiserver.changes import Removed
 from actors.apiserver.deletion import dry_run_of
-from actors.apiserver.incoming import accept_options
+from actors.apiserver.incoming import accept_options, nameless
 from actors.apiserver.pipeline import Pipeline, check_served
 from actors.apiserver.reads import is_kept
 from actors.apiserver.rest.audit import note_body
@@ -155,8 +155,7 @@ class Verbs:
     async def _update(self, body: Any) -> Reply:
         self._named()
         if isinstance(body, dict) and not (isinstance(body.get("metadata"), dict) and body["metadata"].get("name")):
-            why = "was undeterminable: name must be provided"
-            raise BadRequest(f"the name of the object ({self.call.name} based on URL) {why}")
+            raise nameless(self.call.name)
         item = await self._pipeline.update(self.call, body)
         code = 201 if self.call.created else 200
         return self._renderer.item(self.call.resource, item, code, warning_headers(self.call.warnings))
