@@ -48,6 +48,7 @@ from actors.apiserver.moulds import Moulds
 from actors.apiserver.outward.client import Client, HttpsClient, NoClient
 from actors.apiserver.own_writes import OwnWrites
 from actors.apiserver.pipeline import Pipeline
+from actors.apiserver.pod_metrics import POD_METRICS, MetricsDoor
 from actors.apiserver.reads import Reads
 from actors.apiserver.schema.types import DEFAULT_VERSION, Types
 from actors.apiserver.tokens.authenticator import TokenAuthenticator
@@ -174,6 +175,7 @@ class ApiServer(Actor):
             moulds,
         )
         self._door = Door(ctx, self._pipeline, core.causes)
+        self._metrics = MetricsDoor(ctx, self._pipeline)
         self._bindings = Bindings(ctx, cache, commits, authorizer, passing, self._create_by_message)
 
     async def _publish_endpoints(self, core: Core, own: OwnWrites, rest: RestConfig) -> None:
@@ -230,6 +232,8 @@ class ApiServer(Actor):
         match message:
             case api.Get():
                 return self._door_of(message.resource).get(message, caller)
+            case api.List(resource=resource) if resource == POD_METRICS and not self._far_door.serves(resource):
+                return self._metrics.list(message, caller)
             case api.List():
                 return self._door_of(message.resource).list(message, caller)
             case api.Create():

@@ -111,7 +111,10 @@ class SimBackend(Backend):
         """There is nothing in it."""
 
     def stats(self, container: Container) -> ContainerStatsSample:
-        return ContainerStatsSample(container.id, 0, 0, 1 if container.state == "CONTAINER_RUNNING" else 0)
+        if container.state != "CONTAINER_RUNNING":
+            return ContainerStatsSample(container.id, 0, 0, 0)
+        used_ns = self._containers[container.id].script.cpu_ns(self._ctx.now - container.started_at)
+        return ContainerStatsSample(container.id, used_ns, 0, 1)
 
     # -- probes ---------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@
     actorkube.dev/sim-hang-after       probes and execs fail from then on (never)
     actorkube.dev/sim-exec-prints      what a command in it prints (kubectl exec); then it repeats its input to the end
     actorkube.dev/sim-exec-code        and exits with this code (0)
+    actorkube.dev/sim-cpu              the CPU that it uses (0); `800m, 60=50m`: 800m, and 50m from second 60 on
     actorkube.dev/sim-term-seconds     how long it goes on after TERM (0); `never` ignores TERM
 
 `actorkube.dev/sim-exit-after.NAME` is for the container of that name only.
@@ -18,9 +19,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
+from protocols.rules.quantity import parse_quantity
+
 PREFIX = "actorkube.dev/sim-"
+
+
+class Load(NamedTuple):
+    """So many billionths of a core from that second on."""
+
+    since_s: float
+    nano_cores: int
 
 
 class SimScript(NamedTuple):
@@ -33,9 +44,17 @@ class SimScript(NamedTuple):
     term_s: float = 0.0
     exec_prints: str = ""
     exec_code: int = 0
+    cpu: tuple[Load, ...] = ()
 
     def answers(self, running_s: float) -> bool:
         return self.ready_after_s <= running_s < self.hang_after_s
+
+    def cpu_ns(self, running_s: float) -> int:
+        """The CPU time that it has used in so many seconds."""
+        loads = [*self.cpu, Load(math.inf, 0)]
+        return sum(
+            int(max(0, min(end.since_s, running_s) - load.since_s) * load.nano_cores) for load, end in pairwise(loads)
+        )
 
 
 def read_script(annotations: Mapping[str, str], container: str) -> SimScript:
@@ -54,7 +73,20 @@ def read_script(annotations: Mapping[str, str], container: str) -> SimScript:
         term_s=seconds("term-seconds", 0.0),
         exec_prints=_text(annotations, "exec-prints", container),
         exec_code=int(seconds("exec-code", 0)),
+        cpu=_loads(_text(annotations, "cpu", container)),
     )
+
+
+def _loads(text: str) -> tuple[Load, ...]:
+    """`800m, 60=50m`, by time."""
+    loads = []
+    for part in text.split(",") if text else ():
+        since, _, cpu = part.strip().rpartition("=")
+        try:
+            loads.append(Load(float(since or 0), parse_quantity(cpu)))
+        except ValueError:
+            raise ValueError(f"annotation {PREFIX}cpu is not a list of SECONDS=CPU: {text!r}") from None
+    return tuple(sorted(loads))
 
 
 def seconds_in(annotations: Mapping[str, str], name: str, container: str, default: float) -> float:

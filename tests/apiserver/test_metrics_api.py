@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from actorkube.runtime import Actor
+from protocols.api import List
+from protocols.errors import Forbidden
 from protocols.message import Message
-from protocols.objects import Object
+from protocols.objects import Object, decode_object
 from protocols.usage import AskNodeUsage, ContainerUsage, NodeUsage, PodUsage
 from tests.apiserver.rest_client import NOW, Rest, rest
 from tests.apiserver.world import pod
@@ -64,6 +66,23 @@ async def test_a_node_uses_what_its_pods_use_and_one_that_does_not_answer_is_lef
         ("n1", {"cpu": "251000000n", "memory": "66560Ki"})
     ]
     assert (await api.get(f"{METRICS}/nodes/n1")).json["usage"] == listed["items"][0]["usage"]
+
+
+async def test_actors_ask_by_message(api: Rest) -> None:
+    found = await api.world.ask(List("pods.metrics.k8s.io", "default", "name in (web,other)"))
+    nothing = await api.world.ask(List("pods.metrics.k8s.io", "elsewhere"))
+
+    (metrics,) = [decode_object(item.body) for item in found.items]
+    assert (metrics["kind"], metrics["metadata"]["name"], metrics["window"]) == ("PodMetrics", "web", "15.000s")
+    assert [each["usage"]["cpu"] for each in metrics["containers"]] == ["250000000n", "1000000n"]
+    assert nothing.items == ()
+
+
+async def test_a_kubelet_learns_by_message_nothing_of_what_others_measured(api: Rest) -> None:
+    kubelet = api.world.systems["n1-kubelet"].actor("kubelet").ctx
+
+    with pytest.raises(Forbidden, match="cannot list resource"):
+        await kubelet.ask(api.world.api, List("pods.metrics.k8s.io", "default"), 10.0)
 
 
 @pytest.mark.parametrize(

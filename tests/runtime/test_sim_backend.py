@@ -17,6 +17,7 @@ from protocols.cri import (
     ContainerStatus,
     CreateContainer,
     ExecSync,
+    GetContainerStats,
     GetContainerStatus,
     PodSandboxConfig,
     PodSandboxMetadata,
@@ -118,6 +119,22 @@ def test_a_script_may_be_for_one_container_and_mistakes_in_it_are_named() -> Non
             await runtime.start("second", exit_after="soon")
         with pytest.raises(ContainerRefused, match="no such file"):
             await runtime.start("third", start_error="no such file")
+
+    in_world(scenario)
+
+
+def test_a_container_uses_the_cpu_that_its_script_says() -> None:
+    async def scenario(world: World, runtime: Runtime) -> None:
+        started = await runtime.start(cpu="60=50m, 800m")
+        await world.sleep(30)
+        half = await runtime.ask(GetContainerStats(started.id))
+        await world.sleep(50)
+        whole = await runtime.ask(GetContainerStats(started.id))
+
+        assert half.usage_core_nano_seconds == pytest.approx(30 * 800_000_000)
+        assert whole.usage_core_nano_seconds == pytest.approx(60 * 800_000_000 + 20 * 50_000_000)
+        with pytest.raises(ContainerRefused, match="sim-cpu is not a list of SECONDS=CPU: '1=much'"):
+            await runtime.start("other", cpu="1=much")
 
     in_world(scenario)
 

@@ -11,8 +11,8 @@ from typing import Any
 from actorkube.runtime import Context
 from actors.apiserver.calls import Call
 from actors.apiserver.pipeline import Pipeline
+from actors.apiserver.pod_metrics import node_usages
 from actors.apiserver.reads import Query
-from actors.apiserver.rest.metrics_api import node_usages
 from actors.apiserver.rest.render import Renderer, Reply
 from actors.apiserver.schema.resources import find
 from protocols.errors import BadRequest, MethodNotAllowed, NotFound, ServiceUnavailable
