@@ -19,10 +19,11 @@ from actorkube.kube.follow import follow
 from actorkube.kube.queue import WorkQueue
 from actorkube.kube.servers import API, ApiServers
 from actorkube.kube.view import Entry, View
-from actorkube.kube.writes import Event, RequeueAfter, Rest, Write
+from actorkube.kube.writes import Event, Inquire, RequeueAfter, Rest, Write
 from actorkube.runtime import Actor, Timer
 from actorkube.runtime.tracing import Span
 from protocols.controller import Activity, AskActivity, ControllerDue
+from protocols.errors import Answer, AskError
 from protocols.message import Message
 from protocols.trace import TraceContext
 
@@ -134,6 +135,7 @@ class Loop:
         self._recorder = recorder
         self._actor = actor
         self._failures: dict[str, Failure] = {}
+        self._answers: dict[str, Message | Answer | AskError] = {}  # to keys that are queued for them
         self._causes: dict[str, Span | TraceContext] = {}  # of the keys that wait: what made each wait, the last
         self._passes = 0
         self._synced = False
@@ -216,6 +218,7 @@ class Loop:
     def _reconcile(self, key: str) -> None:
         now = self._actor.ctx.now
         self._views.failure = self._failures.get(key)
+        self._views.answer = self._answers.pop(key, None)
         writes = self.controller.reconcile(key, self._views, now)
         self._passes += 1
         self._schedule(key, writes, now)
@@ -239,15 +242,26 @@ class Loop:
 
     async def _write(self, key: str, writes: Sequence[Write]) -> None:
         try:
-            failure = await self._carrier.carry_out(writes, self._record)
+            failure = await self._carrier.carry_out(
+                [write for write in writes if not isinstance(write, Inquire)], self._record
+            )
         except Unfinished as doubt:
             self._actor.ctx.log.debug("look again", controller=self.controller.name, key=key, reason=str(doubt))
             self.queue.retry(key, self._actor.ctx.now)
             self._will_act_for(key, self._actor.ctx.cause)
         else:
             self._note(key, failure)
+            if failure is None:
+                await self._inquire(key, writes)
         self.queue.done(key, self._actor.ctx.now)
         self._actor.wake()
+
+    async def _inquire(self, key: str, writes: Sequence[Write]) -> None:
+        for write in writes:
+            if isinstance(write, Inquire):
+                self._answers[key] = await self._carrier.inquire(write)
+                self._will_act_for(key, self._actor.ctx.cause)
+                self.queue.add(key, self._actor.ctx.now)
 
     def _note(self, key: str, failure: Failure | None) -> None:
         if failure is None or is_ending_namespace(failure.error):

@@ -21,6 +21,7 @@ from actorkube.kube.writes import (
     Delete,
     DeleteAll,
     Event,
+    Inquire,
     Look,
     Patch,
     Update,
@@ -40,6 +41,7 @@ from protocols.errors import (
     ServerTimeout,
     ServiceUnavailable,
 )
+from protocols.message import Message
 from protocols.objects import Object, decode_object, meta
 from protocols.rules.owners import is_deleting
 
@@ -80,6 +82,13 @@ class Carrier:
                 if failures:
                     return failures[0]
         return None
+
+    async def inquire(self, inquiry: Inquire) -> Message | Answer | AskError:
+        try:
+            answer: Message = await self._client.ask(inquiry.request)
+            return answer
+        except (Answer, AskError) as error:
+            return error
 
     async def _attempt(self, write: Write, record: Record) -> Failure | None:
         if isinstance(write, Event):

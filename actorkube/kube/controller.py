@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 from actorkube.kube.alike import Facet
 from actorkube.kube.view import Entry, IndexFunction, SummaryFunction, View
 from actorkube.kube.writes import Write
-from protocols.errors import Answer
+from protocols.errors import Answer, AskError
+from protocols.message import Message
 from protocols.objects import Object, key_of
 
 T = TypeVar("T")
@@ -31,7 +32,8 @@ class Failure:
 
 
 class Views(Mapping[str, View]):
-    """A controller's views by resource. During a pass, `failure` is what ended the last pass over the same key.
+    """A controller's views by resource. During a pass, `failure` is what ended the last pass over the same key, and
+    `answer` what that pass inquired (Inquire); None: it did not.
 
     `generation`: how often there were others.
     """
@@ -39,6 +41,7 @@ class Views(Mapping[str, View]):
     def __init__(self, views: Mapping[str, View]) -> None:
         self._views = dict(views)
         self.failure: Failure | None = None
+        self.answer: Message | Answer | AskError | None = None
         self.generation = 0
         self._indexed: tuple[int, dict[str, list[Collection[str]]]] = (0, {})
 

@@ -93,6 +93,7 @@ class Patch:
     type: PatchType = "merge"
     subresource: Literal["", "status"] = ""
     announce: Event | None = None
+    lament: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,16 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Inquire:
+    """Ask the API server what no view shows, once all other writes of the pass are done.
+
+    The answer, or the error instead of one, is `views.answer` in the next pass over the key, which comes at once.
+    """
+
+    request: Request[Any]
+
+
+@dataclass(frozen=True, slots=True)
 class RequeueAfter:
     """Reconcile this key again after a while, whatever happens until then."""
 
@@ -173,7 +184,21 @@ class Rest:
     seconds: float
 
 
-Write = Create | Update | Patch | Delete | DeleteAll | Look | Confirm | ConfirmNone | Ask | Event | RequeueAfter | Rest
+Write = (
+    Create
+    | Update
+    | Patch
+    | Delete
+    | DeleteAll
+    | Look
+    | Confirm
+    | ConfirmNone
+    | Ask
+    | Event
+    | Inquire
+    | RequeueAfter
+    | Rest
+)
 
 
 def reference_to(obj: Object, api_version: str, kind: str, field_path: str = "") -> dict[str, Any]:

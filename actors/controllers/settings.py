@@ -19,6 +19,11 @@ class Settings:
     unhealthy_zone_share: float = 0.55
     terminated_pods_max: int = 12500
     node_gone_quarantine_s: float = 40.0
+    hpa_sync_period_s: float = 15.0
+    hpa_tolerance: float = 0.1  # so far from its target a metric may be
+    hpa_cpu_initialization_s: float = 300.0  # so long a new pod's CPU counts only when it has been ready for a while
+    hpa_initial_readiness_s: float = 30.0  # a pod that became unready so early was never ready
+    hpa_downscale_stabilization_s: float = 300.0
     root_ca: str = ""
     sign: Sign | None = None  # certificates that were asked for and approved
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from tests.planted.access_bugs import ACCESS
 from tests.planted.admission_bugs import ADMISSION
 from tests.planted.auth_bugs import AUTHORISATION
+from tests.planted.autoscale_bugs import AUTOSCALING
 from tests.planted.controller_bugs import CONTROLLERS
 from tests.planted.custom_bugs import CUSTOM
 from tests.planted.flow_bugs import FLOWS
@@ -46,6 +47,7 @@ BUGS = [
     *SCHEDULER,
     *CONTROLLERS,
     *JOBS,
+    *AUTOSCALING,
     *VOLUMES,
     *NODE,
     *RUNTIME,

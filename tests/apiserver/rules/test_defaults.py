@@ -154,6 +154,11 @@ def test_small_kinds_are_completed() -> None:
     assert binding["roleRef"]["apiGroup"] == "rbac.authorization.k8s.io"
     assert [subject.get("apiGroup") for subject in binding["subjects"]] == ["rbac.authorization.k8s.io", None]
     assert autoscaler["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] == 80
+    given = {"behavior": {"scaleUp": {"selectPolicy": "Min"}}}
+    up, down = defaulted("HorizontalPodAutoscaler", given)["spec"]["behavior"].values()
+    assert up["policies"][0] == {"type": "Pods", "value": 4, "periodSeconds": 15}
+    assert (up["selectPolicy"], up["stabilizationWindowSeconds"]) == ("Min", 0)
+    assert (down["selectPolicy"], "stabilizationWindowSeconds" in down) == ("Max", False)
     assert defaulted("PriorityClass")["preemptionPolicy"] == "PreemptLowerPriority"
     assert defaulted("NetworkPolicy", {"egress": [{}]})["spec"]["policyTypes"] == ["Ingress", "Egress"]
     limits = defaulted("LimitRange")["spec"]["limits"][0]

@@ -7,6 +7,24 @@ import pytest
 from tests.apiserver.rules.judged import ABSENT, created, problems, update_problems
 
 PORTS = [{"port": 80, "name": "a"}, {"port": 80, "name": "b"}]
+POLICY = {"type": "Pods", "value": 4, "periodSeconds": 60}
+SCALING_RULES = [
+    (
+        {"stabilizationWindowSeconds": -1},
+        "stabilizationWindowSeconds: Invalid value: -1: must be greater than or equal",
+    ),
+    (
+        {"stabilizationWindowSeconds": 3601},
+        "stabilizationWindowSeconds: Invalid value: 3601: must be less than or equal",
+    ),
+    ({"selectPolicy": "All"}, 'selectPolicy: Unsupported value: "All"'),
+    ({"policies": []}, "policies: Required value: must specify at least one Policy"),
+    ({"policies": [{**POLICY, "type": "Nodes"}]}, 'policies[0].type: Unsupported value: "Nodes"'),
+    ({"policies": [{**POLICY, "value": 0}]}, "policies[0].value: Invalid value: 0: must be greater than zero"),
+    ({"policies": [{"type": "Pods", "value": 1}]}, "policies[0].periodSeconds: Invalid value: 0: must be greater than"),
+    ({"policies": [{**POLICY, "periodSeconds": 1801}]}, "policies[0].periodSeconds: Invalid value: 1801: must be less"),
+    ({"tolerance": "-1"}, "tolerance: Invalid value"),
+]
 METRIC = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": -1}}}
 
 
@@ -143,6 +161,10 @@ METRIC = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Ut
         ("StorageClass", {"volumeBindingMode": "Later"}, 'volumeBindingMode: Unsupported value: "Later"'),
         ("HorizontalPodAutoscaler", {"spec.minReplicas": 5}, "must be greater than or equal to `minReplicas`"),
         ("HorizontalPodAutoscaler", {"spec.metrics": [METRIC]}, "averageUtilization: Invalid value: -1"),
+        *(
+            ("HorizontalPodAutoscaler", {"spec.behavior": {"scaleUp": rules}}, f"spec.behavior.scaleUp.{message}")
+            for rules, message in SCALING_RULES
+        ),
         ("PodDisruptionBudget", {"spec.maxUnavailable": 1}, "minAvailable and maxUnavailable cannot be both set"),
         ("Ingress", {"spec": {}}, "either `defaultBackend` or `rules` must be specified"),
         ("Ingress", {"spec.rules.0.http.paths.0.path": "a"}, 'path: Invalid value: "a": must be an absolute path'),

@@ -14,6 +14,15 @@ def horizontal_pod_autoscaler(obj: Object) -> None:
     if not spec.get("metrics"):
         target = {"type": "Utilization", "averageUtilization": _CPU_UTILIZATION}
         spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    if spec.get("behavior") is not None:
+        doubling = {"type": "Percent", "value": 100, "periodSeconds": 15}
+        fill(
+            section(spec["behavior"], "scaleUp"),
+            stabilizationWindowSeconds=0,
+            selectPolicy="Max",
+            policies=[{"type": "Pods", "value": 4, "periodSeconds": 15}, doubling],
+        )
+        fill(section(spec["behavior"], "scaleDown"), selectPolicy="Max", policies=[doubling])
 
 
 def limit_range(obj: Object) -> None:

@@ -10,7 +10,6 @@ from actors.apiserver.rules.field import (
     FieldErrors,
     invalid_value,
     matches,
-    not_negative,
     not_supported,
     required,
 )
@@ -28,6 +27,10 @@ _METRICS = {
     "Resource": "resource",
 }
 _SCALED_BY_ITSELF = ("Resource", "ContainerResource")
+_SELECTIONS = ("Disabled", "Max", "Min")
+_SCALING_POLICIES = ("Percent", "Pods")
+_WINDOW_MAX_S = 3600
+_PERIOD_MAX_S = 1800
 
 
 def pod_disruption_budget(obj: Object, old: Object | None) -> FieldErrors:
@@ -61,6 +64,38 @@ def horizontal_pod_autoscaler(obj: Object, old: Object | None) -> FieldErrors:
         else:
             yield from matches(f"spec.scaleTargetRef.{key}", value, names.path_segment(value))
     yield from _metrics("spec.metrics", spec.get("metrics") or ())
+    for direction, rules in (spec.get("behavior") or {}).items():
+        yield from _scaling_rules(f"spec.behavior.{direction}", rules or {})
+
+
+def _scaling_rules(field: str, rules: dict[str, Any]) -> FieldErrors:
+    window, select = rules.get("stabilizationWindowSeconds"), rules.get("selectPolicy")
+    if window is not None:
+        where = f"{field}.stabilizationWindowSeconds"
+        if window < 0:
+            yield invalid_value(where, window, "must be greater than or equal to zero")
+        if window > _WINDOW_MAX_S:
+            yield invalid_value(where, window, f"must be less than or equal to {_WINDOW_MAX_S}")
+    if select is not None and select not in _SELECTIONS:
+        yield not_supported(f"{field}.selectPolicy", select, _SELECTIONS)
+    if rules.get("policies") == []:
+        yield required(f"{field}.policies", "must specify at least one Policy")
+    for index, policy in enumerate(rules.get("policies") or ()):
+        yield from _scaling_policy(f"{field}.policies[{index}]", policy)
+    if rules.get("tolerance") is not None:
+        yield from quantity(f"{field}.tolerance", rules["tolerance"])
+
+
+def _scaling_policy(field: str, policy: dict[str, Any]) -> FieldErrors:
+    kind, value, period = policy.get("type") or "", policy.get("value") or 0, policy.get("periodSeconds") or 0
+    if kind not in _SCALING_POLICIES:
+        yield not_supported(f"{field}.type", kind, _SCALING_POLICIES)
+    if value <= 0:
+        yield invalid_value(f"{field}.value", value, "must be greater than zero")
+    if period <= 0:
+        yield invalid_value(f"{field}.periodSeconds", period, "must be greater than zero")
+    if period > _PERIOD_MAX_S:
+        yield invalid_value(f"{field}.periodSeconds", period, f"must be less than or equal to {_PERIOD_MAX_S}")
 
 
 def resource_quota(obj: Object, old: Object | None) -> FieldErrors:
@@ -89,7 +124,11 @@ def _metric(field: str, kind: str, source: dict[str, Any] | None) -> FieldErrors
     target = source.get("target") or {}
     if not target.get("type"):
         yield required(f"{field}.target.type", "must specify a metric target type")
-    yield from not_negative(f"{field}.target.averageUtilization", target.get("averageUtilization"))
+    if kind == "ContainerResource" and not source.get("container"):
+        yield required(f"{field}.container", "must specify a container")
+    share = target.get("averageUtilization")
+    if share is not None and share < 1:
+        yield invalid_value(f"{field}.target.averageUtilization", share, "must be greater than 0")
     for key in ("value", "averageValue"):
         if target.get(key) is not None:
             yield from quantity(f"{field}.target.{key}", target[key], positive=True)
