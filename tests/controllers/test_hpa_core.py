@@ -65,6 +65,7 @@ def test_replicas_follow_the_ratio_of_use_and_target(use: list[int], target: int
     [
         ([200, 200], 0, 0, 4),
         ([200, 200], 2, 0, 4),  # as if the unready ones used nothing: 100 % of four
+        ([210, 210], 2, 0, 4),  # 105 % of four is within the tolerance; of two there would be five
         ([300, 300], 1, 0, 6),  # 200 % of three
         ([50, 50], 2, 0, 1),  # less is asked for whether they are ready or not
         ([200, 200], 0, 2, 4),
