@@ -16,13 +16,21 @@ from actorkube.kube.writes import Event, Inquire, Patch, RequeueAfter, UpdateSta
 from actors.controllers.hpa_behavior import Bounds, Limited, Past, follow, rules_down, rules_up
 from actors.controllers.hpa_metrics import Patience, Tolerance
 from actors.controllers.hpa_sources import Asked, Computed, compute
-from actors.controllers.hpa_target import Target, Untargeted, find_target, pods_of, watched_targets
+from actors.controllers.hpa_target import (
+    BY_TARGET,
+    Target,
+    Untargeted,
+    by_target,
+    find_target,
+    pods_of,
+    watched_targets,
+)
 from actors.controllers.indexes import BY_LABEL, by_label
 from actors.controllers.pod_summary import BELONGING, belonging
 from actors.controllers.settings import Settings
 from protocols import api
 from protocols.message import Message
-from protocols.objects import Object, decode_object, meta, namespace_of, revision_of, uid_of
+from protocols.objects import Object, decode_object, meta, namespace_of, revision_of, split_key, uid_of
 from protocols.rules.conditions import Condition, with_condition
 from protocols.rules.owners import is_deleting
 from protocols.rules.selectors import format_label_selector
@@ -39,7 +47,7 @@ def controller(settings: Settings) -> Controller:
     return Controller(
         "horizontal-pod-autoscaler",
         (
-            Watches(RESOURCE),
+            Watches(RESOURCE, indexes={BY_TARGET: by_target}),
             Watches(
                 "pods",
                 no_keys,
@@ -140,10 +148,14 @@ class Autoscaler:
             reason = f"Current number of replicas {'above Spec.MaxReplicas' if above else 'below Spec.MinReplicas'}"
             size = bounds.most if above else bounds.least
             return _scale(hpa, target, size, reason, [], memory, report, now)
-        if views.answer is None and target.selector and _is_about_resources(hpa):
-            selector = format_label_selector(target.selector)
+        selector = format_label_selector(target.selector)
+        rivals = sorted(views[RESOURCE].keys(BY_TARGET, *by_target(hpa)))
+        if not selector or len(rivals) > 1:
+            computed = _uncomputed(selector, rivals, report)
+        elif views.answer is None and _is_about_resources(hpa):
             return [Inquire(api.List(POD_METRICS, namespace_of(hpa), selector))]
-        computed = self._compute(hpa, target, views, report, now)
+        else:
+            computed = self._compute(hpa, target, views, report, now)
         if computed.replicas is None:
             report.warn("FailedComputeMetricsReplicas", computed.error)
             desired = (hpa.get("status") or {}).get("desiredReplicas") or 0
@@ -151,10 +163,6 @@ class Autoscaler:
         return self._follow(hpa, target, computed, bounds, memory, report, now)
 
     def _compute(self, hpa: Object, target: Target, views: Views, report: Report, now: float) -> Computed:
-        if not target.selector:
-            report.warn("SelectorRequired", "selector is required")
-            report.condition("ScalingActive", False, "InvalidSelector", "the HPA target's scale is missing a selector")
-            return Computed(None, "", [], "selector is required")
         settings = self._settings
         asked = Asked(
             namespace_of(hpa),
@@ -207,6 +215,20 @@ def tolerance_of(hpa: Object, default: float) -> Tolerance:
     behavior = hpa["spec"].get("behavior") or {}
     up, down = rules_up(behavior).tolerance, rules_down(behavior, 0.0).tolerance
     return Tolerance(default if up is None else up, default if down is None else down)
+
+
+def _uncomputed(selector: str, rivals: list[str], report: Report) -> Computed:
+    """Whose pods they are is not clear: nothing is computed."""
+    if not selector:
+        why = "selector is required"
+        report.warn("SelectorRequired", why)
+        report.condition("ScalingActive", False, "InvalidSelector", "the HPA target's scale is missing a selector")
+        return Computed(None, "", [], why)
+    keys = " ".join(f"{{{name} {namespace}}}" for namespace, name in map(split_key, rivals))
+    why = f"pods by selector {selector} are controlled by multiple HPAs: [{keys}]"
+    report.warn("AmbiguousSelector", why)
+    report.condition("ScalingActive", False, "AmbiguousSelector", why)
+    return Computed(None, "", [], why)
 
 
 def _is_about_resources(hpa: Object) -> bool:

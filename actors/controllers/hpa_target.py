@@ -12,6 +12,7 @@ from actors.controllers.pod_summary import BELONGING
 from protocols.objects import Object, name_of, namespace_of
 from protocols.rules.selectors import selector_matches
 
+BY_TARGET = "target"
 _SCALABLE = {
     ("apps", "Deployment"): "deployments.apps",
     ("apps", "ReplicaSet"): "replicasets.apps",
@@ -41,6 +42,12 @@ class Untargeted(NamedTuple):
 
 def watched_targets() -> list[Watches]:
     return [Watches(resource, no_keys) for resource in _SCALABLE.values()]
+
+
+def by_target(hpa: Object) -> tuple[str, ...]:
+    """The index of autoscalers by what they scale."""
+    reference = hpa["spec"]["scaleTargetRef"]
+    return (f"{namespace_of(hpa)}/{reference['kind']}/{reference['name']}",)
 
 
 def find_target(hpa: Object, views: Views) -> Target | Untargeted:

@@ -266,6 +266,40 @@ def test_one_unknown_metric_prevents_only_that_less_are_asked_for() -> None:
     in_world(scenario)
 
 
+def test_two_autoscalers_of_one_target_do_nothing() -> None:
+    async def scenario(world: World) -> None:
+        target(world, 2)
+        pods(world, 2, milli=100)
+        await world.settled()
+        for name in ("other", "web"):
+            autoscaler(world, name=name)
+        await asyncio.sleep(40)
+
+        why = "pods by selector app=web are controlled by multiple HPAs: [{other default} {web default}]"
+        assert conditions(world)["ScalingActive"] == ("False", "AmbiguousSelector")
+        assert message(world, "ScalingActive") == why
+        assert events(world)[-2:] == [("AmbiguousSelector", why), ("FailedComputeMetricsReplicas", why)]
+
+        assert replicas(world) == 2
+        world.delete(RESOURCE, "other")
+        await asyncio.sleep(20)
+        assert replicas(world) == 4
+
+    in_world(scenario)
+
+
+def test_a_target_must_select_its_pods() -> None:
+    async def scenario(world: World) -> None:
+        target(world, 2, selector={})
+        autoscaler(world)
+        await world.settled()
+
+        assert conditions(world)["ScalingActive"] == ("False", "InvalidSelector")
+        assert ("SelectorRequired", "selector is required") in events(world)
+
+    in_world(scenario)
+
+
 def test_custom_metrics_are_nowhere() -> None:
     async def scenario(world: World) -> None:
         target(world, 2)

@@ -15,6 +15,7 @@ from actorkube.kube.writes import (
     Create,
     Delete,
     Event,
+    Inquire,
     Look,
     RequeueAfter,
     Update,
@@ -27,7 +28,7 @@ from actorkube.runtime.local import LocalNetwork
 from actorkube.runtime.log import Quiet
 from protocols import api
 from protocols.controller import Activity, AskActivity
-from protocols.errors import Forbidden, ServiceUnavailable
+from protocols.errors import Forbidden, NotFound, ServiceUnavailable
 from protocols.message import Message
 from protocols.objects import Object, name_of, uid_of
 from tests.kube.memory_api import MemoryApi
@@ -245,6 +246,25 @@ async def test_the_next_pass_is_told_why_the_last_one_failed(bench: Any) -> None
     await it.settle()
 
     assert seen == [None, "no more copies", "no more copies"]
+
+
+async def test_the_next_pass_has_the_answer_to_an_inquiry_and_no_other_pass_has(bench: Any) -> None:
+    seen: list[Any] = []
+
+    def reconcile(key: str, views: Views, now: float) -> list[Write]:
+        seen.append(views.answer)
+        if len(seen) == 1:
+            return [Inquire(api.List("copies", "default")), Create("copies", config("copy"))]
+        return [Inquire(api.Get("copies", "nobody", "default"))] if len(seen) == 2 else []
+
+    it = await bench(reconcile, Watches("configmaps"))
+    it.change(lambda store: store.create("configmaps", config("a")))
+    await it.settle()
+    it.change(lambda store: store.patch("configmaps", "default", "a", {"data": {"b": "2"}}))
+    await it.settle()
+
+    first, listed, refused, last = seen
+    assert (first, last, len(listed.items), type(refused)) == (None, None, 1, NotFound)  # it asked after it had written
 
 
 async def test_a_server_that_is_not_available_is_tried_again(bench: Any) -> None:

@@ -88,6 +88,13 @@ AUTOSCALING = [
         f"{_WORLD}::test_nothing_is_remembered_of_an_autoscaler_that_is_gone",
     ),
     Bug(
+        "two autoscalers pull one target to and fro",
+        "actors/controllers/hpa.py",
+        "if not selector or len(rivals) > 1:",
+        "if not selector:",
+        f"{_WORLD}::test_two_autoscalers_of_one_target_do_nothing",
+    ),
+    Bug(
         "a change that lost a race waits for the next look",
         "actors/controllers/hpa.py",
         "memory.looked_at if refused else -1e18",
