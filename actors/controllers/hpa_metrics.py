@@ -12,7 +12,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from protocols.objects import Object, name_of
+from actorkube.runtime.duration import parse_duration
+from protocols.objects import Object, name_of, namespace_of
 from protocols.rules.owners import is_deleting
 from protocols.rules.pods import phase_of, ready_condition
 from protocols.rules.quantity import NANOS, parse_quantity
@@ -196,18 +197,28 @@ def samples_of(metrics: Sequence[Object], resource: str, container: str = "") ->
         raise Unknown("no metrics returned from resource metrics API")
     found: dict[str, Sample] = {}
     for each in metrics:
-        used: list[Any] = [
-            (part.get("usage") or {}).get(resource)
-            for part in each.get("containers") or ()
-            if container in ("", part["name"])
-        ]
-        if container and not used:
-            where = f"{each['metadata']['namespace']}/{name_of(each)}"
-            raise Unknown(f"container {container} not present in metrics for pod {where}")
-        if used and None not in used:
-            window_s = float(str(each.get("window") or "0s").removesuffix("s"))
-            found[name_of(each)] = Sample(sum(map(_milli, used)), seconds_of(each["timestamp"]), window_s)
+        try:
+            sample = _sample(each, resource, container)
+        except (KeyError, TypeError, ValueError) as error:  # a metrics server of somebody else may tell anything
+            raise Unknown(f"unable to fetch metrics from resource metrics API: {error!r}") from error
+        if sample is not None:
+            found[name_of(each)] = sample
     return found
+
+
+def _sample(metrics: Object, resource: str, container: str) -> Sample | None:
+    used: list[Any] = [
+        (part.get("usage") or {}).get(resource)
+        for part in metrics.get("containers") or ()
+        if container in ("", part["name"])
+    ]
+    if container and not used:
+        where = f"{namespace_of(metrics)}/{name_of(metrics)}"
+        raise Unknown(f"container {container} not present in metrics for pod {where}")
+    if not used or None in used:
+        return None
+    window_s = parse_duration(metrics["window"])
+    return Sample(sum(map(_milli, used)), seconds_of(metrics["timestamp"]), window_s)
 
 
 def _milli(quantity: str | float) -> int:

@@ -171,6 +171,19 @@ def test_a_pod_uses_and_requests_what_its_containers_do() -> None:
         samples_of([], "cpu")
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"timestamp": "yesterday"}, {"window": "long"}, {"window": 15}, {"containers": [{"usage": {"cpu": "much"}}]}],
+)
+def test_what_a_metrics_server_tells_wrongly_is_not_believed(changed: dict[str, Any]) -> None:
+    containers = [{"name": "main", "usage": {"cpu": "1m"}}]
+    right = {"metadata": {"name": "a"}, "timestamp": time_of(NOW), "window": "1m0.5s", "containers": containers}
+
+    assert samples_of([right], "cpu") == {"a": Sample(1, NOW, 60.5)}
+    with pytest.raises(Unknown, match="unable to fetch metrics from resource metrics API"):
+        samples_of([{**right, **changed}], "cpu")
+
+
 def test_a_pod_may_request_as_a_whole() -> None:
     whole = pod("a", 1, None, 0)
     whole["spec"]["resources"] = {"requests": {"cpu": "2"}}

@@ -88,6 +88,13 @@ AUTOSCALING = [
         f"{_WORLD}::test_nothing_is_remembered_of_an_autoscaler_that_is_gone",
     ),
     Bug(
+        "a metrics server that tells nonsense ends the controllers",
+        _METRICS,
+        "except (KeyError, TypeError, ValueError) as error:",
+        "except KeyError as error:",
+        f"{_CORE}::test_what_a_metrics_server_tells_wrongly_is_not_believed",
+    ),
+    Bug(
         "two autoscalers pull one target to and fro",
         "actors/controllers/hpa.py",
         "if not selector or len(rivals) > 1:",
