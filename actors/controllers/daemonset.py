@@ -15,6 +15,7 @@ from actorkube.kube.view import IndexFunction
 from actorkube.kube.writes import Event, RequeueAfter, Rest, UpdateStatus, Write, reference_to
 from actors.controllers import history
 from actors.controllers.claim import Owner, claim
+from actors.controllers.claimants import claimants_of, claimants_of_pod
 from actors.controllers.daemon_pods import (
     NEEDS,
     PLACE,
@@ -36,12 +37,11 @@ from actors.controllers.indexes import (
     by_controller,
     by_selector,
     orphan_by_label,
-    selecting,
 )
 from actors.controllers.pod_control import creation, deletion
-from actors.controllers.pod_summary import BELONGING, POD, Belonging, PodSummary, belonging, summarise_pod
-from protocols.objects import Object, labels_of, meta, name_of, namespace_of
-from protocols.rules.owners import controller_of, controller_reference, is_deleting
+from actors.controllers.pod_summary import BELONGING, POD, PodSummary, belonging, summarise_pod
+from protocols.objects import Object, meta, name_of, namespace_of
+from protocols.rules.owners import controller_reference, is_deleting
 
 API_VERSION = "apps/v1"
 KIND = "DaemonSet"
@@ -60,13 +60,13 @@ def controller() -> Controller:
             Watches(RESOURCE, indexes={BY_SELECTOR: by_selector}, summaries={NEEDS: needs_of}),
             Watches(
                 history.RESOURCE,
-                sets_of_revision,
+                claimants_of(RESOURCE, KIND),
                 indexes=claimed,
                 summaries={history.REVISION: history.summarise_revision},
             ),
             Watches(
                 "pods",
-                sets_of_pod,
+                claimants_of_pod(RESOURCE, KIND),
                 indexes=claimed,
                 summaries={POD: summarise_pod, BELONGING: belonging},
                 when=POD,
@@ -77,21 +77,6 @@ def controller() -> Controller:
         reconcile,
         spacing_s=SPACING_S,
     )
-
-
-def sets_of_pod(pod: Belonging, views: Views) -> list[str]:
-    """The set that controls the pod, or those that would adopt it."""
-    if pod.controlled_by is None:
-        return list(selecting(pod.namespace, pod.labels, views[RESOURCE]))
-    kind, name = pod.controlled_by
-    return [f"{pod.namespace}/{name}"] if kind == KIND else []
-
-
-def sets_of_revision(revision: Object, views: Views) -> list[str]:
-    reference = controller_of(revision)
-    if reference is None:
-        return list(selecting(namespace_of(revision), labels_of(revision), views[RESOURCE]))
-    return [f"{namespace_of(revision)}/{reference['name']}"] if reference["kind"] == KIND else []
 
 
 def sets_of_node(place: Object, views: Views) -> list[str]:

@@ -14,6 +14,7 @@ from actorkube.kube.controller import Failure
 from actorkube.kube.writes import Create, Delete, Event, Patch, RequeueAfter, Update, UpdateStatus, Write, reference_to
 from actors.controllers import deployment_status as told
 from actors.controllers.claim import Owner, claim
+from actors.controllers.claimants import claimants_of
 from actors.controllers.indexes import (
     BY_CONTROLLER,
     BY_SELECTOR,
@@ -21,7 +22,6 @@ from actors.controllers.indexes import (
     by_controller,
     by_selector,
     orphan_by_label,
-    selecting,
 )
 from actors.controllers.pod_summary import BELONGING, POD, Belonging, belonging, summarise_pod
 from actors.controllers.replicaset import desired_replicas
@@ -41,9 +41,9 @@ from actors.controllers.revisions import (
 )
 from actors.controllers.rollout import Limits, SetSize, Sizes, limits_of, new_set_size, roll_new, roll_old, scale
 from actors.controllers.set_summary import SET, summarise_set
-from protocols.objects import Object, key_of, labels_of, meta, name_of, namespace_of, uid_of
+from protocols.objects import Object, key_of, meta, name_of, namespace_of, uid_of
 from protocols.rules.conditions import find_condition
-from protocols.rules.owners import controller_of, is_deleting
+from protocols.rules.owners import is_deleting
 from protocols.rules.times import seconds_of
 
 RESOURCE = "deployments.apps"
@@ -59,7 +59,7 @@ def controller() -> Controller:
             Watches(RESOURCE, indexes={BY_SELECTOR: by_selector}, summaries={STRATEGY: strategy_of}),
             Watches(
                 SETS,
-                deployments_of_set,
+                claimants_of(RESOURCE, "Deployment"),
                 indexes={BY_CONTROLLER: by_controller, ORPHAN_BY_LABEL: orphan_by_label},
                 summaries={SET: summarise_set},
             ),
@@ -75,13 +75,6 @@ def controller() -> Controller:
         reconcile,
         spacing_s=SPACING_S,
     )
-
-
-def deployments_of_set(replica_set: Object, views: Views) -> list[str]:
-    reference = controller_of(replica_set)
-    if reference is None:
-        return list(selecting(namespace_of(replica_set), labels_of(replica_set), views[RESOURCE]))
-    return [f"{namespace_of(replica_set)}/{reference['name']}"] if reference["kind"] == "Deployment" else []
 
 
 def recreated_of_pod(pod: Belonging, views: Views) -> list[str]:

@@ -13,6 +13,7 @@ from actorkube.kube import Controller, View, Views, Watches
 from actorkube.kube.controller import Failure
 from actorkube.kube.writes import Create, Delete, RequeueAfter, Rest, UpdateStatus, Write, reference_to
 from actors.controllers.claim import Owner, claim
+from actors.controllers.claimants import claimants_of_pod
 from actors.controllers.indexes import (
     BY_CONTROLLER,
     BY_SELECTOR,
@@ -20,10 +21,9 @@ from actors.controllers.indexes import (
     by_controller,
     by_selector,
     orphan_by_label,
-    selecting,
 )
 from actors.controllers.pod_control import creation, deletion
-from actors.controllers.pod_summary import BELONGING, POD, Belonging, PodSummary, belonging, summarise_pod
+from actors.controllers.pod_summary import BELONGING, POD, PodSummary, belonging, summarise_pod
 from actors.controllers.scale_down import pods_to_delete
 from protocols.objects import Object, meta, name_of, namespace_of, uid_of
 from protocols.rules.conditions import with_condition, without_condition
@@ -45,7 +45,7 @@ def controller() -> Controller:
             Watches(RESOURCE, indexes={BY_CONTROLLER: by_controller, BY_SELECTOR: by_selector}),
             Watches(
                 "pods",
-                sets_of_pod,
+                claimants_of_pod(RESOURCE, KIND),
                 indexes={BY_CONTROLLER: by_controller, ORPHAN_BY_LABEL: orphan_by_label},
                 summaries={POD: summarise_pod, BELONGING: belonging},
                 when=POD,
@@ -55,14 +55,6 @@ def controller() -> Controller:
         reconcile,
         spacing_s=SPACING_S,
     )
-
-
-def sets_of_pod(pod: Belonging, views: Views) -> list[str]:
-    """The set that controls the pod, or those that would adopt it."""
-    if pod.controlled_by is None:
-        return list(selecting(pod.namespace, pod.labels, views[RESOURCE]))
-    kind, name = pod.controlled_by
-    return [f"{pod.namespace}/{name}"] if kind == KIND else []
 
 
 def reconcile(key: str, views: Views, now: float) -> list[Write]:

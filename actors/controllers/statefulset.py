@@ -13,6 +13,7 @@ from actorkube.kube import Controller, Views, Watches
 from actorkube.kube.writes import Create, Delete, RequeueAfter, Rest, Update, UpdateStatus, Write
 from actors.controllers import history
 from actors.controllers.claim import Owner, claim
+from actors.controllers.claimants import claimants_of, claimants_of_pod
 from actors.controllers.indexes import (
     BY_CONTROLLER,
     BY_SELECTOR,
@@ -20,9 +21,8 @@ from actors.controllers.indexes import (
     by_controller,
     by_selector,
     orphan_by_label,
-    selecting,
 )
-from actors.controllers.pod_summary import BELONGING, POD, Belonging, PodSummary, belonging, summarise_pod
+from actors.controllers.pod_summary import BELONGING, POD, PodSummary, belonging, summarise_pod
 from actors.controllers.statefulset_claims import (
     BY_CLAIMS,
     HELD,
@@ -52,8 +52,8 @@ from actors.controllers.statefulset_pods import (
 from actors.controllers.statefulset_rollout import Rules, Step, fill, rules_of, steps
 from actors.controllers.statefulset_status import desired_replicas, new_status
 from actors.controllers.volume_views import BY_CLAIM, CLAIMS, claims_of_pod
-from protocols.objects import Object, key_of, labels_of, name_of, namespace_of, split_key, uid_of
-from protocols.rules.owners import controller_of, is_deleting
+from protocols.objects import Object, key_of, name_of, namespace_of, split_key, uid_of
+from protocols.rules.owners import is_deleting
 
 RESOURCE = "statefulsets.apps"
 REVISION_HASH = "controller.kubernetes.io/hash"  # the label of a revision that says its hash
@@ -70,13 +70,13 @@ def controller() -> Controller:
             Watches(RESOURCE, indexes={BY_SELECTOR: by_selector, BY_CLAIMS: by_claims}),
             Watches(
                 history.RESOURCE,
-                sets_of_revision,
+                claimants_of(RESOURCE, KIND),
                 indexes={BY_CONTROLLER: by_controller, ORPHAN_BY_LABEL: orphan_by_label},
                 summaries={history.REVISION: history.summarise_revision},
             ),
             Watches(
                 "pods",
-                sets_of_pod,
+                claimants_of_pod(RESOURCE, KIND),
                 indexes={BY_CONTROLLER: by_controller, ORPHAN_BY_LABEL: orphan_by_label},
                 summaries={POD: summarise_pod, BELONGING: belonging, BY_CLAIM: claims_of_pod},
                 when=POD,
@@ -87,21 +87,6 @@ def controller() -> Controller:
         reconcile,
         spacing_s=SPACING_S,
     )
-
-
-def sets_of_pod(pod: Belonging, views: Views) -> list[str]:
-    """The set that controls the pod, or those that would adopt it."""
-    if pod.controlled_by is None:
-        return list(selecting(pod.namespace, pod.labels, views[RESOURCE]))
-    kind, name = pod.controlled_by
-    return [f"{pod.namespace}/{name}"] if kind == KIND else []
-
-
-def sets_of_revision(revision: Object, views: Views) -> list[str]:
-    reference = controller_of(revision)
-    if reference is None:
-        return list(selecting(namespace_of(revision), labels_of(revision), views[RESOURCE]))
-    return [f"{namespace_of(revision)}/{reference['name']}"] if reference["kind"] == KIND else []
 
 
 @dataclass(frozen=True, slots=True)
