@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from actorkube.sim import Fault, Swarm, World, nemesis, play
+from actorkube.sim import Fault, Skew, Swarm, World, nemesis, play
 from actorkube.sim.strategies import schedules
 from actorkube.testing.operations import Act, acts
 from actors.cluster import ClusterSpec, cluster_hosts
@@ -24,6 +24,7 @@ SPEC = ClusterSpec(runtime="sim", nodes=2, node_monitor_grace_s=10.0, eviction_t
 HOSTS = [host.name for host in cluster_hosts(SPEC)]
 CONVERGES_WITHIN_S = 400.0  # a pod that failed a few times waits for its back-off
 QUIET_S = 40.0
+AHEAD_S_MAX = 30.0  # as far as a fault sets a clock ahead
 
 
 class Story:
@@ -106,6 +107,7 @@ async def settle(world: World, acts: list[Act], faults: list[Fault] | Swarm) -> 
         error.add_note("; ".join(await story.goal.missing(user)))
         raise
     await world.sleep(QUIET_S)  # what follows from reaching it: last status writes, released taints
+    await world.sleep(AHEAD_S_MAX)  # until then a node whose clock was ahead is not heard: its lease seems to be older
     before = (await history(system))[-1].kv.mod_revision
     await world.sleep(QUIET_S)
     events = await history(system)
@@ -121,6 +123,12 @@ async def settle(world: World, acts: list[Act], faults: list[Fault] | Swarm) -> 
 @example([Act("deploy", "web", 3, 0.0), Act("version", "web", 2, 0.5), Act("scale", "web", 1, 5.0)], [], 0)
 def test_the_cluster_settles_after_any_faults(acts: list[Act], faults: list[Fault], seed: int) -> None:
     World.run_sync(partial(settle, acts=acts, faults=faults), seed=seed)
+
+
+def test_a_node_whose_clock_was_ahead_is_heard_again_when_it_has_caught_up() -> None:
+    faults: list[Fault] = [Skew(0.1, 8.0, "node-1-kubelet", AHEAD_S_MAX)]
+
+    World.run_sync(partial(settle, acts=[], faults=faults), seed=0)
 
 
 @pytest.mark.parametrize("seed", seeds(4))
