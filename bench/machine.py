@@ -9,6 +9,8 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 
 BUSY = 0.5  # load average of a machine that does something else
@@ -26,14 +28,20 @@ def cpu() -> str:
 
 
 def versions(*packages: str) -> str:
-    """Python's version, and those of the packages that are installed."""
-    known = [f"Python {platform.python_version()}"]
+    """Python's version, how it was built, and the versions of the packages that are installed."""
+    known = [f"Python {platform.python_version()} ({build()})"]
     for package in packages:
         try:
             known.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             continue
     return ", ".join(known)
+
+
+def build() -> str:
+    """Whether this Python was built with optimisation, as `./dev setup` tells it: a quarter or more of every figure."""
+    optimised = "--enable-opt" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return "optimised build" if optimised or sys.base_prefix == "/usr" else "not an optimised build"
 
 
 def erlang() -> str:
