@@ -149,6 +149,39 @@ def test_other_options_pass(verb: str, query: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("verb", "query", "problem"),
+    [
+        ("list", "limit=abc", 'strconv.ParseInt: parsing "abc": invalid syntax'),
+        ("list", "limit=", 'strconv.ParseInt: parsing "": invalid syntax'),
+        ("list", "timeoutSeconds=1_0", 'strconv.ParseInt: parsing "1_0": invalid syntax'),
+        ("watch", "timeoutSeconds=1.5", 'strconv.ParseInt: parsing "1.5": invalid syntax'),
+        ("watch", "limit=9223372036854775808", 'parsing "9223372036854775808": value out of range'),
+        ("deletecollection", "limit=x", 'parsing "x": invalid syntax'),
+        ("delete", "gracePeriodSeconds=soon", 'parsing "soon": invalid syntax'),
+        ("list", "timeout=5", 'invalid timeout specified in the request URL - time: missing unit in duration "5"'),
+        ("create", "timeout=abc", 'invalid timeout specified in the request URL - time: invalid duration "abc"'),
+    ],
+)
+def test_numbers_that_are_none_are_refused_as_go_does(verb: str, query: str, problem: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        check_options(verb, Params(dict(parse_qsl(query, True))))
+
+    assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("verb", "query"),
+    [("list", "limit=%2B5&timeoutSeconds=-1&timeout=1h30m"), ("watch", "timeout=abc"), ("get", "limit=abc")],
+)
+def test_numbers_that_nobody_reads_may_be_anything(verb: str, query: str) -> None:
+    check_options(verb, Params(dict(parse_qsl(query, True))))
+
+
+def test_what_a_delete_says_in_its_body_is_not_read_from_its_query() -> None:
+    check_options("delete", Params({"gracePeriodSeconds": "soon"}), has_body=True)
+
+
+@pytest.mark.parametrize(
     ("accept", "expected"),
     [
         ("", Output(JSON)),

@@ -223,6 +223,13 @@ KINDS = [
         "tests/apiserver/test_versions_served.py::test_who_asks_for_what_is_deprecated_is_warned",
     ),
     Bug(
+        "a number that is none is taken for no number",
+        "actors/apiserver/rest/options.py",
+        "            params.number(name)\n",
+        "            pass\n",
+        "tests/apiserver/test_requests.py::test_numbers_that_are_none_are_refused_as_go_does",
+    ),
+    Bug(
         "a document is sent again to who has it",
         "actors/apiserver/rest/caching.py",
         '    if etag in if_none_match or if_none_match == "*":\n',

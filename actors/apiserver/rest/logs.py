@@ -27,7 +27,8 @@ def log_request(pod: Object, params: Params, now: float) -> ReadLog:
         try:
             since_s = max(0.0, now - seconds_of(params.text("sinceTime")))
         except ValueError:
-            raise BadRequest(f'sinceTime: "{params.text("sinceTime")}" is not a time') from None
+            text = params.text("sinceTime")
+            raise BadRequest(f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}"') from None
     return ReadLog(
         namespace=namespace_of(pod),
         pod=name_of(pod),

@@ -5,6 +5,7 @@ What may not stand together is apimachinery's validation of ListOptions, CreateO
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from actors.apiserver.rest.params import FIELD_VALIDATIONS, Params
@@ -17,14 +18,28 @@ from actors.apiserver.rules.field import (
     required,
     too_long,
 )
+from protocols.errors import BadRequest
 
 _MANAGER_BYTES_MAX = 128
 _MATCH = "resourceVersionMatch"
 _NOT_OLDER = "NotOlderThan"
+_OF_LISTS = ("limit", "timeoutSeconds")
+_OF_BODIES = ("gracePeriodSeconds",)
+_NUMBERS = {
+    "list": _OF_LISTS,
+    "watch": _OF_LISTS,
+    "delete": _OF_BODIES,
+    "deletecollection": (*_OF_LISTS, *_OF_BODIES),
+}
+_PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)", re.ASCII)
+_DURATION = re.compile(r"[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)", re.ASCII)
 
 
-def check_options(verb: str, params: Params, *, applies: bool = False) -> None:
-    """Raises Invalid. `applies`: the patch is a server-side apply."""
+def check_options(verb: str, params: Params, *, applies: bool = False, has_body: bool = False) -> None:
+    """Raises BadRequest for what cannot be read, Invalid for what may not stand there. `applies`: the patch is a
+    server-side apply. `has_body`: a delete says there what it wants, and its query does not count."""
+    _check_numbers(verb, params, has_body)
+    _check_timeout(verb, params)
 
     def patching(given: Params) -> FieldErrors:
         yield from _applying(given) if applies else _not_applying(given)
@@ -43,6 +58,20 @@ def check_options(verb: str, params: Params, *, applies: bool = False) -> None:
         errors = list(check(params))
         if errors:
             raise refusal(f"{kind}.meta.k8s.io", "meta.k8s.io", kind, "", errors)
+
+
+def _check_numbers(verb: str, params: Params, has_body: bool) -> None:
+    for name in _NUMBERS.get(verb, ()):
+        if not (has_body and name in _OF_BODIES):
+            params.number(name)
+
+
+def _check_timeout(verb: str, params: Params) -> None:
+    """How long the client waits; the server's own bounds are shorter than most. A watch says it otherwise."""
+    text = params.text("timeout")
+    if text and verb != "watch" and not _DURATION.fullmatch(text):
+        why = "missing unit in" if _PLAIN.fullmatch(text) else "invalid"
+        raise BadRequest(f'invalid timeout specified in the request URL - time: {why} duration "{text}"')
 
 
 def _listing(params: Params) -> FieldErrors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from actors.apiserver.tables import Include
 
 FIELD_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
+_NUMBER = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_DIGITS_MAX = 100  # far more than a number of 64 bits has
 _DELETE_OPTIONS = {"gracePeriodSeconds": int, "orphanDependents": bool, "propagationPolicy": str}
 
 
@@ -37,13 +40,15 @@ class Params:
         return self._query.get(name, "")
 
     def number(self, name: str, default: int = 0) -> int:
-        text = self._query.get(name) or ""
-        if not text:
+        """Raises BadRequest as Go's ParseInt does."""
+        text = self._query.get(name)
+        if text is None:
             return default
-        try:
-            return int(text)
-        except ValueError:
-            raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax (query parameter {name})') from None
+        if not _NUMBER.fullmatch(text):
+            raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+        if len(text) > _DIGITS_MAX or not -(2**63) <= int(text) < 2**63:
+            raise BadRequest(f'strconv.ParseInt: parsing "{text}": value out of range')
+        return int(text)
 
     @property
     def dry_run(self) -> bool:

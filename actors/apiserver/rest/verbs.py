@@ -79,7 +79,7 @@ class Verbs:
             return await connect.run(request, verb)
         content_type, verb = request.headers.get("Content-Type", ""), self._verb(request.method)
         check_served(call, verb)
-        check_options(verb, self._params, applies=is_apply(content_type))
+        check_options(verb, self._params, applies=is_apply(content_type), has_body=request.can_read_body)
         body = await read_body(request)
         if self._record is not None:
             note_body(self._record, body, content_type)
