@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import parse_qsl
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,11 +13,12 @@ from hypothesis import strategies as st
 from actors.apiserver.cache import Cache
 from actors.apiserver.custom.served import Served
 from actors.apiserver.reads import CURRENT
-from actors.apiserver.rest.bodies import decode_body, decode_patch, repeated_fields
+from actors.apiserver.rest.bodies import decode_body, decode_patch
 from actors.apiserver.rest.negotiate import JSON, YAML, Output, negotiate
 from actors.apiserver.rest.options import check_options
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.paths import parse_path
+from actors.apiserver.rest.repeated import repeated, repeated_fields, repeated_keys
 from actors.apiserver.schema.types import Types
 from protocols.errors import BadRequest, Invalid, NotAcceptable, UnsupportedMediaType
 
@@ -236,3 +239,24 @@ def test_fields_that_a_document_names_twice_are_found_wherever_they_are() -> Non
 
     assert sorted(repeated_fields(body)) == ["a", "b[1].c", "b[1].c.e"]
     assert repeated_fields(b'{"a": {"a": 1}, "b": [[{"a": 1}], 5]}') == []
+
+
+def test_a_yaml_document_names_a_key_twice_in_a_line() -> None:
+    body = b"---\na: &x {b: 1}\nc:\n- d: 1\n  e: *x\n  d: 2\na: 3\n"
+
+    assert repeated_keys(body) == ['line 6: key "d" already set in map', 'line 7: key "a" already set in map']
+    assert repeated_keys(b"a: [1, {a: 1}]\n") == repeated_keys(b"") == []
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(max_size=3), st.integers(0, 9) | st.lists(st.booleans(), max_size=3), max_size=4))
+def test_what_says_nothing_twice_is_seen_to_say_nothing_twice(value: dict[str, object]) -> None:
+    for body in (orjson.dumps(value), json.dumps(value, indent=2).encode()):
+        assert repeated(body, JSON, value) == []
+
+
+def test_who_says_a_field_twice_in_one_of_many_is_found_out() -> None:
+    body = b'{"data":{"x":"1","x":"2"}}'
+
+    assert repeated(body, JSON, decode_body(body, JSON)) == ['duplicate field "data.x"']
+    assert repeated(body, YAML, decode_body(body, YAML)) == ['line 1: key "x" already set in map']

@@ -10,7 +10,7 @@ import pytest
 
 from actors.apiserver.rules import updating
 from actors.apiserver.schema.resources import find
-from tests.apiserver.rest_client import Rest, rest
+from tests.apiserver.rest_client import Answer, Rest, rest
 from tests.apiserver.world import config_map
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -152,3 +152,51 @@ async def test_a_strict_client_may_say_nothing_twice(api: Rest) -> None:
         'duplicate field "data.x"',
     }
     assert (lax.code, lax.json["metadata"]["name"], lax.json["data"]) == (201, "b", {"x": "2"})
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "told"),
+    [
+        ("application/json", b'{"metadata": {"name": "a"}, "data": {"x": "1", "x": "2"}}', 'duplicate field "data.x"'),
+        (
+            "application/yaml",
+            b"metadata: {name: a}\ndata:\n  x: '1'\n  x: '2'\n",
+            'line 4: key "x" already set in map',
+        ),
+    ],
+)
+async def test_who_says_something_twice_is_warned_of_it(api: Rest, content_type: str, body: bytes, told: str) -> None:
+    warned = await api.send("POST", MAPS, body, content_type=content_type)
+    again = await api.send("PUT", f"{MAPS}/a?fieldValidation=Ignore", body, content_type=content_type)
+    strict = await api.send("PUT", f"{MAPS}/a?fieldValidation=Strict", body, content_type=content_type)
+
+    assert (warned.code, warned.json["data"], warnings_of(warned)) == (201, {"x": "2"}, [told])
+    assert (again.code, warnings_of(again)) == (200, [])
+    assert strict.code == 400 and told in strict.json["message"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "told"),
+    [
+        ("application/merge-patch+json", 'duplicate field "data.x"'),
+        ("application/strategic-merge-patch+json", 'duplicate field "data.x"'),
+        ("application/apply-patch+yaml", 'line 1: key "x" already set in map'),
+    ],
+)
+async def test_a_patch_that_says_something_twice_is_warned_of_it(api: Rest, content_type: str, told: str) -> None:
+    await api.create(MAPS, config_map("a"))
+    patch = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"1","x":"2"}}'
+    path = f"{MAPS}/a?fieldManager=me&force=true" if "apply" in content_type else f"{MAPS}/a"
+
+    warned = await api.send("PATCH", path, patch, content_type=content_type)
+    strict = await api.send(
+        "PATCH", f"{MAPS}/a?fieldManager=me&fieldValidation=Strict", patch, content_type=content_type
+    )
+
+    assert (warned.code, warned.json["data"]["x"], warnings_of(warned)) == (200, "2", [told])
+    assert strict.code == 400 and told in strict.json["message"]
+
+
+def warnings_of(answer: Answer) -> list[str]:
+    found = answer.headers.getall("Warning", [])
+    return [text.removeprefix('299 - "').removesuffix('"').replace('\\"', '"') for text in found]

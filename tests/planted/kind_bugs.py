@@ -245,10 +245,17 @@ KINDS = [
         "::test_a_document_by_its_hash_is_kept_for_a_year_and_by_an_old_one_is_elsewhere",
     ),
     Bug(
+        "nobody is warned of what is said twice",
+        "actors/apiserver/rest/verbs.py",
+        "        return warning_headers([*self._repeated, *self.call.warnings])\n",
+        "        return warning_headers(self.call.warnings)\n",
+        "tests/apiserver/test_updating.py::test_who_says_something_twice_is_warned_of_it",
+    ),
+    Bug(
         "a strict client says a field twice, and one of them is lost",
         "actors/apiserver/rest/verbs.py",
-        "        if strict and (twice := repeated_fields(body)):\n",
-        "        if False and (twice := repeated_fields(body)):\n",
+        '        if self._repeated and self.call.validation == "Strict":\n',
+        "        if False:\n",
         "tests/apiserver/test_updating.py::test_a_strict_client_may_say_nothing_twice",
     ),
     Bug(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import orjson
@@ -43,27 +42,6 @@ def decode_patch(body: bytes, content_type: str) -> tuple[PatchType, Any]:
     if type is None:
         raise unsupported(content_type, list(_PATCH_TYPES))
     return type, _yaml(body) if type == "apply" else _json(body)
-
-
-def repeated_fields(body: bytes) -> list[str]:
-    """Which fields of a JSON document its objects name more than once (`metadata.name`); the last of them counts."""
-    root = json.loads(body, object_pairs_hook=_Pairs)
-    found, waiting = [], [("", root)]
-    while waiting:
-        path, here = waiting.pop()
-        if isinstance(here, _Pairs):
-            found += [f"{path}{key}" for key in here.repeated]
-            waiting += [(f"{path}{key}.", value) for key, value in here.items()]
-        elif isinstance(here, list):
-            waiting += [(f"{path[:-1]}[{index}].", value) for index, value in enumerate(here)]
-    return found
-
-
-class _Pairs(dict[str, Any]):
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        seen: set[str] = set()
-        self.repeated = [] if len(self) == len(pairs) else [key for key, _ in pairs if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
 
 
 def is_apply(content_type: str) -> bool:

@@ -16,14 +16,14 @@ from actors.apiserver.incoming import accept_options, nameless
 from actors.apiserver.pipeline import Pipeline, check_served
 from actors.apiserver.reads import is_kept
 from actors.apiserver.rest.audit import note_body
-from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch, is_apply, repeated_fields
+from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch, is_apply
 from actors.apiserver.rest.connect import CONNECTIONS, Connect
 from actors.apiserver.rest.logs import stream_log
-from actors.apiserver.rest.negotiate import JSON, media_type_of
 from actors.apiserver.rest.options import check_options
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.paths import Target
 from actors.apiserver.rest.render import Renderer, Reply, warning_headers
+from actors.apiserver.rest.repeated import repeated, strict_problem
 from actors.apiserver.rest.watch import RestWatch, watch_options
 from actors.apiserver.schema.check import cannot_be_handled
 from protocols.errors import BadRequest, MethodNotAllowed, RequestEntityTooLarge
@@ -51,6 +51,7 @@ class Verbs:
     ) -> None:
         """`record`: what an audit writes of this request."""
         self._record = record
+        self._repeated: list[str] = []  # what the body says twice
         self._context = context
         self._pipeline = pipeline
         self._params = params
@@ -98,14 +99,25 @@ class Verbs:
         raise MethodNotAllowed(_NOT_ALLOWED)
 
     def _decoded(self, body: bytes, content_type: str) -> Any:
-        """What was sent; who asks for strictness is refused what says something twice."""
-        decoded, resource = decode_body(body, content_type), self.call.resource
-        strict = self.call.validation == "Strict" and media_type_of(content_type) == JSON
-        if strict and (twice := repeated_fields(body)):
-            problem = ", ".join(f'duplicate field "{field}"' for field in twice)
+        decoded = decode_body(body, content_type)
+        self._look_for_repeated(body, content_type, decoded)
+        return decoded
+
+    def _look_for_repeated(self, body: bytes, content_type: str, decoded: Any) -> None:
+        """Who asks for strictness is refused what says something twice; who asks for nothing is warned of it."""
+        if self.call.validation == "Ignore":
+            return
+        self._repeated = repeated(body, content_type, decoded)
+        if self._repeated and self.call.validation == "Strict":
+            problem = strict_problem(self._repeated)
+            if is_apply(content_type):
+                raise BadRequest(f"error strict decoding YAML: error converting YAML to JSON: {problem}")
+            resource = self.call.resource
             why = f"strict decoding error: {problem}"
             raise BadRequest(cannot_be_handled(resource.api_version, resource.kind, why))
-        return decoded
+
+    def _warnings(self) -> list[tuple[str, str]]:
+        return warning_headers([*self._repeated, *self.call.warnings])
 
     def _verb(self, method: str) -> str:
         """Kubernetes' verb for an HTTP method."""
@@ -150,7 +162,7 @@ class Verbs:
             self._record.created(call.name)
         if call.subresource in ("binding", "eviction") or call.resource.plural == "bindings":
             return self._renderer.document({**_SUCCESS, "code": 201}, 201)
-        return self._renderer.item(call.resource, item, 201, warning_headers(call.warnings))
+        return self._renderer.item(call.resource, item, 201, self._warnings())
 
     async def _update(self, body: Any) -> Reply:
         self._named()
@@ -158,14 +170,15 @@ class Verbs:
             raise nameless(self.call.name)
         item = await self._pipeline.update(self.call, body)
         code = 201 if self.call.created else 200
-        return self._renderer.item(self.call.resource, item, code, warning_headers(self.call.warnings))
+        return self._renderer.item(self.call.resource, item, code, self._warnings())
 
     async def _patch(self, body: bytes, content_type: str) -> Reply:
         self._named()
         type, patch = decode_patch(body, content_type)
+        self._look_for_repeated(body, content_type, patch)
         item = await self._pipeline.patch(self.call, type, patch)
         code = 201 if self.call.created else 200
-        return self._renderer.item(self.call.resource, item, code, warning_headers(self.call.warnings))
+        return self._renderer.item(self.call.resource, item, code, self._warnings())
 
     async def _delete(self, options: Object) -> Reply:
         call = self.call
