@@ -170,3 +170,35 @@ async def test_a_list_of_a_revision_that_there_never_was_says_so(api: Rest) -> N
     assert answer.json["message"].startswith("Too large resource version: 1000000, current: ")
     assert (answer.code, answer.json["reason"], answer.headers["Retry-After"]) == (504, "Timeout", "1")
     assert answer.json["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("configmaps", [("ADDED", "a"), ("ADDED", "b")]),
+        ("namespaces/default/configmaps", [("ADDED", "a"), ("ADDED", "b")]),
+        ("namespaces/default/configmaps/b", [("ADDED", "b"), ("MODIFIED", "b")]),
+    ],
+)
+async def test_what_stands_behind_watch_in_the_path_is_watched(
+    api: Rest, path: str, seen: list[tuple[str, str]]
+) -> None:
+    for name in "ab":
+        await api.create(MAPS, config_map(name))
+    patch = {"data": {"x": "1"}}
+
+    async with api.watch(f"/api/v1/watch/{path}?labelSelector=") as watch:
+        await api.send("PATCH", f"{MAPS}/b", patch, content_type="application/merge-patch+json")
+        mine = await watch.names(2)
+
+    assert mine == seen
+
+
+async def test_behind_watch_nothing_is_changed(api: Rest) -> None:
+    await api.create(MAPS, config_map("a"))
+
+    refused = await api.send("DELETE", "/api/v1/watch/namespaces/default/configmaps/a")
+    unknown = await api.get("/api/v1/watch/gadgets")
+
+    assert (refused.code, unknown.code) == (405, 404)
+    assert (await api.get(f"{MAPS}/a")).code == 200

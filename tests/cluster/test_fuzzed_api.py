@@ -89,7 +89,7 @@ def test_every_request_is_answered_with_success_or_a_status(server: Server, page
 
 def fuzz(server: Server, document: Any, operations_max: int) -> Counter[int]:
     schema = schemathesis.openapi.from_dict(document)
-    operations = [found.ok() for found in schema.get_all_operations()]
+    operations = [found.ok() for found in schema.get_all_operations() if "/watch/" not in found.ok().path]  # these hold
     random.Random(1).shuffle(operations)
     operations = sorted(operations[:operations_max], key=lambda operation: operation.method.upper() == "DELETE")
     codes: Counter[int] = Counter()

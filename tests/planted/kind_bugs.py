@@ -259,6 +259,20 @@ KINDS = [
         "tests/apiserver/test_updating.py::test_a_strict_client_may_say_nothing_twice",
     ),
     Bug(
+        "who asks behind /watch/ for a name sees all that have others",
+        "actors/apiserver/rest/request_info.py",
+        '        verb, rest = "watch", rest[1:]\n',
+        '        verb = "watch"\n',
+        "tests/apiserver/access/test_request_info.py::test_a_request_is_read",
+    ),
+    Bug(
+        "what is asked for behind /watch/ is listed, and not watched",
+        "actors/apiserver/rest/server.py",
+        "            params = params.watching()\n",
+        "            pass\n",
+        "tests/apiserver/test_rest_watch.py::test_what_stands_behind_watch_in_the_path_is_watched",
+    ),
+    Bug(
         "a POST to an object's own address creates it",
         "actors/apiserver/rest/verbs.py",
         "        if call.name and not call.subresource:\n            raise MethodNotAllowed(_NOT_ALLOWED)\n",

@@ -25,6 +25,10 @@ class Params:
     def __init__(self, query: Mapping[str, str]) -> None:
         self._query = query
 
+    def watching(self) -> Params:
+        """The same, of a watch."""
+        return Params({**self._query, "watch": "true"})
+
     def has(self, name: str) -> bool:
         return name in self._query
 

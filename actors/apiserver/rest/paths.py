@@ -7,18 +7,24 @@ from typing import NamedTuple
 from actors.apiserver.custom.served import Served
 from actors.apiserver.schema.resources import Resource
 
+WATCH = "watch"
+
 
 class Target(NamedTuple):
-    """`name` is empty for a collection."""
+    """`name` is empty for a collection. `watches`: it is asked for in the old way, by the path alone."""
 
     resource: Resource
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    watches: bool = False
 
 
 def parse_path(served: Served, path: str) -> Target | None:
-    """The target of /api/v1/... or /apis/<group>/<version>/...; None for what is no resource that there is."""
+    """The target of /api/v1/... or /apis/<group>/<version>/...; None for what is no resource that there is.
+
+    Before a parameter said so, what is to be watched stood behind /watch/; there are clients that ask so still.
+    """
     parts = path.strip("/").split("/")
     if parts[0] == "api" and len(parts) > 2:
         return _target(served, "", parts[1], parts[2:])
@@ -28,6 +34,9 @@ def parse_path(served: Served, path: str) -> Target | None:
 
 
 def _target(served: Served, group: str, version: str, rest: list[str]) -> Target | None:
+    if rest[0] == WATCH and len(rest) > 1:
+        target = _target(served, group, version, rest[1:])
+        return target._replace(watches=True) if target is not None and not target.subresource else None
     if rest[0] == "namespaces" and len(rest) > 2:
         within = served.by_path(group, version, rest[2])
         if within is not None and within.namespaced:
@@ -40,4 +49,7 @@ def _sized(resource: Resource, namespace: str, rest: list[str]) -> Target | None
     """Name and subresource, as far as there are any; only a proxy's path goes on, and is read where it is followed."""
     if len(rest) > 2 and rest[1] == "proxy":
         rest = rest[:2]
-    return Target(resource, namespace, *rest) if len(rest) <= 2 and "" not in rest else None
+    if len(rest) > 2 or "" in rest:
+        return None
+    name, subresource = (*rest, "", "")[:2]
+    return Target(resource, namespace, name, subresource)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from actors.apiserver.access.attributes import Attributes, name_selected
 from actors.apiserver.rest.params import Params
+from actors.apiserver.rest.paths import WATCH
 
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _OF_NAMESPACES = ("finalize", "status")
@@ -19,13 +20,14 @@ def attributes_of(method: str, path: str, params: Params) -> Attributes:
     if len(parts) < 3 or parts[0] not in ("api", "apis") or (parts[0] == "apis" and len(parts) < 4):
         return Attributes(method.lower(), path=path)
     group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
-    namespace = ""
+    namespace, verb = "", _VERBS.get(method, method.lower())
+    if rest[0] == WATCH and len(rest) > 1:
+        verb, rest = "watch", rest[1:]
     if rest[0] == "namespaces" and len(rest) > 1:
         namespace = rest[1]
         if len(rest) > 2 and rest[2] not in _OF_NAMESPACES:
             rest = rest[2:]
     resource, name, subresource = [*rest, "", ""][:3]
-    verb = _VERBS.get(method, method.lower())
     if verb == "get" and not subresource and params.flag("watch"):
         verb = "watch"
     if not name and verb in ("get", "delete", "watch"):

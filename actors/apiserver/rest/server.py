@@ -50,6 +50,7 @@ from protocols.errors import (
     AskError,
     Forbidden,
     InternalError,
+    MethodNotAllowed,
     NotAcceptable,
     NotFound,
     RequestEntityTooLarge,
@@ -205,6 +206,10 @@ class RestServer:
         return caller, parse_path(self._pipeline.served, request.path)
 
     async def _about(self, target: Target, request: web.BaseRequest, params: Params, caller: Caller) -> Answer:
+        if target.watches:
+            if request.method not in ("GET", "HEAD"):
+                raise MethodNotAllowed("the server does not allow this method on the requested resource")
+            params = params.watching()
         if text := deprecation(target.resource, self._pipeline.types.version):
             request[WARNINGS] = [text]
         output = negotiate(request.headers.get("Accept", ""), protobuf=target.resource.custom is None)

@@ -75,10 +75,10 @@ class Definitions:
 
     def roots(self, resources: Iterable[Resource]) -> list[str]:
         """What the paths of some resources mention: their kinds, lists, subresources, and what every verb needs."""
-        kinds = [("v1", "DeleteOptions"), ("v1", "Status")]
+        kinds = [("v1", "DeleteOptions"), ("v1", "Status"), ("v1", "WatchEvent")]
         for resource in resources:
             kinds.append((resource.api_version, resource.kind))
-            if resource.stored:
+            if "list" in resource.verbs:
                 kinds.append((resource.api_version, resource.list_kind))
             for subresource in (name for name in resource.subresources if name not in CONNECTING):
                 group, version, kind = subresource_kind(resource, subresource)

@@ -33,6 +33,7 @@ _DELETE: tuple[Parameter, ...] = (
     ("orphanDependents", "boolean"),
     ("propagationPolicy", "string"),
 )
+_WATCH = tuple(parameter for parameter in _LIST if parameter[0] != "watch")
 # verb -> (HTTP method, x-kubernetes-action, query parameters)
 _COLLECTION_VERBS: dict[str, tuple[str, str, tuple[Parameter, ...]]] = {
     "list": ("get", "list", _LIST),
@@ -59,6 +60,14 @@ class Operation:
     query: tuple[Parameter, ...]
 
     @property
+    def answer(self) -> GroupVersionKind:
+        """What comes back: the kind, a list of it, or events of a watch, one after the other."""
+        group, version, kind = self.kind
+        if self.action.startswith("watch"):
+            return "", "v1", "WatchEvent"
+        return (group, version, f"{kind}List") if self.action == "list" else self.kind
+
+    @property
     def takes_body(self) -> bool:
         return self.method in ("post", "put")
 
@@ -73,21 +82,35 @@ class Path:
 
 
 def paths_of(resource: Resource) -> Iterator[Path]:
-    """All paths of a resource: its collection, its items, their subresources, and the list over all namespaces."""
+    """All paths of a resource: its collection, its items, their subresources, and the list over all namespaces; and
+    of built-in ones, as Kubernetes does it, those at which they were watched before a list had a parameter for that."""
     root = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
     kind = (resource.group, resource.version, resource.kind)
     collection, placeholders = f"{root}/{resource.plural}", ()
     if resource.namespaced:
-        if resource.stored:
+        if "list" in resource.verbs:
             yield Path(collection, (), _operations(kind, ("list",), _COLLECTION_VERBS))
         yield from _below(resource, kind, f"{root}/namespaces/{{namespace}}/{resource.plural}", ("namespace",))
     else:
         yield from _below(resource, kind, collection, placeholders)
+    if "watch" in resource.verbs and resource.custom is None:
+        yield from _watched(resource, kind, f"{root}/watch")
+
+
+def _watched(resource: Resource, kind: GroupVersionKind, root: str) -> Iterator[Path]:
+    collection = f"{root}/{resource.plural}"
+    several = (Operation("get", "watchlist", kind, False, _WATCH),)
+    yield Path(collection, (), several)
+    at: tuple[str, ...] = ()
+    if resource.namespaced:
+        collection, at = f"{root}/namespaces/{{namespace}}/{resource.plural}", ("namespace",)
+        yield Path(collection, at, several)
+    yield Path(f"{collection}/{{name}}", (*at, "name"), (Operation("get", "watch", kind, False, _WATCH),))
 
 
 def _below(resource: Resource, kind: GroupVersionKind, collection: str, at: tuple[str, ...]) -> Iterator[Path]:
     yield Path(collection, at, _operations(kind, resource.verbs, _COLLECTION_VERBS))
-    if not resource.stored:
+    if "get" not in resource.verbs:
         return
     item, at = f"{collection}/{{name}}", (*at, "name")
     verbs = tuple(verb for verb in resource.verbs if verb != "create")

@@ -96,8 +96,7 @@ def _path(path: Path, definitions: Definitions) -> Schema:
 
 def _operation(operation: Operation, definitions: Definitions) -> Schema:
     group, version, kind = operation.kind
-    body = _reference(definitions, operation, kind)
-    answer = _reference(definitions, operation, f"{kind}List") if operation.action == "list" else body
+    body, answer = _reference(definitions, operation.kind), _reference(definitions, operation.answer)
     parameters = [_parameter(parameter, "query") for parameter in operation.query]
     if operation.takes_body:
         parameters.append({"in": "body", "name": "body", "required": True, "schema": body})
@@ -110,8 +109,8 @@ def _operation(operation: Operation, definitions: Definitions) -> Schema:
     return {**rendered, "parameters": parameters} if parameters else rendered
 
 
-def _reference(definitions: Definitions, operation: Operation, kind: str) -> Schema:
-    group, version, _ = operation.kind
+def _reference(definitions: Definitions, of_kind: tuple[str, str, str]) -> Schema:
+    group, version, kind = of_kind
     return {"$ref": f"#/definitions/{definitions.of_kind(f'{group}/{version}' if group else version, kind)}"}
 
 

@@ -96,7 +96,7 @@ class _Components:
 
     def _operation(self, operation: Operation) -> Schema:
         group, version, kind = operation.kind
-        answer = self._reference(group, version, f"{kind}List" if operation.action == "list" else kind)
+        answer = self._reference(*operation.answer)
         rendered: Schema = {
             "description": f"{operation.action} {kind}",
             "parameters": [_parameter(parameter, "query") for parameter in operation.query],

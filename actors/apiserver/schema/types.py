@@ -33,7 +33,7 @@ _ELSEWHERE = {
 }
 # Flow schemas are kept as v1, which Kubernetes 1.27 and 1.28 do not have.
 _KEPT_LIKE = ("io.k8s.api.flowcontrol.v1.", "io.k8s.api.flowcontrol.v1beta3.")
-_META_KINDS = frozenset({"DeleteOptions", "Status"})
+_META_KINDS = frozenset({"DeleteOptions", "Status", "WatchEvent"})
 _SPECIAL_KINDS: dict[str, Kind] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": "quantity",
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "int-or-string",

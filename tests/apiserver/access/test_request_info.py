@@ -52,6 +52,12 @@ from actors.apiserver.rest.request_info import attributes_of
             "DELETE /api/v1/secrets?fieldSelector=metadata.name=s",
             Attributes("deletecollection", "", "secrets", fields="metadata.name=s"),
         ),
+        ("GET /api/v1/watch/pods", Attributes("watch", "", "pods")),
+        ("GET /api/v1/watch/namespaces/a/pods/p", Attributes("watch", "", "pods", "", "a", "p")),
+        ("GET /apis/apps/v1/watch/namespaces/a/deployments", Attributes("watch", "apps", "deployments", "", "a")),
+        ("GET /api/v1/watch/namespaces/a", Attributes("watch", "", "namespaces", "", "a", "a")),
+        ("POST /api/v1/watch/pods", Attributes("watch", "", "pods")),
+        ("GET /api/v1/watch", Attributes("list", "", "watch")),
         ("BREW /api/v1/pods", Attributes("brew", "", "pods")),
     ],
 )
