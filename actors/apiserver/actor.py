@@ -35,6 +35,7 @@ from actors.apiserver.bindings import Bindings
 from actors.apiserver.callers import Caller, of_system
 from actors.apiserver.certificates.approver import Approver
 from actors.apiserver.changes import Changes
+from actors.apiserver.component_statuses import ComponentStatuses
 from actors.apiserver.conversions import Conversions
 from actors.apiserver.core import Core
 from actors.apiserver.custom.keeper import Keeper
@@ -173,6 +174,7 @@ class ApiServer(Actor):
             passing,
             connecting,
             moulds,
+            ComponentStatuses(ctx, self._etcd),
         )
         self._door = Door(ctx, self._pipeline, core.causes)
         self._metrics = MetricsDoor(ctx, self._pipeline)

@@ -20,11 +20,12 @@ from actors.apiserver.admission.connecting import Connecting
 from actors.apiserver.admission.node_restriction import restrict_eviction, restrict_token
 from actors.apiserver.admission.passing import Passing
 from actors.apiserver.admission.pod_topology_labels import is_on as labelled_by_node
-from actors.apiserver.answers import forbidden, method_not_allowed, wrong_uid
+from actors.apiserver.answers import forbidden, method_not_allowed, not_found, wrong_uid
 from actors.apiserver.binding import bound
 from actors.apiserver.cache import Watcher
 from actors.apiserver.calls import Call
 from actors.apiserver.changes import Changes, Decided, Removed
+from actors.apiserver.component_statuses import ComponentStatuses
 from actors.apiserver.conversions import Conversions
 from actors.apiserver.custom.served import Served
 from actors.apiserver.deletion import Deletion, deletion_of, dry_run_of
@@ -68,7 +69,9 @@ class Pipeline:
         passing: Passing,
         connecting: Connecting,
         moulds: Moulds,
+        components: ComponentStatuses,
     ) -> None:
+        self._components = components
         self._moulds = moulds
         self._connecting = connecting
         self._passing = passing
@@ -85,15 +88,30 @@ class Pipeline:
 
     async def get(self, call: Call, revision: int = CURRENT) -> Item:
         check_served(call, "get")
+        if not call.resource.stored:
+            return await self._component(call)
         item = await self.reads.get(call, revision)
         await self.conversions.prepare(call.resource, [item])
         return _as_item(scale_of(call.resource, served(call.resource, item))) if call.subresource == "scale" else item
 
     async def list(self, call: Call, query: Query) -> Listing:
         check_served(call, "list")
+        if not call.resource.stored:
+            return await self._component_list(call, query)
         listing = await self.reads.list(call, query)
         await self.conversions.prepare(call.resource, listing.items)
         return listing
+
+    async def _component(self, call: Call) -> Item:
+        found = await self._components.find(call.name)
+        if not found:
+            raise not_found(call.resource, call.name)
+        return _as_item(found[0])
+
+    async def _component_list(self, call: Call, query: Query) -> Listing:
+        selection = self.reads.selection(call, query)
+        items = [_as_item(obj) for obj in await self._components.find()]
+        return Listing([item for item in items if selection.matches(item)], self.reads.revision, "", 0)
 
     async def kept_list(self, call: Call, query: Query, form: str) -> KeptList:
         """What `list` would find, where `is_kept`; to be read before anything else is awaited. What is made of its

@@ -56,7 +56,7 @@ def is_kept(call: Call, query: Query) -> bool:
     """Whether it is a list of all that is selected now, and nobody has to be asked how its objects are shown."""
     whole = not (query.limit or query.token or query.exact)
     custom = call.resource.custom
-    return whole and (custom is None or custom.webhook is None)
+    return whole and call.resource.stored and (custom is None or custom.webhook is None)
 
 
 class Reads:

@@ -273,6 +273,13 @@ KINDS = [
         "tests/apiserver/test_rest_watch.py::test_what_stands_behind_watch_in_the_path_is_watched",
     ),
     Bug(
+        "a component that does not answer is well",
+        "actors/apiserver/component_statuses.py",
+        '            return f"{name} does not answer: {error}"\n',
+        '            return ""\n',
+        "tests/apiserver/test_component_statuses.py::test_those_who_answer_are_well",
+    ),
+    Bug(
         "a POST to an object's own address creates it",
         "actors/apiserver/rest/verbs.py",
         "        if call.name and not call.subresource:\n            raise MethodNotAllowed(_NOT_ALLOWED)\n",

@@ -4,8 +4,6 @@ A row is what `kubectl api-resources -o wide` shows. Nothing else in the API ser
 paths, discovery, OpenAPI and storage keys all follow from this table.
 
 Custom resources are not in the table: custom/served.py adds them to what one server serves.
-
-Left out: componentstatuses (deprecated).
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 _VERBS = {
     "all": ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"),
     "single": ("create", "delete", "get", "list", "patch", "update", "watch"),  # no deletecollection
-    "read": ("get", "list"),
+    "read": ("get", "list"),  # found out when it is asked for
     "create": ("create",),  # answered at once, never stored
 }
 
@@ -63,6 +61,7 @@ _TABLE = """
 
 = v1
 Binding                   bindings                   -       ns       create  -                            -
+ComponentStatus           componentstatuses          cs      cluster  read    -                            -
 ConfigMap                 configmaps                 cm      ns       all     -                            -
 Endpoints                 endpoints                  ep      ns       all     -                            -
 Event                     events                     ev      ns       all     -                            -
@@ -230,8 +229,8 @@ class Resource:
 
     @property
     def stored(self) -> bool:
-        """False for what is answered at once and kept nowhere: reviews and bindings."""
-        return "get" in self.verbs
+        """False for what is answered at once and kept nowhere: reviews, bindings, the health of components."""
+        return "watch" in self.verbs
 
 
 def find(group_resource: str) -> Resource | None:

@@ -52,6 +52,7 @@ _PRINTERS: dict[str, Printer] = {
     "ipaddresses.networking.k8s.io": networking.IP_ADDRESS,
     "servicecidrs.networking.k8s.io": networking.SERVICE_CIDR,
     "nodes": cluster.NODE,
+    "componentstatuses": cluster.COMPONENT_STATUS,
     "namespaces": cluster.NAMESPACE,
     "events": cluster.EVENT,
     "events.events.k8s.io": cluster.EVENT,

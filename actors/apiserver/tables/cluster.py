@@ -36,6 +36,12 @@ def _node(obj: Object) -> list[Any]:
     ]
 
 
+def _component_status(obj: Object) -> list[Any]:
+    healthy = find_condition(obj.get("conditions"), "Healthy") or {}
+    shown = {"True": "Healthy", "": "Unknown"}.get(healthy.get("status") or "", "Unhealthy")
+    return [name_of_row(obj), shown, healthy.get("message") or "", healthy.get("error") or ""]
+
+
 def _namespace(obj: Object) -> list[Any]:
     return [name_of_row(obj), (obj.get("status") or {}).get("phase") or "", age(obj)]
 
@@ -93,6 +99,7 @@ NODE = Printer(
     ),
     _node,
 )
+COMPONENT_STATUS = Printer(Columns("Name", "Status", "Message", "Error"), _component_status)
 NAMESPACE = Printer(Columns("Name", "Status", "Age"), _namespace)
 EVENT = Printer(
     Columns(
