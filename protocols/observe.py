@@ -86,7 +86,9 @@ class Exposition(Message):
 
 
 class AskExposition(Request[Exposition]):
-    pass
+    """Of the system and of its actors; with a `page`, what only actors have to tell there."""
+
+    page: str = ""
 
 
 class SpanReport(msgspec.Struct, frozen=True, array_like=True):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Coroutine, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -75,6 +75,20 @@ class Actor:
         Who wants everybody to have settled (a test) looks at it.
         """
         return ""
+
+    def live_checks(self) -> Mapping[str, bool]:
+        """Checks of /livez, by name: false where only starting it anew would help."""
+        return {}
+
+    def ready_checks(self) -> Mapping[str, bool]:
+        """Further checks, of /readyz: whether it does what it is there for by now."""
+        return {}
+
+    def exposition(self, page: str) -> Callable[[], bytes] | None:
+        """What Prometheus reads of it, besides what is measured of every actor: gathered now, and written down by what
+        is returned, which is called in a thread. `page`: "", or a further one of its kind, such as "resources".
+        """
+        return None
 
     async def on_handover(self) -> Message | None:
         """Another instance takes this one's place (`System.replace`): what must it know? None: it starts afresh.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, cast
 
@@ -16,31 +16,37 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 _MICRO = 1e-6
 
 
-class _Reports:
-    def __init__(self, own: SystemReport, others: Iterable[SystemReport], silent: Iterable[str]) -> None:
-        self._own = own
-        self._all = [own, *others]
-        self._silent = silent
-
-    def collect(self) -> Iterable[Metric]:
-        yield from _process(self._own)
-        yield from _processes(self._all)
-        yield _answering(self._all, self._silent)
-        families: dict[str, Metric] = {}  # all samples of one family stand together
-        for report in self._all:
-            for family in (*_system(report), *_actors(report), *_links(report)):
-                known = families.setdefault(family.name, family)
-                if known is not family:
-                    known.samples.extend(family.samples)
-        yield from families.values()
-
-
 def render(own: SystemReport, others: Iterable[SystemReport] = (), silent: Iterable[str] = ()) -> bytes:
     """`own` is who is scraped; of others, too, where it has asked them; `silent` did not answer."""
+    reports = [own, *others]
+    return written([*_process(own), *_processes(reports), _answering(reports, silent), *_of_each(reports)])
+
+
+def written(families: Sequence[Metric]) -> bytes:
+    """As text for Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(cast(Any, _Reports(own, others, silent)))  # all that is asked of a collector is `collect`
+    registry.register(cast(Any, _Families(families)))  # all that is asked of a collector is `collect`
     text: bytes = generate_latest(registry)
     return text
+
+
+class _Families:
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _of_each(reports: Iterable[SystemReport]) -> Iterable[Metric]:
+    """All samples of one family stand together."""
+    families: dict[str, Metric] = {}
+    for report in reports:
+        for family in (*_system(report), *_actors(report), *_links(report)):
+            known = families.setdefault(family.name, family)
+            if known is not family:
+                known.samples.extend(family.samples)
+    return families.values()
 
 
 def _process(report: SystemReport) -> Iterator[Metric]:

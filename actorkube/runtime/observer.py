@@ -5,16 +5,18 @@ It comes to life when it is first asked. Who cannot reach a system asks a neighb
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import time
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from actorkube.runtime.actor import Actor
-from actorkube.runtime.cell import Cell
+from actorkube.runtime.cell import Cell, State
 from actorkube.runtime.histogram import Log2
 from actorkube.runtime.link import Link
 from actorkube.runtime.metered import MeteredCell
@@ -62,8 +64,8 @@ class Observer(Actor):
                 return Spans(spans(self._system, message.trace_id, message.limit))
             case AskPeers():
                 return Peers(self._system.name, peers(self._system))
-            case AskExposition():
-                return exposition(self._system)
+            case AskExposition(page):
+                return exposition(self._system, page)
             case FollowTraces(rate):
                 self._system.follow(min(max(rate, 0.0), 1.0))
                 return None
@@ -118,11 +120,19 @@ def report(system: System) -> SystemReport:
     )
 
 
-def exposition(system: System) -> Exposition:
+async def exposition(system: System, page: str = "") -> Exposition:
     """Imported here: who is never asked for metrics need not know how they are written down."""
     from actorkube.runtime.exposition import CONTENT_TYPE, render
 
-    return Exposition(render(report(system)), CONTENT_TYPE)
+    running = [cell.actor for cell in system.cells if cell.state is State.RUNNING]
+    parts = [part for actor in running if (part := actor.exposition(page)) is not None]
+    if not page:
+        parts.insert(0, partial(render, report(system)))
+
+    def text() -> bytes:
+        return b"".join(part() for part in parts)
+
+    return Exposition(await asyncio.get_running_loop().run_in_executor(None, text), CONTENT_TYPE)
 
 
 def spans(system: System, trace_id: str = "", limit: int = SPANS_PER_ANSWER_MAX) -> tuple[SpanReport, ...]:

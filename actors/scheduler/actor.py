@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,7 @@ from actors.scheduler.conditions import (
     nominate_patch,
     nominated_node,
 )
+from actors.scheduler.counts import Counts, Result, clock
 from actors.scheduler.cycle import Decision, SchedulingCycle, gate
 from actors.scheduler.demand import PodDemand, scheduler_name
 from actors.scheduler.diagnosis import Unschedulable, refuse_one
@@ -45,6 +46,7 @@ from actors.scheduler.plugins.gang_scheduling import GangScheduling
 from actors.scheduler.profile import DEFAULT_PROFILE
 from actors.scheduler.queue import BACKOFF, Backoff, Place, QueuedPod, SchedulingQueue
 from actors.scheduler.reports import Reports
+from actors.scheduler.told import gather
 from actors.scheduler.views import NOMINATED, Views
 from actors.scheduler.waiting import ANYWHERE
 from actors.scheduler.waiting_pods import Decided, Refused, WaitingPods
@@ -77,6 +79,7 @@ class Scheduler(Actor):
         events = {name: plugin.events for name, plugin in plugins.items()}
         looking_elsewhere = [name for name, plugin in plugins.items() if plugin.scope is Scope.CLUSTER]
         self._queue = SchedulingQueue(events, sort, backoff, looking_elsewhere)
+        self._counts = Counts()
         self._waiting = WaitingPods()
         self._views = Views()
         self._promised: dict[str, str] = {}  # pod key -> node, to the gang that is being decided
@@ -96,12 +99,14 @@ class Scheduler(Actor):
         self._reports = Reports(self.ctx, self._client, recorder)
         self._state = ClusterState(self.ctx.random)
         self._state.gangs.are_kept = True
-        self._cycles = {name: SchedulingCycle(self._state, profile) for name, profile in self._profiles.items()}
-        self._binding = BindingCycle(self.ctx, self._client, self._views.pods, self._queue)
+        self._cycles = {
+            name: SchedulingCycle(self._state, profile, self._counts) for name, profile in self._profiles.items()
+        }
+        self._binding = BindingCycle(self.ctx, self._client, self._views.pods, self._queue, self._counts)
         self._views.feed(self._state, self._happened, self._try_completed_gangs)
         self._views.pods.on_change(self._pod_changed)
         for view in (*self._views.needed, *self._views.optional):
-            view.on_change(partial(self._tell, view.resource))
+            view.on_change(partial(self._binding.changes.tell, view.resource))
             self.ctx.background(follow(self.ctx, api, view, self._wake), f"watch of {view.resource}")
 
     def receive(self, message: Message) -> Message | None:
@@ -129,10 +134,17 @@ class Scheduler(Actor):
         todo = activity.queued + activity.working
         return f"{activity.queued} pods to place, {activity.working} under way" if todo else ""
 
-    # -- what the watches say -------------------------------------------------------------------------------------
+    def ready_checks(self) -> Mapping[str, bool]:
+        return {"sched-handler-sync": self._views.synced}
 
-    def _tell(self, resource: str, key: str, old: Entry | None, new: Entry | None) -> None:
-        self._binding.changes.tell(resource, key)
+    def exposition(self, page: str) -> Callable[[], bytes] | None:
+        from actors.scheduler.exposition import metrics, resources  # only who is asked pays for prometheus-client
+
+        if page == "resources":
+            return partial(resources, self._views.bodies_of_pods())
+        return partial(metrics, gather(self._counts, self._queue, self._state)) if not page else None
+
+    # -- what the watches say -------------------------------------------------------------------------------------
 
     def _try_completed_gangs(self) -> None:
         """Their pods may enter the queue, or may find now that fewer will do."""
@@ -297,18 +309,21 @@ class Scheduler(Actor):
     def _decide(self, queued: QueuedPod) -> None:
         demand = queued.demand
         self._decisions += 1
+        began = clock()
         try:
             decision = self._cycle(demand).decide(demand)
         except PluginFailed as failure:
             self._reports.log_failures([failure], demand)
             self._try_later(queued, str(failure))
             return
+        self._counts.algorithm.observe(clock() - began)
         if isinstance(decision, Decision):
             self._state.assume(demand, decision.node)
             self._room_on(decision.node, ClusterEvent.POD_ADDED)
             self._reserve(queued, Attempt(demand, decision.node, self._state, self._waiting))
             return
         probe("scheduler: no node fits a pod")
+        self._count(queued, Result.UNSCHEDULABLE)
         self._queue.refuse(queued, decision.refused_by, self.ctx.now)
         self._reports.event(demand, "Warning", "FailedScheduling", decision.message)
         self._report(demand, UNSCHEDULABLE, decision.message, self._nominate(demand, decision))
@@ -319,7 +334,7 @@ class Scheduler(Actor):
             self._begin(self._bind(queued, attempt))
             return
         try:
-            found = reserve(profile, attempt) or permit(profile, attempt)
+            found = reserve(profile, attempt, self._counts) or permit(profile, attempt, self._counts)
         except PluginFailed as failure:
             self._reports.log_failures([failure], attempt.pod)
             self._conclude(queued, attempt, Failed(str(failure)))
@@ -338,6 +353,7 @@ class Scheduler(Actor):
         while decided := self._waiting.decided():
             together: dict[Gang | None, list[Decided]] = {}
             for each in decided:
+                self._counts.permitted(each.refused is None, self.ctx.now - each.since)
                 if each.refused is not None:
                     self._conclude(each.queued, each.attempt, each.refused)
                 else:
@@ -422,8 +438,10 @@ class Scheduler(Actor):
         """The attempt is over."""
         demand = attempt.pod
         if isinstance(outcome, Bound):
+            self._count(queued, Result.SCHEDULED)
+            self._counts.scheduled(queued.attempts, self.ctx.now - queued.entered_at)
             self._reports.event(demand, "Normal", "Scheduled", f"Successfully assigned {demand.key} to {attempt.node}")
-            self._reports.log_failures(post_bind(self._profile(demand), attempt), demand)
+            self._reports.log_failures(post_bind(self._profile(demand), attempt, self._counts), demand)
             return
         # The room of a gang that does not fit was taken and left in one turn: for nobody is there more than before.
         together = isinstance(outcome, Refused) and outcome.plugin == GangScheduling.name
@@ -433,6 +451,7 @@ class Scheduler(Actor):
                 self._queue.remove_exactly(queued)
             case Refused(plugin, refusal):
                 found = refuse_one(plugin, refusal)
+                self._count(queued, Result.UNSCHEDULABLE)
                 self._queue.refuse(queued, found.refused_by, self.ctx.now)
                 node = self._promised.get(demand.key, "")
                 self._state.wait_for(demand, node)
@@ -445,7 +464,8 @@ class Scheduler(Actor):
         self._go_on_with_decided()
 
     def _give_up(self, attempt: Attempt, is_news: bool = True) -> None:
-        self._reports.log_failures(unreserve(self._profile(attempt.pod), attempt), attempt.pod)
+        failures = unreserve(self._profile(attempt.pod), attempt, self._counts)
+        self._reports.log_failures(failures, attempt.pod)
         node = self._state.forget(attempt.pod)
         self._room_on(node if is_news else "", ClusterEvent.POD_DELETED)
 
@@ -457,7 +477,12 @@ class Scheduler(Actor):
             self.ctx.log.warning("pods that had to go could not be deleted", pod=demand.key, node=nomination.node)
             self._queue.reconsider(demand.key, self.ctx.now)
 
+    def _count(self, queued: QueuedPod, result: Result) -> None:
+        """An attempt is over."""
+        self._counts.attempt(result, scheduler_name(queued.demand.pod), clock() - queued.tried_at)
+
     def _try_later(self, queued: QueuedPod, message: str) -> None:
+        self._count(queued, Result.ERROR)
         self._queue.retry(queued, self.ctx.now)
         self._say_it_failed(queued, message)
 

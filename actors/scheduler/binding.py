@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from actorkube.kube.client import Client
-from actorkube.kube.view import View
+from actorkube.kube.view import Entry, View
 from actorkube.runtime import Context
 from actorkube.runtime.probe import probe
+from actors.scheduler.counts import Counts, clock
 from actors.scheduler.framework import Attempt, Profile, Skip
 from actors.scheduler.plugin_failure import PluginFailed
 from actors.scheduler.queue import QueuedPod, SchedulingQueue
@@ -58,7 +59,7 @@ class Changes:
     def is_empty(self) -> bool:
         return not self._about and not self._of_pod
 
-    def tell(self, resource: str, key: str) -> None:
+    def tell(self, resource: str, key: str, old: Entry | None, new: Entry | None) -> None:
         for future in self._about.get((resource, key), ()) if self._about else ():
             if not future.done():
                 future.set_result(None)
@@ -114,8 +115,9 @@ class Binding:
 
 
 class BindingCycle:
-    def __init__(self, ctx: Context, client: Client, pods: View, queue: SchedulingQueue) -> None:
+    def __init__(self, ctx: Context, client: Client, pods: View, queue: SchedulingQueue, counts: Counts) -> None:
         self.ctx = ctx
+        self.counts = counts
         self.client = client
         self.queue = queue
         self.changes = Changes()
@@ -125,8 +127,16 @@ class BindingCycle:
         self, profile: Profile, attempt: Attempt, queued: QueuedPod, rests: Callable[[bool], None]
     ) -> Outcome:
         handle = Binding(self, attempt, queued, rests)
+        began = clock()
         refused = await self._pre_bind(profile, attempt, handle)
-        return refused if refused is not None else await self._bind(profile, attempt, handle)
+        if profile.pre_bind:
+            self.counts.point("PreBind", _status(refused), profile.name, began)
+        if refused is not None:
+            return refused
+        began = clock()
+        outcome = await self._bind(profile, attempt, handle)
+        self.counts.point("Bind", _status(outcome), profile.name, began)
+        return outcome
 
     async def _pre_bind(self, profile: Profile, attempt: Attempt, handle: Binding) -> Outcome | None:
         for plugin in profile.pre_bind:
@@ -177,6 +187,13 @@ class BindingCycle:
     def _blame(self, attempt: Attempt, plugin: str, error: Exception) -> str:
         self.ctx.log.error("a plugin failed", pod=attempt.pod.key, plugin=plugin, exc_info=error)
         return str(PluginFailed(plugin, error))
+
+
+def _status(outcome: Outcome | None) -> str:
+    """Of an extension point, as metrics say it."""
+    if outcome is None or isinstance(outcome, Bound):
+        return "Success"
+    return "Unschedulable" if isinstance(outcome, Refused) else "Error"
 
 
 def _is_on(pod: Object | None, attempt: Attempt) -> bool:

@@ -174,6 +174,10 @@ class ClusterState:
     def node_of(self, key: str) -> str:
         return self._placed.get(key, "")
 
+    def sizes(self) -> dict[str, int]:
+        """How much is kept, in kube-scheduler's words."""
+        return {"nodes": len(self.nodes), "pods": len(self._placed), "assumed_pods": len(self._assumed)}
+
     def is_assumed(self, demand: PodDemand) -> bool:
         """It was decided, and neither confirmed nor forgotten."""
         return self._assumed.get(demand.key) == demand.uid

@@ -18,6 +18,7 @@ import numpy as np
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.columns import Ints
 from actors.scheduler.conditions import not_scheduled_message
+from actors.scheduler.counts import Counts, clock
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.diagnosis import NO_NODES, Unschedulable, explain, refuse_altogether
 from actors.scheduler.framework import Helpless, Nomination, Profile, Refusal
@@ -44,7 +45,8 @@ class Examination(NamedTuple):
 
 
 class SchedulingCycle:
-    def __init__(self, state: ClusterState, profile: Profile) -> None:
+    def __init__(self, state: ClusterState, profile: Profile, counts: Counts | None = None) -> None:
+        self.counts = counts or Counts()
         self.state = state
         self.profile = profile
         self._templates: dict[tuple[bytes, Selector], Template] = {}
@@ -101,14 +103,21 @@ class SchedulingCycle:
 
     def _after_filters(self, pod: PodDemand, found: Unschedulable) -> Unschedulable:
         """PostFilter: the first plugin that can do something about it is believed."""
+        began = clock()
         for plugin in self.profile.post_filter:
+            self.counts.preemptions += plugin.preempts
             match plugin.post_filter(self, pod, found):
                 case Nomination() as nomination:
                     found.nomination = nomination
-                    return found
+                    if plugin.preempts:
+                        self.counts.victims.observe(len(nomination.victims))
+                    break
                 case Helpless(why, waits):
                     found.message += f" preemption: {why}"
                     found.waits = found.waits or waits
+        if self.profile.post_filter:
+            status = "Success" if found.nomination is not None else "Unschedulable"
+            self.counts.point("PostFilter", status, self.profile.name, began)
         return found
 
     def why_not(self, pod: PodDemand, node: str, beside: Sequence[PodDemand] = ()) -> tuple[str, ...] | None:

@@ -53,6 +53,23 @@ class ClusterEvent(enum.Flag):
     DEVICE_CLAIM = enum.auto()
     GROUP = enum.auto()  # a Service or controller selects other pods than before
 
+    @property
+    def label(self) -> str:
+        """Its name in metrics: kube-scheduler's where that has one for it. Of several things the first of this list."""
+        first = next(iter(self), ClusterEvent.NONE)
+        return _LABELS.get(first) or (first.name or "").title().replace("_", "")
+
+
+_LABELS = {
+    ClusterEvent.NODE_ADDED: "NodeAdd",
+    ClusterEvent.NODE_DELETED: "NodeDelete",
+    ClusterEvent.NODE_ALLOCATABLE: "NodeUpdateNodeAllocatable",
+    ClusterEvent.NODE_LABEL: "NodeUpdateNodeLabel",
+    ClusterEvent.NODE_TAINT: "NodeUpdateNodeTaint",
+    ClusterEvent.POD_DELETED: "AssignedPodDelete",
+    ClusterEvent.POD_ADDED: "AssignedPodAdd",
+}
+
 
 class Scope(enum.IntEnum):
     """What an answer about a node may depend on, besides the pod's shape."""
@@ -161,6 +178,10 @@ class Helpless(NamedTuple):
 
 
 class PostFilter(Plugin, ABC):
+    """`preempts`: it ends other pods, which is counted."""
+
+    preempts: ClassVar[bool] = False
+
     @abstractmethod
     def post_filter(self, cycle: SchedulingCycle, pod: PodDemand, found: Unschedulable) -> Nomination | Helpless:
         """No node fits: what could be done about it?"""
@@ -336,21 +357,22 @@ class Profile:
         self.name = name
         self.plugins = [plugin for plugin, _ in plugins]
         self._points = points or {}
-        self.pre_enqueue: list[PreEnqueue] = self._at("preEnqueue")
-        self.queue_sort: list[QueueSort] = self._at("queueSort")
-        self.filter: list[Filter] = sorted(self._at("filter"), key=lambda plugin: plugin.scope)
-        self.pre_filter: list[PreFilter] = self._at("preFilter")
-        self.post_filter: list[PostFilter] = self._at("postFilter")
-        self.pre_score: list[PreScore] = self._at("preScore")
+        self.pre_enqueue: list[PreEnqueue] = self.at("preEnqueue")
+        self.queue_sort: list[QueueSort] = self.at("queueSort")
+        self.filter: list[Filter] = sorted(self.at("filter"), key=lambda plugin: plugin.scope)
+        self.pre_filter: list[PreFilter] = self.at("preFilter")
+        self.post_filter: list[PostFilter] = self.at("postFilter")
+        self.pre_score: list[PreScore] = self.at("preScore")
         weights = {plugin.name: weight for plugin, weight in plugins}
-        self.score: list[tuple[Score, int]] = [(plugin, weights[plugin.name]) for plugin in self._at("score")]
-        self.reserve: list[Reserve] = self._at("reserve")
-        self.permit: list[Permit] = self._at("permit")
-        self.pre_bind: list[PreBind] = self._at("preBind")
-        self.bind: list[Bind] = self._at("bind")
-        self.post_bind: list[PostBind] = self._at("postBind")
+        self.score: list[tuple[Score, int]] = [(plugin, weights[plugin.name]) for plugin in self.at("score")]
+        self.reserve: list[Reserve] = self.at("reserve")
+        self.permit: list[Permit] = self.at("permit")
+        self.pre_bind: list[PreBind] = self.at("preBind")
+        self.bind: list[Bind] = self.at("bind")
+        self.post_bind: list[PostBind] = self.at("postBind")
 
-    def _at(self, point: str) -> list[Any]:
+    def at(self, point: str) -> list[Any]:
+        """Who takes part at a point of POINTS, in order."""
         able = {plugin.name: plugin for plugin in self.plugins if isinstance(plugin, POINTS[point])}
         return [able[name] for name in self._points.get(point, able) if name in able]
 

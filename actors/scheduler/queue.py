@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import enum
 import heapq
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from actors.scheduler.demand import PodDemand
+from actors.scheduler.counts import Incoming, clock
+from actors.scheduler.demand import PodDemand, scheduler_name
 from actors.scheduler.framework import ClusterEvent, QueueSort
 from actors.scheduler.plugin_failure import PluginFailed, names_plugin
 from actors.scheduler.plugins.priority_sort import PrioritySort
@@ -46,10 +48,38 @@ class Place(enum.Enum):
     GATED = "gated"
 
 
-class QueuedPod:
-    """A pod that waits, with the history of its attempts."""
+ACTIVE = Place.ACTIVE.value
+# Why a pod came into a queue, in kube-scheduler's words, where that is no event of the cluster (`ClusterEvent.label`).
+POD_ADDED = "UnschedulablePodAdd"
+POD_UPDATED = "UnschedulablePodUpdate"
+FAILED = "ScheduleAttemptFailure"
+BACKED_OFF = "BackoffComplete"
+POPPED_EARLY = "PopFromBackoffQ"
+ACTIVATED = "ForceActivate"
+TIMED_OUT = "UnschedulableTimeout"
 
-    __slots__ = ("backoff", "demand", "entry", "errors", "failed_at", "place", "refusals", "refused_by", "since")
+
+class QueuedPod:
+    """A pod that waits, with the history of its attempts.
+
+    `entered_at`: when it first could be tried; `tried_at`: when its attempt began, by the clock of `counts.py`;
+    `heard`: what has happened that made it worth another try."""
+
+    __slots__ = (
+        "attempts",
+        "backoff",
+        "demand",
+        "entered_at",
+        "entry",
+        "errors",
+        "failed_at",
+        "heard",
+        "place",
+        "refusals",
+        "refused_by",
+        "since",
+        "tried_at",
+    )
 
     def __init__(self, demand: PodDemand, place: Place, now: float, backoff: Backoff = BACKOFF) -> None:
         self.demand = demand
@@ -58,8 +88,12 @@ class QueuedPod:
         self.entry = 0  # in a heap: the one that is meant
         self.since = now
         self.failed_at = now
+        self.entered_at = 0.0
+        self.tried_at = 0.0
+        self.attempts = 0
         self.refusals = 0
         self.errors = 0
+        self.heard = 0
         self.refused_by: tuple[str, ...] = ()
 
     @property
@@ -95,6 +129,7 @@ class SchedulingQueue:
         self._backoff_errors: list[_HeapEntry] = []  # binding failed
         self._unschedulable: dict[str, QueuedPod] = {}
         self._sequence = 0
+        self.incoming = Incoming()
 
     # -- pods come, change and go ---------------------------------------------------------------------------------
 
@@ -106,15 +141,17 @@ class SchedulingQueue:
             queued = None
         if queued is None:
             queued = self._pods[demand.key] = QueuedPod(demand, Place.GATED, now, self._backoff_of_pods)
-            self._move_to_active(queued, now, gated)
+            self._move_to_active(queued, now, POD_ADDED, gated)
+            if gated:
+                self.incoming[Place.UNSCHEDULABLE.value, POD_ADDED] += 1
             return
         decides_like, queued.demand = demand.decides_like(queued.demand), demand
         if decides_like:
             return
         if queued.place is Place.GATED:
-            self._move_to_active(queued, now, gated)
+            self._move_to_active(queued, now, POD_UPDATED, gated)
         elif queued.place is Place.UNSCHEDULABLE:
-            self._release(queued, now)
+            self._release(queued, now, POD_UPDATED)
 
     def remove(self, key: str) -> None:
         """It has a node, or is gone. Heaps forget lazily."""
@@ -132,9 +169,11 @@ class SchedulingQueue:
     def pop(self, now: float) -> QueuedPod | None:
         """The next pod to try; it is in flight until `refuse`, `retry` or `remove`."""
         self.flush(now)
-        queued = self._pop(self._active) or self._pop(self._backoff)
+        queued = self._pop(self._active)
+        if queued is None and (queued := self._pop(self._backoff)) is not None:
+            self.incoming[ACTIVE, POPPED_EARLY] += 1
         if queued is not None:
-            queued.place, queued.entry = Place.IN_FLIGHT, 0
+            self._take(queued)
         return queued
 
     def take(self, keys: Iterable[str]) -> list[QueuedPod]:
@@ -145,14 +184,14 @@ class SchedulingQueue:
             if queued.place is Place.UNSCHEDULABLE:
                 del self._unschedulable[queued.demand.key]
                 self.waiting.remove(queued.demand.key)
-            queued.place, queued.entry = Place.IN_FLIGHT, 0
+            self._take(queued)
         return taken
 
     def admit(self, key: str, now: float) -> None:
         """It is gated no more."""
         queued = self._pods.get(key)
         if queued is not None and queued.place is Place.GATED:
-            self._move_to_active(queued, now)
+            self._move_to_active(queued, now, ACTIVATED)
 
     def refuse(self, queued: QueuedPod, refused_by: Sequence[str], now: float) -> None:
         """No node fits: wait for an event."""
@@ -161,43 +200,44 @@ class SchedulingQueue:
             queued.refused_by = tuple(refused_by)
             queued.place, queued.failed_at = Place.UNSCHEDULABLE, now
             self._unschedulable[queued.demand.key] = queued
+            self.incoming[Place.UNSCHEDULABLE.value, FAILED] += 1
             self.waiting.add(queued)
 
     def retry(self, queued: QueuedPod, now: float) -> None:
         """The attempt failed for a reason that is not the pod's: try again after the back-off."""
         if self.is_current(queued):
             queued.errors, queued.failed_at = queued.errors + 1, now
-            self._move_to_backoff(queued)
+            self._move_to_backoff(queued, FAILED)
 
     def reconsider(self, key: str, now: float) -> None:
         """What it waits for will not happen: try it again, after its back-off."""
         queued = self._unschedulable.get(key)
         if queued is not None:
-            self._release(queued, now)
+            self._release(queued, now, ACTIVATED)
 
     def on_event(self, event: ClusterEvent, now: float, hint: Callable[[PodDemand], bool]) -> int:
         """Move the unschedulable pods that the event concerns and for which `hint` says that it may help."""
         moved = self.waiting.ask_at_once(event, hint)
         for queued in moved:
-            self._release(queued, now)
+            self._release(queued, now, event.label)
         return len(moved)
 
     def hear_news(self, now: float, hint: Hint) -> None:
         """The same for what happened since the last time, as far as there is time for it."""
         for queued in self.waiting.ask(hint) if self.waiting.has_news else ():
-            self._release(queued, now)
+            self._release(queued, now, ClusterEvent(queued.heard).label)
 
     def flush(self, now: float) -> None:
         """Whose time has come: backed off long enough, or unschedulable for 5 minutes."""
         for heap in (self._backoff, self._backoff_errors):
             while (first := self._first(heap)) and first.ready_at <= now:
                 heapq.heappop(heap)
-                self._move_to_active(first, now)
+                self._move_to_active(first, now, BACKED_OFF)
         # Refused pods are in the order of their refusal, so only the first can be due.
         while (
             first := next(iter(self._unschedulable.values()), None)
         ) and first.failed_at + UNSCHEDULABLE_MAX_S <= now:
-            self._release(first, now)
+            self._release(first, now, TIMED_OUT)
 
     # -- looking --------------------------------------------------------------------------------------------------
 
@@ -227,6 +267,16 @@ class SchedulingQueue:
     def places(self) -> Iterator[tuple[str, Place]]:
         return ((key, queued.place) for key, queued in self._pods.items())
 
+    def census(self) -> tuple[Counter[str], Counter[tuple[str, str]]]:
+        """How many pods are in each place, and how many each plugin has refused, by (plugin, scheduler name)."""
+        places: Counter[str] = Counter()
+        refused: Counter[tuple[str, str]] = Counter()
+        for queued in self._pods.values():
+            places[queued.place.value] += 1
+            if queued.place in (Place.UNSCHEDULABLE, Place.BACKOFF) and not queued.errors:
+                refused.update((plugin, scheduler_name(queued.demand.pod)) for plugin in queued.refused_by)
+        return places, refused
+
     def check(self) -> None:
         """Each waiting pod is exactly where its place says."""
         for key, queued in self._pods.items():
@@ -242,18 +292,27 @@ class SchedulingQueue:
 
     # -- private --------------------------------------------------------------------------------------------------
 
-    def _release(self, queued: QueuedPod, now: float) -> None:
+    def _take(self, queued: QueuedPod) -> None:
+        queued.place, queued.entry = Place.IN_FLIGHT, 0
+        queued.attempts += 1
+        queued.tried_at = clock()
+
+    def _release(self, queued: QueuedPod, now: float, event: str) -> None:
         del self._unschedulable[queued.demand.key]
         self.waiting.remove(queued.demand.key)
         if queued.ready_at > now:
-            self._move_to_backoff(queued)
+            self._move_to_backoff(queued, event)
         else:
-            self._move_to_active(queued, now)
+            self._move_to_active(queued, now, event)
 
-    def _move_to_active(self, queued: QueuedPod, now: float, gated: bool = False) -> None:
-        queued.place, queued.since = (Place.GATED if gated else Place.ACTIVE), now
+    def _move_to_active(self, queued: QueuedPod, now: float, event: str, gated: bool = False) -> None:
+        queued.since = now
         if gated:
+            queued.place = Place.GATED
             return
+        queued.place = Place.ACTIVE
+        queued.entered_at = queued.entered_at or now
+        self.incoming[ACTIVE, event] += 1
         try:
             order = self._order(queued.demand, now)
         except PluginFailed as failure:
@@ -262,8 +321,9 @@ class SchedulingQueue:
         else:
             self._push(self._active, queued, order)
 
-    def _move_to_backoff(self, queued: QueuedPod) -> None:
+    def _move_to_backoff(self, queued: QueuedPod, event: str) -> None:
         queued.place = Place.BACKOFF
+        self.incoming[Place.BACKOFF.value, event] += 1
         heap = self._backoff_errors if queued.errors else self._backoff
         self._push(heap, queued, (queued.ready_at, -queued.demand.priority))
 

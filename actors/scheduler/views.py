@@ -48,6 +48,11 @@ class Views:
         """The PodGroup that a gang is, if it is one and not gone."""
         return self._pod_groups.get(f"{gang.namespace}/{gang.name}") if gang.resource == POD_GROUPS else None
 
+    def bodies_of_pods(self) -> list[bytes]:
+        """As they are kept, trimmed."""
+        entries = [self.pods.entry(key) for key in self.pods]
+        return [entry.body for entry in entries if entry is not None]
+
     def feed(self, state: ClusterState, happened: Happened, gangs_changed: GangsChanged) -> None:
         """From now on all but pods enters the state."""
         feeder = _Feeder(state, happened, gangs_changed)

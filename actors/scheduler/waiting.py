@@ -26,11 +26,12 @@ Hint = Callable[[PodDemand, Collection[str]], bool]
 
 class Group:
     """Pods of one shape. `unheard`: nodes on which something happened that concerns them; ANYWHERE is every node.
+    `heard`: the bits of what.
 
     `anywhere`: what happened on one node may let them fit another, as when the last pod is gone that kept them out of
     a zone."""
 
-    __slots__ = ("anywhere", "bits", "events", "key", "pods", "unheard")
+    __slots__ = ("anywhere", "bits", "events", "heard", "key", "pods", "unheard")
 
     def __init__(self, key: object, events: ClusterEvent, anywhere: bool) -> None:
         self.key = key
@@ -39,12 +40,14 @@ class Group:
         self.bits: int = events.value  # `&` of two numbers takes a tenth of what it takes of two flags
         self.pods: dict[str, QueuedPod] = {}
         self.unheard: set[str] = set()
+        self.heard = 0
 
     @property
     def first(self) -> PodDemand:
         return next(iter(self.pods.values())).demand
 
-    def hear(self, nodes: set[str]) -> None:
+    def hear(self, bits: int, nodes: set[str]) -> None:
+        self.heard |= bits & self.bits
         self.unheard |= nodes
         if self.anywhere or len(self.unheard) > _NODES_MAX:
             self.unheard = {ANYWHERE}
@@ -104,8 +107,11 @@ class Waiting:
         for key in list(self._to_ask)[:QUESTIONS_PER_TURN_MAX]:
             group = self._to_ask.pop(key)
             nodes, group.unheard = group.unheard, set()
+            heard, group.heard = group.heard, 0
             if hint(group.first, nodes):
                 found += group.pods.values()
+                for queued in group.pods.values():
+                    queued.heard = heard
         return found
 
     def ask_at_once(self, event: ClusterEvent, hint: Callable[[PodDemand], bool]) -> list[QueuedPod]:
@@ -123,7 +129,7 @@ class Waiting:
         for key, group in self._groups.items() if news else ():
             for bits, nodes in nodes_of.items():
                 if bits & group.bits:
-                    group.hear(nodes)
+                    group.hear(bits, nodes)
                     self._to_ask[key] = group
 
     def check(self) -> None:

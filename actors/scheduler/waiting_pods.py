@@ -24,14 +24,15 @@ class Refused(NamedTuple):
 
 
 class WaitingPod:
-    """`deadlines`: of the plugins that hold it, by their names."""
+    """`deadlines`: of the plugins that hold it, by their names; `since`: when it began to wait."""
 
-    __slots__ = ("attempt", "deadlines", "queued")
+    __slots__ = ("attempt", "deadlines", "queued", "since")
 
-    def __init__(self, queued: QueuedPod, attempt: Attempt, deadlines: dict[str, float]) -> None:
+    def __init__(self, queued: QueuedPod, attempt: Attempt, deadlines: dict[str, float], since: float) -> None:
         self.queued = queued
         self.attempt = attempt
         self.deadlines = deadlines
+        self.since = since
 
 
 class Decided(NamedTuple):
@@ -40,6 +41,7 @@ class Decided(NamedTuple):
     queued: QueuedPod
     attempt: Attempt
     refused: Refused | None
+    since: float
 
 
 class WaitingPods:
@@ -62,7 +64,7 @@ class WaitingPods:
     def add(self, queued: QueuedPod, attempt: Attempt, timeouts_s: Mapping[str, float], now: float) -> None:
         """`timeouts_s`: how long each plugin wants it to wait, 15 minutes at most."""
         deadlines = {plugin: now + min(max(0.0, wait_s), TIMEOUT_MAX_S) for plugin, wait_s in timeouts_s.items()}
-        waiting = self._pods[attempt.pod.key] = WaitingPod(queued, attempt, deadlines)
+        waiting = self._pods[attempt.pod.key] = WaitingPod(queued, attempt, deadlines, now)
         for plugin, deadline in deadlines.items():
             self._sequence += 1
             heapq.heappush(self._deadlines, (deadline, self._sequence, plugin, waiting))
@@ -105,4 +107,4 @@ class WaitingPods:
 
     def _decide(self, key: str, refused: Refused | None) -> None:
         waiting = self._pods.pop(key)
-        self._decided.append(Decided(waiting.queued, waiting.attempt, refused))
+        self._decided.append(Decided(waiting.queued, waiting.attempt, refused, waiting.since))

@@ -7,7 +7,7 @@ Init containers run one after another before the others, so they count by their 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from protocols.objects import Object
@@ -55,6 +55,19 @@ def pod_requests(pod: Object, assumed: Mapping[str, int] | None = None) -> Amoun
     pod_level = _counted("", spec, resized)
     total.update({resource: pod_level[resource] for resource in pod_level if _is_pod_level(resource)})
     _add(total, amounts(spec.get("overhead")))
+    return total
+
+
+def pod_limits(pod: Object) -> Amounts:
+    """The pod's effective limits; overhead adds to what is limited at all."""
+    spec = pod.get("spec") or {}
+
+    def limits(container: Mapping[str, Any]) -> Amounts:
+        return amounts((container.get("resources") or {}).get("limits"))
+
+    total = _together(spec, limits)
+    total.update({resource: each for resource, each in limits(spec).items() if _is_pod_level(resource)})
+    _add(total, {r: each for r, each in amounts(spec.get("overhead")).items() if total.get(r)})
     return total
 
 
@@ -120,9 +133,11 @@ def qos_class(pod: Object) -> QosClass:
 
 
 def _containers_requests(spec: Mapping[str, Any], assumed: Mapping[str, int], resized: Mapping[str, Resize]) -> Amounts:
-    def counted(container: Mapping[str, Any]) -> Amounts:
-        return {**assumed, **_counted(container.get("name") or "", container, resized)}
+    return _together(spec, lambda container: {**assumed, **_counted(container.get("name") or "", container, resized)})
 
+
+def _together(spec: Mapping[str, Any], counted: Callable[[Mapping[str, Any]], Amounts]) -> Amounts:
+    """What all containers take at most at once."""
     sidecars: Amounts = {}
     starting: Amounts = {}
     for container in spec.get("initContainers") or ():

@@ -25,6 +25,7 @@ from tests.planted.node_bugs import NODE
 from tests.planted.runtime_bugs import BACKOFF, CLOCK, GUESTS, MAILBOXES, RUNTIME, SHORT_WAYS
 from tests.planted.scheduler_bugs import SCHEDULER
 from tests.planted.server_bugs import API_SERVER
+from tests.planted.serving_bugs import SERVING
 from tests.planted.store_bugs import STORE
 from tests.planted.stream_bugs import STREAMS
 from tests.planted.volume_bugs import VOLUMES
@@ -45,6 +46,7 @@ BUGS = [
     *KINDS,
     *STREAMS,
     *SCHEDULER,
+    *SERVING,
     *CONTROLLERS,
     *JOBS,
     *AUTOSCALING,

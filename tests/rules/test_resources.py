@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.rules.resources import container_requests, pod_requests, qos_class, scoring_requests
+from protocols.rules.resources import container_requests, pod_limits, pod_requests, qos_class, scoring_requests
 
 MIB = 1024 * 1024
 
@@ -33,6 +33,28 @@ def test_containers_add_up_and_overhead_comes_on_top() -> None:
     spec = {"containers": [container("100m", "1Mi"), container("1", "1Ki")], "overhead": {"cpu": "10m", "x/gpu": "1"}}
 
     assert pod_requests({"spec": spec}) == {"cpu": 1110, "memory": MIB + 1024, "x/gpu": 1}
+
+
+def limited(cpu: str, **more: Any) -> dict[str, Any]:
+    return {"resources": {"limits": {"cpu": cpu}}, **more}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"containers": [limited("1"), limited("500m"), container("3")]}, {"cpu": 1500}),
+        ({"containers": [limited("1")], "initContainers": [limited("2")]}, {"cpu": 2000}),
+        ({"containers": [limited("1")], "initContainers": [limited("2", restartPolicy="Always")]}, {"cpu": 3000}),
+        (
+            {"containers": [limited("1")], "resources": {"limits": {"cpu": "4", "memory": "1Mi"}}},
+            {"cpu": 4000, "memory": MIB},
+        ),
+        ({"containers": [limited("1")], "overhead": {"cpu": "10m", "memory": "1Mi"}}, {"cpu": 1010}),
+        ({"containers": [container("1")]}, {}),
+    ],
+)
+def test_limits_add_up_as_requests_do_and_overhead_adds_to_what_is_limited(spec: Any, expected: Any) -> None:
+    assert pod_limits({"spec": spec}) == expected
 
 
 def test_a_missing_request_is_the_limit() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, cast
 
-from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import CollectorRegistry
 
-from actors.apiserver.flowcontrol.counts import Counts, Durations
+from actorkube.runtime.exposition import written
+from actorkube.runtime.histogram import Bounded
+from actors.apiserver.flowcontrol.counts import Counts
 from actors.apiserver.flowcontrol.levels import Level, Levels
 
 _PREFIX = "apiserver_flowcontrol_"
@@ -31,7 +30,7 @@ _OF_SCHEMAS: dict[str, tuple[str, Callable[[Counts], float]]] = {
     "current_executing_requests": ("Requests that are served.", lambda counts: counts.executing),
     "current_executing_seats": ("Seats of those that are served.", lambda counts: counts.seats),
 }
-_DURATIONS: dict[str, tuple[str, Callable[[Counts], Durations]]] = {
+_DURATIONS: dict[str, tuple[str, Callable[[Counts], Bounded]]] = {
     "request_wait_duration_seconds": ("How long requests waited.", lambda counts: counts.waited),
     "request_execution_duration_seconds": ("How long requests were served.", lambda counts: counts.lasted),
 }
@@ -67,12 +66,9 @@ class _Collector:
         for name, (help, durations) in _DURATIONS.items():
             histogram = HistogramMetricFamily(_PREFIX + name, help, labels=labels)
             for values, counts in counted:
-                histogram.add_metric(values, durations(counts).buckets(), durations(counts).total_s)
+                histogram.add_metric(values, durations(counts).buckets(), durations(counts).total)
             yield histogram
 
 
 def render(levels: Levels) -> bytes:
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(cast(Any, _Collector(levels)))  # all that is asked of a collector is `collect`
-    text: bytes = generate_latest(registry)
-    return text
+    return written(list(_Collector(levels).collect()))

@@ -18,6 +18,7 @@ class DefaultPreemption(PostFilter):
     """`enough`: how many nodes with victims are looked at before the best of them is taken."""
 
     name = "DefaultPreemption"
+    preempts = True
 
     def __init__(self, enough: Enough = AS_EVER) -> None:
         self.enough = enough

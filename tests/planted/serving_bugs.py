@@ -1,0 +1,59 @@
+"""Bugs of what components count."""
+
+from __future__ import annotations
+
+from tests.planted.bug import Bug
+
+_METRICS = "tests/scheduler/test_metrics.py::"
+
+SERVING = [
+    Bug(
+        "an attempt that ended in an error counts as one that found no node",
+        "actors/scheduler/actor.py",
+        "self._count(queued, Result.ERROR)",
+        "self._count(queued, Result.UNSCHEDULABLE)",
+        _METRICS + "test_attempts_are_told_by_what_came_of_them",
+    ),
+    Bug(
+        "a pod that is popped early is not counted as one that came into the active queue",
+        "actors/scheduler/queue.py",
+        "self.incoming[ACTIVE, POPPED_EARLY] += 1",
+        "pass",
+        _METRICS + "test_what_moves_a_pod_is_told_by_event_and_queue",
+    ),
+    Bug(
+        "who waits for an event is not told as refused",
+        "actors/scheduler/queue.py",
+        "if queued.place in (Place.UNSCHEDULABLE, Place.BACKOFF) and not queued.errors:",
+        "if queued.place is Place.BACKOFF and not queued.errors:",
+        _METRICS + "test_who_waits_is_told_by_queue_and_by_who_refused_it",
+    ),
+    Bug(
+        "a search for victims is not counted",
+        "actors/scheduler/cycle.py",
+        "self.counts.preemptions += plugin.preempts",
+        "pass",
+        _METRICS + "test_preemption_is_told_with_its_victims",
+    ),
+    Bug(
+        "a value that is a bound counts above it",
+        "actorkube/runtime/histogram.py",
+        "self._counts[bisect_left(self._bounds, value)] += 1",
+        "self._counts[bisect_left(self._bounds, value + 1e-9)] += 1",
+        "tests/runtime/test_histogram.py::test_what_is_a_bound_is_below_it",
+    ),
+    Bug(
+        "pods that have ended ask for something",
+        "actors/scheduler/exposition.py",
+        "if node_of(pod) and is_terminated(pod):",
+        "if False:",
+        _METRICS + "test_what_pods_ask_for_is_told_with_units",
+    ),
+    Bug(
+        "overhead limits what is not limited",
+        "protocols/rules/resources.py",
+        'amounts(spec.get("overhead")).items() if total.get(r)})',
+        'amounts(spec.get("overhead")).items()})',
+        "tests/rules/test_resources.py::test_limits_add_up_as_requests_do_and_overhead_adds_to_what_is_limited",
+    ),
+]
