@@ -32,11 +32,12 @@ from actors.cluster_access import check_oidc as check_oidc
 from actors.cluster_access import check_protection as check_protection
 from actors.cluster_access import user_tokens as user_tokens
 from actors.cluster_readiness import api_ready, node_ready, run_controllers, until
-from actors.cluster_scheduler import check_joins, scheduler_of
+from actors.cluster_scheduler import check_joins, scheduler_of, scheduler_setup
 from actors.cluster_scheduler import reserved_names as reserved_names
 from actors.cluster_scheduler import scheduler_elects as scheduler_elects
 from actors.cluster_scheduler import scheduler_notes as scheduler_notes
 from actors.cluster_scheduler import scheduler_profiles as scheduler_profiles
+from actors.cluster_serving import controllers_told, serve
 from protocols.api import Ready
 
 if TYPE_CHECKING:
@@ -318,7 +319,9 @@ def find_store(store: ExternalStore) -> str:
 def scheduler_host(spec: ClusterSpec, name: str = "scheduler") -> Host:
     async def boot(system: System) -> str:
         await api_ready(system, spec)  # numpy costs 100 ms of CPU, which whoever everybody waits for needs first
-        system.spawn(scheduler_of(spec.scheduler_config, spec.schedulers, spec.apis), "scheduler")
+        setup = scheduler_setup(spec.scheduler_config, spec.schedulers)
+        system.spawn(scheduler_of(setup, spec.apis), "scheduler")
+        serve(system, spec, "kube-scheduler", "scheduler", setup.told, ("resources",))
         return ""
 
     step = "scheduler" if spec.schedulers == 1 else f"scheduler ×{spec.schedulers}"
@@ -338,7 +341,9 @@ def controller_host(spec: ClusterSpec, name: str = "controller-manager") -> Host
         )
         sign = certificate_signer(spec) if root_ca else None
         values = controllers(node_monitor_grace_s=spec.node_monitor_grace_s, root_ca=root_ca, sign=sign)
-        return await run_controllers(system, spec, lambda: ControllerActor(values, spec.apis), len(values))
+        note = await run_controllers(system, spec, lambda: ControllerActor(values, spec.apis), len(values))
+        serve(system, spec, "kube-controller-manager", "controllers", lambda: controllers_told(spec))
+        return note
 
     return Host(name, "controller-manager", boot, ("actorkube.kube.actor",))
 

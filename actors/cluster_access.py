@@ -46,6 +46,7 @@ def rest_config(spec: ClusterSpec, now: float, name: str = "apiserver") -> RestC
         if spec.cluster:
             make_link_certificates(spec, now)
         ca.admin()  # here, where certificates are made anyway: the command line then only reads it (see `credentials`)
+        ca.component()
         account_key = ca.account_key()
         proxy_ca, proxy = ca.front_proxy()
     return RestConfig(

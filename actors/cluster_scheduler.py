@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actorkube.runtime import Actor
 
@@ -14,19 +14,39 @@ if TYPE_CHECKING:
     from actors.cluster import ClusterSpec
     from actors.scheduler.config import SchedulerConfig
     from actors.scheduler.framework import Profile
+    from actors.scheduler.queue import Backoff
 
 
-def scheduler_of(file: Path | None, schedulers: int, apis: Sequence[str]) -> Callable[[], Actor]:
-    """One of so many schedulers: where there are several, or the file says so, it works while it leads."""
-    from actorkube.kube.elected import Elected
-    from actors.scheduler.actor import Scheduler
+class Setup(NamedTuple):
+    """How the schedulers of a cluster decide. `election`: where there are several, or the file says so, each works
+    while it leads."""
+
+    profiles: Sequence[Profile]
+    backoff: Backoff
+    election: LeaderElection | None
+
+    def told(self) -> Mapping[str, Any]:
+        from actors.scheduler.config_told import told
+
+        return told(self.profiles, self.backoff, self.election)
+
+
+def scheduler_setup(file: Path | None, schedulers: int) -> Setup:
+    """Of one of so many schedulers."""
     from actors.scheduler.profile import DEFAULT_PROFILE
     from actors.scheduler.queue import BACKOFF
 
     config = scheduler_config(file) if file is not None else None
     profiles = config.profiles if config is not None else [DEFAULT_PROFILE]
     backoff = config.backoff if config is not None else BACKOFF
-    election = election_of(config, schedulers)
+    return Setup(profiles, backoff, election_of(config, schedulers))
+
+
+def scheduler_of(setup: Setup, apis: Sequence[str]) -> Callable[[], Actor]:
+    from actorkube.kube.elected import Elected
+    from actors.scheduler.actor import Scheduler
+
+    profiles, backoff, election = setup
 
     def scheduler() -> Actor:
         return Scheduler(profiles=profiles, api=apis, backoff=backoff)

@@ -1,7 +1,7 @@
 """The data directory: a cluster's state, locked while it runs, stamped with the version of its format.
 
 VERSION  lock  etcd-replicas  network  pki/  cluster.key  join.json  join-GUEST.json  processes.json  faults.json
-kubeconfig  joined/  logs/  sockets/  <system>/<actor>/...
+kubeconfig  joined/  logs/  serving/  sockets/  <system>/<actor>/...
 and, where time is virtual, control.sock and clock
 """
 

@@ -8,7 +8,8 @@ controller are being written for at once. Nothing is reconciled before the views
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 
 from actorkube.kube.carry import Carrier, Unfinished, is_ending_namespace, is_refusal
@@ -69,6 +70,20 @@ class ControllerActor(Actor):
     def busy(self) -> str:
         reasons = [loop.busy() for loop in self._loops]
         return ", ".join(reason for reason in reasons if reason)
+
+    def live_checks(self) -> Mapping[str, bool]:
+        return {controller.name: True for controller in self._controllers}
+
+    def ready_checks(self) -> Mapping[str, bool]:
+        return {"informer-sync": all(loop.synced for loop in self._loops)}
+
+    def exposition(self, page: str) -> Callable[[], bytes] | None:
+        from actorkube.kube.exposition import Told, render  # only who is asked pays for prometheus-client
+
+        told = [
+            Told(loop.controller.name, loop.queue.ready, loop.queue.adds, loop.queue.retries) for loop in self._loops
+        ]
+        return partial(render, told) if not page else None
 
     def wake(self) -> None:
         """There may be something to do: look at the end of this loop turn."""

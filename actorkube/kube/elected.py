@@ -7,7 +7,7 @@ When the candidate is stopped its child has ended already, and the lease is give
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from actorkube.kube.client import Client
@@ -20,6 +20,7 @@ from protocols.errors import Answer, AskError, Conflict, NotFound
 from protocols.message import Message
 
 RELEASE_WITHIN_S = 1.0  # when a whole cluster stops, the API server may be gone already
+LATE_S = 20.0
 STANDBY = Activity(True, 0, 0, 0, 0, 0, 0)
 
 
@@ -50,6 +51,11 @@ class Elected(Actor):
         if not isinstance(message, AskActivity):
             return None
         return STANDBY if self._child is None else await self.ctx.ask(self._child, message)
+
+    def live_checks(self) -> Mapping[str, bool]:
+        """kube-scheduler's watchdog: a leader that goes on although it could not renew its lease."""
+        election = self._election
+        return {"leaderElection": not election.leads or self.ctx.now < election.must_renew_by + LATE_S}
 
     @property
     def leads(self) -> bool:

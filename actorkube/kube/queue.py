@@ -25,6 +25,8 @@ class WorkQueue:
         self._heap: list[tuple[float, str]] = []  # entries that _due does not confirm are stale
         self._next_start: dict[str, float] = {}
         self._next_start_max = 1024
+        self.adds = 0  # keys that became ready
+        self.retries = 0
 
     def add(self, key: str, now: float) -> None:
         """The key needs a look."""
@@ -45,6 +47,7 @@ class WorkQueue:
 
     def retry(self, key: str, now: float) -> float:
         """Add the key after its back-off, which this call doubles; returns the delay."""
+        self.retries += 1
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay_s: float = min(self._base_delay_s * 2 ** min(failures, 60), self._delay_max_s)
@@ -106,6 +109,7 @@ class WorkQueue:
         return not self._ready and not self._working and len(self._due) == len(self._wishes)
 
     def _make_ready(self, key: str) -> None:
+        self.adds += 1
         self._queued[key] = None
         self._ready.append(key)
 

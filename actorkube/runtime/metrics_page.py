@@ -10,14 +10,12 @@ from typing import NamedTuple
 
 from actorkube.runtime.actor import Actor, Context
 from actorkube.runtime.observers import Observers
+from actorkube.runtime.page_server import Asked, Page, PageServer
 from actorkube.runtime.tracing import NOT_FOLLOWED, because
 from protocols.observe import Inspect, SystemReport
 
 SYSTEMS_MAX = 256  # one costs about 2 ms of processor time
 ANSWER_WITHIN_S = 2.0  # Prometheus gives up after 10
-HEAD_BYTES_MAX = 16 * 1024
-HEAD_WITHIN_S = 5.0
-CONNECTIONS_MAX = 16
 PATH = "/metrics"
 
 
@@ -56,47 +54,23 @@ class MetricsPage(Actor):
     begins_traces = False
 
     def __init__(self, host: str, port: int) -> None:
-        self.port = port
-        self._host = host
-        self._server: asyncio.Server
-        self._open: dict[asyncio.StreamWriter, None] = {}
+        self._server = PageServer(self._answer, host, port)
+
+    @property
+    def port(self) -> int:
+        return self._server.port
 
     async def on_start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, self._host, self.port, limit=HEAD_BYTES_MAX)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._server.start()
 
     async def on_stop(self) -> None:
         self._server.close()
-        for writer in list(self._open):
-            writer.transport.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open[writer] = None
-        try:
-            if len(self._open) <= CONNECTIONS_MAX:
-                async with asyncio.timeout(HEAD_WITHIN_S):
-                    head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(await self._answer(head))
-                await writer.drain()
-        except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
-            pass  # no request, or nobody who waits for its answer
-        finally:
-            del self._open[writer]
-            writer.close()
-
-    async def _answer(self, head: bytes) -> bytes:
+    async def _answer(self, asked: Asked) -> Page:
         from actorkube.runtime.exposition import CONTENT_TYPE
 
-        method, path, *_ = [*head.partition(b"\r\n")[0].decode("latin-1").split(" "), "", ""]
-        if path.partition("?")[0] != PATH:
-            return _reply("404 Not Found", f"there is {PATH}\n".encode())
-        if method != "GET":
-            return _reply("405 Method Not Allowed", b"GET it\n")
-        return _reply("200 OK", await text_of(await scrape(self.ctx)), CONTENT_TYPE)
-
-
-def _reply(status: str, body: bytes, content_type: str = "text/plain; charset=utf-8") -> bytes:
-    head = (
-        f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + body
+        if asked.path != PATH:
+            return Page("404 Not Found", f"there is {PATH}\n".encode())
+        if asked.method != "GET":
+            return Page("405 Method Not Allowed", b"GET it\n")
+        return Page("200 OK", await text_of(await scrape(self.ctx)), CONTENT_TYPE)

@@ -58,6 +58,13 @@ class Authority:
             self._authority.issue(issued, Wanted(user, groups, calls=True))
         return issued
 
+    def component(self) -> Issued:
+        """What the other components serve with, on this machine."""
+        issued = Issued.at(self._directory, "component")
+        if not issued.exists:
+            self._authority.issue(issued, Wanted("system:component", names=["localhost", "127.0.0.1"], serves=True))
+        return issued
+
     def account_key(self) -> Path:
         """The key that signs the tokens of service accounts."""
         path = self._directory / "sa.key"

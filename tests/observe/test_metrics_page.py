@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from actorkube.runtime import Actor, System, metrics_page
+from actorkube.runtime import Actor, System, page_server
 from actorkube.runtime.log import Quiet
-from actorkube.runtime.metrics_page import CONNECTIONS_MAX, HEAD_BYTES_MAX, MetricsPage
+from actorkube.runtime.metrics_page import MetricsPage
+from actorkube.runtime.page_server import CONNECTIONS_MAX, HEAD_BYTES_MAX
 from actorkube.runtime.tcp import TcpTransport
 from protocols.message import Done, Message, Request
 
@@ -93,7 +94,7 @@ async def test_what_is_no_question_for_it_harms_nobody(request_bytes: bytes, sta
 
 
 async def test_only_so_many_wait_at_once_and_all_are_let_go_of_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_page, "HEAD_WITHIN_S", 600.0)
+    monkeypatch.setattr(page_server, "HEAD_WITHIN_S", 600.0)
     async with page() as (system, port):
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS_MAX)]
         one_too_many, _ = await call(port, b"GET /metrics HTTP/1.1\r\n\r\n")

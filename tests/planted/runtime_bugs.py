@@ -14,9 +14,9 @@ RUNTIME = [
     ),
     Bug(
         "any number of connections to a page of metrics may wait",
-        "actorkube/runtime/metrics_page.py",
-        "            if len(self._open) <= CONNECTIONS_MAX:",
-        "            if self._open:",
+        "actorkube/runtime/page_server.py",
+        "            if len(self._serving) >= CONNECTIONS_MAX:",
+        "            if False:",
         "tests/observe/test_metrics_page.py::test_only_so_many_wait_at_once_and_all_are_let_go_of_when_it_stops",
     ),
     Bug(

@@ -1,10 +1,11 @@
-"""Bugs of what components count."""
+"""Bugs of what components count, and of the pages that they serve to operators."""
 
 from __future__ import annotations
 
 from tests.planted.bug import Bug
 
 _METRICS = "tests/scheduler/test_metrics.py::"
+_SERVING = "tests/scheduler/test_serving.py::"
 
 SERVING = [
     Bug(
@@ -55,5 +56,47 @@ SERVING = [
         'amounts(spec.get("overhead")).items() if total.get(r)})',
         'amounts(spec.get("overhead")).items()})',
         "tests/rules/test_resources.py::test_limits_add_up_as_requests_do_and_overhead_adds_to_what_is_limited",
+    ),
+    Bug(
+        "metrics are open to everybody",
+        "actorkube/kube/serving.py",
+        "if asked.path not in KINDS:",
+        'if asked.path not in (*KINDS, "/metrics"):',
+        _SERVING + "test_metrics_are_for_who_may_read_them",
+    ),
+    Bug(
+        "a token that is no good makes its bearer anonymous",
+        "actorkube/kube/delegated.py",
+        'raise Unauthorized("Unauthorized")',
+        "return ANONYMOUS",
+        _SERVING + "test_metrics_are_for_who_may_read_them",
+    ),
+    Bug(
+        "who may is not looked at",
+        "actorkube/kube/delegated.py",
+        'if not (review.get("status") or {}).get("allowed"):',
+        'if (review.get("status") or {}).get("denied"):',
+        _SERVING + "test_metrics_are_for_who_may_read_them",
+    ),
+    Bug(
+        "one check alone is open to everybody",
+        "actorkube/kube/serving.py",
+        "if asked.path not in KINDS:",
+        "if not asked.path.startswith(KINDS):",
+        _SERVING + "test_everybody_may_ask_whether_it_is_well",
+    ),
+    Bug(
+        "a component whose actor is gone is well",
+        "actorkube/kube/serving.py",
+        'checks = {"ping": True, self._serving.actor: False}',
+        'checks = {"ping": True}',
+        _SERVING + "test_a_scheduler_that_is_gone_is_not_well",
+    ),
+    Bug(
+        "a scheduler is ready before it has seen the cluster",
+        "actors/scheduler/actor.py",
+        'return {"sched-handler-sync": self._views.synced}',
+        'return {"sched-handler-sync": True}',
+        _SERVING + "test_a_scheduler_that_has_not_seen_the_cluster_lives_and_is_not_ready",
     ),
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from actorkube.kube.election import LeaderElection
-from actors.cluster_scheduler import scheduler_of
+from actors.cluster_scheduler import scheduler_of, scheduler_setup
 from actors.scheduler.actor import Scheduler
 from actors.scheduler.config import ConfigError, load_config, load_profiles
 from actors.scheduler.cycle import Decision, SchedulingCycle
@@ -156,7 +156,7 @@ def test_the_back_off_of_pods_is_as_the_file_says(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(HEAD + "podInitialBackoffSeconds: 3\npodMaxBackoffSeconds: 20")
 
-    scheduler = scheduler_of(path, 1, ("api",))()
+    scheduler = scheduler_of(scheduler_setup(path, 1), ("api",))()
 
     assert isinstance(scheduler, Scheduler)
     queue = scheduler._queue

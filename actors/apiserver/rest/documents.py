@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from actorkube import __version__
+from actorkube.kube.health import KINDS, report
 from actors.apiserver.aggregation import documents as remote_documents
 from actors.apiserver.aggregation.remotes import Remotes
 from actors.apiserver.custom.served import Served
@@ -32,7 +33,6 @@ _DISCOVERY_GROUP = "apidiscovery.k8s.io"
 # Clients ask with an "@", which no media type may have; an answer under that name they cannot read themselves.
 _GNOSTIC = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _GNOSTIC_NAMES = (_GNOSTIC, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
-_HEALTH = ("/healthz", "/livez", "/readyz")
 _TEXT = "text/plain; charset=utf-8"
 _PATHS = ("/api", "/api/v1", "/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/version", DISCOVERY_PATH, KEYS_PATH)
 
@@ -61,7 +61,7 @@ class Documents:
         self, path: str, accept: str, verbose: bool, renderer: Renderer, excluded: Sequence[str] = ()
     ) -> Reply | None:
         """The document at a path; None when there is none. `excluded` are checks of health that do not count."""
-        if path.startswith(_HEALTH):
+        if path.startswith(KINDS):
             return self._health(path, verbose, excluded)
         if path in (DISCOVERY_PATH, KEYS_PATH):
             return self._of_tokens(path)
@@ -77,8 +77,8 @@ class Documents:
         versions = dict.fromkeys((resource.group, resource.version) for resource in self._resources())
         apis = [f"/apis/{group}/{version}" for group, version in versions if group]
         groups = [f"/apis/{group}" for group, _ in versions if group]
-        checks = [f"{kind}/{check}" for kind in _HEALTH for check in self._checks(kind[1:])]
-        return sorted(dict.fromkeys([*_PATHS, *groups, *apis, *_HEALTH, *checks]))
+        checks = [f"{kind}/{check}" for kind in KINDS for check in self._checks(kind[1:])]
+        return sorted(dict.fromkeys([*_PATHS, *groups, *apis, *KINDS, *checks]))
 
     def _of_tokens(self, path: str) -> Reply | None:
         if self._issuer is None:
@@ -89,22 +89,9 @@ class Documents:
     # -- health ---------------------------------------------------------------------------------------------------
 
     def _health(self, path: str, verbose: bool, excluded: Sequence[str]) -> Reply | None:
-        kind, _, check = path[1:].partition("/")
-        checks = self._checks(kind)
-        if check:
-            checks = {check: checks[check]} if check in checks else {}
-            if not checks:
-                return None
-        failed = [name for name, good in checks.items() if not good and name not in excluded]
-        if not (verbose or failed):
-            return Reply(b"ok", content_type=_TEXT)
-        lines = [_checked(name, good, name in excluded) for name, good in checks.items()]
-        unknown = [name for name in excluded if name not in checks]
-        if unknown:
-            quoted = ", ".join(f'"{name}"' for name in unknown)
-            lines.append(f"warn: some health checks cannot be excluded: no matches for {quoted}")
-        lines.append(f"{kind} check {'failed' if failed else 'passed'}")
-        return Reply(("\n".join(lines) + "\n").encode(), 500 if failed else 200, _TEXT)
+        checks = self._checks(path[1:].partition("/")[0])
+        found = report(path, checks, verbose, excluded)
+        return Reply(found[1].encode(), found[0], _TEXT) if found is not None else None
 
     def _checks(self, kind: str) -> dict[str, bool]:
         return {"ping": True, "log": True} | ({} if kind == "livez" else {"etcd": self._serving()})
@@ -193,9 +180,3 @@ def _aggregated_version(accept: str) -> discovery.AggregatedVersion | None:
         elif media.media_type in (JSON, "*/*", "application/*"):
             return None
     return None
-
-
-def _checked(name: str, good: bool, excluded: bool) -> str:
-    if excluded:
-        return f"[+]{name} excluded: ok"
-    return f"[+]{name} ok" if good else f"[-]{name} failed: reason withheld"
