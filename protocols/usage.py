@@ -8,11 +8,14 @@ from protocols.message import Message, Request
 
 
 class ContainerUsage(msgspec.Struct, frozen=True, array_like=True):
-    """`cpu_nano_cores`: billionths of a core, the mean of the pod's window; memory is the resident set."""
+    """`cpu_nano_cores`: billionths of a core, the mean of the pod's window; memory is the resident set. `cpu_ns`: the
+    processor time since it started, which was at `started_at`, in seconds since the epoch."""
 
     name: str
     cpu_nano_cores: int
     memory_bytes: int
+    cpu_ns: int = 0
+    started_at: float = 0.0
 
 
 class PodUsage(msgspec.Struct, frozen=True, array_like=True):

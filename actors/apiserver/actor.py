@@ -5,7 +5,7 @@ It has no state that it could not lose: everything is in the store, and its watc
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from actors.apiserver.flowcontrol.gate import Gate, Pass
     from actors.apiserver.rest.aggregator import Aggregator
     from actors.apiserver.rest.config import RestConfig
+    from actors.apiserver.rest.server import RestServer
     from actors.apiserver.tokens.issuer import Issuer
     from actors.apiserver.tokens.jwt_issuers import JwtIssuers
     from actors.apiserver.tokens.oidc_issuer import Believed
@@ -119,6 +120,7 @@ class ApiServer(Actor):
         self._encryption = encryption
         self._audit: DoorAudit | None = None
         self._gate: Gate | None = None  # where there is REST
+        self._rest_server: RestServer | None = None
         self._door_gate: DoorGate | None = None
         self._serving = False
 
@@ -150,6 +152,9 @@ class ApiServer(Actor):
         self._keep(core, quotas, tokens)
         self._serving = True
         self.ctx.log.info("serving", revision=core.cache.revision)
+
+    def exposition(self, page: str) -> Callable[[], bytes] | None:
+        return self._rest_server.told() if self._rest_server is not None and not page else None
 
     def _compose(self, core: Core, quotas: Quotas, tokens: TokenAuthenticator) -> None:
         """The pipeline that every request takes, and the doors for messages before it."""
@@ -339,7 +344,9 @@ class ApiServer(Actor):
 
         aggregator = Aggregator(config, core.stored, self.ctx.random)
         self._gate = gate = Gate(self.ctx, core.cache, config.seats)
-        server = RestServer(self.ctx, self._pipeline, config, lambda: self._serving, remotes, aggregator, gate, trail)
+        self._rest_server = server = RestServer(
+            self.ctx, self._pipeline, config, lambda: self._serving, remotes, aggregator, gate, trail
+        )
         self.ctx.background(gate.run(), "priority and fairness")
         self.ctx.background(aggregator.run(), "aggregator")
         self.ctx.background(server.serve(), "rest")

@@ -78,6 +78,10 @@ class Cache:
         self.revision = max(self.revision, revision)
         _call(wake for topic in topics for wake in topic.take_idle())
 
+    def sizes(self) -> dict[str, int]:
+        """How many objects there are, of resources that there are some of."""
+        return {name: len(resource.items) for name, resource in self._resources.items() if resource.items}
+
     def check(self) -> None:
         for resource in self._resources.values():
             resource.check()

@@ -65,6 +65,9 @@ class Reads:
         self._feed = feed
         self._lists = KeptLists()
 
+    def sizes(self) -> dict[str, int]:
+        return self._cache.sizes()
+
     async def get(self, call: Call, revision: int = CURRENT) -> Item:
         await self._fresh(revision)
         item = self._cache.get(call.resource.storage, call.key)

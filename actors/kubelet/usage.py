@@ -46,7 +46,8 @@ class UsageMeter:
                 since = self._since(status, Look(now, sample.usage_core_nano_seconds))
                 windows.append(window_s := max(now - since.at, 1e-3))
                 rate = max(sample.usage_core_nano_seconds - since.cpu_ns, 0) / window_s
-                containers.append(ContainerUsage(status.metadata.name, int(rate), sample.working_set_bytes))
+                name, cpu_ns = status.metadata.name, sample.usage_core_nano_seconds
+                containers.append(ContainerUsage(name, int(rate), sample.working_set_bytes, cpu_ns, status.started_at))
         if not containers:
             return None
         return PodUsage(namespace_of(pod), name_of(pod), uid_of(pod), max(windows), tuple(containers))

@@ -12,9 +12,11 @@ from protocols.api import List
 from protocols.errors import Forbidden
 from protocols.message import Message
 from protocols.objects import Object, decode_object
+from protocols.rules.times import time_of
 from protocols.usage import AskNodeUsage, ContainerUsage, NodeUsage, PodUsage
 from tests.apiserver.rest_client import NOW, Rest, rest
 from tests.apiserver.world import pod
+from tests.samples import samples
 
 METRICS = "/apis/metrics.k8s.io/v1beta1"
 NODES = "/api/v1/nodes"
@@ -23,7 +25,10 @@ NODES = "/api/v1/nodes"
 class Kubelet(Actor):
     def receive(self, message: Message) -> object:
         if isinstance(message, AskNodeUsage):
-            containers = ContainerUsage("main", 250_000_000, 64 << 20), ContainerUsage("side", 1_000_000, 1 << 20)
+            containers = (
+                ContainerUsage("main", 250_000_000, 64 << 20, 7_500_000_000, NOW - 60),
+                ContainerUsage("side", 1_000_000, 1 << 20, 500_000_000, NOW - 60),
+            )
             return NodeUsage(NOW, (PodUsage("default", "web", "u1", 15.0, containers),))
         return super().receive(message)
 
@@ -138,7 +143,27 @@ async def test_a_node_shows_the_pages_of_its_kubelet(api: Rest) -> None:
     assert (health.code, health.body) == (200, b"ok")
     assert [item["metadata"]["name"] for item in pods["items"]] == ["other", "web"]
     assert summary["node"]["nodeName"] == "n1" and summary["node"]["cpu"]["usageNanoCores"] == 251_000_000
+    assert "usageCoreNanoSeconds" not in summary["node"]["cpu"]
     assert summary["pods"][0]["podRef"] == {"name": "web", "namespace": "default", "uid": "u1"}
+    assert summary["pods"][0]["cpu"]["usageCoreNanoSeconds"] == 8_000_000_000
+    assert summary["pods"][0]["containers"][0]["startTime"] == time_of(NOW - 60)
+
+
+async def test_prometheus_reads_what_containers_of_a_node_use(api: Rest) -> None:
+    answer = await api.get(f"{NODES}/n1/proxy/metrics/resource")
+
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    container, of_pod = ("container", "pod", "namespace"), ("pod", "namespace")
+    main = ("main", "web", "default")
+    of_containers = samples(answer.body, *container)
+    assert of_containers["container_cpu_usage_seconds_total", *main] == 7.5
+    assert of_containers["container_memory_working_set_bytes", *main] == 64 << 20
+    assert of_containers["container_start_time_seconds", *main] == NOW - 60
+    assert samples(answer.body, *of_pod) == {
+        ("pod_cpu_usage_seconds_total", "web", "default"): 8.0,
+        ("pod_memory_working_set_bytes", "web", "default"): 65 << 20,
+    }
+    assert samples(answer.body) == {("resource_scrape_error",): 0.0}
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,24 @@ async def test_metrics_are_of_every_system_that_can_be_reached(server: Rest) -> 
     assert set(samples(answer, "actorkube_system_answers").values()) == {1.0}
     assert 'actorkube_mailbox_messages{actor="etcd",system="etcd-0"}' in text
     assert text.count("# TYPE actorkube_mailbox_messages gauge") == 1
+
+
+class Shop(Actor):
+    """It counts what it sells."""
+
+    def exposition(self, page: str) -> Callable[[], bytes] | None:
+        return (lambda: b"shop_sold_total 7\n") if not page else None
+
+
+async def test_metrics_of_one_system_have_what_its_actors_count(server: Rest) -> None:
+    await server.world.actor("etcd-0", "shop", Shop())
+
+    alone = await server.get("/metrics?system=etcd-0")
+    all_of_them = await server.get("/metrics")
+
+    assert samples(alone, "actorkube_system_up_seconds").keys() == {"etcd-0"}
+    assert "shop_sold_total 7" in alone.body.decode()
+    assert "shop_sold_total" not in all_of_them.body.decode()
 
 
 async def test_metrics_of_one_system_are_asked_for_by_its_name(server: Rest) -> None:

@@ -26,8 +26,8 @@ def test_the_first_look_measures_from_the_start_and_later_ones_from_the_last() -
     first, second = look(meter, BEGAN + 100, 10), look(meter, BEGAN + 120, 20)
 
     assert [(usage.pods[0].window_s, usage.pods[0].containers) for usage in (first, second)] == [
-        (100, (ContainerUsage("main", SECOND // 10, 7),)),
-        (20, (ContainerUsage("main", SECOND // 2, 7),)),
+        (100, (ContainerUsage("main", SECOND // 10, 7, 10 * SECOND, BEGAN),)),
+        (20, (ContainerUsage("main", SECOND // 2, 7, 20 * SECOND, BEGAN),)),
     ]
 
 
@@ -72,6 +72,9 @@ def test_a_kubelet_says_what_its_pods_use() -> None:
 
         usage = await apiserver.ask(apiserver.ref(f"{KUBELET}/kubelet"), AskNodeUsage(), timeout_s=10)
 
-        assert [(each.name, each.containers) for each in usage.pods] == [("web", (ContainerUsage("main", 0, 0),))]
+        [web] = usage.pods
+        [container] = web.containers
+        assert (web.name, container) == ("web", ContainerUsage("main", 0, 0, 0, container.started_at))
+        assert 0 < container.started_at <= usage.time
 
     run(scenario)

@@ -1,10 +1,12 @@
 """`.../nodes/NAME/proxy/...`: what a kubelet would answer on its own port is answered here; other ports are passed on.
 
-A kubelet listens to actors, not to HTTP. Served are the pages that tools read: healthz, pods, stats/summary.
+A kubelet listens to actors, not to HTTP. Served are the pages that tools read: healthz, pods, stats/summary,
+metrics/resource.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +20,7 @@ from actors.apiserver.schema.resources import find
 from protocols.errors import BadRequest, MethodNotAllowed, NotFound, ServiceUnavailable
 from protocols.objects import Object, name_of
 from protocols.rules.times import time_of
-from protocols.usage import NodeUsage, PodUsage
+from protocols.usage import ContainerUsage, NodeUsage, PodUsage
 
 KUBELET_PORTS = ("", "10250")
 
@@ -48,7 +50,11 @@ async def kubelet_page(
             return renderer.document(await _pods(pipeline, call, name_of(node)))
         case "/stats/summary":
             return renderer.document(_summary(name_of(node), await _usage(context, name_of(node))))
-    raise NotFound(f"the kubelet has no page {path}: there are /healthz, /pods and /stats/summary")
+        case "/metrics/resource":
+            from actors.apiserver.rest.usage_exposition import CONTENT_TYPE, render  # only who is asked pays for it
+
+            return Reply(render(await _usage(context, name_of(node))), content_type=CONTENT_TYPE)
+    raise NotFound(f"the kubelet has no page {path}: there are /healthz, /metrics/resource, /pods and /stats/summary")
 
 
 async def _usage(context: Context, node: str) -> NodeUsage:
@@ -70,23 +76,22 @@ async def _pods(pipeline: Pipeline, call: Call, node: str) -> Object:
 def _summary(node: str, usage: NodeUsage) -> Object:
     """stats/v1alpha1 Summary, as far as it is measured."""
     containers = [container for pod in usage.pods for container in pod.containers]
-    cpu, memory = sum(each.cpu_nano_cores for each in containers), sum(each.memory_bytes for each in containers)
     pods = [_pod(pod, usage.time) for pod in usage.pods]
-    return {"node": {"nodeName": node, **_measured(cpu, memory, usage.time)}, "pods": pods}
+    return {"node": {"nodeName": node, **_measured(containers, usage.time, sums=False)}, "pods": pods}
 
 
 def _pod(pod: PodUsage, time: float) -> Object:
     containers = [
-        {"name": each.name, **_measured(each.cpu_nano_cores, each.memory_bytes, time)} for each in pod.containers
+        {"name": each.name, "startTime": time_of(each.started_at), **_measured([each], time)} for each in pod.containers
     ]
-    cpu, memory = sum(each.cpu_nano_cores for each in pod.containers), sum(each.memory_bytes for each in pod.containers)
     reference = {"name": pod.name, "namespace": pod.namespace, "uid": pod.uid}
-    return {"podRef": reference, "containers": containers, **_measured(cpu, memory, time)}
+    return {"podRef": reference, "containers": containers, **_measured(pod.containers, time)}
 
 
-def _measured(cpu_nano_cores: int, memory_bytes: int, time: float) -> dict[str, Any]:
-    at = time_of(time)
-    return {
-        "cpu": {"time": at, "usageNanoCores": cpu_nano_cores},
-        "memory": {"time": at, "workingSetBytes": memory_bytes, "rssBytes": memory_bytes},
-    }
+def _measured(containers: Sequence[ContainerUsage], time: float, sums: bool = True) -> dict[str, Any]:
+    """Together. `sums`: also since they started, which for a whole node would fall when one of them ends."""
+    at, memory = time_of(time), sum(each.memory_bytes for each in containers)
+    cpu = {"time": at, "usageNanoCores": sum(each.cpu_nano_cores for each in containers)}
+    if sums:
+        cpu["usageCoreNanoSeconds"] = sum(each.cpu_ns for each in containers)
+    return {"cpu": cpu, "memory": {"time": at, "workingSetBytes": memory, "rssBytes": memory}}

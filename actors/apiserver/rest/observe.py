@@ -7,6 +7,7 @@ with an empty path for the API server's own, which also tells where objects came
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -14,14 +15,15 @@ import msgspec
 
 from actorkube.runtime import Context
 from actorkube.runtime.built_in import OBSERVER
-from actorkube.runtime.metrics_page import scrape, text_of
+from actorkube.runtime.metrics_page import ANSWER_WITHIN_S, scrape, text_of
 from actorkube.runtime.observer import relay_of
+from actorkube.runtime.observers import Observers
 from actorkube.runtime.tracing import NOT_FOLLOWED, because
 from actors.apiserver.rest.render import Reply
 from protocols.api import AskHistory
 from protocols.errors import BadRequest, NotFound, ServiceUnavailable
 from protocols.message import UnknownMessage, decode, encode
-from protocols.observe import Relay, Relayed
+from protocols.observe import AskExposition, Exposition, Relay, Relayed
 
 METRICS_PATH = "/metrics"
 OBSERVE_PATH = "/observe"
@@ -29,21 +31,35 @@ MSGPACK = "application/msgpack"
 BODY_BYTES_MAX = 64 * 1024
 
 
-async def metrics(context: Context, system: str, more: Callable[[], bytes]) -> Reply:
-    """Of all systems that can be reached from here (SYSTEMS_MAX of metrics_page.py), or of one. Raises NotFound.
+async def metrics(context: Context, system: str, told: Callable[[], Callable[[], bytes]]) -> Reply:
+    """Of all systems that can be reached from here (SYSTEMS_MAX of metrics_page.py), or of one, then with what its
+    actors count. Raises NotFound.
 
-    `more`: what this one has besides, as text of the same form.
+    `told`: what this one has besides, as `Actor.exposition` wants it.
     """
     from actorkube.runtime.exposition import CONTENT_TYPE
 
     own = context.self_ref.address.system
+    if system and system != own:
+        other = await _exposition(context, system)
+        return Reply(other.text, content_type=other.content_type)
     scraped = await scrape(context, system)
-    if system and system not in scraped.known:
-        raise NotFound(f'system "{system}" not found; there are {", ".join(sorted(scraped.known))}')
     if not scraped.reports:
-        raise ServiceUnavailable(f"{system or own} does not answer")
-    text = await text_of(scraped)
-    return Reply(text + more() if own in scraped.reports else text, content_type=CONTENT_TYPE)
+        raise ServiceUnavailable(f"{own} does not answer")
+    more, text = told(), await text_of(scraped)
+    return Reply(text + await asyncio.to_thread(more), content_type=CONTENT_TYPE)
+
+
+async def _exposition(context: Context, system: str) -> Exposition:
+    with because(NOT_FOLLOWED):
+        observers = Observers.seen_from(context, context.self_ref.address.system, ANSWER_WITHIN_S)
+        await observers.find()
+        if system not in observers.paths:
+            raise NotFound(f'system "{system}" not found; there are {", ".join(sorted(observers.paths))}')
+        told = await observers.ask(system, AskExposition())
+    if told is None:
+        raise ServiceUnavailable(f"{system} does not answer")
+    return told
 
 
 async def observe(context: Context, body: bytes) -> Reply:

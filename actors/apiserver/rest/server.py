@@ -9,7 +9,8 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import cast
 
@@ -31,6 +32,7 @@ from actors.apiserver.rest.authenticate import authenticate, authenticates_as_no
 from actors.apiserver.rest.caching import kept
 from actors.apiserver.rest.config import RestConfig
 from actors.apiserver.rest.connections import BACKLOG, Connection, Server, listen
+from actors.apiserver.rest.counts import CLIENT_GONE, Counted, Counts, Told
 from actors.apiserver.rest.documents import Documents
 from actors.apiserver.rest.flow import PASS, extent_of, flow_headers
 from actors.apiserver.rest.negotiate import Output, negotiate
@@ -66,6 +68,7 @@ DUMPS = "/debug/api_priority_and_fairness/"
 _PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 _SHUTDOWN_S = 0.2  # requests under way may end; watches never would
 IN_FLIGHT_MAX = 4096
+COUNTED = web.RequestKey("counted", Counted)
 _START_WAIT_S = 10.0
 _START_LOOKS = 500
 
@@ -93,6 +96,7 @@ class RestServer:
         self._pipeline = pipeline
         self._config = config
         self._serving = serving
+        self._counts = Counts()
         self._in_flight = 0  # watches included: each holds a connection
         host, port = config.address
         issuer = pipeline.tokens.issuer
@@ -119,24 +123,45 @@ class RestServer:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request. A bug costs its own request and is logged, not the connections of everybody else."""
         cast(Connection, request.protocol).begun()
+        began, code = time.perf_counter(), CLIENT_GONE
         self._in_flight += 1
+        try:
+            answer = await self._answer_or_refuse(request)
+            code = answer.code if isinstance(answer, Reply) else answer.status
+        finally:
+            self._in_flight -= 1
+            if (counted := request.get(COUNTED)) is not None:
+                counted.end(code, time.perf_counter() - began)
+        return _respond(request, answer) if isinstance(answer, Reply) else answer
+
+    def told(self) -> Callable[[], bytes]:
+        """What Prometheus reads of requests and of what is stored, as `Actor.exposition` wants it."""
+        from actors.apiserver.rest.exposition import render  # prometheus-client: only who is asked pays for it
+
+        stored = {(group, plural): number for plural, group, number in self._stored()}
+        told, gate = Told(self._counts.copy(), stored), self._gate.metrics()
+        return lambda: gate + render(told)
+
+    def _stored(self) -> Iterator[tuple[str, str, int]]:
+        for name, number in self._pipeline.reads.sizes().items():
+            plural, _, group = name.partition(".")
+            yield plural, group, number
+
+    async def _answer_or_refuse(self, request: web.BaseRequest) -> Answer:
         try:
             if self._in_flight > IN_FLIGHT_MAX:
                 raise TooManyRequests("Too many requests, please try again later.", {"retryAfterSeconds": 1})
-            answer: Answer = await self._answer(request)
+            return await self._answer(request)
         except StatusError as refusal:
-            answer = _refusal(refusal)
+            return _refusal(refusal)
         except AskError as error:
-            answer = _refusal(ServerTimeout(f"the outcome is not known: {error}", {"retryAfterSeconds": 1}))
+            return _refusal(ServerTimeout(f"the outcome is not known: {error}", {"retryAfterSeconds": 1}))
         except Refusal as refusal:
-            answer = _refusal(InternalError(f"Internal error occurred: {refusal}"))
+            return _refusal(InternalError(f"Internal error occurred: {refusal}"))
         except Exception as bug:
             request[FAILED] = True
             self._context.log.error("a request failed", method=request.method, path=request.path, exc_info=bug)
-            answer = _refusal(InternalError(f"Internal error occurred: {type(bug).__name__}: {bug}"))
-        finally:
-            self._in_flight -= 1
-        return _respond(request, answer) if isinstance(answer, Reply) else answer
+            return _refusal(InternalError(f"Internal error occurred: {type(bug).__name__}: {bug}"))
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
         token = bearer_token(request)
@@ -148,6 +173,7 @@ class RestServer:
         if not asked.path:
             await self._until_serving()
         caller, target = await self._permitted(request, asked)
+        request[COUNTED] = Counted(self._counts, asked, target, params.dry_run)
         way = self._gate.admit(
             caller, asked, target.resource if target is not None else None, partial(extent_of, params)
         )
@@ -230,7 +256,7 @@ class RestServer:
     async def _document(self, request: web.BaseRequest, params: Params) -> Reply:
         match request.method, request.path:
             case "GET", observe.METRICS_PATH:
-                return await observe.metrics(self._context, params.text("system"), self._gate.metrics)
+                return await observe.metrics(self._context, params.text("system"), self.told)
             case "GET", path if path.startswith(DUMPS):
                 return self._dump(path.removeprefix(DUMPS))
             case "POST", observe.OBSERVE_PATH:
