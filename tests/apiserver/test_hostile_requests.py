@@ -192,7 +192,7 @@ async def test_a_handshake_that_outlives_its_server_leads_nowhere(api: Rest) -> 
 
     async with asyncio.timeout(20):
         with contextlib.suppress(ConnectionError):
-            await writer.start_tls(api.context)
+            await writer.start_tls(api.context, server_hostname=at.hostname)
             writer.write(f"GET {MAPS} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             assert await reader.read() == b""
 
