@@ -19,7 +19,7 @@ from actors.scheduler.disks import DiskUse
 from actors.scheduler.framework import ClusterEvent
 from actors.scheduler.gangs import Gangs
 from actors.scheduler.groups import Groups
-from actors.scheduler.node_objects import NodeObjects
+from actors.scheduler.node_objects import NodeObjects, declared_features
 from actors.scheduler.node_state import NodeState, Placed
 from actors.scheduler.nominations import Nominations
 from actors.scheduler.pod_counts import PodCounts
@@ -300,4 +300,6 @@ def _what_changed(before: Object, node: Object, offers_else: bool) -> ClusterEve
         event |= ClusterEvent.NODE_LABEL
     if any((old.get(field) or None) != (new.get(field) or None) for field in ("taints", "unschedulable")):
         event |= ClusterEvent.NODE_TAINT
+    if declared_features(before) != declared_features(node):
+        event |= ClusterEvent.NODE_FEATURE
     return event

@@ -88,7 +88,6 @@ def load_config(text: str, source: str) -> SchedulerConfig:
     if "extenders" in fields and fields["extenders"].items():
         raise fields["extenders"].wrong("extenders are not asked here; a plugin of your own is module:Class")
     notes = [*_notes(fields), *(note for part in parts for note in _notes(part.fields()))]
-    notes += [note for part in parts for note in _notes_of_plugins(part)]
     return SchedulerConfig(profiles, _leader_election(fields.get("leaderElection")), _backoff(fields), notes)
 
 
@@ -111,20 +110,6 @@ def _notes(fields: Mapping[str, Part]) -> Iterator[str]:
         if name in fields:
             check(fields[name])
             yield fields[name].at(f"{name} has no effect: {why}")
-
-
-def _notes_of_plugins(profile: Part) -> Iterator[str]:
-    """Of plugins that kube-scheduler has and that would have nothing to decide here."""
-    plugins = profile.fields().get("plugins")
-    for set_ in plugins.fields().values() if plugins is not None else ():
-        for items in set_.fields().values():
-            for item in items.items():
-                name = item.named("weight")["name"]
-                if name.value in _ABSENT:
-                    yield name.at(f"{name.value} has no effect: {_ABSENT[name.value]}")
-
-
-_ABSENT = {"NodeDeclaredFeatures": "what nodes say that they can do is not looked at"}
 
 
 def _percentage(part: Part) -> None:
@@ -226,15 +211,13 @@ def _choose(
     fields = part.fields("enabled", "disabled")
     for item in fields["disabled"].items() if "disabled" in fields else ():
         name = item.named()["name"].text()
-        if name != "*" and name not in plugins and name not in _ABSENT:
+        if name != "*" and name not in plugins:
             raise item.wrong(f"there is no plugin {name!r}; there are {', '.join(plugins)}")
         for each in points:
             taking_part[each] = [other for other in taking_part[each] if name not in ("*", other)]
     named: list[str] = []
     for item in fields["enabled"].items() if "enabled" in fields else ():
         known = item.named("weight")
-        if known["name"].value in _ABSENT:
-            continue
         plugin = _plugin(known["name"], plugins)
         if "weight" in known:
             weights[plugin.name] = known["weight"].number(1, WEIGHT_MAX)

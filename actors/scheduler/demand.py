@@ -33,7 +33,7 @@ _STATUS = ("phase", "nominatedNodeName", "startTime", "resourceClaimStatuses")
 _STATUS_OF_RESIZE = ("resources", "allocatedResources", "containerStatuses", "initContainerStatuses")
 _CONDITIONS = ("PodScheduled", "PodResizePending")
 _PLACED_CONTAINER = ("resources", "ports", "restartPolicy")
-_SHAPE_CONTAINER = ("image", *_PLACED_CONTAINER)
+_SHAPE_CONTAINER = ("image", *_PLACED_CONTAINER, "restartPolicyRules")
 _SHAPE_SPEC = (
     "nodeName",
     "nodeSelector",
@@ -44,6 +44,7 @@ _SHAPE_SPEC = (
     "resources",
     "resourceClaims",
     "hostNetwork",
+    "hostUsers",
 )
 # Volumes that are anywhere: they decide nothing, and some have names that differ from pod to pod.
 _VOLUMES_ANYWHERE = {"configMap", "downwardAPI", "emptyDir", "hostPath", "image", "projected", "secret"}

@@ -46,6 +46,7 @@ class ClusterEvent(enum.Flag):
     NODE_ALLOCATABLE = enum.auto()
     NODE_LABEL = enum.auto()
     NODE_TAINT = enum.auto()
+    NODE_FEATURE = enum.auto()
     POD_DELETED = enum.auto()
     POD_ADDED = enum.auto()
     NAMESPACE_LABEL = enum.auto()
@@ -66,6 +67,7 @@ _LABELS = {
     ClusterEvent.NODE_ALLOCATABLE: "NodeUpdateNodeAllocatable",
     ClusterEvent.NODE_LABEL: "NodeUpdateNodeLabel",
     ClusterEvent.NODE_TAINT: "NodeUpdateNodeTaint",
+    ClusterEvent.NODE_FEATURE: "NodeUpdateNodeDeclaredFeature",
     ClusterEvent.POD_DELETED: "AssignedPodDelete",
     ClusterEvent.POD_ADDED: "AssignedPodAdd",
 }

@@ -141,5 +141,11 @@ class NodeObjects:
 
 
 def _decides(node: Object) -> tuple[object, ...]:
-    spec, status = node.get("spec") or {}, node.get("status") or {}
-    return labels_of(node), spec.get("taints") or (), bool(spec.get("unschedulable")), status.get("images") or ()
+    spec, images = node.get("spec") or {}, (node.get("status") or {}).get("images") or ()
+    cordoned = bool(spec.get("unschedulable"))
+    return labels_of(node), spec.get("taints") or (), cordoned, images, declared_features(node)
+
+
+def declared_features(node: Object) -> tuple[str, ...]:
+    """What its kubelet can do that not every kubelet can, as it says (KEP-5328)."""
+    return tuple((node.get("status") or {}).get("declaredFeatures") or ())

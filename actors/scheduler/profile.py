@@ -10,6 +10,7 @@ from actors.scheduler.plugins.gang_scheduling import GangScheduling
 from actors.scheduler.plugins.image_locality import ImageLocality
 from actors.scheduler.plugins.inter_pod_affinity import InterPodAffinity
 from actors.scheduler.plugins.node_affinity import NodeAffinity
+from actors.scheduler.plugins.node_declared_features import NodeDeclaredFeatures
 from actors.scheduler.plugins.node_name import NodeName
 from actors.scheduler.plugins.node_ports import NodePorts
 from actors.scheduler.plugins.node_resources_balanced import NodeResourcesBalancedAllocation
@@ -43,6 +44,7 @@ DEFAULT_PROFILE = Profile(
     (DefaultPreemption(), 0),
     (NodeResourcesBalancedAllocation(), 1),
     (ImageLocality(), 1),
+    (NodeDeclaredFeatures(), 0),
     (GangScheduling(), 0),
     (DefaultBinder(), 0),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from actors.scheduler.plugins.node_declared_features import RESTART_ALL, USER_NAMESPACES_ON_HOST_NETWORK
 from protocols.objects import Object
 from tests.scheduler.reference import Settings
 
@@ -55,7 +56,11 @@ class Draw:
         return {
             "metadata": {"name": name, "labels": labels},
             "spec": {"taints": taints if self.now_and_then(0.4) else [], "unschedulable": self.now_and_then(0.05)},
-            "status": {"allocatable": allocatable, "images": images},
+            "status": {
+                "allocatable": allocatable,
+                "images": images,
+                **self.some(0.8, declaredFeatures=[RESTART_ALL, USER_NAMESPACES_ON_HOST_NETWORK]),
+            },
         }
 
     def node_term(self) -> dict[str, Any]:
@@ -115,7 +120,8 @@ class Draw:
         resources = {**self.some(0.8, requests=self.amounts), **self.some(0.15, limits=self.amounts)}
         ip = self.some(0.5, hostIP="127.0.0.1", protocol="UDP")
         ports = self.some(0.15, ports=[{"hostPort": self.one_of([80, 81]), **ip}])
-        return {"image": self.one_of(["app", "app:1", "big:1"]), "resources": resources, **ports}
+        rules = self.some(0.05, restartPolicyRules=[{"action": self.one_of(["Restart", "RestartAllContainers"])}])
+        return {"image": self.one_of(["app", "app:1", "big:1"]), "resources": resources, **ports, **rules}
 
     def init_container(self) -> dict[str, Any]:
         return {**self.container(), **self.some(0.5, restartPolicy="Always")}
@@ -145,6 +151,7 @@ class Draw:
                 **self.some(0.15, initContainers=lambda: [self.init_container() for _ in range(2)]),
                 **self.some(0.1, nodeSelector=self.one_of([{ZONE: "za"}, {"rack": "1"}])),
                 **self.some(0.4, topologySpreadConstraints=lambda: [self.spread() for _ in range(self.one_of([1, 2]))]),
+                **self.some(0.2, hostNetwork=True, hostUsers=False),
                 **self.some(0.1, overhead={"cpu": "50m"}, resources={"requests": {"cpu": self.one_of(["2", "500m"])}}),
             },
             "status": {},

@@ -88,6 +88,12 @@ def refusal(pod: Object, node: Object, cluster: Cluster, settings: Settings) -> 
         return "NodeAffinity: node(s) didn't match scheduler-enforced node affinity"
     if not reference_pods.node_affinity_matches(pod, node):
         return "NodeAffinity: node(s) didn't match Pod's node affinity/selector"
+    needed = {"RestartAllContainersOnContainerExits"} if restarts_all(spec) else set()
+    needed |= (
+        {"UserNamespacesHostNetworkSupport"} if spec.get("hostNetwork") and spec.get("hostUsers") is False else set()
+    )
+    if needed - set(node["status"].get("declaredFeatures") or []):
+        return "NodeDeclaredFeatures: node(s) didn't match Pod's required features"
     if any(ports_conflict(mine, theirs) for mine in ports(pod) for other in others for theirs in ports(other)):
         return "NodePorts: node(s) didn't have free ports for the requested pod ports"
     missing = lacks(pod, node, others)
@@ -96,6 +102,11 @@ def refusal(pod: Object, node: Object, cluster: Cluster, settings: Settings) -> 
     return reference_pods.spread_refusal(
         pod, node, cluster, settings.default_constraints
     ) or reference_pods.affinity_refusal(pod, node, cluster)
+
+
+def restarts_all(spec: dict[str, Any]) -> bool:
+    containers = [*(spec.get("initContainers") or []), *spec["containers"]]
+    return any(r["action"] == "RestartAllContainers" for c in containers for r in c.get("restartPolicyRules") or [])
 
 
 def matches_any(selector: dict[str, Any] | None, node: Object) -> bool:

@@ -136,22 +136,6 @@ profiles:
     assert load_config(HEAD, "config.yaml").notes == []
 
 
-def test_a_plugin_that_only_kube_scheduler_has_may_be_in_the_file() -> None:
-    text = """profiles:
-  - plugins:
-      multiPoint: {disabled: [{name: NodeDeclaredFeatures}]}
-      filter:
-        enabled: [{name: NodeDeclaredFeatures}]
-"""
-
-    config = load_config(HEAD + text, "config.yaml")
-
-    assert [note.partition(" has no effect")[0] for note in config.notes] == [
-        f"config.yaml:{line}: NodeDeclaredFeatures" for line in (5, 7)
-    ]
-    assert {plugin.name for plugin in config.profiles[0].plugins} == {each.name for each in DEFAULT_PROFILE.plugins}
-
-
 def test_the_back_off_of_pods_is_as_the_file_says(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(HEAD + "podInitialBackoffSeconds: 3\npodMaxBackoffSeconds: 20")

@@ -10,8 +10,9 @@ import pytest
 from actors.scheduler.columns import ALL
 from actors.scheduler.cycle import SchedulingCycle
 from actors.scheduler.demand import HostPort, PodDemand, host_ports
-from actors.scheduler.framework import Cycle, Profile, Skip, normalize_by_max
+from actors.scheduler.framework import ClusterEvent, Cycle, Profile, Skip, normalize_by_max
 from actors.scheduler.plugins.image_locality import ImageLocality, full_name
+from actors.scheduler.plugins.node_declared_features import NodeDeclaredFeatures
 from actors.scheduler.plugins.node_name import NodeName
 from actors.scheduler.plugins.node_ports import NodePorts
 from actors.scheduler.plugins.node_resources_balanced import NodeResourcesBalancedAllocation
@@ -237,3 +238,60 @@ def test_an_unknown_image_says_nothing() -> None:
 )
 def test_an_image_without_a_tag_is_the_latest(image: str, full: str) -> None:
     assert full_name(image) == full
+
+
+RESTART_ALL, USER_NAMESPACES = "RestartAllContainersOnContainerExits", "UserNamespacesHostNetworkSupport"
+
+
+def restarting(action: str, where: str = "containers") -> Object:
+    """A pod whose container says what is to happen when it exits."""
+    pod = make_pod("p")
+    rule = {"action": action, "exitCodes": {"operator": "In", "values": [7]}}
+    pod["spec"].setdefault(where, [{"name": "init"}])[0]["restartPolicyRules"] = [rule]
+    return pod
+
+
+def declaring(*features: str) -> Object:
+    node = make_node("n0")
+    node["status"]["declaredFeatures"] = list(features)
+    return node
+
+
+@pytest.mark.parametrize(
+    ("pod", "features", "fits"),
+    [
+        (make_pod("p"), [], True),
+        (restarting("Restart"), [], True),
+        (restarting("RestartAllContainers"), [], False),
+        (restarting("RestartAllContainers"), [USER_NAMESPACES], False),
+        (restarting("RestartAllContainers"), [USER_NAMESPACES, RESTART_ALL], True),
+        (restarting("RestartAllContainers", "initContainers"), [], False),
+        (make_pod("p", hostNetwork=True, hostUsers=False), [], False),
+        (make_pod("p", hostNetwork=True, hostUsers=False), [USER_NAMESPACES], True),
+        (make_pod("p", hostNetwork=True), [], True),
+        (make_pod("p", hostUsers=False), [], True),
+    ],
+)
+def test_what_a_pod_needs_of_a_kubelet_its_node_has_to_declare(pod: Object, features: list[str], fits: bool) -> None:
+    expected = None if fits else (("node(s) didn't match Pod's required features",), False)
+
+    assert refusal(NodeDeclaredFeatures(), pod, declaring(*features)) == expected
+
+
+def test_a_node_that_declares_more_is_news() -> None:
+    state = cluster([make_node("n0")])
+    cycle = SchedulingCycle(state, Profile((NodeDeclaredFeatures(), 1)))
+    pod = PodDemand(restarting("RestartAllContainers"), state.shapes)
+    before = cycle.fits(pod, "n0")
+
+    event = state.set_node(declaring(RESTART_ALL))
+
+    assert event in NodeDeclaredFeatures.events and event is ClusterEvent.NODE_FEATURE
+    assert (before, cycle.fits(pod, "n0")) == (False, True)
+
+
+def test_pods_that_need_more_of_a_kubelet_are_of_another_shape() -> None:
+    plain, demanding = PodDemand(restarting("Restart")), PodDemand(restarting("RestartAllContainers"))
+
+    assert plain.shape.key != demanding.shape.key
+    assert PodDemand(make_pod("p", hostUsers=False)).shape.key != PodDemand(make_pod("p")).shape.key
