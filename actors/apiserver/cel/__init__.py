@@ -1,4 +1,3 @@
-"""Kubernetes' expressions in CEL: compiled and evaluated by Google's cel-cpp, with the functions that Kubernetes adds.
-
-The library is loaded when the first expression is compiled: a cluster without any does not pay for it.
+"""What expressions in CEL are to the API server: types that schemas declare, what an expression may cost, functions
+that only its expressions have. Compiling and evaluating is actorkube/cel.
 """

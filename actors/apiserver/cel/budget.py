@@ -16,8 +16,8 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 
+from actorkube.cel.engine import EvaluationError, OutOfBudget, Program
 from actors.apiserver.cel.cost import bounded
-from actors.apiserver.cel.engine import EvaluationError, OutOfBudget, Program
 from actors.apiserver.cel.sizes import SameSize, ValueSizes
 
 T = TypeVar("T")

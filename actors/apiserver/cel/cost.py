@@ -17,9 +17,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from actorkube.cel.tree import BYTES, SCALARS, STRING, Expr, Tree, Type, is_accumulator, is_bind, kind_of
 from actors.apiserver.cel.function_costs import COSTS, FORMAT_COST, OWN, Call, Cost
 from actors.apiserver.cel.sizes import Path, Sizes
-from actors.apiserver.cel.tree import BYTES, SCALARS, STRING, Expr, Tree, Type, is_accumulator, is_bind, kind_of
 
 UNKNOWN = 2**64 - 1  # and what overflows
 TRAVERSAL, REGEX = 0.1, 0.25  # for each character of a text, of a pattern

@@ -15,7 +15,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, duration_pb2, timestamp_pb2
 
-from actors.apiserver.cel.engine import DYN, new_pool
+from actorkube.cel.engine import DYN, new_pool
 from actors.apiserver.custom.structural import Node
 
 Field = descriptor_pb2.FieldDescriptorProto

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import Any
 
+from actorkube.cel.engine import CompileError, Environment
 from actors.apiserver.cel.cost import estimated
 from actors.apiserver.cel.declared import Declared
-from actors.apiserver.cel.engine import CompileError, Environment
 from actors.apiserver.cel.sizes import SchemaSizes
 from actors.apiserver.custom.structural import Node
 

@@ -11,8 +11,8 @@ import datetime
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from actors.apiserver.cel.urls import uri_problem
-from actors.apiserver.patterns import compiled
+from actorkube.cel.patterns import compiled
+from actorkube.cel.urls import uri_problem
 from actors.apiserver.rules.names import dns_1035_label, dns_label, dns_subdomain, label_key, label_value
 
 Format = dict[str, str]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from actorkube.cel.engine import Program
 from actors.apiserver.cel.cost import UNKNOWN, estimated
-from actors.apiserver.cel.engine import Program
 from actors.apiserver.cel.sizes import REQUEST_BYTES_MAX, SchemaSizes, smallest
 from actors.apiserver.custom.structural import Node
 from actors.apiserver.rules.field import FieldError, FieldErrors, forbidden

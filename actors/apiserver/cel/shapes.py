@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from actorkube.cel.list_types import Shape
 from actors.apiserver.cel.declared import escape, fields_of
-from actors.apiserver.cel.list_types import Shape
 from actors.apiserver.custom.structural import Node
 
 

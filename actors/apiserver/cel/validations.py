@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from actorkube.cel.engine import CompileError, EvaluationError, OutOfBudget, Program
+from actorkube.cel.list_types import Shape
 from actors.apiserver.cel.budget import EXCEEDED, SPENT, Budget
 from actors.apiserver.cel.declared import Declared, Present, presenter
-from actors.apiserver.cel.engine import CompileError, Environment, EvaluationError, OutOfBudget, Program
+from actors.apiserver.cel.environment import Environment
 from actors.apiserver.cel.limits import Estimates, Times, times_below
-from actors.apiserver.cel.list_types import Shape
 from actors.apiserver.cel.shapes import shape_of
 from actors.apiserver.custom.structural import Node
 from actors.apiserver.rules.field import OMITTED, FieldError, FieldErrors, duplicate, forbidden, invalid_value, required

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from actors.apiserver.patterns import BadPattern, Pattern, compiled
+from actorkube.cel.patterns import BadPattern, Pattern, compiled
 
 JsonSchema = dict[str, Any]
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from actors.apiserver.cel.engine import CompileError, Environment, Program
+from actorkube.cel.engine import CompileError, Program
+from actors.apiserver.cel.environment import Environment
 from actors.apiserver.tokens.jwt_claims import JwtConfig, Mapped, Required
 
 _API_VERSIONS = ("apiserver.config.k8s.io/v1", "apiserver.config.k8s.io/v1beta1")

@@ -129,7 +129,7 @@ def _check_true(rule: Required, values: Mapping[str, Any]) -> None:
 
 
 def _evaluate(expression: Evaluated, values: Mapping[str, Any]) -> Any:
-    from actors.apiserver.cel.engine import EvaluationError, OutOfBudget  # cel-cpp: only where a rule has it
+    from actorkube.cel.engine import EvaluationError, OutOfBudget  # cel-cpp: only where a rule has it
 
     try:
         return expression(values)

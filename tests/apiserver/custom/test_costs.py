@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actorkube.cel.engine import EvaluationError, OutOfBudget, Program
 from actors.apiserver.cel.budget import PER_EVALUATION_MAX, Budget
 from actors.apiserver.cel.cost import bounded, estimated
 from actors.apiserver.cel.declared import Declared
-from actors.apiserver.cel.engine import Environment, EvaluationError, OutOfBudget, Program
+from actors.apiserver.cel.environment import Environment
 from actors.apiserver.cel.sizes import SchemaSizes, ValueSizes
 from actors.apiserver.cel.validations import Rules
 from actors.apiserver.custom.structural import Node

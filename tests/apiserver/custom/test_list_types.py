@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.apiserver.cel.list_types import Shape, equal, merged
+from actorkube.cel.list_types import Shape, equal, merged
 from tests.apiserver.custom.test_rules import rules, said
 
 TEXTS = {"type": "array", "maxItems": 5, "items": {"type": "string", "maxLength": 5}}
@@ -134,7 +134,7 @@ def test_what_python_takes_for_equal_is_not() -> None:
 
 
 def test_a_shape_is_what_its_text_says() -> None:
-    from actors.apiserver.cel.list_types import _read
+    from actorkube.cel.list_types import _read
 
     shape = Shape(fields={"a": Shape("set"), "m": Shape("map", ("x", "y"), Shape(rest=Shape("set")))})
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from actors.apiserver.cel.engine import CompileError, Environment, EvaluationError
+from actorkube.cel.engine import CompileError, EvaluationError
+from actors.apiserver.cel.environment import Environment
 from actors.apiserver.cel.validations import Rules
 from actors.apiserver.custom.structural import Node
 from protocols.errors import Invalid
@@ -148,6 +149,7 @@ def test_items_of_a_list_are_told_apart_by_their_keys() -> None:
         ({"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}, "self[0][0] == 1", [[1]]),
         ({"type": "string"}, "isURL(self) && url(self).getHost() == 'example.com:80'", "https://example.com:80/"),
         ({"type": "string"}, "quantity(self).isGreaterThan(quantity('1Gi'))", "2Gi"),
+        ({"type": "string"}, "quantity(self).isGreaterThan(quantity('20Gi'))", "40Gi"),
         ({"type": "string"}, "cidr('10.0.0.0/8').containsIP(self) && ip(self).family() == 4", "10.1.2.3"),
         ({"type": "array", "items": {"type": "integer"}}, "self.isSorted() && self.sum() == 3", [1, 2]),
         ({"type": "array", "items": {"type": "integer"}}, "self.max() == 2 && self.min() == 1", [1, 2]),

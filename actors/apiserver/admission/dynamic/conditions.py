@@ -16,8 +16,8 @@ from actors.apiserver.cel.objects import BadObject, as_maps
 from protocols.objects import Object
 
 if TYPE_CHECKING:
+    from actorkube.cel.engine import Program
     from actors.apiserver.cel.budget import Budget
-    from actors.apiserver.cel.engine import Program
 
 VARIABLES = ("object", "oldObject", "request", "params", "namespaceObject", "variables")
 AUTHORIZER = "authorizer"
@@ -30,7 +30,8 @@ class ConditionError(Exception):
 
 @lru_cache(maxsize=_KEPT_MAX)
 def _program(text: str, builds: bool, authorizer: bool = True) -> Program | str:
-    from actors.apiserver.cel.engine import CompileError, Environment  # loaded with the first expression
+    from actorkube.cel.engine import CompileError  # loaded with the first expression
+    from actors.apiserver.cel.environment import Environment
 
     try:
         types = {**dict.fromkeys(VARIABLES, "dyn"), **({AUTHORIZER: "kubernetes.Authorizer"} if authorizer else {})}
@@ -75,8 +76,8 @@ class Spent(ConditionError):
 
 def evaluate(text: str, values: Mapping[str, Any], budget: Budget, *, builds: bool = False) -> Any:
     """Raises ConditionError, and Spent."""
+    from actorkube.cel.engine import EvaluationError, OutOfBudget
     from actors.apiserver.cel.budget import SPENT
-    from actors.apiserver.cel.engine import EvaluationError, OutOfBudget
 
     found = _program(text, builds)
     if isinstance(found, str):

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from actorkube.cel.patterns import BadPattern, compiled
 from actors.apiserver.custom.judge import errors
 from actors.apiserver.custom.structural import INT_OR_STRING, JsonSchema, Node, nodes, prune
-from actors.apiserver.patterns import BadPattern, compiled
 from actors.apiserver.rules import names
 from actors.apiserver.rules.field import (
     FieldErrors,

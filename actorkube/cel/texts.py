@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from actors.apiserver.patterns import BadPattern, Pattern, compiled
+from actorkube.cel.patterns import BadPattern, Pattern, compiled
 
 _NUMBER = r"(0|[1-9]\d*)"
 _SEMVER = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z.-]+))?(?:\+([0-9A-Za-z.-]+))?")

@@ -1,4 +1,5 @@
-"""Quantities of resources: `100m`, `1.5Gi`."""
+"""Quantities of resources: `100m`, `1.5Gi`. CEL's whole numbers have 64 bits, and 10Gi has more nanos than that: so a
+quantity is kept as the digits of its nanos."""
 
 from __future__ import annotations
 
@@ -7,11 +8,15 @@ from typing import Any
 
 from protocols.rules.quantity import NANOS, InvalidQuantity, parse_quantity
 
-Quantity = dict[str, int]
+Quantity = dict[str, str]
+
+
+def of_nanos(nanos: int) -> Quantity:
+    return {"Quantity": str(nanos)}
 
 
 def _quantity(text: str) -> Quantity:
-    return {"Quantity": parse_quantity(text)}
+    return of_nanos(parse_quantity(text))
 
 
 def _is_quantity(text: str) -> bool:
@@ -23,7 +28,7 @@ def _is_quantity(text: str) -> bool:
 
 
 def _nanos(value: Quantity | int) -> int:
-    return value * NANOS if isinstance(value, int) else value["Quantity"]
+    return value * NANOS if isinstance(value, int) else int(value["Quantity"])
 
 
 def _integer(quantity: Quantity) -> int:
@@ -38,11 +43,11 @@ def _compare(one: Quantity, other: Quantity) -> int:
 
 
 def _add(one: Quantity, other: Quantity | int) -> Quantity:
-    return {"Quantity": _nanos(one) + _nanos(other)}
+    return of_nanos(_nanos(one) + _nanos(other))
 
 
 def _subtract(one: Quantity, other: Quantity | int) -> Quantity:
-    return {"Quantity": _nanos(one) - _nanos(other)}
+    return of_nanos(_nanos(one) - _nanos(other))
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

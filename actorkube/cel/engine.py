@@ -9,16 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
 from google.protobuf import descriptor_pool
 
-from actors.apiserver.cel.library import comparisons, extension, opaque_types
-from actors.apiserver.cel.provenance import Shapes
-from actors.apiserver.cel.rewriting import needs_rewriting, rewritten
-from actors.apiserver.cel.tree import Tree, parse
+from actorkube.cel.library import BASE, Table, comparisons, extension, opaque_types
+from actorkube.cel.provenance import Shapes
+from actorkube.cel.rewriting import needs_rewriting, rewritten
+from actorkube.cel.tree import Tree, parse
 
 DYN = "dyn"
 EXPRESSION_BYTES_MAX = 16 * 1024
@@ -65,8 +65,11 @@ class Program:
 class Environment:
     """`variables`: names with their types, as CEL writes them (`dyn`, `list(string)`, or a message of `pool`).
 
-    `shapes`: of those that have lists in them which are sets or maps.
+    `shapes`: of those that have lists in them which are sets or maps. A class that derives from it may have more
+    `functions`.
     """
+
+    functions: ClassVar[tuple[Table, ...]] = BASE
 
     def __init__(
         self,
@@ -78,7 +81,7 @@ class Environment:
         pool = pool if pool is not None else new_pool()
         checked = {name: as_type(type) for name, type in variables.items()}
         self._checker = cel.NewEnv(
-            descriptor_pool=pool, config=_macros(), variables=checked, extensions=_checked(typed=True)
+            descriptor_pool=pool, config=_macros(), variables=checked, extensions=self._checked(typed=True)
         )
         self._names = tuple(variables)
 
@@ -97,10 +100,34 @@ class Environment:
             raise CompileError(f"compilation failed: {explained(str(error))}") from None
 
     def _evaluated(self, text: str) -> Any:
-        checker, evaluator = _evaluator(self._names)
+        checker, evaluator = self._evaluator(self._names)
         tree = checker.compile(text).serialize()
         changed = rewritten(tree, self._shapes) if needs_rewriting(text, self._shapes) else None
         return evaluator.deserialize(tree if changed is None else changed)
+
+    @classmethod
+    @cache
+    def _evaluator(cls, names: tuple[str, ...]) -> tuple[Any, Any]:
+        """What compiles for any values, and what evaluates that."""
+        variables = dict.fromkeys(names, cel.Type.DYN)
+        extensions = (cls._checked(typed=False), cls._extensions(typed=False))
+        checker, evaluator = (cel.NewEnv(config=_macros(), variables=variables, extensions=each) for each in extensions)
+        return checker, evaluator
+
+    @classmethod
+    def _checked(cls, *, typed: bool) -> list[Any]:
+        return [*cls._extensions(typed=typed), comparisons()]
+
+    @classmethod
+    @cache
+    def _extensions(cls, *, typed: bool) -> list[Any]:
+        return [
+            ext_strings.ExtStrings(),
+            ext_optional.ExtOptional(),
+            ext_math.ExtMath(),
+            ext_bindings.ExtBindings(),
+            extension(cls.functions, typed=typed),
+        ]
 
 
 def new_pool() -> descriptor_pool.DescriptorPool:
@@ -148,33 +175,9 @@ def _explained(text: str) -> str:
 
 
 @cache
-def _evaluator(names: tuple[str, ...]) -> tuple[Any, Any]:
-    """What compiles for any values, and what evaluates that."""
-    variables = dict.fromkeys(names, cel.Type.DYN)
-    extensions = (_checked(typed=False), _extensions(typed=False))
-    checker, evaluator = (cel.NewEnv(config=_macros(), variables=variables, extensions=each) for each in extensions)
-    return checker, evaluator
-
-
-@cache
 def _macros() -> Any:
     """Loops with two variables; the binding has no name of its own for that extension."""
     return cel.NewEnvConfigFromYaml("name: kubernetes\nextensions:\n- name: two-var-comprehensions\n")
-
-
-def _checked(*, typed: bool) -> list[Any]:
-    return [*_extensions(typed=typed), comparisons()]
-
-
-@cache
-def _extensions(*, typed: bool) -> list[Any]:
-    return [
-        ext_strings.ExtStrings(),
-        ext_optional.ExtOptional(),
-        ext_math.ExtMath(),
-        ext_bindings.ExtBindings(),
-        extension(typed=typed),
-    ]
 
 
 _PLAIN = {

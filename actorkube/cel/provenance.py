@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from actors.apiserver.cel.list_types import DIFFERS, EQUALS, HOLDS, SUM, Shape
-from actors.apiserver.cel.tree import Expr, Tree, kind_of
+from actorkube.cel.list_types import DIFFERS, EQUALS, HOLDS, SUM, Shape
+from actorkube.cel.tree import Expr, Tree, kind_of
 
 Shapes = Mapping[str, Shape]
 _OPERATORS = {"_==_": EQUALS, "_!=_": DIFFERS}

@@ -7,14 +7,16 @@ for one (`authorizer.requestResource`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import permutations
 from typing import Any, NamedTuple
 
 from cel_expr_python import cel
 from google.protobuf import descriptor_pb2
 
-from actors.apiserver.cel import addresses, authorization, formats, images, list_types, lists, quantities, texts, urls
+from actorkube.cel import addresses, images, list_types, lists, quantities, texts, urls
+
+Table = Mapping[str, Callable[..., Any]]  # a function's signature, and what computes it
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _PACKAGE = "kubernetes"
@@ -36,22 +38,20 @@ class Function(NamedTuple):
     compute: Callable[..., Any]
 
 
-def _rows() -> Iterator[Function]:
-    for table in _TABLES:
+def _rows(tables: Iterable[Table]) -> Iterator[Function]:
+    for table in tables:
         for signature, compute in table.items():
             yield _parsed(signature, compute)
 
 
-_TABLES = (
+BASE: tuple[Table, ...] = (
     lists.FUNCTIONS,
     list_types.FUNCTIONS,
     texts.FUNCTIONS,
     urls.FUNCTIONS,
     quantities.FUNCTIONS,
     addresses.FUNCTIONS,
-    formats.FUNCTIONS,
     images.FUNCTIONS,
-    authorization.FUNCTIONS,
 )
 
 
@@ -66,10 +66,10 @@ def _parsed(signature: str, compute: Callable[..., Any]) -> Function:
     return Function(path, False, result, parameters, compute)
 
 
-def extension(*, typed: bool) -> Any:
+def extension(tables: Iterable[Table], *, typed: bool) -> Any:
     """For the checker each overload has its own types; what is evaluated tells them apart by their values."""
     by_name: dict[str, list[Function]] = {}
-    for row in _rows():
+    for row in _rows(tables):
         by_name.setdefault(row.name, []).append(row)
     declared = [
         cel.FunctionDecl(name, list(_typed(name, rows) if typed else _untyped(name, rows)))

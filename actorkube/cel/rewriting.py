@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from google.protobuf import any_pb2
 
-from actors.apiserver.cel.provenance import Shapes, may_depend, tell_operators
-from actors.apiserver.cel.tree import Expr, Tree, kind_of, parse
+from actorkube.cel.provenance import Shapes, may_depend, tell_operators
+from actorkube.cel.tree import Expr, Tree, kind_of, parse
 
 OPTIONALS = frozenset({"validate", "format.named"})
 MAP_INSERT, _OF_THE_MACRO = "kubernetes.mapInsert", "cel.@mapInsert"
