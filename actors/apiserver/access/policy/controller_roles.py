@@ -181,6 +181,15 @@ update       -   replicationcontrollers/finalizers
 WATCH,create,delete,patch   -   pods
 EVENTS
 
+= system:controller:resource-claim-controller
+READ         -   pods
+update       -   pods/finalizers
+READ,create,delete   resource.k8s.io   resourceclaims
+UPDATE       resource.k8s.io   resourceclaims,resourceclaims/status
+READ         resource.k8s.io   resourceclaimtemplates
+UPDATE       -   pods/status
+EVENTS
+
 = system:controller:resourcequota-controller
 WATCH        *   *
 update       -   resourcequotas/status
