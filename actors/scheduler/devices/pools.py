@@ -1,0 +1,238 @@
+"""What devices there are: ResourceSlices, put together to the pools of their drivers, and what of them a node reaches.
+
+A driver replaces a pool by slices of a higher generation, one after the other; each slice says of how many its
+generation is. A pool is what its newest slices say, and as long as some of them are missing, nothing is had of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from protocols.objects import Object, name_of
+from protocols.rules.affinity import node_selector_matches
+from protocols.rules.device_claims import Device
+from protocols.rules.quantity import parse_quantity
+
+Counters = Mapping[str, Mapping[str, int]]  # set -> counter -> amount
+PoolId = tuple[str, str]  # driver, name
+_NO_COUNTERS: Counters = {}
+
+
+class Place(NamedTuple):
+    """Where a device can be used: on one node, on those that a selector selects, or (both empty) on every node."""
+
+    node: str
+    selector: Mapping[str, Any] | None
+
+    def reaches(self, node: Object) -> bool:
+        if self.node:
+            return self.node == name_of(node)
+        return self.selector is None or node_selector_matches(self.selector, node)
+
+
+class Offered:
+    """A device of a slice. `known`: what expressions have said of it; it is good as long as the slice is."""
+
+    __slots__ = ("capacity", "consumes", "device", "known", "place", "spec")
+
+    def __init__(self, device: Device, spec: Mapping[str, Any], place: Place) -> None:
+        self.device = device
+        self.spec = spec
+        self.place = place
+        self.consumes = _counters(spec.get("consumesCounters") or (), "counterSet")
+        self.capacity = {key: parse_quantity(each["value"]) for key, each in (spec.get("capacity") or {}).items()}
+        self.known: dict[str, bool] = {}
+
+    def attribute(self, name: str) -> tuple[str, Any] | None:
+        """Kind and value, by `domain/name`: attributes without a domain are in that of the driver."""
+        attributes = self.spec.get("attributes") or {}
+        domain, _, short = name.partition("/")
+        found = attributes.get(name) or (attributes.get(short) if domain == self.device.driver else None)
+        return next(iter(found.items()), None) if found else None
+
+    def capacity_of(self, name: str) -> int | None:
+        domain, _, short = name.partition("/")
+        found = self.capacity.get(name)
+        return self.capacity.get(short) if found is None and domain == self.device.driver else found
+
+
+class Reached(NamedTuple):
+    """What a node reaches of a pool. `problem`: why nothing can be had of it; `consumers`: of the whole pool."""
+
+    id: PoolId
+    devices: tuple[Offered, ...]
+    counters: Counters = _NO_COUNTERS
+    consumers: tuple[Offered, ...] = ()
+    is_incomplete: bool = False
+    is_invalid: bool = False
+
+
+class _Slice(NamedTuple):
+    pool: PoolId
+    generation: int
+    slices: int
+    devices: tuple[Offered, ...]
+    counters: Counters
+
+
+class _Pool:
+    """`version` changes with what there is of it, and with who has it."""
+
+    def __init__(self, id: PoolId) -> None:
+        self.id = id
+        self.version = 0
+        self.slices: dict[str, _Slice] = {}
+        self._newest: list[_Slice] = []
+
+    def renew(self) -> None:
+        generation = max((each.generation for each in self.slices.values()), default=0)
+        names = sorted(name for name, each in self.slices.items() if each.generation == generation)
+        self._newest = [self.slices[name] for name in names]
+        self.devices = [offered for each in self._newest for offered in each.devices]
+        self.nodes = {offered.place.node for offered in self.devices}
+        self.has_selectors = any(offered.place.selector is not None for offered in self.devices)
+        self.is_incomplete = bool(self._newest) and len(self._newest) != self._newest[0].slices
+        self.counters, self.problem = _merged(self._newest)
+        self.consumers = tuple(offered for offered in self.devices if offered.consumes)
+        self._by_node: dict[str, list[Offered]] = {}
+        for offered in self.devices:
+            self._by_node.setdefault(offered.place.node, []).append(offered)
+
+    def reached_from(self, node: Object) -> Reached | None:
+        anywhere = [offered for offered in self._by_node.get("", ()) if offered.place.reaches(node)]
+        found = self._by_node.get(name_of(node), [])
+        if anywhere and found:  # in the order in which the slices tell of them
+            wanted = {id(offered) for offered in (*anywhere, *found)}
+            found = [offered for offered in self.devices if id(offered) in wanted]
+        devices = tuple(found or anywhere)
+        if not devices:
+            return None
+        if self.is_incomplete:
+            return Reached(self.id, (), is_incomplete=True)
+        if self.problem or len({offered.device for offered in devices}) < len(devices):
+            return Reached(self.id, (), is_invalid=True)
+        return Reached(self.id, devices, self.counters, self.consumers)
+
+
+class Pools:
+    """`version` changes with every slice that says something else than before."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._pool_of: dict[str, PoolId] = {}  # by the slice's name
+        self._pools: dict[PoolId, _Pool] = {}
+        self._on_node: dict[str, dict[PoolId, None]] = {}  # "": those that are not on one node
+
+    def set(self, name: str, obj: Object | None) -> bool:
+        """A slice was seen, or is gone. Does that matter?"""
+        new = _slice(obj) if obj is not None else None
+        known = self._pool_of.get(name)
+        before = self._pools[known].slices.get(name) if known is not None else None
+        if before is not None and new is not None and _says_the_same(before, new):
+            return False
+        if known is not None:
+            self._change(known, name, None)
+            del self._pool_of[name]
+        if new is not None:
+            self._pool_of[name] = new.pool
+            self._change(new.pool, name, new)
+        self.version += known is not None or new is not None
+        return known is not None or new is not None
+
+    def touch(self, device: Device) -> None:
+        """Somebody else has the device now, or nobody."""
+        pool = self._pools.get((device.driver, device.pool))
+        if pool is not None:
+            pool.version += 1
+
+    def stamp(self, node: str, labels_version: int) -> tuple[int, int]:
+        """Changes with what a node reaches, and with who has it. `labels_version`: changes with nodes' labels."""
+        versions, selects = 0, 0
+        for id in self._ids(node):
+            pool = self._pools[id]
+            versions += pool.version
+            selects = labels_version if pool.has_selectors else selects
+        return versions, selects
+
+    def reached_from(self, node: Object) -> list[Reached]:
+        found = (self._pools[id].reached_from(node) for id in sorted(self._ids(name_of(node))))
+        return [reached for reached in found if reached is not None]
+
+    def _ids(self, node: str) -> Iterable[PoolId]:
+        own, anywhere = self._on_node.get(node), self._on_node.get("")
+        if own and anywhere:
+            return {**own, **anywhere}
+        return own or anywhere or ()
+
+    def _change(self, id: PoolId, name: str, new: _Slice | None) -> None:
+        pool = self._pools.get(id)
+        if pool is None:
+            pool = self._pools[id] = _Pool(id)
+            pool.renew()
+        for node in pool.nodes:
+            self._on_node[node].pop(id, None)
+            if not self._on_node[node]:
+                del self._on_node[node]
+        if new is None:
+            pool.slices.pop(name, None)
+        else:
+            pool.slices[name] = new
+        pool.version += 1
+        pool.renew()
+        if not pool.slices:
+            del self._pools[id]
+        for node in pool.nodes:
+            self._on_node.setdefault(node, {})[id] = None
+
+
+def _slice(obj: Object) -> _Slice:
+    spec = obj.get("spec") or {}
+    pool = spec.get("pool") or {}
+    id = (spec.get("driver") or "", pool.get("name") or "")
+    devices = tuple(Offered(Device(*id, each["name"]), each, place) for each, place in _placed(spec))
+    counters = _counters(spec.get("sharedCounters") or (), "name")
+    return _Slice(id, pool.get("generation") or 0, pool.get("resourceSliceCount") or 0, devices, counters)
+
+
+def _placed(spec: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Place]]:
+    """The devices with where each is: the slice says it of all, or each of itself."""
+    for device in spec.get("devices") or ():
+        says = device if spec.get("perDeviceNodeSelection") else spec
+        if says.get("nodeName") or says.get("nodeSelector") is not None or says.get("allNodes"):
+            yield (
+                device,
+                Place(says.get("nodeName") or "", says.get("nodeSelector") if not says.get("nodeName") else None),
+            )
+
+
+def _counters(sets: Iterable[Mapping[str, Any]], key: str) -> Counters:
+    return {
+        each[key]: {name: parse_quantity(counter["value"]) for name, counter in (each.get("counters") or {}).items()}
+        for each in sets
+    } or _NO_COUNTERS
+
+
+def _merged(slices: Iterable[_Slice]) -> tuple[Counters, bool]:
+    """All counters of a pool; and whether one is there twice, or a device needs one that is not there."""
+    slices = list(slices)
+    merged: dict[str, Mapping[str, int]] = {}
+    problem = False
+    for each in slices:
+        problem = problem or not merged.keys().isdisjoint(each.counters)
+        merged.update(each.counters)
+    for offered in (offered for each in slices for offered in each.devices):
+        for name, counters in offered.consumes.items():
+            problem = problem or not counters.keys() <= merged.get(name, {}).keys()
+    return merged or _NO_COUNTERS, problem
+
+
+def _says_the_same(one: _Slice, other: _Slice) -> bool:
+    if (one.pool, one.generation, one.count, one.counters) != (
+        other.pool,
+        other.generation,
+        other.count,
+        other.counters,
+    ):
+        return False
+    return [(each.spec, each.place) for each in one.devices] == [(each.spec, each.place) for each in other.devices]
