@@ -28,7 +28,6 @@ from actors.scheduler.binding import BindingCycle, Bound, Failed, Gone, Outcome
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.conditions import (
     ERROR,
-    GATED,
     UNSCHEDULABLE,
     nominate_patch,
     nominated_node,
@@ -36,10 +35,12 @@ from actors.scheduler.conditions import (
 from actors.scheduler.counts import Counts, Result, clock
 from actors.scheduler.cycle import Decision, SchedulingCycle, gate
 from actors.scheduler.demand import PodDemand, scheduler_name
+from actors.scheduler.device_binding import free_devices
 from actors.scheduler.diagnosis import Unschedulable, refuse_one
 from actors.scheduler.framework import Attempt, ClusterEvent, Nomination, Profile, Scope
 from actors.scheduler.gang_preemption import make_rooms
 from actors.scheduler.gangs import Gang, not_of_one_scheduler
+from actors.scheduler.gated import Gated
 from actors.scheduler.making_room import RoomMaker
 from actors.scheduler.plugin_failure import PluginFailed
 from actors.scheduler.plugins.gang_scheduling import GangScheduling
@@ -103,11 +104,13 @@ class Scheduler(Actor):
             name: SchedulingCycle(self._state, profile, self._counts) for name, profile in self._profiles.items()
         }
         self._binding = BindingCycle(self.ctx, self._client, self._views.pods, self._queue, self._counts)
-        self._views.feed(self._state, self._happened, self._try_completed_gangs)
+        self._state.devices.all_seen = False
+        self._gated = Gated(self._state, self._queue, self._profile, lambda: self.ctx.now, self._wake)
+        self._views.feed(self._state, self._happened, self._gated.try_completed_gangs, self._gated.claim_seen)
         self._views.pods.on_change(self._pod_changed)
         for view in (*self._views.needed, *self._views.optional):
             view.on_change(partial(self._binding.changes.tell, view.resource))
-            self.ctx.background(follow(self.ctx, api, view, self._wake), f"watch of {view.resource}")
+            self.ctx.background(follow(self.ctx, api, view, self._all_seen), f"watch of {view.resource}")
 
     def receive(self, message: Message) -> Message | None:
         match message:
@@ -146,15 +149,14 @@ class Scheduler(Actor):
 
     # -- what the watches say -------------------------------------------------------------------------------------
 
-    def _try_completed_gangs(self) -> None:
-        """Their pods may enter the queue, or may find now that fewer will do."""
-        for gang in self._state.gangs.completed():
-            for key in list(self._state.gangs.members(gang)):
-                demand = self._queue.demand_of(key)
-                if demand is not None and gate(demand, self._profile(demand), self._state) is None:
-                    self._queue.admit(key, self.ctx.now)
-                    self._queue.reconsider(key, self.ctx.now)
-            self._wake()
+    def _all_seen(self) -> None:
+        if self._views.devices_synced and not self._state.devices.all_seen:
+            self._state.devices.all_seen = True
+            self._happened(ClusterEvent.DEVICE_CLAIM)
+            for key in self._state.devices.awaited.pods():
+                if (demand := self._queue.demand_of(key)) is not None:
+                    self._enqueue(demand)
+        self._wake()
 
     def _pod_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
         if old is not None and (new is None or new.uid != old.uid):
@@ -172,12 +174,13 @@ class Scheduler(Actor):
             self._enqueue(PodDemand(pod, self._state.shapes))
         else:
             self._lose_sight_of(key)
-        self._try_completed_gangs()
+        self._gated.try_completed_gangs()
 
     def _lose_sight_of(self, key: str) -> None:
         """It has a node, is gone, or is not ours. A node that it waited for has room for others."""
         self._queue.remove(key)
         self._causes.pop(key, None)
+        self._state.devices.awaited.lose(key)
         self._binding.changes.lose(key)
         if (attempt := self._waiting.remove(key)) is not None:
             self._give_up(attempt)
@@ -204,7 +207,8 @@ class Scheduler(Actor):
         if refusal is not None:
             if self._began:
                 self._room_on(self._state.withdraw(demand.key), ClusterEvent.POD_DELETED)
-            self._report(demand, GATED, ", ".join(refusal.reasons), "" if self._began else None)
+            if reason := self._gated.reason(demand):
+                self._report(demand, reason, ", ".join(refusal.reasons), "" if self._began else None)
         self._wake()
 
     def _begin_deciding(self) -> None:
@@ -327,6 +331,8 @@ class Scheduler(Actor):
         self._queue.refuse(queued, decision.refused_by, self.ctx.now)
         self._reports.event(demand, "Warning", "FailedScheduling", decision.message)
         self._report(demand, UNSCHEDULABLE, decision.message, self._nominate(demand, decision))
+        if decision.frees:
+            self._begin(free_devices(decision.frees, demand.uid, self._client))
 
     def _reserve(self, queued: QueuedPod, attempt: Attempt) -> None:
         profile = self._profile(attempt.pod)
@@ -468,6 +474,8 @@ class Scheduler(Actor):
         self._reports.log_failures(failures, attempt.pod)
         node = self._state.forget(attempt.pod)
         self._room_on(node if is_news else "", ClusterEvent.POD_DELETED)
+        if attempt.pod.shape.device_claims and is_news:
+            self._happened(ClusterEvent.DEVICE_CLAIM)
 
     async def _make_room(self, demand: PodDemand, nomination: Nomination) -> None:
         left = await self._room_maker.make(demand, nomination.node, nomination.victims, self.ctx.now)

@@ -104,6 +104,9 @@ class Binding:
     def now(self) -> float:
         return self._cycle.ctx.now
 
+    async def pause(self, seconds: float) -> None:
+        await self._cycle.ctx.sleep(seconds)
+
     async def changed(self, resource: str, key: str, timeout_s: float) -> bool:
         if not self._cycle.queue.is_current(self._queued):
             raise AttemptOver(self._attempt.pod.key)

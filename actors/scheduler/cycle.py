@@ -103,7 +103,7 @@ class SchedulingCycle:
 
     def _after_filters(self, pod: PodDemand, found: Unschedulable) -> Unschedulable:
         """PostFilter: the first plugin that can do something about it is believed."""
-        began = clock()
+        began, said = clock(), []
         for plugin in self.profile.post_filter:
             self.counts.preemptions += plugin.preempts
             match plugin.post_filter(self, pod, found):
@@ -112,9 +112,12 @@ class SchedulingCycle:
                     if plugin.preempts:
                         self.counts.victims.observe(len(nomination.victims))
                     break
-                case Helpless(why, waits):
-                    found.message += f" preemption: {why}"
+                case Helpless(why, waits, frees):
+                    said.append(why)
                     found.waits = found.waits or waits
+                    found.frees = found.frees or frees
+        if found.nomination is None:
+            found.message = " ".join(filter(None, (found.message, ", ".join(said))))
         if self.profile.post_filter:
             status = "Success" if found.nomination is not None else "Unschedulable"
             self.counts.point("PostFilter", status, self.profile.name, began)

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from actors.scheduler import disks
-from actors.scheduler.device_claims import WantedClaim, claims_wanted
 from actors.scheduler.disks import Disk, disks_of
 from actors.scheduler.gangs import gang_of
 from actors.scheduler.pod_terms import PodTerms, pod_terms
 from protocols.objects import Object, key_of, labels_of, meta, namespace_of, uid_of
+from protocols.rules.device_claims import WantedClaim, claims_wanted
 from protocols.rules.owners import is_deleting
 from protocols.rules.resources import Amounts, pod_requests, resizes, scoring_requests
 from protocols.rules.volumes import claim_names, ephemeral_volumes

@@ -1,86 +1,220 @@
-"""ResourceClaims as the scheduler knows them (KEP-4381): which have devices allocated, and where those can be used.
+"""Claims of devices as the scheduler knows them, what devices and classes of them there are, and who has which.
 
-Devices are not allocated here: a pod waits until somebody else has done so for its claims, as it waits for a claim
-that is not there yet.
+Devices that a decision has given to a claim are taken at once, and stay so until the claim is seen to have them, or the
+attempt is over. `version` changes with whatever may change an answer about a pod that has claims; pods without any
+never look here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from protocols.objects import Object, meta, namespace_of, uid_of
-from protocols.rules.owners import controller_of, is_deleting
+import msgspec
 
-RESOURCE = "resourceclaims.resource.k8s.io"
+from actors.scheduler.devices.allocator import Class
+from actors.scheduler.devices.answers import Answers
+from actors.scheduler.devices.pools import Pools
+from actors.scheduler.devices.requests import Asked, asked
+from protocols.objects import Object, revision_of, uid_of
+from protocols.rules.device_claims import (
+    CLAIMS,
+    CLASSES,
+    SLICES,
+    USERS_MAX,
+    Device,
+    allocation_of,
+    devices_taken,
+    is_user,
+    owning_pod,
+    users_of,
+)
+from protocols.rules.owners import is_deleting
+
+RESOURCES = (CLASSES, SLICES, CLAIMS)
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
-class DeviceClaim(NamedTuple):
-    """`nodes`: the node selector of where its devices are, None if that is anywhere."""
+class DeviceClaim:
+    """`wants` is what is asked for, and `form` the same as bytes: equal for claims that ask alike."""
 
-    allocated: bool
-    nodes: Mapping[str, Any] | None
-    owner: str  # the uid of the pod that it was made for, "" if for none
-    deleting: bool
+    __slots__ = ("asked", "form", "obj", "taken")
+
+    def __init__(self, obj: Object) -> None:
+        self.obj = obj
+        self.asked: Asked = asked(obj)
+        devices = (obj.get("spec") or {}).get("devices") or {}
+        self.form = _encode([devices.get("requests"), devices.get("constraints")])
+        self.taken: tuple[Device, ...] = tuple(devices_taken(obj))
+
+    @property
+    def is_allocated(self) -> bool:
+        return allocation_of(self.obj) is not None
+
+    @property
+    def nodes(self) -> Mapping[str, Any] | None:
+        """The node selector of where its devices are, None if that is anywhere."""
+        return (allocation_of(self.obj) or {}).get("nodeSelector")
+
+    @property
+    def is_deleting(self) -> bool:
+        return is_deleting(self.obj)
+
+    @property
+    def owner(self) -> str:
+        """The uid of the pod that it was made for, "" if for none."""
+        return (owning_pod(self.obj) or ("", ""))[1]
+
+    def may_be_used_by(self, uid: str) -> bool:
+        return len(users_of(self.obj)) < USERS_MAX or is_user(self.obj, uid)
+
+    def is_only_for(self, uid: str) -> bool:
+        """Nobody else may use it now."""
+        return all(user.get("uid") == uid for user in users_of(self.obj))
+
+    def decides_like(self, other: DeviceClaim) -> bool:
+        mine, others = self.obj.get("status") or {}, other.obj.get("status") or {}
+        same = all(mine.get(key) == others.get(key) for key in ("allocation", "reservedFor"))
+        who = (uid_of(self.obj), self.is_deleting, self.owner, self.form)
+        return same and who == (uid_of(other.obj), other.is_deleting, other.owner, other.form)
+
+
+class Assumed(NamedTuple):
+    """Devices that an attempt to place the pod of that uid has chosen for a claim."""
+
+    pod: str
+    devices: tuple[Device, ...]
+
+
+class Awaited:
+    """Pods that may not be tried before their claims are there, by those claims."""
+
+    def __init__(self) -> None:
+        self._claims: dict[str, tuple[str, ...]] = {}  # by pod
+        self._pods: dict[str, dict[str, None]] = {}  # by claim
+
+    def wait(self, pod: str, claims: Iterable[str]) -> None:
+        self.lose(pod)
+        self._claims[pod] = tuple(dict.fromkeys(key for key in claims if key))
+        for claim in self._claims[pod]:
+            self._pods.setdefault(claim, {})[pod] = None
+
+    def lose(self, pod: str) -> None:
+        for claim in self._claims.pop(pod, ()):
+            del self._pods[claim][pod]
+            if not self._pods[claim]:
+                del self._pods[claim]
+
+    def pods(self) -> list[str]:
+        return list(self._claims)
+
+    def of(self, claim: str) -> list[str]:
+        return list(self._pods.get(claim, ()))
 
 
 class DeviceClaims:
-    """`version` changes with whatever may change an answer about a pod that has claims."""
+    """`all_seen`: before all claims have been seen it is not known which devices are free."""
 
     def __init__(self) -> None:
+        self.all_seen = True
+        self.awaited = Awaited()
         self.version = 0
+        self.pools = Pools()
+        self.taken: Counter[Device] = Counter()
+        self.answers = Answers()
         self._claims: dict[str, DeviceClaim] = {}
+        self._classes: dict[str, Class] = {}
+        self._assumed: dict[str, Assumed] = {}
 
-    def set(self, key: str, obj: Object | None) -> bool:
-        """A claim was seen, or is gone. Does that matter?"""
-        before = self._claims.pop(key, None)
-        claim = _summary(obj) if obj is not None else None
-        if claim is not None:
-            self._claims[key] = claim
-        changed = claim != before
+    # -- what is seen ---------------------------------------------------------------------------------------------
+
+    def set(self, resource: str, key: str, obj: Object | None) -> bool:
+        """An object was seen, or is gone. Does that matter?"""
+        if resource == SLICES:
+            changed = self.pools.set(key, obj)
+        elif resource == CLASSES:
+            changed = self._set_class(key, obj)
+        else:
+            changed = self._set_claim(key, obj)
         self.version += changed
         return changed
+
+    def _set_class(self, name: str, obj: Object | None) -> bool:
+        before = self._classes.pop(name, None)
+        if obj is not None:
+            self._classes[name] = _class(name, obj)
+        changed = self._classes.get(name) != before
+        if changed:
+            self.answers.clear()
+        return changed
+
+    def _set_claim(self, key: str, obj: Object | None) -> bool:
+        """What a watch tells may be older than what was answered to a write."""
+        before = self._claims.get(key)
+        if before is not None and obj is not None and uid_of(before.obj) == uid_of(obj):
+            if revision_of(obj) < revision_of(before.obj):
+                return False
+        claim = DeviceClaim(obj) if obj is not None else None
+        self._claims.pop(key, None)
+        if claim is not None:
+            self._claims[key] = claim
+            self._take(claim.taken, 1)
+            if claim.is_allocated:
+                self._forget(key)
+        if before is not None:
+            self._take(before.taken, -1)
+        if before is None or claim is None:
+            return before is not claim
+        return not claim.decides_like(before)
+
+    # -- what was decided -----------------------------------------------------------------------------------------
+
+    def assume(self, key: str, pod: str, devices: Iterable[Device]) -> None:
+        assert key not in self._assumed, key
+        self._assumed[key] = Assumed(pod, tuple(devices))
+        self._take(self._assumed[key].devices, 1)
+        self.version += 1
+
+    def release(self, key: str, pod: str) -> None:
+        """The attempt is over. What the claim was seen to have stays its own."""
+        if (assumed := self._assumed.get(key)) is not None and assumed.pod == pod:
+            self._forget(key)
+            self.version += 1
+
+    # -- looking --------------------------------------------------------------------------------------------------
 
     def get(self, key: str) -> DeviceClaim | None:
         return self._claims.get(key)
 
+    def class_of(self, name: str) -> Class | None:
+        return self._classes.get(name)
 
-def _summary(obj: Object) -> DeviceClaim:
-    allocation = (obj.get("status") or {}).get("allocation")
-    owner = controller_of(obj) or {}
-    of_pod = owner["uid"] if owner.get("kind") == "Pod" else ""
-    return DeviceClaim(allocation is not None, (allocation or {}).get("nodeSelector"), of_pod, is_deleting(obj))
+    def is_assumed(self, key: str) -> bool:
+        return key in self._assumed
 
+    def check(self) -> None:
+        """Every device that is taken is somebody's, and as often."""
+        owners = Counter(device for claim in self._claims.values() for device in claim.taken)
+        owners.update(device for each in self._assumed.values() for device in each.devices)
+        assert +self.taken == owners
 
-class WantedClaim(NamedTuple):
-    """`key`: "namespace/name", "" for one that is made from a template and is not there yet."""
+    # -- private --------------------------------------------------------------------------------------------------
 
-    key: str
-    own: bool
+    def _forget(self, key: str) -> None:
+        assumed = self._assumed.pop(key, None)
+        if assumed is not None:
+            self._take(assumed.devices, -1)
 
-
-def claims_wanted(pod: Object) -> tuple[WantedClaim, ...]:
-    """One that is made from a template is named in the pod's status; one that turned out to be needed by nobody is not
-    wanted."""
-    entries = (pod.get("spec") or {}).get("resourceClaims") or ()
-    if not entries:
-        return ()
-    made = {each.get("name"): each for each in (pod.get("status") or {}).get("resourceClaimStatuses") or ()}
-    found = []
-    for entry in entries:
-        if name := entry.get("resourceClaimName"):
-            found.append(WantedClaim(f"{namespace_of(pod)}/{name}", own=False))
-        elif entry.get("name") not in made:
-            found.append(WantedClaim("", own=True))
-        elif name := made[entry["name"]].get("resourceClaimName"):
-            found.append(WantedClaim(f"{namespace_of(pod)}/{name}", own=True))
-    return tuple(found)
+    def _take(self, devices: Iterable[Device], by: int) -> None:
+        for device in devices:
+            self.taken[device] += by
+            if not self.taken[device]:
+                del self.taken[device]
+            self.pools.touch(device)
 
 
-def used_by(claim: Object, pod: Object) -> Object | None:
-    """The claim with the pod among those who may use it; None if it is already."""
-    users = (claim.get("status") or {}).get("reservedFor") or []
-    if any(user.get("uid") == uid_of(pod) for user in users):
-        return None
-    user = {"resource": "pods", "name": meta(pod)["name"], "uid": uid_of(pod)}
-    return {**claim, "status": {**(claim.get("status") or {}), "reservedFor": [*users, user]}}
+def _class(name: str, obj: Object) -> Class:
+    spec = obj.get("spec") or {}
+    selectors = tuple((each.get("cel") or {}).get("expression") or "" for each in spec.get("selectors") or ())
+    return Class(name, selectors, tuple(spec.get("config") or ()))

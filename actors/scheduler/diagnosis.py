@@ -28,6 +28,7 @@ class Unschedulable:
 
     nomination: Nomination | None = None
     waits = False  # for victims that were ended already
+    frees = ""  # a claim that is to give back its devices
 
     def __init__(
         self,

@@ -51,7 +51,7 @@ class ClusterEvent(enum.Flag):
     POD_ADDED = enum.auto()
     NAMESPACE_LABEL = enum.auto()
     VOLUME = enum.auto()  # a claim, a volume, a class of them, or what a node's drivers can attach
-    DEVICE_CLAIM = enum.auto()
+    DEVICE_CLAIM = enum.auto()  # a claim of devices, a slice or a class of them
     GROUP = enum.auto()  # a Service or controller selects other pods than before
 
     @property
@@ -173,10 +173,12 @@ class Nomination(NamedTuple):
 
 
 class Helpless(NamedTuple):
-    """Nothing can be done. `waits`: enough was done already, and what the pod is nominated for stays its own."""
+    """No pod has to go. `waits`: enough was done already, and what the pod is nominated for stays its own.
+    `frees`: a claim that is to give back its devices, so that it can get others ("": none)."""
 
     why: str
     waits: bool = False
+    frees: str = ""
 
 
 class PostFilter(Plugin, ABC):
@@ -185,8 +187,8 @@ class PostFilter(Plugin, ABC):
     preempts: ClassVar[bool] = False
 
     @abstractmethod
-    def post_filter(self, cycle: SchedulingCycle, pod: PodDemand, found: Unschedulable) -> Nomination | Helpless:
-        """No node fits: what could be done about it?"""
+    def post_filter(self, cycle: SchedulingCycle, pod: PodDemand, found: Unschedulable) -> Nomination | Helpless | None:
+        """No node fits: what could be done about it? None: such a pod is none of its business."""
 
 
 class PreScore(Plugin, ABC):
@@ -259,6 +261,9 @@ class Handle(Protocol):
     @property
     def now(self) -> float:
         """Seconds, on the clock by which the scheduler counts."""
+
+    async def pause(self, seconds: float) -> None:
+        """Before something is asked again that could not be answered."""
 
     async def changed(self, resource: str, key: str, timeout_s: float) -> bool:
         """Waits until a watch tells something of that object (`state` knows it by then); False: not in time.

@@ -18,10 +18,12 @@ from actors.scheduler.gangs import POD_GROUPS, WORKLOADS, Gang
 from actors.scheduler.groups import KINDS, trim_group
 from actors.scheduler.waiting import ANYWHERE
 from protocols.objects import Object, labels_of, split_key
+from protocols.rules.device_claims import CLAIMS
 
 NOMINATED = "nominated node"  # the summary of pods: for which one waits
 Happened = Callable[[ClusterEvent, str], None]  # what, and on which node, or ANYWHERE
 GangsChanged = Callable[[], None]
+ClaimSeen = Callable[[str], None]
 
 
 class Views:
@@ -36,13 +38,17 @@ class Views:
         self._volumes = [View(resource) for resource in volume_state.RESOURCES]
         self._pod_groups = View(POD_GROUPS)
         self._gang_owners = [View(WORKLOADS), self._pod_groups]
-        self._device_claims = View(device_claims.RESOURCE)
-        self.optional = [*self._gang_owners, self._device_claims]
+        self._devices = [View(resource, may_be_absent=True) for resource in device_claims.RESOURCES]
+        self.optional = [*self._gang_owners, *self._devices]
         self.needed = [self._nodes, self._namespaces, self._budgets, *self._groups, *self._volumes, self.pods]
 
     @property
     def synced(self) -> bool:
         return all(view.synced for view in self.needed)
+
+    @property
+    def devices_synced(self) -> bool:
+        return all(view.synced for view in self._devices)
 
     def pod_group(self, gang: Gang) -> Object | None:
         """The PodGroup that a gang is, if it is one and not gone."""
@@ -53,15 +59,16 @@ class Views:
         entries = [self.pods.entry(key) for key in self.pods]
         return [entry.body for entry in entries if entry is not None]
 
-    def feed(self, state: ClusterState, happened: Happened, gangs_changed: GangsChanged) -> None:
+    def feed(self, state: ClusterState, happened: Happened, gangs_changed: GangsChanged, claim_seen: ClaimSeen) -> None:
         """From now on all but pods enters the state."""
-        feeder = _Feeder(state, happened, gangs_changed)
+        feeder = _Feeder(state, happened, gangs_changed, claim_seen)
         self._nodes.on_change(feeder.node_changed)
         self._namespaces.on_change(feeder.namespace_changed)
         self._budgets.on_change(feeder.budget_changed)
         for view in self._groups:
             view.on_change(partial(feeder.group_changed, KINDS[view.resource]))
-        self._device_claims.on_change(feeder.device_claim_changed)
+        for view in self._devices:
+            view.on_change(partial(feeder.device_changed, view.resource))
         for view in self._gang_owners:
             view.on_change(partial(feeder.gang_owner_changed, view.resource))
         for view in self._volumes:
@@ -69,10 +76,13 @@ class Views:
 
 
 class _Feeder:
-    def __init__(self, state: ClusterState, happened: Happened, gangs_changed: GangsChanged) -> None:
+    def __init__(
+        self, state: ClusterState, happened: Happened, gangs_changed: GangsChanged, claim_seen: ClaimSeen
+    ) -> None:
         self._state = state
         self._happened = happened
         self._gangs_changed = gangs_changed
+        self._claim_seen = claim_seen
 
     def node_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
         if new is None:
@@ -102,9 +112,11 @@ class _Feeder:
         changed = self._state.volumes.set(resource, key, new.peek() if new is not None else None)
         self._happened(ClusterEvent.VOLUME if changed else ClusterEvent.NONE, ANYWHERE)
 
-    def device_claim_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
-        changed = self._state.devices.set(key, new.peek() if new is not None else None)
+    def device_changed(self, resource: str, key: str, old: Entry | None, new: Entry | None) -> None:
+        changed = self._state.devices.set(resource, key, new.peek() if new is not None else None)
         self._happened(ClusterEvent.DEVICE_CLAIM if changed else ClusterEvent.NONE, ANYWHERE)
+        if changed and resource == CLAIMS:
+            self._claim_seen(key)
 
     def budget_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:
         if new is not None:

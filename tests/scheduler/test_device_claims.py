@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from actors.scheduler.attempts import reserve, unreserve
 from actors.scheduler.cycle import Decision, SchedulingCycle
 from actors.scheduler.demand import PodDemand, trim_pod
-from actors.scheduler.device_claims import RESOURCE
+from actors.scheduler.device_claims import DeviceClaims
 from actors.scheduler.diagnosis import Unschedulable
-from actors.scheduler.explain.why import explain
+from actors.scheduler.framework import Attempt
 from actors.scheduler.profile import DEFAULT_PROFILE
+from actors.scheduler.waiting_pods import WaitingPods
+from protocols.api import Update
+from protocols.errors import Conflict
+from protocols.message import Message
 from protocols.objects import Object, key_of
+from protocols.rules.device_claims import CLAIMS, CLASSES, DELETE_PROTECTION, SLICES, devices_taken, users_of
+from tests.scheduler.binding_api import once
+from tests.scheduler.devices import DRIVER, claim_spec, device, device_class, device_slice, exactly
 from tests.scheduler.test_scheduler_actor import World
 from tests.scheduler.worlds import cluster, make_node, make_pod
+
+ONE = claim_spec(exactly())
 
 
 def in_zone(zone: str) -> Object:
@@ -24,7 +36,7 @@ def in_zone(zone: str) -> Object:
 
 def claim(name: str, allocation: Object | None = None, **metadata: Any) -> Object:
     status = {"allocation": allocation} if allocation is not None else {}
-    return {"metadata": {"name": name, "namespace": "default", **metadata}, "spec": {}, "status": status}
+    return {"metadata": {"name": name, "namespace": "default", **metadata}, "spec": ONE, "status": status}
 
 
 def wanting(*names: str, **statuses: str | None) -> Object:
@@ -44,7 +56,7 @@ def wanting(*names: str, **statuses: str | None) -> Object:
 def decided(pod: Object, *claims: Object) -> Decision | Unschedulable:
     state = cluster([make_node("a", labels={"zone": "a"}), make_node("b", labels={"zone": "b"})])
     for each in claims:
-        state.devices.set(key_of(each), each)
+        state.devices.set(CLAIMS, key_of(each), each)
     return SchedulingCycle(state, DEFAULT_PROFILE).decide(PodDemand(pod))
 
 
@@ -52,7 +64,7 @@ def decided(pod: Object, *claims: Object) -> Decision | Unschedulable:
     ("pod", "claims", "why"),
     [
         (wanting("gpu"), [], 'resourceclaim "gpu" not found'),
-        (wanting("gpu"), [claim("gpu")], "cannot allocate all claims"),
+        (wanting("gpu"), [claim("gpu")], "request gpu: device class gpu does not exist"),
         (wanting("gpu"), [claim("gpu", {}, deletionTimestamp="t")], 'resourceclaim "gpu" is being deleted'),
         (wanting("new"), [], 'pod "default/p": ResourceClaim not created yet'),
         (
@@ -71,7 +83,7 @@ def test_a_pod_waits_for_the_devices_of_all_its_claims(pod: Object, claims: list
     found = decided(pod, *claims)
 
     assert isinstance(found, Unschedulable)
-    assert found.message.startswith(f"0/2 nodes are available: {why}. preemption: ")
+    assert found.message.startswith(f"0/2 nodes are available: {why}. ")
     assert found.refused_by == ("DynamicResources",)
 
 
@@ -85,35 +97,198 @@ def test_it_goes_where_its_devices_can_be_used() -> None:
     assert isinstance(decided(wanting("new", new=None)), Decision)  # it turned out that it needs none
 
 
-def test_why_says_that_nobody_has_allocated_devices() -> None:
-    snapshot = {"nodes": [make_node("a")], RESOURCE: [claim("gpu")]}
+def test_two_pods_of_one_turn_do_not_get_the_same_device() -> None:
+    state = cluster([make_node("a"), make_node("b")])
+    for resource, obj in ((CLASSES, device_class("gpu")), (SLICES, device_slice("s", device("d0"), node="a"))):
+        state.devices.set(resource, key_of(obj), obj)
+    cycle, waiting = SchedulingCycle(state, DEFAULT_PROFILE), WaitingPods()
+    attempts = []
+    for name in ("x", "y"):
+        state.devices.set(CLAIMS, f"default/{name}", claim(name))
+        pod = make_pod(name, resourceClaims=[{"name": "gpu", "resourceClaimName": name}])
+        attempts.append(Attempt(PodDemand(pod), "a", state, waiting))
 
-    found = explain(snapshot, wanting("gpu"), {"default-scheduler": DEFAULT_PROFILE})
+    assert cycle.decide(attempts[0].pod) == Decision("a")
+    assert reserve(DEFAULT_PROFILE, attempts[0]) is None
+    refused = cycle.decide(attempts[1].pod)
+    assert isinstance(refused, Unschedulable)
+    assert refused.message.startswith("0/2 nodes are available: 2 cannot allocate all claims. ")
 
-    assert [remedy.text for remedy in found.altogether] == [
-        "that somebody allocates devices to claim gpu: this scheduler does not"
-    ]
+    unreserve(DEFAULT_PROFILE, attempts[0])
+    assert cycle.decide(attempts[1].pod) == Decision("a")
+    state.devices.check()
 
 
-async def test_a_pod_that_waits_is_placed_when_its_claim_has_devices_and_the_claim_says_who_uses_it() -> None:
+def test_a_claim_that_another_pod_is_about_to_get_devices_for_is_waited_for() -> None:
+    state = cluster([make_node("a")])
+    for resource, obj in ((CLASSES, device_class("gpu")), (SLICES, device_slice("s", device("d0"), device("d1")))):
+        state.devices.set(resource, key_of(obj), obj)
+    state.devices.set(CLAIMS, "default/gpu", claim("gpu"))
+    attempt = Attempt(PodDemand(wanting("gpu")), "a", state, WaitingPods())
+    assert reserve(DEFAULT_PROFILE, attempt) is None
+
+    refused = SchedulingCycle(state, DEFAULT_PROFILE).decide(PodDemand(make_pod("q", resourceClaims=wants("gpu"))))
+    assert isinstance(refused, Unschedulable)
+    assert "resource claim default/gpu is in the process of being allocated" in refused.message
+
+
+def test_no_devices_are_given_before_all_claims_have_been_seen() -> None:
+    state = cluster([make_node("a")])
+    for resource, obj in ((CLASSES, device_class("gpu")), (SLICES, device_slice("s", device("d0")))):
+        state.devices.set(resource, key_of(obj), obj)
+    state.devices.set(CLAIMS, "default/gpu", claim("gpu"))
+    state.devices.all_seen = False
+    assert isinstance(SchedulingCycle(state, DEFAULT_PROFILE).decide(PodDemand(wanting("gpu"))), Unschedulable)
+
+    state.devices.all_seen = True
+    assert SchedulingCycle(state, DEFAULT_PROFILE).decide(PodDemand(wanting("gpu"))) == Decision("a")
+
+
+def test_news_that_are_older_than_an_answer_change_nothing() -> None:
+    claims = DeviceClaims()
+    result = {"request": "gpu", "driver": "d", "pool": "p", "device": "d0"}
+    has = claim("gpu", {"devices": {"results": [result]}}, uid="u", resourceVersion="7")
+    claims.set(CLAIMS, "default/gpu", has)
+    claims.set(CLAIMS, "default/gpu", claim("gpu", uid="u", resourceVersion="6"))
+
+    assert [str(each) for each in claims.taken] == ["d/p/d0"]
+    claims.check()
+
+
+def wants(name: str) -> list[Object]:
+    return [{"name": name, "resourceClaimName": name}]
+
+
+@asynccontextmanager
+async def a_world(*slices: Object) -> AsyncIterator[World]:
     world = World()
+    world.store.create(CLASSES, device_class("gpu"))
+    for each in slices:
+        world.store.create(SLICES, each)
     await world.start()
     try:
         world.create("nodes", make_node("a", labels={"zone": "a"}), make_node("b", labels={"zone": "b"}))
+        yield world
+    finally:
+        await world.stop()
+
+
+async def test_a_claim_gets_its_devices_before_the_pod_is_bound() -> None:
+    async with a_world(device_slice("s", device("d0"), node="b")) as world:
+        world.create(CLAIMS, claim("gpu"))
+        world.create("pods", make_pod("p", resourceClaims=wants("gpu")))
+
+        await world.until(lambda: world.node_of("p") == "b")
+        stored = world.store.read(CLAIMS, "default", "gpu")
+        assert stored["metadata"]["finalizers"] == [DELETE_PROTECTION]
+        assert [str(each) for each in devices_taken(stored)] == [f"{DRIVER}/b/d0"]
+        assert [user["name"] for user in users_of(stored)] == ["p"]
+
+
+@pytest.mark.parametrize("resource", [SLICES, CLASSES, CLAIMS])
+async def test_a_pod_that_waits_for_devices_is_placed_when_there_are_some(resource: str) -> None:
+    last = {"devices": {"results": [{"request": "gpu", "driver": DRIVER, "pool": "s", "device": "d0"}]}}
+    async with a_world(device_slice("s", device("d0"))) as world:
+        world.create(CLAIMS, claim("taken", last))
+        name = "late" if resource == CLASSES else "gpu"
+        world.create(CLAIMS, {**claim("gpu"), "spec": claim_spec(exactly("gpu", 1, deviceClassName=name))})
+        world.create("pods", make_pod("p", resourceClaims=wants("gpu")))
+        await world.until(lambda: world.condition("p") is not None)
+        if resource != CLASSES:
+            assert "2 cannot allocate all claims" in world.condition("p")["message"]
+        else:
+            assert "request gpu: device class late does not exist" in world.condition("p")["message"]
+
+        if resource == CLAIMS:
+            world.store.update(CLAIMS, {**world.store.read(CLAIMS, "default", "taken"), "status": {}}, 0, "status")
+            world.api.deliver()
+        else:
+            world.create(SLICES, device_slice("more", device("d1")))
+        if resource == CLASSES:
+            world.create(CLASSES, device_class("late"))
+        await world.until(lambda: world.node_of("p") != "")
+
+
+async def test_a_pod_enters_the_queue_when_its_claim_comes() -> None:
+    async with a_world(device_slice("s", device("d0"))) as world:
+        world.create("pods", make_pod("p", resourceClaims=wants("gpu")))
+        await world.until(lambda: world.condition("p") is not None)
+        told = world.condition("p")
+        assert (told["reason"], told["message"]) == ("Unschedulable", 'resourceclaim "gpu" not found')
+        assert world.store.list("events") == []
+
+        world.create(CLAIMS, claim("gpu"))
+        await world.until(lambda: world.node_of("p") != "")
+
+
+async def test_a_claim_whose_devices_are_out_of_reach_gets_others() -> None:
+    """The node that it was allocated on is gone, say."""
+    async with a_world(device_slice("s", device("d0"), node="b")) as world:
+        gone = {
+            "nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["gone"]}]}]
+        }
+        result = {"request": "gpu", "driver": DRIVER, "pool": "gone", "device": "d0"}
+        allocation = {"devices": {"results": [result]}, "nodeSelector": gone}
+        world.create(CLAIMS, claim("gpu", allocation))
+        world.create("pods", make_pod("p", resourceClaims=wants("gpu")))
+
+        await world.until(lambda: world.node_of("p") == "b")
+        stored = world.store.read(CLAIMS, "default", "gpu")
+        assert [str(each) for each in devices_taken(stored)] == [f"{DRIVER}/b/d0"]
+        said = [event["message"] for event in world.store.list("events") if event["reason"] == "FailedScheduling"]
+        assert "deallocation of ResourceClaim completed" in said[0]
+
+
+@pytest.mark.parametrize("fault", ["doubt", "swallow", "conflict"])
+async def test_an_allocation_whose_answer_is_lost_is_made_once(fault: str) -> None:
+    async with a_world(device_slice("s", device("d0")), device_slice("t", device("d1"))) as world:
+        wanted = once(lambda message: isinstance(message, Update) and message.subresource == "status")
+
+        def refuse(message: Message) -> None:
+            if wanted(message):
+                raise Conflict("somebody was faster")
+
+        if fault == "conflict":
+            world.api.fail = refuse
+        else:
+            setattr(world.api, fault, wanted)
+        world.create(CLAIMS, claim("gpu"))
+        world.create("pods", make_pod("p", resourceClaims=wants("gpu")))
+
+        await world.until(lambda: world.node_of("p") != "")
+        stored = world.store.read(CLAIMS, "default", "gpu")
+        assert len(list(devices_taken(stored))) == 1
+        assert [user["name"] for user in users_of(stored)] == ["p"]
+
+
+async def test_a_pod_that_waits_is_placed_when_its_claim_has_devices_and_the_claim_says_who_uses_it() -> None:
+    async with a_world() as world:
         pod = make_pod("p", resourceClaims=[{"name": "gpu", "resourceClaimName": "gpu"}])
-        world.create(RESOURCE, claim("gpu"))
+        world.create(CLAIMS, claim("gpu"))
         world.create("pods", pod)
         await world.until(lambda: world.condition("p") is not None)
         assert "cannot allocate all claims" in world.condition("p")["message"]
 
-        stored = world.store.read(RESOURCE, "default", "gpu")
+        stored = world.store.read(CLAIMS, "default", "gpu")
         other = {"resource": "pods", "name": "other", "uid": "uid-other"}
         status = {"allocation": in_zone("b"), "reservedFor": [other]}
-        world.store.update(RESOURCE, {**stored, "status": status}, 0, "status")
+        world.store.update(CLAIMS, {**stored, "status": status}, 0, "status")
         world.api.deliver()
 
         await world.until(lambda: world.node_of("p") == "b")
-        used = world.store.read(RESOURCE, "default", "gpu")["status"]["reservedFor"]
+        used = world.store.read(CLAIMS, "default", "gpu")["status"]["reservedFor"]
         assert used == [other, {"resource": "pods", "name": "p", "uid": world.pod("p")["metadata"]["uid"]}]
-    finally:
-        await world.stop()
+
+
+def test_nothing_is_freed_for_a_pod_that_would_not_be_helped() -> None:
+    other = {"resource": "pods", "name": "other", "uid": "uid-other"}
+    used = claim("gpu", in_zone("gone"))
+    used["status"]["reservedFor"] = [other]
+
+    found = decided(wanting("gpu"), used)
+
+    assert isinstance(found, Unschedulable)
+    assert found.message.startswith(
+        "0/2 nodes are available: 2 resourceclaim not available on the node. still not schedulable, preemption: 0/2"
+    )
+    assert found.frees == ""

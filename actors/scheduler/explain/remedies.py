@@ -15,7 +15,6 @@ from actors.scheduler.explain.remedy import Labels, Remedy, relabelled
 from actors.scheduler.framework import Cycle
 from actors.scheduler.node_state import NodeState
 from actors.scheduler.plugins.dynamic_resources import unusable
-from protocols.objects import split_key
 from protocols.rules.affinity import expression_matches, node_affinity
 from protocols.rules.quantity import NANOS, format_quantity
 from protocols.rules.taints import Taint, untolerated
@@ -38,11 +37,8 @@ def remedies_altogether(plugin: str, cycle: Cycle) -> list[Remedy]:
 
 def _devices(cycle: Cycle) -> Iterator[Remedy]:
     for wanted in cycle.shape.device_claims:
-        if why := unusable(cycle, wanted):
+        if why := unusable(cycle.state, cycle.shape.pod, wanted):
             yield Remedy(f"another claim: {why}", 1, _NONE)
-        elif (claim := cycle.state.devices.get(wanted.key)) is not None and not claim.allocated:
-            name = split_key(wanted.key)[1]
-            yield Remedy(f"that somebody allocates devices to claim {name}: this scheduler does not", 1, _NONE)
 
 
 def _unschedulable(cycle: Cycle, node: NodeState) -> Iterator[Remedy]:

@@ -11,6 +11,7 @@ from actors.scheduler.conditions import nominated_node
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.groups import KINDS
 from protocols.objects import Object, key_of, labels_of, name_of
+from protocols.rules.device_claims import CLAIMS, CLASSES, SLICES
 from protocols.rules.pods import is_terminated, node_of
 
 KIND_OF = {
@@ -20,7 +21,9 @@ KIND_OF = {
     gangs.POD_GROUPS: "PodGroup",
     gangs.WORKLOADS: "Workload",
     budgets.RESOURCE: "PodDisruptionBudget",
-    device_claims.RESOURCE: "ResourceClaim",
+    CLASSES: "DeviceClass",
+    SLICES: "ResourceSlice",
+    CLAIMS: "ResourceClaim",
     volume_state.CLASSES: "StorageClass",
     volume_state.NODES: "CSINode",
     storage_capacity.DRIVERS: "CSIDriver",
@@ -63,8 +66,9 @@ def cluster_state(snapshot: Snapshot, seed: int = 0) -> ClusterState:
     for resource in volume_state.RESOURCES:
         for obj in snapshot.get(resource, ()):
             state.volumes.set(resource, key_of(obj), obj)
-    for claim in snapshot.get(device_claims.RESOURCE, ()):
-        state.devices.set(key_of(claim), claim)
+    for resource in device_claims.RESOURCES:
+        for obj in snapshot.get(resource, ()):
+            state.devices.set(resource, key_of(obj), obj)
     for pod in sorted(snapshot.get("pods", ()), key=key_of):
         state.set_pod(pod)
         if (nominated := nominated_node(pod)) and not (node_of(pod) or is_terminated(pod)):

@@ -25,5 +25,6 @@ class DefaultPreemption(PostFilter):
 
     def post_filter(self, cycle: SchedulingCycle, pod: PodDemand, found: Unschedulable) -> Nomination | Helpless:
         if pod.gang is not None:
-            return Helpless("it is for its gang as a whole, when all of it was tried.", waits=True)
-        return preempt(cycle, pod, found, self.enough)
+            return Helpless("preemption: it is for its gang as a whole, when all of it was tried.", waits=True)
+        answer = preempt(cycle, pod, found, self.enough)
+        return answer._replace(why=f"preemption: {answer.why}") if isinstance(answer, Helpless) else answer

@@ -1,16 +1,23 @@
-"""DynamicResources: a pod with claims of devices goes where the devices of all its claims can be used, and each claim
-says so before the pod is bound (KEP-4381).
+"""DynamicResources: a pod with claims of devices goes where they have some, or can get some, and gets them (KEP-4381).
 
-kube-scheduler also allocates: it chooses devices of ResourceSlices. Here that is somebody else's, and a pod whose
-claims have no devices yet is refused in kube-scheduler's words, instead of running without them.
+Which devices is decided with the node: they are taken at once in memory, and written to the claims before the pod is
+bound, each claim with the pod among those who may use it (device_binding.py). A claim that has devices somewhere the
+pod cannot go gives them back, if nobody else uses it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
 import numpy as np
 
-from actors.scheduler.columns import Ints, Rows
-from actors.scheduler.device_claims import RESOURCE, WantedClaim, used_by
+from actors.scheduler.columns import Bools, Ints, Rows
+from actors.scheduler.device_binding import bind_claim
+from actors.scheduler.device_claims import DeviceClaim
+from actors.scheduler.devices.allocator import CannotAllocate
+from actors.scheduler.devices.choice import choose
+from actors.scheduler.devices.results import allocation
 from actors.scheduler.framework import (
     SKIP,
     Attempt,
@@ -18,62 +25,167 @@ from actors.scheduler.framework import (
     Cycle,
     Filter,
     Handle,
+    Helpless,
+    PostFilter,
     PreBind,
+    PreEnqueue,
     PreFilter,
     Refusal,
+    Reserve,
     Skip,
+    row_numbers,
 )
-from protocols.objects import key_of, split_key, uid_of
+from protocols.objects import Object, key_of, split_key, uid_of
+from protocols.rules.device_claims import WantedClaim, devices_taken, why_not_own
 
-_ELSEWHERE = Refusal(("resourceclaim not available on the node",), resolvable=False)
+if TYPE_CHECKING:
+    from actors.scheduler.cluster_state import ClusterState
+    from actors.scheduler.cycle import SchedulingCycle
+    from actors.scheduler.demand import PodDemand
+    from actors.scheduler.diagnosis import Unschedulable
+
+_ELSEWHERE = "resourceclaim not available on the node"
 NOT_ALLOCATED = "cannot allocate all claims"
 
 
-class DynamicResources(PreFilter, Filter, PreBind):
+class _Needs(NamedTuple):
+    """Of a pod's claims: those that have devices somewhere, and those that have none yet."""
+
+    placed: Sequence[DeviceClaim]
+    pending: Sequence[tuple[str, DeviceClaim]]
+
+
+class DynamicResources(PreEnqueue, PreFilter, Filter, PostFilter, Reserve, PreBind):
     name = "DynamicResources"
     events = ClusterEvent.DEVICE_CLAIM | ClusterEvent.NODE_ADDED | ClusterEvent.NODE_LABEL
+
+    def pre_enqueue(self, pod: PodDemand, state: ClusterState) -> Refusal | None:
+        wanted = pod.shape.device_claims
+        why = _unusable_one(state, pod.pod, wanted) if wanted else ""
+        return Refusal((why,), resolvable=False) if why else None
 
     def pre_filter(self, cycle: Cycle) -> Skip | Refusal | None:
         wanted = cycle.shape.device_claims
         if not wanted:
             return SKIP
-        if why := next(filter(None, (unusable(cycle, claim) for claim in wanted)), ""):
+        state, pod = cycle.state, cycle.shape.pod
+        why = _unusable_one(state, pod, wanted)
+        if why := why or next(filter(None, (_held_up(state, pod, each) for each in wanted)), ""):
             return Refusal((why,), resolvable=False)
-        known = [cycle.state.devices.get(claim.key) for claim in wanted]
-        if not all(claim is not None and claim.allocated for claim in known):
-            return Refusal((NOT_ALLOCATED,), resolvable=False)
-        selectors = [claim.nodes for claim in known if claim is not None and claim.nodes is not None]
-        cycle.memo[self.name] = selectors
+        cycle.memo[self.name] = _needs(state, wanted)
+        cycle.memo[f"{self.name} reasons"] = {_ELSEWHERE: 1}
         return None
 
     def filter(self, cycle: Cycle, rows: Rows) -> Ints | None:
-        nodes, selectors = cycle.state.objects, cycle.memo[self.name]
-        if not selectors:
-            return None
-        reached = np.logical_and.reduce([nodes.matching_selector(selector) for selector in selectors])
-        return np.where(reached, 0, 1)[rows].astype(np.int32)
+        needs: _Needs = cycle.memo[self.name]
+        elsewhere = [~_reached(cycle.state, claim)[rows] for claim in needs.placed if claim.nodes is not None]
+        refused = np.logical_or.reduce(elsewhere) if elsewhere else None
+        if not needs.pending:
+            return refused.astype(np.int32) if refused is not None else None
+        claims = [claim for _, claim in needs.pending]
+        reasons: dict[str, int] = cycle.memo[f"{self.name} reasons"]
+        numbers = []
+        for place, row in enumerate(row_numbers(cycle, rows)):
+            if refused is not None and refused[place]:
+                numbers.append(1)
+            else:
+                why = _why_not(needs, choose(claims, cycle.state, cycle.state.names[row]))
+                numbers.append(reasons.setdefault(why, len(reasons) + 1) if why else 0)
+        return np.array(numbers, np.int32)
 
     def refusal(self, cycle: Cycle, number: int) -> Refusal:
-        return _ELSEWHERE
+        reasons: dict[str, int] = cycle.memo[f"{self.name} reasons"]
+        return Refusal((list(reasons)[number - 1],), resolvable=False)
+
+    def post_filter(self, cycle: SchedulingCycle, pod: PodDemand, found: Unschedulable) -> Helpless | None:
+        """A claim of its own, or one that it shares with nobody, may have devices where the pod cannot go any more."""
+        if not pod.shape.device_claims:
+            return None
+        away = {name for name, refusal in found.refusals.items() if refusal.reasons == (_ELSEWHERE,)}
+        for wanted in pod.shape.device_claims if away else ():
+            claim = cycle.state.devices.get(wanted.key)
+            if claim is None or claim.nodes is None or not claim.is_only_for(pod.uid):
+                continue
+            reached = _reached(cycle.state, claim)
+            if any(not reached[cycle.state.objects.row_of[name]] for name in away):
+                return Helpless("deallocation of ResourceClaim completed", frees=wanted.key)
+        return Helpless("still not schedulable")
+
+    def reserve(self, attempt: Attempt) -> Refusal | None:
+        wanted = attempt.pod.shape.device_claims
+        if not wanted:
+            return None
+        devices = attempt.state.devices
+        needs = _needs(attempt.state, wanted)
+        if any(devices.is_assumed(key) for key, _ in needs.pending):
+            return Refusal((NOT_ALLOCATED,), resolvable=False)
+        found = choose([claim for _, claim in needs.pending], attempt.state, attempt.node) if needs.pending else ()
+        if found is None or isinstance(found, CannotAllocate):
+            return Refusal((_why_not(needs, found),), resolvable=False)
+        chosen: dict[str, Object] = attempt.memo.setdefault(self.name, {})
+        for (key, claim), picks in zip(needs.pending, found, strict=True):
+            chosen[key] = allocation(claim.obj, picks, devices.class_of)
+            devices.assume(key, attempt.pod.uid, devices_taken({"status": {"allocation": chosen[key]}}))
+        return None
+
+    def unreserve(self, attempt: Attempt) -> None:
+        for key in attempt.memo.pop(self.name, ()):
+            attempt.state.devices.release(key, attempt.pod.uid)
 
     async def pre_bind(self, attempt: Attempt, handle: Handle) -> None:
-        for claim in attempt.pod.shape.device_claims:
-            namespace, name = split_key(claim.key)
-            changed = used_by(await handle.client.get(RESOURCE, name, namespace), attempt.pod.pod)
-            if changed is not None:
-                await handle.client.update_status(RESOURCE, changed)
+        chosen: dict[str, Object] = attempt.memo.get(self.name, {})
+        for key in dict.fromkeys(wanted.key for wanted in attempt.pod.shape.device_claims):
+            await bind_claim(key, chosen.get(key), attempt, handle)
 
 
-def unusable(cycle: Cycle, wanted: WantedClaim) -> str:
+def unusable(state: ClusterState, pod: Object, wanted: WantedClaim) -> str:
     """Why a pod with that claim cannot run anywhere, in Kubernetes' words; "" if it can."""
-    pod = cycle.shape.pod
     if not wanted.key:
         return f'pod "{key_of(pod)}": ResourceClaim not created yet'
-    claim, name = cycle.state.devices.get(wanted.key), split_key(wanted.key)[1]
+    claim, name = state.devices.get(wanted.key), split_key(wanted.key)[1]
     if claim is None:
         return f'resourceclaim "{name}" not found'
-    if claim.deleting:
+    if claim.is_deleting:
         return f'resourceclaim "{name}" is being deleted'
-    if wanted.own and claim.owner != uid_of(pod):
-        return f"ResourceClaim {wanted.key} was not created for pod {key_of(pod)} (pod is not owner)"
+    return why_not_own(wanted.key, pod) if wanted.own and claim.owner != uid_of(pod) else ""
+
+
+def _unusable_one(state: ClusterState, pod: Object, wanted: Sequence[WantedClaim]) -> str:
+    return next(filter(None, (unusable(state, pod, each) for each in wanted)), "")
+
+
+def _held_up(state: ClusterState, pod: Object, wanted: WantedClaim) -> str:
+    """Why its claim cannot be used now, though it may be later."""
+    claim = state.devices.get(wanted.key)
+    assert claim is not None
+    if claim.is_allocated:
+        return "" if claim.may_be_used_by(uid_of(pod)) else "resourceclaim in use"
+    if not state.devices.all_seen:
+        return "not all resourceclaims have been seen yet"
+    if state.devices.is_assumed(wanted.key):
+        return f"resource claim {wanted.key} is in the process of being allocated"
+    for request in claim.asked.requests:
+        for alternative in request.alternatives:
+            if state.devices.class_of(alternative.class_name) is None:
+                return f"request {alternative.name}: device class {alternative.class_name} does not exist"
     return ""
+
+
+def _needs(state: ClusterState, wanted: Sequence[WantedClaim]) -> _Needs:
+    """A pod may name a claim twice."""
+    found = {each.key: claim for each in wanted if (claim := state.devices.get(each.key)) is not None}
+    placed = [claim for claim in found.values() if claim.is_allocated]
+    return _Needs(placed, [(key, claim) for key, claim in found.items() if not claim.is_allocated])
+
+
+def _reached(state: ClusterState, claim: DeviceClaim) -> Bools:
+    assert claim.nodes is not None
+    return state.objects.matching_selector(claim.nodes)
+
+
+def _why_not(needs: _Needs, found: object) -> str:
+    if found is None:
+        return NOT_ALLOCATED
+    if not isinstance(found, CannotAllocate):
+        return ""
+    return f"claim {needs.pending[found.claim][0]}{found}" if found.claim >= 0 else str(found)
