@@ -10,6 +10,7 @@ from actorkube.runtime import Context, Ref
 from actors.kubelet import actions as do
 from actors.kubelet.actions import Action, Failed, Gone, Lost, Ok, Outcome
 from actors.kubelet.container_config import container_config, runtime_annotations, sandbox_config
+from actors.kubelet.device_claims import NOT_PREPARED, NotPrepared, check
 from actors.kubelet.env import ConfigError, Contents, Place, container_env, env_sources
 from actors.kubelet.net_target import network_probe
 from actors.kubelet.persistent_volumes import claim_of, volume_of, where
@@ -34,7 +35,8 @@ from protocols.cri import (
 from protocols.csi import NodePublishVolume
 from protocols.errors import Answer, AskError, Conflict, NotFound
 from protocols.message import Request
-from protocols.objects import Object, name_of, namespace_of, uid_of
+from protocols.objects import Object, name_of, namespace_of, split_key, uid_of
+from protocols.rules.device_claims import CLAIMS, claims_wanted
 
 R = TypeVar("R")
 
@@ -70,6 +72,8 @@ class Executor:
             return Failed("ErrImagePull", refusal.message)
         except ConfigError as error:
             return Failed("CreateContainerConfigError", str(error))
+        except NotPrepared as error:
+            return Failed(NOT_PREPARED, str(error))
         except Answer as refusal:
             return Failed(str(refusal.details.get("reason") or type(refusal).__name__), refusal.message)
         except AskError:
@@ -80,6 +84,7 @@ class Executor:
             case do.PublishVolumes():
                 return await self._publish_volumes(worker.pod)
             case do.RunSandbox(attempt):
+                await self._check_claims(worker.pod)
                 return Ok(await self._ask(RunPodSandbox(sandbox_config(worker.pod, attempt))))
             case do.StopSandbox(id):
                 return Ok(await self._ask(StopPodSandbox(id)))
@@ -145,6 +150,11 @@ class Executor:
         request = network_probe(worker.workers[container].spec, id, probe, timeout_s)
         answer = await self._ask(request, timeout_s + _PROBE_MARGIN_S)
         return Ok() if answer.success else Failed("ProbeFailed", answer.output)
+
+    async def _check_claims(self, pod: Object) -> None:
+        for wanted in claims_wanted(pod):
+            namespace, name = split_key(wanted.key)
+            check(pod, wanted, await self._sources.get(CLAIMS, name, namespace) if wanted.key else None)
 
     # -- volumes --------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from actors.kubelet.actions import Failed, Ok, Outcome, PublishVolumes, RunSandbox, Tell
 from actors.kubelet.backoff import Backoff, Retry
+from actors.kubelet.device_claims import NOT_PREPARED
 from actors.kubelet.facts import PodFacts
 from actors.kubelet.slots import Slots
 
@@ -51,6 +52,8 @@ class Groundwork:
         if isinstance(outcome, Ok):
             self._sandbox.succeeded()
         elif isinstance(outcome, Failed):
-            text = f"Failed to create pod sandbox: {outcome.message}"
-            self.slots.tell(Tell("Warning", "FailedCreatePodSandBox", text))
+            reason, what = "FailedCreatePodSandBox", "create pod sandbox"
+            if outcome.reason == NOT_PREPARED:
+                reason, what = NOT_PREPARED, "prepare dynamic resources"
+            self.slots.tell(Tell("Warning", reason, f"Failed to {what}: {outcome.message}"))
             self._sandbox.failed(now)
