@@ -18,6 +18,7 @@ ORDER = (
     "scheduler",
     "workloads",
     "volumes",
+    "devices",
     "observability",
     "benchmarks",
     "etcd",

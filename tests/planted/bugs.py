@@ -13,6 +13,7 @@ from tests.planted.auth_bugs import AUTHORISATION
 from tests.planted.autoscale_bugs import AUTOSCALING
 from tests.planted.controller_bugs import CONTROLLERS
 from tests.planted.custom_bugs import CUSTOM
+from tests.planted.device_bugs import DEVICES
 from tests.planted.flow_bugs import FLOWS
 from tests.planted.grpc_bugs import GRPC
 from tests.planted.history_bugs import HISTORY
@@ -51,6 +52,7 @@ BUGS = [
     *JOBS,
     *AUTOSCALING,
     *VOLUMES,
+    *DEVICES,
     *NODE,
     *RUNTIME,
     *GUESTS,

@@ -1,0 +1,149 @@
+"""Bugs of devices: who makes claims, who gets which devices, and when they are free again."""
+
+from __future__ import annotations
+
+from tests.planted.bug import Bug
+
+_CONTROLLER = "actors/controllers/resourceclaim.py"
+_CLAIMS = "tests/controllers/test_resourceclaim.py"
+_ALLOCATOR = "actors/scheduler/devices/allocator.py"
+_SEARCH = "tests/scheduler/test_device_allocator.py"
+_SLOW_WAY = f"{_SEARCH}::test_it_finds_what_the_slow_way_finds_first"
+_PODS = "tests/scheduler/test_device_claims.py"
+_SIM = "tests/scheduler/test_devices_sim.py"
+
+DEVICES = [
+    Bug(
+        "a claim that somebody deletes is made again under the name that it had",
+        _CONTROLLER,
+        " and not claims.was_used(key))",
+        ")",
+        f"{_CLAIMS}::test_a_claim_that_somebody_deletes_is_made_again_but_not_for_a_pod_that_is_to_go",
+    ),
+    Bug(
+        "a pod that has ended keeps its devices",
+        _CONTROLLER,
+        "    return is_terminated(pod) or (",
+        "    return False or (",
+        f"{_CLAIMS}::test_devices_are_free_when_the_last_user_is_done",
+    ),
+    Bug(
+        "devices are free when the first of their users is done",
+        _CONTROLLER,
+        "now_for if left or not is_protected(claim) else",
+        "now_for if not is_protected(claim) else",
+        f"{_CLAIMS}::test_devices_are_free_when_the_last_user_is_done",
+    ),
+    Bug(
+        "that a user is gone is read from a view that lags",
+        _CONTROLLER,
+        "writes += [*_surely_gone(claim, users, views), _released(claim, left)]",
+        "writes += [_released(claim, left)]",
+        f"{_CLAIMS}::test_a_claim_is_kept_for_a_user_that_is_not_seen_yet",
+    ),
+    Bug(
+        "a template that is made later makes no claim",
+        _CONTROLLER,
+        "            Watches(TEMPLATES, pods_of_template, ",
+        "            Watches(TEMPLATES, lambda template, views: (), ",
+        f"{_CLAIMS}::test_a_template_that_is_not_there_is_lamented_and_waited_for",
+    ),
+    Bug(
+        "a device that another claim has is given away again",
+        _ALLOCATOR,
+        "        return not users and offered.device not in self._taken\n",
+        "        return not users\n",
+        _SLOW_WAY,
+    ),
+    Bug(
+        "a device is given to two claims of one pod",
+        _ALLOCATOR,
+        "        return not users and offered.device not in self._taken\n",
+        "        return offered.device not in self._taken\n",
+        _SLOW_WAY,
+    ),
+    Bug(
+        "what did not lead anywhere stays taken",
+        _ALLOCATOR,
+        "            self._give(at.claim, move.pick.offered, -1)\n",
+        "            pass\n",
+        _SLOW_WAY,
+    ),
+    Bug(
+        "what devices share is not counted",
+        _ALLOCATOR,
+        "            spent[name, counter] + amount <= pool.counters[name][counter]\n",
+        "            amount <= pool.counters[name][counter]\n",
+        _SLOW_WAY,
+    ),
+    Bug(
+        "a constraint looks at the last device alone",
+        _ALLOCATOR,
+        "return value not in others if constraint.distinct",
+        "return value not in others[-1:] if constraint.distinct",
+        _SLOW_WAY,
+    ),
+    Bug(
+        "slices of a generation that was replaced still count",
+        "actors/scheduler/devices/pools.py",
+        " if each.generation == generation)",
+        ")",
+        f"{_SEARCH}::test_of_a_pool_only_the_newest_generation_counts_and_only_when_all_of_it_is_there",
+    ),
+    Bug(
+        "configuration for an alternative that was not chosen is passed on",
+        "actors/scheduler/devices/results.py",
+        "        if not requests or not names.isdisjoint(requests):\n",
+        "        if True:\n",
+        f"{_SEARCH}::test_the_configuration_is_that_of_the_classes_then_that_of_the_claim",
+    ),
+    Bug(
+        "what could be allocated is remembered though another has it now",
+        "actors/scheduler/devices/pools.py",
+        "        if pool is not None:\n            pool.version += 1\n",
+        "        if pool is not None:\n            pass\n",
+        f"{_PODS}::test_two_pods_of_one_turn_do_not_get_the_same_device",
+    ),
+    Bug(
+        "news that are older than the answer to a write undo it",
+        "actors/scheduler/device_claims.py",
+        "            if revision_of(obj) < revision_of(before.obj):\n",
+        "            if False:\n",
+        f"{_PODS}::test_news_that_are_older_than_an_answer_change_nothing",
+    ),
+    Bug(
+        "devices are given away before all claims have been seen",
+        "actors/scheduler/plugins/dynamic_resources.py",
+        "    if not state.devices.all_seen:\n",
+        "    if False:\n",
+        f"{_PODS}::test_no_devices_are_given_before_all_claims_have_been_seen",
+    ),
+    Bug(
+        "when an answer is lost the devices are free at once",
+        "actors/scheduler/device_binding.py",
+        "    return not isinstance(error, StatusError) or error.code >= 500\n",
+        "    return False\n",
+        f"{_SIM}::test_a_lost_answer_gives_no_device_away_twice",
+    ),
+    Bug(
+        "a claim whose devices are out of reach keeps them",
+        "actors/scheduler/actor.py",
+        "        if decision.frees:\n",
+        "        if False:\n",
+        f"{_PODS}::test_a_claim_whose_devices_are_out_of_reach_gets_others",
+    ),
+    Bug(
+        "a pod that waits for its claim is not told when it comes",
+        "actors/scheduler/views.py",
+        "        if changed and resource == CLAIMS:\n",
+        "        if False:\n",
+        f"{_PODS}::test_a_pod_enters_the_queue_when_its_claim_comes",
+    ),
+    Bug(
+        "a pod runs though its claim is another's",
+        "actors/kubelet/device_claims.py",
+        "if allocation_of(claim) is None or not is_user(claim, uid_of(pod)):",
+        "if allocation_of(claim) is None:",
+        "tests/kubelet/test_device_claims.py::test_a_claim_that_cannot_be_used_says_why",
+    ),
+]
