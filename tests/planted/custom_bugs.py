@@ -30,10 +30,17 @@ CUSTOM = [
         f"{_COSTS}::test_an_estimate_is_that_of_kubernetes",
     ),
     Bug(
+        "quantities are numbers of 64 bits",
+        "actorkube/cel/quantities.py",
+        '    return {"Quantity": str(nanos)}\n',
+        '    return {"Quantity": nanos}\n',
+        f"{_RULES}::test_values_are_what_their_schema_says",
+    ),
+    Bug(
         "numbers of different types are not compared",
         "actorkube/cel/engine.py",
-        "return [*_extensions(typed=typed), comparisons()]",
-        "return [*_extensions(typed=typed)]",
+        "return [*cls._extensions(typed=typed), comparisons()]",
+        "return [*cls._extensions(typed=typed)]",
         f"{_RULES}::test_values_are_what_their_schema_says",
     ),
     Bug(

@@ -484,15 +484,15 @@ SCHEDULER = [
     Bug(
         "a pod runs without the devices that its claims have not got",
         "actors/scheduler/plugins/dynamic_resources.py",
-        "if not all(claim is not None and claim.allocated for claim in known):",
-        "if False:",
-        "tests/scheduler/test_device_claims.py::test_a_pod_waits_for_the_devices_of_all_its_claims",
+        "    if found is None:\n        return NOT_ALLOCATED\n",
+        '    if found is None:\n        return ""\n',
+        "tests/scheduler/test_device_claims.py::test_two_pods_of_one_turn_do_not_get_the_same_device",
     ),
     Bug(
         "a claim of devices does not say who uses it",
-        "actors/scheduler/plugins/dynamic_resources.py",
-        "if changed is not None:",
-        "if False:",
+        "actors/scheduler/device_binding.py",
+        "update_status(CLAIMS, with_user(claim, attempt.pod.pod))",
+        "update_status(CLAIMS, claim)",
         "tests/scheduler/test_device_claims.py::"
         "test_a_pod_that_waits_is_placed_when_its_claim_has_devices_and_the_claim_says_who_uses_it",
     ),
