@@ -81,7 +81,7 @@ DEVICES = [
         _ALLOCATOR,
         "return value not in others if constraint.distinct",
         "return value not in others[-1:] if constraint.distinct",
-        _SLOW_WAY,
+        f"{_SEARCH}::test_of_devices_that_are_to_differ_no_two_are_alike",
     ),
     Bug(
         "slices of a generation that was replaced still count",

@@ -98,6 +98,16 @@ def test_constraints_are_about_the_requests_that_they_name() -> None:
     assert allocated([lacking], pools) is None
 
 
+def test_of_devices_that_are_to_differ_no_two_are_alike() -> None:
+    colours = ["red", "blue", "red", "green"]
+    devices = [device(f"d{n}", attributes={"colour": colour}) for n, colour in enumerate(colours)]
+    spec = claim_spec(exactly("a", 3), constraints=[match("colour", distinct=True)])
+
+    assert allocated([spec], pools_of(device_slice("s", *devices, node="a"))) == [
+        [("a", "d0"), ("a", "d1"), ("a", "d3")]
+    ]
+
+
 def test_tainted_devices_are_for_those_who_tolerate_it() -> None:
     broken = device("d0", taints=[{"key": "broken", "effect": "NoSchedule"}])
     noted = device("d1", taints=[{"key": "noted", "effect": "None"}])
