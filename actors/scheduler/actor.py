@@ -26,12 +26,7 @@ from actorkube.runtime.tracing import Span
 from actors.scheduler.attempts import permit, post_bind, reserve, unreserve
 from actors.scheduler.binding import BindingCycle, Bound, Failed, Gone, Outcome
 from actors.scheduler.cluster_state import ClusterState
-from actors.scheduler.conditions import (
-    ERROR,
-    UNSCHEDULABLE,
-    nominate_patch,
-    nominated_node,
-)
+from actors.scheduler.conditions import ERROR, UNSCHEDULABLE, nominate_patch, nominated_node
 from actors.scheduler.counts import Counts, Result, clock
 from actors.scheduler.cycle import Decision, SchedulingCycle, gate
 from actors.scheduler.demand import PodDemand, scheduler_name
@@ -104,7 +99,6 @@ class Scheduler(Actor):
             name: SchedulingCycle(self._state, profile, self._counts) for name, profile in self._profiles.items()
         }
         self._binding = BindingCycle(self.ctx, self._client, self._views.pods, self._queue, self._counts)
-        self._state.devices.all_seen = False
         self._gated = Gated(self._state, self._queue, self._profile, lambda: self.ctx.now, self._wake)
         self._views.feed(self._state, self._happened, self._gated.try_completed_gangs, self._gated.claim_seen)
         self._views.pods.on_change(self._pod_changed)
@@ -150,12 +144,10 @@ class Scheduler(Actor):
     # -- what the watches say -------------------------------------------------------------------------------------
 
     def _all_seen(self) -> None:
-        if self._views.devices_synced and not self._state.devices.all_seen:
-            self._state.devices.all_seen = True
+        if self._gated.devices_seen(self._views.devices_synced):
             self._happened(ClusterEvent.DEVICE_CLAIM)
-            for key in self._state.devices.awaited.pods():
-                if (demand := self._queue.demand_of(key)) is not None:
-                    self._enqueue(demand)
+            for demand in self._gated.waiting_for_claims():
+                self._enqueue(demand)
         self._wake()
 
     def _pod_changed(self, key: str, old: Entry | None, new: Entry | None) -> None:

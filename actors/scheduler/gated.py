@@ -13,7 +13,7 @@ from actors.scheduler.queue import SchedulingQueue
 
 
 class Gated:
-    """`wake` is called when somebody is let in."""
+    """`wake` is called when somebody is let in. Nobody is given devices before all that claims have was seen."""
 
     def __init__(
         self,
@@ -28,6 +28,16 @@ class Gated:
         self._profile_of = profile_of
         self._now = now
         self._wake = wake
+        state.devices.all_seen = False
+
+    def devices_seen(self, all_seen: bool) -> bool:
+        """Is that news?"""
+        before, self._state.devices.all_seen = self._state.devices.all_seen, all_seen or self._state.devices.all_seen
+        return self._state.devices.all_seen and not before
+
+    def waiting_for_claims(self) -> list[PodDemand]:
+        found = (self._queue.demand_of(key) for key in self._state.devices.awaited.pods())
+        return [demand for demand in found if demand is not None]
 
     def reason(self, demand: PodDemand) -> str:
         """The reason that its condition gives, "" for none: a claim of the pod's own is made in a moment, and about

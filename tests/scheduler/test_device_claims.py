@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from actors.scheduler.attempts import reserve, unreserve
+from actors.scheduler.counts import Counts
 from actors.scheduler.cycle import Decision, SchedulingCycle
 from actors.scheduler.demand import PodDemand, trim_pod
 from actors.scheduler.device_claims import DeviceClaims
@@ -109,12 +110,12 @@ def test_two_pods_of_one_turn_do_not_get_the_same_device() -> None:
         attempts.append(Attempt(PodDemand(pod), "a", state, waiting))
 
     assert cycle.decide(attempts[0].pod) == Decision("a")
-    assert reserve(DEFAULT_PROFILE, attempts[0]) is None
+    assert reserve(DEFAULT_PROFILE, attempts[0], Counts()) is None
     refused = cycle.decide(attempts[1].pod)
     assert isinstance(refused, Unschedulable)
     assert refused.message.startswith("0/2 nodes are available: 2 cannot allocate all claims. ")
 
-    unreserve(DEFAULT_PROFILE, attempts[0])
+    unreserve(DEFAULT_PROFILE, attempts[0], Counts())
     assert cycle.decide(attempts[1].pod) == Decision("a")
     state.devices.check()
 
@@ -125,7 +126,7 @@ def test_a_claim_that_another_pod_is_about_to_get_devices_for_is_waited_for() ->
         state.devices.set(resource, key_of(obj), obj)
     state.devices.set(CLAIMS, "default/gpu", claim("gpu"))
     attempt = Attempt(PodDemand(wanting("gpu")), "a", state, WaitingPods())
-    assert reserve(DEFAULT_PROFILE, attempt) is None
+    assert reserve(DEFAULT_PROFILE, attempt, Counts()) is None
 
     refused = SchedulingCycle(state, DEFAULT_PROFILE).decide(PodDemand(make_pod("q", resourceClaims=wants("gpu"))))
     assert isinstance(refused, Unschedulable)
