@@ -12,7 +12,7 @@ import heapq
 
 from actorkube.runtime import Context, Stream
 from actorkube.runtime.tracing import Span, because
-from actors.apiserver.cache import Cache
+from actors.apiserver.cache import Cache, wake
 from actors.apiserver.causes import Causes
 from actors.apiserver.encryption.sealing import CannotDecrypt
 from actors.apiserver.store import Store
@@ -133,10 +133,13 @@ class Feed:
             try:
                 async for sealed in stream:
                     response = self._store.opened(sealed)
-                    # Who waits goes on after this turn: released first, its answer leaves in one write with the events.
-                    self._release(response.revision)
                     self._causes.happened(response.events)
-                    self._cache.apply(response.events, response.revision)
+                    woken = self._cache.take(response.events, response.revision)
+                    self._release(response.revision)
+                    # Who waited answers first: watchers that are woken take the processor from it. An answer to an
+                    # actor leaves in one write with the events.
+                    await asyncio.sleep(0)
+                    wake(woken)
             finally:
                 closing.cancel()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,23 @@ async def test_a_watch_begins_with_what_exists_then_a_bookmark_then_changes(api:
         await api.delete("configmaps", "b")
 
         assert await take(watch, 3) == [("ADDED", "c"), ("MODIFIED", "a"), ("DELETED", "b")]
+
+
+async def test_who_writes_is_answered_before_those_who_watch_are_told(api: World) -> None:
+    """They share a processor: what watchers do first, the answer waits for."""
+    heard = []
+    async with api.stream(door.Watch("configmaps", "default")) as watch:
+        assert await take(watch, 1) == [("BOOKMARK", "")]
+
+        async def look() -> None:
+            heard.append((await anext(watch)).type)
+
+        looking = asyncio.create_task(look())
+        await api.create("configmaps", config_map("a"))
+        heard.append("created")
+        await looking
+
+    assert heard == ["created", "ADDED"]
 
 
 async def test_a_watch_from_a_revision_sees_exactly_what_came_after_it(api: World) -> None:

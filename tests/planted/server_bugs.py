@@ -174,6 +174,13 @@ API_SERVER = [
         "tests/apiserver/test_watch_cache.py",
     ),
     Bug(
+        "API server tells watchers first, and answers who wrote after them",
+        "actors/apiserver/feed.py",
+        "await asyncio.sleep(0)",
+        "wake(woken)",
+        "tests/apiserver/test_watching.py::test_who_writes_is_answered_before_those_who_watch_are_told",
+    ),
+    Bug(
         "API server refuses on a cache that is behind",
         "actors/apiserver/feed.py",
         "while self._cache.revision < revision:",

@@ -187,7 +187,7 @@ OBSERVATION = [
         "watchers hear of a revision before its cause is known",
         "actors/apiserver/feed.py",
         "self._causes.happened(response.events)",
-        "self._ctx.call_soon(lambda response=response: self._causes.happened(response.events))",
+        "asyncio.get_running_loop().call_later(0.001, self._causes.happened, response.events)",
         "tests/observe/test_why.py::test_a_pod_is_there_because_somebody_asked_for_a_deployment",
     ),
     Bug(
