@@ -124,6 +124,7 @@ class ContainerStatus(Message):
     message: str = ""
     image: str = ""
     image_ref: str = ""
+    resources: LinuxContainerResources = LinuxContainerResources()
 
 
 class PodSandboxList(Message):
@@ -172,6 +173,13 @@ class StopContainer(Request[ContainerStatus]):
 
     container_id: str
     timeout_s: float
+
+
+class UpdateContainerResources(Request[ContainerStatus]):
+    """From now on it has these. Refused, with nothing changed, where it uses more than that already."""
+
+    container_id: str
+    linux: LinuxContainerResources
 
 
 class RemoveContainer(Request[Done]):

@@ -21,6 +21,7 @@ from protocols.cri import (
     GetContainerStatus,
     GetRuntimeStatus,
     GetVersion,
+    LinuxContainerResources,
     ListContainers,
     ListContainerStats,
     ListPodSandbox,
@@ -40,6 +41,7 @@ from protocols.cri import (
     StartContainer,
     StopContainer,
     StopPodSandbox,
+    UpdateContainerResources,
     UpdateRuntimeConfig,
 )
 from protocols.csi import DeleteVolume, NodePublishVolume
@@ -101,6 +103,8 @@ class RuntimeShim(Actor):
                 return self._start(self._ledger.container(message.container_id))
             case StopContainer():
                 return self._stop(self._ledger.container(message.container_id), message.timeout_s)
+            case UpdateContainerResources():
+                return self._update(self._ledger.container(message.container_id), message.linux)
             case RemoveContainer():
                 self._remove(message.container_id)
             case ListContainers():
@@ -232,6 +236,13 @@ class RuntimeShim(Actor):
             self._ledger.started(container, self.ctx.now)
             self._backend.container_changed(container)
             self._listeners.tell("CONTAINER_STARTED_EVENT", container.status())
+        return container.status()
+
+    def _update(self, container: Container, resources: LinuxContainerResources) -> Message:
+        if container.state in ("CONTAINER_CREATED", "CONTAINER_RUNNING") and container.config.resources != resources:
+            self._backend.update(container, resources)
+            self._ledger.resized(container, resources)
+            self._backend.container_changed(container)
         return container.status()
 
     def _never_started(self, container: Container, refusal: Answer) -> None:

@@ -14,6 +14,7 @@ from protocols.api import LogChunk
 from protocols.cri import (
     ContainerStatsSample,
     ExecSyncResult,
+    LinuxContainerResources,
     NetworkProbeResult,
     ProbeNetwork,
     PublishVolume,
@@ -73,6 +74,10 @@ class Backend(ABC):
 
     @abstractmethod
     def start(self, container: Container) -> None: ...
+
+    @abstractmethod
+    def update(self, container: Container, resources: LinuxContainerResources) -> None:
+        """It runs, or is going to, and has these from now on."""
 
     @abstractmethod
     def terminate(self, container: Container) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from actors.runtime.ledger import Container
-from protocols.cri import ContainerRefused, ImageUnusable, Mount
+from protocols.cri import ContainerRefused, ImageUnusable, LinuxContainerResources, Mount
 
 CONTAINER_ID = "ACTORKUBE_CONTAINER_ID"
 NICE_MAX = 10
@@ -42,6 +42,11 @@ class Launch(NamedTuple):
     image: str
     memory_limit_bytes: int
     nice: int
+
+    def resized(self, resources: LinuxContainerResources) -> Launch:
+        """The same with other amounts."""
+        nice = nice_of(resources.cpu_shares)
+        return self._replace(memory_limit_bytes=resources.memory_limit_in_bytes, nice=nice)
 
 
 def plan_launch(container: Container, root: str, search_path: str) -> Launch:

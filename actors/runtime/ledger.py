@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+import msgspec
+
 from actors.runtime.addresses import Addresses, NoAddressLeft
 from protocols.cri import (
     ContainerConfig,
@@ -16,6 +18,7 @@ from protocols.cri import (
     ContainerRefused,
     ContainerState,
     ContainerStatus,
+    LinuxContainerResources,
     PodSandboxConfig,
     PodSandboxStatus,
     SandboxState,
@@ -73,6 +76,7 @@ class Container:
             self.message,
             self.config.image,
             self.image_ref,
+            self.config.resources,
         )
 
 
@@ -148,6 +152,9 @@ class Ledger:
     def started(self, container: Container, now: float) -> None:
         assert container.state == "CONTAINER_CREATED", container
         container.state, container.started_at = "CONTAINER_RUNNING", now
+
+    def resized(self, container: Container, resources: LinuxContainerResources) -> None:
+        container.config = msgspec.structs.replace(container.config, resources=resources)
 
     def exited(
         self, container: Container, exit_code: int, signal: int, now: float, message: str = "", reason: str = ""

@@ -2,8 +2,8 @@
 
 How a container becomes a process is in launch.py. What it does not give: no isolation from the host or other pods, no
 read-only mounts, no OOM kill (a memory limit is RLIMIT_DATA of each process: allocations fail), no CPU limit (requests
-become `nice`). A restarted shim ends what its predecessor left behind; it does not adopt it, because nobody can take
-over the other end of a pipe.
+become `nice`). Both can be changed while it runs; only root can make a process less nice again. A restarted shim ends
+what its predecessor left behind; it does not adopt it, because nobody can take over the other end of a pipe.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from protocols.cri import (
     ContainerStatsSample,
     ExecSyncResult,
     ImageUnusable,
+    LinuxContainerResources,
     NetworkProbeResult,
     ProbeNetwork,
     PublishVolume,
@@ -148,6 +149,18 @@ class ProcessBackend(Backend):
         launch, config = self._launches[container.id], container.config
         outputs = self._output(log, stdout), self._output(log, stderr)
         self._processes.start(container.id, launch, *outputs, ended, stdin=config.stdin, tty=config.tty)
+
+    def update(self, container: Container, resources: LinuxContainerResources) -> None:
+        """As kubelets do it, no limit is set below what is used: everything that it tries would fail from then on."""
+        launch, limit = self._launches.get(container.id), resources.memory_limit_in_bytes
+        used = self._processes.usage(container.id).resident_bytes
+        if limit and used > limit:
+            text = f"attempting to set container memory limit ({limit}) below current usage ({used})"
+            raise ContainerRefused(text, {"reason": "UpdateContainerError"})
+        if launch is not None:
+            resized = launch.resized(resources)
+            self._launches[container.id] = resized
+            self._processes.limit(container.id, resized)
 
     def terminate(self, container: Container) -> None:
         self._processes.signal(container.id, signal.SIGTERM)

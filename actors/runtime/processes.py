@@ -103,6 +103,19 @@ class Processes:
         running = self._running[id] = Running(launch, child, attachments)
         running.awaited(f"container {id} comes up", _COMES_UP_S)
 
+    def limit(self, id: str, launch: Launch) -> None:
+        """Whatever runs in it has the limits of this plan from now on, and what is started in it later."""
+        running = self._running.get(id)
+        if running is None:
+            return
+        running.launch = launch
+        found = {pid: None for pid, container in procfs.marked_processes().items() if container == id}
+        for child in (running.child, *running.execs):
+            found |= dict.fromkeys([child.pid, *procfs.tree(child.pid)])
+        for pid in found:
+            _limit(pid, launch)
+            _make_nice(pid, launch.nice)
+
     def signal(self, id: str, number: signal.Signals) -> None:
         running = self._running[id]
         running.child.signal_group(number)
@@ -227,7 +240,8 @@ def _spawn(
     except OSError as error:
         text = f'exec: "{program}" in {launch.cwd}: {error.strerror}'
         raise ContainerRefused(text, {"reason": "RunContainerError"}) from error
-    _limit(child.pid, launch)
+    if launch.memory_limit_bytes or launch.nice:
+        _limit_from_start(child.pid, launch)
     return child
 
 
@@ -238,18 +252,36 @@ def _find(command: str, launch: Launch) -> str:
     raise not_found(command)
 
 
+def _limit_from_start(pid: int, launch: Launch) -> None:
+    """Mostly the process still is its launcher, so that the command starts with them. Where that was quicker, what it
+    had started by then is limited now, and what it starts afterwards from its start."""
+    _limit(pid, launch)
+    for child in procfs.children(pid):
+        _limit_from_start(child, launch)
+
+
 def _limit(pid: int, launch: Launch) -> None:
-    """Set while the process still is its launcher, so the command starts with them. Best effort, as it is documented.
+    """Best effort, as it is documented.
 
     RLIMIT_DATA counts what is really writable; RLIMIT_AS would count address space that Go, Java and Node only reserve.
+    The hard limit stays: nobody but root could raise it again.
     """
     if not LINUX:
         return
     with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
-        if launch.memory_limit_bytes:
-            resource.prlimit(pid, resource.RLIMIT_DATA, (launch.memory_limit_bytes, launch.memory_limit_bytes))
+        if limit := launch.memory_limit_bytes:
+            _, hard = resource.prlimit(pid, resource.RLIMIT_DATA)
+            soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+            resource.prlimit(pid, resource.RLIMIT_DATA, (soft, hard))
         if launch.nice:
             os.setpriority(os.PRIO_PROCESS, pid, launch.nice)
+
+
+def _make_nice(pid: int, nice: int) -> None:
+    """Each of its threads: Linux knows no niceness of processes."""
+    for thread in procfs.threads(pid):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.setpriority(os.PRIO_PROCESS, thread, nice)
 
 
 def _both(output: Output, attachments: Attachments, channel: int) -> Output:

@@ -63,6 +63,10 @@ def tree(pid: int) -> Iterator[int]:
         yield from tree(child)
 
 
+def threads(pid: int) -> list[int]:
+    return [int(task.name) for task in _tasks(pid)]
+
+
 def marked_processes() -> dict[int, str]:
     """Every process that belongs to a container: pid to container id. Reads all of /proc: for start and stop."""
     pids = sorted(int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()) if _PROC.is_dir() else []

@@ -25,6 +25,7 @@ from protocols.cri import (
     ContainerRefused,
     ContainerStatsSample,
     ExecSyncResult,
+    LinuxContainerResources,
     NetworkProbeResult,
     ProbeNetwork,
     PublishVolume,
@@ -88,6 +89,9 @@ class SimBackend(Backend):
             self._write(sim, line)
         if sim.script.exit_after_s < math.inf:
             self._exit_at(self._ctx.now + sim.script.exit_after_s, container, sim.script.exit_code, 0)
+
+    def update(self, container: Container, resources: LinuxContainerResources) -> None:
+        """Nothing that it is said to use depends on what it may use."""
 
     def terminate(self, container: Container) -> None:
         sim = self._containers[container.id]

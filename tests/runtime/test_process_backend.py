@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
@@ -47,6 +48,7 @@ from protocols.cri import (
     StartContainer,
     StopContainer,
     StopPodSandbox,
+    UpdateContainerResources,
     UpdateRuntimeConfig,
 )
 from protocols.message import Request
@@ -349,6 +351,38 @@ async def test_a_memory_limit_makes_allocations_fail(node: Node) -> None:
 
     assert status.exit_code == 1
     assert "MemoryError" in await node.log(started.id)
+
+
+def amounts(memory_mib: int, shares: int = 0) -> LinuxContainerResources:
+    return LinuxContainerResources(cpu_shares=shares, memory_limit_in_bytes=memory_mib * 1024 * 1024)
+
+
+async def test_other_amounts_count_at_once_for_all_that_runs_in_a_container(node: Node) -> None:
+    script = "sleep 1000 & echo $$ $!; wait"
+    started = await node.run("sh", "-c", script, pod="resized", resources=amounts(64, 1024))
+    pids = [int(pid) for pid in (await node.first_line(started.id)).split()]
+    before = [resource.prlimit(pid, resource.RLIMIT_DATA)[0] for pid in pids]
+
+    updated = await node.ask(UpdateContainerResources(started.id, amounts(128, 102)))
+    command = await node.ask(ExecSync(started.id, ("sh", "-c", "until ulimit -d | grep 131072; do :; done"), 5))
+
+    after = [resource.prlimit(pid, resource.RLIMIT_DATA)[0] for pid in pids]
+    assert (before, after) == ([64 << 20] * 2, [128 << 20] * 2)
+    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids] == [5, 5]
+    assert (command.stdout, updated.state, updated.resources) == (b"131072\n", "CONTAINER_RUNNING", amounts(128, 102))
+
+
+async def test_no_limit_is_set_below_what_is_used(node: Node) -> None:
+    script = "held = b'x' * (32 << 20); print(len(held), flush=True); import time; time.sleep(1000)"
+    started = await node.run("python3", "-S", "-c", script, pod="full", resources=amounts(256))
+    await node.first_line(started.id)
+
+    with pytest.raises(
+        ContainerRefused, match=r"attempting to set container memory limit \(8388608\) below current us"
+    ):
+        await node.ask(UpdateContainerResources(started.id, amounts(8)))
+
+    assert (await node.ask(GetContainerStatus(started.id))).resources == amounts(256)
 
 
 async def test_network_probes_tell_a_listener_from_nobody(node: Node) -> None:
