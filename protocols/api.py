@@ -12,7 +12,9 @@ import msgspec
 
 from protocols.message import Done, Lane, Message, Request, Streaming
 
-Subresource = Literal["", "status", "scale", "binding", "eviction", "ephemeralcontainers", "finalize", "token", "log"]
+Subresource = Literal[
+    "", "status", "scale", "binding", "eviction", "ephemeralcontainers", "finalize", "token", "log", "resize"
+]
 PatchType = Literal["json", "merge", "strategic", "apply"]
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from protocols.cri import ContainerStatus, PodSandboxStatus
+from protocols.cri import ContainerStatus, LinuxContainerResources, PodSandboxStatus
 
 ProbeKind = Literal["startup", "liveness", "readiness"]
 
@@ -40,6 +40,14 @@ class Create(msgspec.Struct, frozen=True):
 class Start(msgspec.Struct, frozen=True):
     container: str
     id: str
+
+
+class Update(msgspec.Struct, frozen=True):
+    """Give a running instance other amounts."""
+
+    container: str
+    id: str
+    resources: LinuxContainerResources
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -90,6 +98,7 @@ Action = (
     | Pull
     | Create
     | Start
+    | Update
     | Stop
     | Remove
     | RunHook

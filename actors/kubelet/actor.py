@@ -27,6 +27,7 @@ from actors.kubelet.machine import SIMULATED, Machine, read_machine
 from actors.kubelet.node_agent import NodeAgent
 from actors.kubelet.node_status import KUBERNETES_VERSION, NodeIdentity, allocatable
 from actors.kubelet.pod_worker import PodWorker
+from actors.kubelet.resize import DEFERRED, order, problem
 from actors.kubelet.runtime_link import RuntimeLink
 from actors.kubelet.status import Node, may_be_urgent, pod_status
 from actors.kubelet.status_writer import StatusWriter
@@ -97,6 +98,7 @@ class Kubelet(Actor):
         self._meter = UsageMeter()
         self._listed = asyncio.Event()
         self._synced = False
+        self._lacks_room = False  # for what some pod asks to have more of
 
     async def on_start(self) -> None:
         ctx = self.ctx
@@ -179,7 +181,8 @@ class Kubelet(Actor):
         self._synced = True
         pods = sorted(self._pods.list(), key=lambda pod: "startTime" not in (pod.get("status") or {}))
         for pod in pods:
-            self._seen(pod)
+            self._see(pod)
+        self._give_what_fits()
         self._end_orphans()
 
     def _on_pod(self, key: str, old: Entry | None, new: Entry | None) -> None:
@@ -191,14 +194,20 @@ class Kubelet(Actor):
             self._seen(new.peek())
 
     def _seen(self, pod: Object) -> None:
+        if self._see(pod).asks_for_other_amounts:
+            self._give_what_fits()
+
+    def _see(self, pod: Object) -> PodWorker:
         uid = uid_of(pod)
         if is_deleting(pod):
             self._ends.setdefault(uid, self.ctx.cause)
         if worker := self._workers.get(uid):
             worker.pod_changed(pod)
         else:
-            self._add(PodWorker(pod, self._link.of_pod(uid), self.ctx.now, self._refusal(pod)))
+            worker = PodWorker(pod, self._link.of_pod(uid), self.ctx.now, self._refusal(pod))
+            self._add(worker)
         self._step(uid)
+        return worker
 
     def _gone(self, uid: str) -> None:
         if worker := self._workers.get(uid):
@@ -212,6 +221,21 @@ class Kubelet(Actor):
         node = self._nodes.get(self._identity.name) or self._node
         used = [worker.requests for worker in self._workers.values() if not worker.stopping]
         return refusal(pod, node, self._place.allocatable, used)
+
+    def _give_what_fits(self) -> None:
+        """To pods that ask for other amounts than they were given, one after the other, as far as there is room."""
+        asking = [each for each in self._workers.values() if each.asks_for_other_amounts and not each.stopping]
+        asking.sort(key=lambda each: order(each.pod, each.requests, each.start_time))
+        self._lacks_room = False
+        for worker in asking:
+            used = [each.requests for each in self._workers.values() if each is not worker and not each.stopping]
+            pending = problem(worker.pod, self._place.allocatable, used)
+            if pending is None:
+                worker.give()
+            else:
+                worker.put_off(pending)
+                self._lacks_room = self._lacks_room or pending.reason == DEFERRED
+            self._step(worker.uid)
 
     # -- what the runtime says ------------------------------------------------------------------------------------
 
@@ -257,6 +281,7 @@ class Kubelet(Actor):
         worker = self._workers.get(uid)
         if worker is None:
             return
+        stopped = worker.stopping
         for action in worker.step(self.ctx.now):
             if isinstance(action, Tell):
                 self._tell(worker, action)
@@ -269,6 +294,8 @@ class Kubelet(Actor):
         else:
             self._report(worker)
             self._set_timer(uid, worker.wake_at)
+        if self._lacks_room and worker.stopping and not stopped:
+            self._give_what_fits()
 
     async def _perform(self, worker: PodWorker, action: Action) -> None:
         # The last step of many: not the one before it is why the pod goes, but whoever deleted it.
@@ -292,7 +319,8 @@ class Kubelet(Actor):
         worker = self._workers.get(uid)
         if worker is None or worker.leaving or worker.uncertain:
             return None
-        node = Node(self._identity.ip, self._link.version.runtime_name if self._link.version else "")
+        runtime = self._link.version.runtime_name if self._link.version else ""
+        node = Node(self._identity.ip, runtime, self._identity.minor)
         return worker.pod, pod_status(worker, node, self.ctx.now)
 
     def _tell(self, worker: PodWorker, event: Tell) -> None:

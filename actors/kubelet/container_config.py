@@ -46,7 +46,7 @@ def container_config(
         working_dir=str(container.get("workingDir") or ""),
         envs=dict(env),
         mounts=tuple(_mount(mount, env, volume_paths) for mount in container.get("volumeMounts") or ()),
-        resources=_resources(container.get("resources") or {}),
+        resources=linux_resources(container.get("resources") or {}),
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
@@ -71,7 +71,7 @@ def _mount(mount: Mapping[str, Any], env: Mapping[str, str], volume_paths: Mappi
     return Mount(mount["mountPath"], path, bool(mount.get("readOnly")), mount["name"])
 
 
-def _resources(resources: Mapping[str, Any]) -> LinuxContainerResources:
+def linux_resources(resources: Mapping[str, Any]) -> LinuxContainerResources:
     """As the kubelet computes them: shares from the request (or limit), quota from the limit."""
     limits = resources.get("limits") or {}
     requests = {**limits, **(resources.get("requests") or {})}

@@ -24,10 +24,13 @@ from actors.kubelet.actions import (
     Start,
     Stop,
     Tell,
+    Update,
 )
 from actors.kubelet.backoff import Backoff, Retry
+from actors.kubelet.container_config import linux_resources
 from actors.kubelet.facts import PodFacts
 from actors.kubelet.probes import Probes, is_supported
+from actors.kubelet.resize import Resources, needs_restart
 from actors.kubelet.slots import Slots
 from protocols.cri import ContainerStatus, PodSandboxStatus
 
@@ -70,8 +73,13 @@ class ContainerWorker:
     probes: Probes | None = None
     stopping: Stopping | None = None
     told_backoff: str = ""
+    resizing: bool = False  # what it was given is not in force yet
+    before: Resources = field(default_factory=dict)  # what is in force until then
+    updates: Retry = field(default_factory=lambda: Retry(Backoff(1, 60)))
+    update_error: str = ""
     _ended: tuple[str, float] = ("", 0.0)
     _ended_at_start: str = ""  # the instance that could not be started and is going to be reported as ended
+    _replaced: str = ""  # the instance that was stopped so that one with other amounts takes its place
 
     @property
     def name(self) -> str:
@@ -116,7 +124,54 @@ class ContainerWorker:
             self.pulls.succeeded()
         self.spec = spec
 
+    # -- what it may use ------------------------------------------------------------------------------------------
+
+    @property
+    def resources(self) -> Resources:
+        """What it was given."""
+        return self.spec.get("resources") or {}
+
+    @property
+    def in_force(self) -> Resources:
+        return self.before if self.resizing else self.resources
+
+    def give(self, resources: Resources) -> None:
+        """From now on it has these; if not at once, then soon."""
+        self.before, self.resizing = self.in_force, True
+        self.spec = {**self.spec, "resources": resources}
+        self.updates.succeeded()
+        self.update_error = ""
+
+    def look_at_resize(self) -> None:
+        """What has no process has what it was given from its start."""
+        newest, wanted = self.newest, linux_resources(self.resources)
+        if newest is not None and newest.state == "CONTAINER_RUNNING":
+            self.resizing = newest.resources != wanted
+        else:
+            has_other = newest is not None and newest.state == "CONTAINER_CREATED" and newest.resources != wanted
+            self.resizing = has_other or self.name in self.slots
+
+    def _resize(self, running: ContainerStatus, now: float) -> None:
+        if needs_restart(self.spec, self.before, self.resources):
+            self._replaced = running.id
+            self.stop(now + self.grace_s, f"Container {self.name} resize requires restart", now)
+        elif now < self.updates.due_at:
+            self.slots.wake(self.updates.due_at)
+        else:
+            update = Update(self.name, running.id, linux_resources(self.resources))
+            self.slots.emit(f"{self.name}/update", update)
+
+    def _updated(self, outcome: Outcome, now: float) -> None:
+        if isinstance(outcome, Ok):
+            self.updates.succeeded()
+            self.update_error = ""
+        elif isinstance(outcome, Failed):
+            self.updates.failed(now)
+            self.update_error = outcome.message
+
     def will_restart(self, exit_code: int) -> bool:
+        if (newest := self.newest) is not None and newest.id == self._replaced:
+            return True
         if self.kind in ("sidecar", "ephemeral"):
             return self.kind == "sidecar"
         if self.pod_policy == "Always":
@@ -147,12 +202,13 @@ class ContainerWorker:
         elif not self.image_ref:
             self.slots.emit(self.name, Pull(self.name))
         else:
-            if self.slots.emit(self.name, Create(self.name, self.attempt + 1, sandbox)) and ended is not None:
+            created = self.slots.emit(self.name, Create(self.name, self.attempt + 1, sandbox))
+            if created and ended is not None and ended.id != self._replaced:
                 self.crash.tried(self._failed_at(ended, now), now)
 
     def _backs_off(self, ended: ContainerStatus, now: float) -> bool:
         until = self.crash.until(self._failed_at(ended, now))
-        if now >= until:
+        if now >= until or ended.id == self._replaced:
             return False
         text = f"back-off {_duration(self.crash.delay_s)} restarting failed container={self.name}"
         self.waiting = Waiting("CrashLoopBackOff", text)
@@ -169,7 +225,8 @@ class ContainerWorker:
         return self._ended[1]
 
     def _start(self, created: ContainerStatus, sandbox: PodSandboxStatus) -> None:
-        if created.image != self._image() or created.pod_sandbox_id != sandbox.id:
+        outdated = self.resizing and created.resources != linux_resources(self.resources)
+        if outdated or created.image != self._image() or created.pod_sandbox_id != sandbox.id:
             self.slots.emit(self.name, Remove(created.id))
         elif created.id != self._ended_at_start:
             self.slots.emit(self.name, Start(self.name, created.id))
@@ -187,6 +244,8 @@ class ContainerWorker:
             grace_s = float(failed.probe.get("terminationGracePeriodSeconds") or self.grace_s)
             self.stop(now + grace_s, f"Container {self.name} failed {failed.kind} probe, will be restarted", now)
         else:
+            if self.resizing:
+                self._resize(running, now)
             self._probe(self.probes, now)
 
     def _probe(self, probes: Probes, now: float) -> None:
@@ -241,6 +300,8 @@ class ContainerWorker:
                 self._created(outcome, now)
             case Start(id=id):
                 self._start_done(id, outcome)
+            case Update():
+                self._updated(outcome, now)
             case RunHook(kind="preStop"):
                 self._pre_stop_done(outcome)
             case RunHook() if isinstance(outcome, Failed):

@@ -31,6 +31,7 @@ from protocols.cri import (
     StartContainer,
     StopContainer,
     StopPodSandbox,
+    UpdateContainerResources,
 )
 from protocols.csi import NodePublishVolume
 from protocols.errors import Answer, AskError, Conflict, NotFound
@@ -96,6 +97,8 @@ class Executor:
                 return await self._create(worker, action)
             case do.Start(_, id):
                 return Ok(await self._ask(StartContainer(id)))
+            case do.Update(_, id, resources):
+                return Ok(await self._ask(UpdateContainerResources(id, resources)))
             case do.Stop(_, id, grace_s):
                 return Ok(await self._ask(StopContainer(id, grace_s), grace_s + _STOP_MARGIN_S))
             case do.Remove(id):

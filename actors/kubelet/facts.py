@@ -26,8 +26,10 @@ class PodFacts:
             self.sandboxes[status.id] = status
 
     def container_seen(self, status: ContainerStatus) -> None:
+        """What an instance may use changes while it runs; old news of that are found out when they are acted upon."""
         known = self.containers.get(status.id)
-        if known is None or _AGE[known.state] < _AGE[status.state]:
+        ahead = known is None or _AGE[known.state] < _AGE[status.state]
+        if known is None or ahead or (known.state == status.state and known.resources != status.resources):
             self.containers[status.id] = status
 
     def sandbox_gone(self, id: str) -> None:

@@ -36,6 +36,10 @@ class NodeIdentity(NamedTuple):
     in_cloud: bool = False
     kubernetes_version: str = KUBERNETES_VERSION
 
+    @property
+    def minor(self) -> int:
+        return int(self.kubernetes_version.partition(".")[2])
+
 
 def node_object(identity: NodeIdentity, machine: Machine) -> Object:
     """The Node as it is registered, without its status."""

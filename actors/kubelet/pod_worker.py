@@ -35,10 +35,12 @@ from actors.kubelet.actions import (
     Stop,
     StopSandbox,
     Tell,
+    Update,
 )
 from actors.kubelet.container_worker import ContainerWorker, Kind
 from actors.kubelet.facts import PodFacts
 from actors.kubelet.groundwork import Groundwork
+from actors.kubelet.resize import Pending, PodResize, Resources, given_before, message, pending_told, told, with_given
 from actors.kubelet.slots import Slots
 from protocols.cri import ContainerStatus, PodSandboxStatus
 from protocols.objects import Object, meta, uid_of
@@ -48,6 +50,7 @@ from protocols.rules.resources import Amounts, pod_requests
 from protocols.rules.times import seconds_of
 
 DELETE_RETRY_S = 1.0
+_RESIZABLE = ("main", "sidecar")  # those that go on running
 
 
 class PodWorker:
@@ -74,6 +77,8 @@ class PodWorker:
         self.workers = {worker.name: worker for worker in self._make_workers()}
         self.mains = [worker for worker in self.workers.values() if worker.kind == "main"]
         self.inits = [worker for worker in self.workers.values() if worker.kind in ("init", "sidecar")]  # in order
+        self.resize = PodResize.of(pod)
+        self.asks_for_other_amounts = self._begin_resizing()
         self._requests: Amounts | None = None
 
     # -- news -----------------------------------------------------------------------------------------------------
@@ -82,11 +87,18 @@ class PodWorker:
         self.pod = pod
         self._requests = None
         self.terminal = self.terminal or is_terminated(pod)
+        self.asks_for_other_amounts = False
         for spec, kind in _container_specs(pod):
-            if spec["name"] in self.workers:
-                self.workers[spec["name"]].spec_changed(spec)
-            elif kind == "ephemeral":
-                self.workers[spec["name"]] = self._make_worker(spec, kind)
+            if (worker := self.workers.get(spec["name"])) is None:
+                if kind == "ephemeral":
+                    self.workers[spec["name"]] = self._make_worker(spec, kind)
+            elif kind in _RESIZABLE and _resources(spec) != worker.resources:
+                self.asks_for_other_amounts = True
+                worker.spec_changed({**spec, "resources": worker.resources})
+            else:
+                worker.spec_changed(spec)
+        if not self.asks_for_other_amounts:
+            self.resize.pending = None
 
     def pod_gone(self) -> None:
         """The API does not have it any more, whoever deleted it."""
@@ -116,7 +128,7 @@ class PodWorker:
                 self.facts.sandbox_gone(id)
             case DeletePod():
                 self._delete_done(outcome, now)
-            case Start(id=id) | Stop(id=id) if isinstance(outcome, Gone):
+            case Start(id=id) | Update(id=id) | Stop(id=id) if isinstance(outcome, Gone):
                 self.facts.container_lost(id, now)
         if slot.partition("/")[0] in self.workers:
             self.workers[slot.partition("/")[0]].done(action, outcome, asked_at, now)
@@ -151,9 +163,10 @@ class PodWorker:
 
     @property
     def requests(self) -> Amounts:
-        """What it asks of the node."""
+        """What it was given of the node."""
         if self._requests is None:
-            self._requests = pod_requests(self.pod)
+            pod = self._as_given() if self.asks_for_other_amounts else self.pod
+            self._requests = pod_requests({"spec": pod.get("spec")})
         return self._requests
 
     @property
@@ -189,6 +202,64 @@ class PodWorker:
         self.facts.check()
         assert not (self.leaving and self._starting()), self.slots
 
+    # -- other amounts --------------------------------------------------------------------------------------------
+
+    def give(self) -> None:
+        """The node gives what the pod asks for."""
+        for spec, kind in _container_specs(self.pod):
+            worker = self.workers[spec["name"]]
+            if kind in _RESIZABLE and _resources(spec) != worker.resources:
+                worker.give(_resources(spec))
+        self.asks_for_other_amounts = False
+        generation = max(1, int(meta(self.pod).get("generation") or 0))
+        self.resize = PodResize(given=generation)
+        self._requests = None
+        self.slots.tell(Tell("Normal", "ResizeStarted", message("started", self.pod, generation)))
+
+    def put_off(self, pending: Pending) -> None:
+        """The node does not, at least not now."""
+        known = self.resize.pending or pending_told(self.pod)
+        self.resize.pending = pending
+        if known is None or (known.reason, known.generation) != (pending.reason, pending.generation):
+            text = message(pending.reason, self.pod, pending.generation, pending.message)
+            self.slots.tell(Tell("Warning", f"Resize{pending.reason}", text))
+
+    @property
+    def has_amounts(self) -> bool:
+        """Whether any of its containers that go on running was given some: others cannot ask for any."""
+        return any(worker.resources for worker in self.workers.values() if worker.kind in _RESIZABLE)
+
+    def _begin_resizing(self) -> bool:
+        """Where an earlier kubelet was; whether the pod asks for something else than that had given."""
+        if self.resize.given:
+            entries = told(self.pod)
+            for worker in self._resizable():
+                if worker.name in entries:
+                    worker.resizing, worker.before = True, entries[worker.name]["resources"]
+        specs = ((spec, self.workers[spec["name"]]) for spec, kind in _container_specs(self.pod) if kind in _RESIZABLE)
+        return any(_resources(spec) != worker.resources for spec, worker in specs)
+
+    def _look_at_resize(self) -> None:
+        waited = [worker for worker in self._resizable() if worker.resizing]
+        for worker in waited:
+            worker.look_at_resize()
+        still = [worker for worker in waited if worker.resizing]
+        error = next((worker.update_error for worker in still if worker.update_error), "")
+        if error and error != self.resize.error:
+            text = message("error", self._as_given(), self.resize.given, error)
+            self.slots.tell(Tell("Warning", "ResizeError", text))
+        self.resize.error = error
+        if not still:
+            text = message("completed", self._as_given(), self.resize.given)
+            self.slots.tell(Tell("Normal", "ResizeCompleted", text))
+            self.resize.given = 0
+
+    def _resizable(self) -> list[ContainerWorker]:
+        return [worker for worker in self.workers.values() if worker.kind in _RESIZABLE]
+
+    def _as_given(self) -> Object:
+        return with_given(self.pod, {worker.name: worker.resources for worker in self._resizable()})
+
     # -- deciding -------------------------------------------------------------------------------------------------
 
     def _decide(self, now: float) -> None:
@@ -197,6 +268,8 @@ class PodWorker:
         if self.stopping:
             self._stop(now)
         else:
+            if self.resize.given:
+                self._look_at_resize()
             self._run(now)
         self._remove_old()
 
@@ -350,7 +423,9 @@ class PodWorker:
         return str(self._spec.get("restartPolicy") or "Always")
 
     def _make_workers(self) -> list[ContainerWorker]:
-        return [self._make_worker(spec, kind) for spec, kind in _container_specs(self.pod)]
+        given = given_before(self.pod)
+        pod = with_given(self.pod, given) if given else self.pod
+        return [self._make_worker(spec, kind) for spec, kind in _container_specs(pod)]
 
     def _make_worker(self, spec: dict[str, Any], kind: Kind) -> ContainerWorker:
         grace_s = self._spec.get("terminationGracePeriodSeconds")
@@ -373,6 +448,10 @@ def _container_specs(pod: Object) -> Iterator[tuple[dict[str, Any], Kind]]:
         yield each, "main"
     for each in spec.get("ephemeralContainers") or ():
         yield each, "ephemeral"
+
+
+def _resources(container: dict[str, Any]) -> Resources:
+    return container.get("resources") or {}
 
 
 def _remembered_attempt(pod: Object, name: str) -> int:

@@ -15,9 +15,11 @@ from actors.kubelet.pod_worker import PodWorker
 from protocols.cri import ContainerStatus
 from protocols.objects import Object, meta
 from protocols.rules.conditions import condition_is, with_condition
+from protocols.rules.owners import is_deleting
 from protocols.rules.resources import qos_class
 from protocols.rules.times import time_of
 
+_TELLS_AMOUNTS, _OBSERVES = 33, 34  # the minor versions that do so by default
 _UNSEEN_END = {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": LOST}
 
 
@@ -26,6 +28,7 @@ class Node(NamedTuple):
 
     ip: str
     runtime: str
+    minor: int = 36  # of the version of Kubernetes that it is
 
 
 def pod_status(worker: PodWorker, node: Node, now: float) -> dict[str, Any]:
@@ -34,6 +37,9 @@ def pod_status(worker: PodWorker, node: Node, now: float) -> dict[str, Any]:
     status = {**old}
     status |= {"hostIP": node.ip, "hostIPs": [{"ip": node.ip}], "startTime": time_of(worker.start_time)}
     status.setdefault("qosClass", qos_class(worker.pod))
+    generation = meta(worker.pod).get("generation")
+    if generation and node.minor >= _OBSERVES and not is_deleting(worker.pod):
+        status["observedGeneration"] = generation
     if worker.refused is not None:
         return {**status, "phase": "Failed", "reason": worker.refused.reason, "message": worker.refused.message}
     status |= _addresses(worker, node, old)
@@ -97,6 +103,7 @@ def _conditions(worker: PodWorker, old: dict[str, Any], phase: str, now: float) 
         ("Ready", *_ready(worker, conditions, containers_ready)),
     ):
         conditions = with_condition(conditions, type, "True" if is_true else "False", reason, message, now)
+    conditions = worker.resize.conditions(conditions, now)
     return [_trimmed(condition) for condition in conditions]
 
 
@@ -163,7 +170,16 @@ def _container_status(
     }
     if newest is not None:
         status["containerID"] = f"{node.runtime}://{newest.id}"
+        if node.minor >= _TELLS_AMOUNTS and worker.kind in ("main", "sidecar") and pod.has_amounts:
+            status |= _amounts(worker)
     return status
+
+
+def _amounts(worker: ContainerWorker) -> dict[str, Any]:
+    """What it was given, and what is in force of that."""
+    requests = worker.resources.get("requests")
+    allocated = {"allocatedResources": requests} if requests else {}
+    return {**allocated, "resources": worker.in_force}
 
 
 def _forgotten(pod: PodWorker, worker: ContainerWorker, known: dict[str, Any]) -> dict[str, Any]:

@@ -119,6 +119,11 @@ class Talk:
                 return self._create(name, attempt, sandbox_status.id)
             case do.Start(name, id):
                 return self._start(name, id)
+            case do.Update(_, id, resources):
+                if id not in ledger.containers:
+                    return Gone()
+                ledger.resized(ledger.containers[id], resources)
+                return Ok(ledger.containers[id].status())
             case do.Stop(_, id):
                 if id not in ledger.containers:
                     return Gone()

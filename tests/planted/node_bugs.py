@@ -6,6 +6,41 @@ from tests.planted.bug import Bug
 
 NODE = [
     Bug(
+        "a pod that is not given what it asks for has it all the same, when its container starts again",
+        "actors/kubelet/pod_worker.py",
+        '                worker.spec_changed({**spec, "resources": worker.resources})\n',
+        "                worker.spec_changed(spec)\n",
+        "tests/kubelet/test_resize.py::test_what_there_is_no_room_for_waits_and_the_container_keeps_what_it_has",
+    ),
+    Bug(
+        "a pod is said to have what it was only given",
+        "actors/kubelet/container_worker.py",
+        "        return self.before if self.resizing else self.resources\n",
+        "        return self.resources\n",
+        "tests/kubelet/test_resize.py::test_what_is_given_is_updated_in_the_container_that_runs_on",
+    ),
+    Bug(
+        "a kubelet that starts again takes what is asked for as given",
+        "actors/kubelet/pod_worker.py",
+        "        pod = with_given(self.pod, given) if given else self.pod\n",
+        "        pod = self.pod\n",
+        "tests/kubelet/test_resize.py::test_a_kubelet_that_starts_again_goes_on_where_the_other_was",
+    ),
+    Bug(
+        "nobody looks again when there is room for a resize",
+        "actors/kubelet/actor.py",
+        "        if self._lacks_room and worker.stopping and not stopped:\n",
+        "        if False:\n",
+        "tests/kubelet/test_resize_node.py::test_a_resize_waits_for_room_and_gets_it_when_another_pod_goes",
+    ),
+    Bug(
+        "a running process keeps its old limit of memory",
+        "actors/runtime/processes.py",
+        "        for pid in found:\n            _limit(pid, launch)\n",
+        "        for pid in found:\n",
+        "tests/runtime/test_process_backend.py::test_other_amounts_count_at_once_for_all_that_runs_in_a_container",
+    ),
+    Bug(
         "kubelet asks for the same thing twice while it is under way",
         "actors/kubelet/slots.py",
         "if slot in self._under_way:",
