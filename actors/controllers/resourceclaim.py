@@ -41,8 +41,7 @@ from protocols.rules.pods import is_terminated, node_of
 
 POD_CLAIM_NAME = "resource.kubernetes.io/pod-claim-name"  # an annotation: for which entry of the pod it was made
 _BASE_MAX = 57  # of a name, with room for what makes it unique
-_USES = "device claims"  # a summary, and indexes
-_BY_TEMPLATE = "device claim template"
+_USES = "device claims"  # a summary and an index of pods
 _BY_OWNER = "pod that it was made for"
 
 
@@ -53,7 +52,7 @@ def controller() -> Controller:
             Watches(
                 "pods",
                 keys_of_pod,
-                indexes={_USES: _claims_used, _BY_TEMPLATE: _templates_used},
+                indexes={_USES: _named_by},
                 summaries={_USES: uses},
                 when=_USES,
                 told_by=_USES,
@@ -122,20 +121,17 @@ def _uses(key: str, uid: str, entries: list[Object] | None, status: _Status, nod
 uses = Joined(_uses, _entries, _status, placed_on, _is_deleting)
 
 
-def _filed_under_claims(key: str, uid: str, entries: list[Object] | None, status: _Status) -> tuple[str, ...]:
+def _filed(key: str, uid: str, entries: list[Object] | None, status: _Status) -> tuple[str, ...]:
+    """Under the claims that it names, and the templates."""
     found = _uses(key, uid, entries, status, "", False)
-    return tuple(dict.fromkeys(claim.key for claim in found.claims if claim.key)) if found is not None else ()
-
-
-def _filed_under_templates(key: str, uid: str, entries: list[Object] | None) -> tuple[str, ...]:
-    if entries is None:
+    if found is None:
         return ()
-    names = (entry.get("resourceClaimTemplateName") for entry in entries)
-    return tuple(dict.fromkeys(f"{split_key(key)[0]}/{name}" for name in names if name))
+    claims = (claim.key for claim in found.claims if claim.key)
+    templates = (f"template {split_key(key)[0]}/{claim.template}" for claim in found.claims if claim.template)
+    return tuple(dict.fromkeys((*claims, *templates)))
 
 
-_claims_used = Joined(_filed_under_claims, _entries, _status)
-_templates_used = Joined(_filed_under_templates, _entries)
+_named_by = Joined(_filed, _entries, _status)
 
 
 def _owner(claim: Object) -> tuple[str, ...]:
@@ -158,7 +154,7 @@ def keys_of_claim(claim: Object, views: Views) -> Iterator[str]:
 
 
 def pods_of_template(template: Object, views: Views) -> Iterator[str]:
-    return (f"pod/{key}" for key in views["pods"].keys(_BY_TEMPLATE, key_of(template)))
+    return (f"pod/{key}" for key in views["pods"].keys(_USES, f"template {key_of(template)}"))
 
 
 # -- a pod ------------------------------------------------------------------------------------------------------------

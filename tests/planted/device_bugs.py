@@ -140,6 +140,13 @@ DEVICES = [
         f"{_PODS}::test_a_pod_enters_the_queue_when_its_claim_comes",
     ),
     Bug(
+        "whoever asks has access to devices that others have",
+        "actors/apiserver/admission/admin_access.py",
+        "    if not asking or labels_of(",
+        "    if True or labels_of(",
+        "tests/apiserver/admission/test_admin_access.py::test_a_namespace_must_allow_access_to_others_devices",
+    ),
+    Bug(
         "a pod runs though its claim is another's",
         "actors/kubelet/device_claims.py",
         "if allocation_of(claim) is None or not is_user(claim, uid_of(pod)):",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from actors.apiserver.admission import (
+    admin_access,
     claim_resize,
     default_ingress_class,
     default_storage_class,
@@ -25,6 +26,7 @@ from actors.apiserver.admission.namespace_lifecycle import check_namespace
 from actors.apiserver.admission.pod_security import admission as pod_security
 from actors.apiserver.admission.stored import Stored
 from actors.apiserver.admission.toleration_seconds import DefaultTolerationSeconds
+from protocols.rules.device_claims import CLAIMS, TEMPLATES
 
 # By operation and group resource; "pods/binding" is a subresource, of which no plugin knows that does not name it.
 Table = Mapping[tuple[Operation, str], tuple[Plugin, ...]]
@@ -40,6 +42,8 @@ VALIDATING: Table = {
     ("CREATE", "namespaces"): (pod_security.validate_namespace,),
     ("UPDATE", "namespaces"): (pod_security.validate_namespace,),
     ("CREATE", pod_groups.POD_GROUPS): (pod_groups.validate,),
+    ("CREATE", CLAIMS): (admin_access.validate_claim,),
+    ("CREATE", TEMPLATES): (admin_access.validate_template,),
     ("CREATE", priority.CLASSES): (priority.validate_class,),
     ("UPDATE", priority.CLASSES): (priority.validate_class,),
     **{
