@@ -65,14 +65,14 @@ def test_a_running_pod_gets_what_it_asks_for_and_is_not_restarted() -> None:
 
 def test_a_resize_waits_for_room_and_gets_it_when_another_pod_goes() -> None:
     async def scenario(node: NodeWorld) -> None:
-        for name in ("web", "other"):
-            await node.create(name, containers=sized("3"))
+        for name, cpu in (("web", "3"), ("other", "2"), ("third", "1")):
+            await node.create(name, containers=sized(cpu))
             await node.ready(name)
 
         await resize(node, "web", "6")
         waits = await node.reaches("web", lambda pod: condition_is(pod, "PodResizePending"))
-        await resize(node, "other", "9")
-        never = await node.reaches("other", lambda pod: condition_is(pod, "PodResizePending"))
+        await resize(node, "third", "9")
+        never = await node.reaches("third", lambda pod: condition_is(pod, "PodResizePending"))
         await node.delete("other")
         await node.reaches("web", is_settled)
 
@@ -82,7 +82,7 @@ def test_a_resize_waits_for_room_and_gets_it_when_another_pod_goes() -> None:
             "Node didn't have enough resource: cpu, requested: 6000, used: 3000, capacity: 8000"
         )
         assert (find_condition(never["status"]["conditions"], "PodResizePending") or {})["reason"] == "Infeasible"
-        assert resources_of(never)["requests"]["cpu"] == "3"
+        assert resources_of(never)["requests"]["cpu"] == "1"
 
     run(scenario)
 
