@@ -230,6 +230,13 @@ KINDS = [
         "tests/apiserver/test_requests.py::test_numbers_that_are_none_are_refused_as_go_does",
     ),
     Bug(
+        "a quota counts services of pods that do not end",
+        "actors/apiserver/rules/validate/quotas.py",
+        "        for _ in [name for name in hard if name in _STANDARD and name not in about]:\n",
+        "        for _ in []:\n",
+        "tests/apiserver/rules/test_validate_quotas.py::test_what_a_quota_may_not_be_about",
+    ),
+    Bug(
         "a document is sent again to who has it",
         "actors/apiserver/rest/caching.py",
         '    if etag in if_none_match or if_none_match == "*":\n',

@@ -1,4 +1,4 @@
-"""Budgets, quotas and autoscaling."""
+"""Budgets and autoscaling."""
 
 from __future__ import annotations
 
@@ -96,12 +96,6 @@ def _scaling_policy(field: str, policy: dict[str, Any]) -> FieldErrors:
         yield invalid_value(f"{field}.periodSeconds", period, "must be greater than zero")
     if period > _PERIOD_MAX_S:
         yield invalid_value(f"{field}.periodSeconds", period, f"must be less than or equal to {_PERIOD_MAX_S}")
-
-
-def resource_quota(obj: Object, old: Object | None) -> FieldErrors:
-    for name, value in ((obj.get("spec") or {}).get("hard") or {}).items():
-        yield from matches(f"spec.hard[{name}]", name, names.label_key(name))
-        yield from quantity(f"spec.hard[{name}]", value)
 
 
 def _metrics(field: str, metrics: Sequence[dict[str, Any]]) -> FieldErrors:
