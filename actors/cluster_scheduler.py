@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from actorkube.kube.election import LeaderElection
     from actors.cluster import ClusterSpec
     from actors.scheduler.config import SchedulerConfig
+    from actors.scheduler.extenders import Extender
     from actors.scheduler.framework import Profile
     from actors.scheduler.queue import Backoff
 
@@ -24,6 +25,7 @@ class Setup(NamedTuple):
     profiles: Sequence[Profile]
     backoff: Backoff
     election: LeaderElection | None
+    extenders: Sequence[Extender] = ()
 
     def told(self) -> Mapping[str, Any]:
         from actors.scheduler.config_told import told
@@ -39,17 +41,18 @@ def scheduler_setup(file: Path | None, schedulers: int) -> Setup:
     config = scheduler_config(file) if file is not None else None
     profiles = config.profiles if config is not None else [DEFAULT_PROFILE]
     backoff = config.backoff if config is not None else BACKOFF
-    return Setup(profiles, backoff, election_of(config, schedulers))
+    extenders = config.extenders if config is not None else ()
+    return Setup(profiles, backoff, election_of(config, schedulers), extenders)
 
 
 def scheduler_of(setup: Setup, apis: Sequence[str]) -> Callable[[], Actor]:
     from actorkube.kube.elected import Elected
     from actors.scheduler.actor import Scheduler
 
-    profiles, backoff, election = setup
+    profiles, backoff, election, extenders = setup
 
     def scheduler() -> Actor:
-        return Scheduler(profiles=profiles, api=apis, backoff=backoff)
+        return Scheduler(profiles=profiles, api=apis, backoff=backoff, extenders=extenders)
 
     return scheduler if election is None else lambda: Elected(scheduler, election, apis)
 

@@ -9,8 +9,7 @@ schedulers ever race, the API server refuses the second binding.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,7 +19,7 @@ from actorkube.kube.follow import follow
 from actorkube.kube.series import Series
 from actorkube.kube.servers import API, ApiServers
 from actorkube.kube.view import Entry
-from actorkube.runtime import Actor, Timer
+from actorkube.runtime import Timer
 from actorkube.runtime.probe import probe
 from actorkube.runtime.tracing import Span
 from actors.scheduler.attempts import permit, post_bind, reserve, unreserve
@@ -32,6 +31,9 @@ from actors.scheduler.cycle import Decision, SchedulingCycle, gate
 from actors.scheduler.demand import PodDemand, scheduler_name
 from actors.scheduler.device_binding import free_devices
 from actors.scheduler.diagnosis import Unschedulable, refuse_one
+from actors.scheduler.extended import Extended
+from actors.scheduler.extenders import NAME as EXTENDERS
+from actors.scheduler.extenders import Extender
 from actors.scheduler.framework import Attempt, ClusterEvent, Nomination, Profile, Scope
 from actors.scheduler.gang_preemption import make_rooms
 from actors.scheduler.gangs import Gang, not_of_one_scheduler
@@ -42,11 +44,11 @@ from actors.scheduler.plugins.gang_scheduling import GangScheduling
 from actors.scheduler.profile import DEFAULT_PROFILE
 from actors.scheduler.queue import BACKOFF, Backoff, Place, QueuedPod, SchedulingQueue
 from actors.scheduler.reports import Reports
-from actors.scheduler.told import gather
+from actors.scheduler.self_report import SelfReport
 from actors.scheduler.views import NOMINATED, Views
 from actors.scheduler.waiting import ANYWHERE
 from actors.scheduler.waiting_pods import Decided, Refused, WaitingPods
-from protocols.controller import Activity, AskActivity
+from protocols.controller import AskActivity
 from protocols.message import Message
 from protocols.objects import Object
 from protocols.rules.owners import is_deleting
@@ -58,7 +60,7 @@ UNDER_WAY_MAX = 128
 DECISIONS_PER_TURN_MAX = 32
 
 
-class Scheduler(Actor):
+class Scheduler(SelfReport):
     """Places every pod that names one of its profiles and has no node yet."""
 
     def __init__(
@@ -67,13 +69,15 @@ class Scheduler(Actor):
         profiles: Sequence[Profile] = (DEFAULT_PROFILE,),
         api: str | Sequence[str] = API,
         backoff: Backoff = BACKOFF,
+        extenders: Sequence[Extender] = (),
     ) -> None:
-        self._api_addresses = api
+        self._api_addresses, self._extenders = api, extenders
         self._profiles = {profile.name: profile for profile in profiles}
         sort = next((plugin for profile in profiles for plugin in profile.queue_sort), None)
         plugins = {plugin.name: plugin for profile in profiles for plugin in profile.plugins}
         events = {name: plugin.events for name, plugin in plugins.items()}
         looking_elsewhere = [name for name, plugin in plugins.items() if plugin.scope is Scope.CLUSTER]
+        events[EXTENDERS] = ~ClusterEvent.NONE  # what changes their mind is theirs to know
         self._queue = SchedulingQueue(events, sort, backoff, looking_elsewhere)
         self._counts = Counts()
         self._waiting = WaitingPods()
@@ -100,6 +104,7 @@ class Scheduler(Actor):
         }
         self._binding = BindingCycle(self.ctx, self._client, self._views.pods, self._queue, self._counts)
         self._gated = Gated(self._state, self._queue, self._profile, lambda: self.ctx.now, self._wake)
+        self._extended = self._binding.extended = Extended(self._extenders, self.ctx, self._client)
         self._views.feed(self._state, self._happened, self._gated.try_completed_gangs, self._gated.claim_seen)
         self._views.pods.on_change(self._pod_changed)
         for view in (*self._views.needed, *self._views.optional):
@@ -112,34 +117,8 @@ class Scheduler(Actor):
                 self._timer = None
                 self._wake()
             case AskActivity():
-                return self._activity()
+                return self.activity()
         return None
-
-    def _activity(self) -> Activity:
-        """Settled: every pod that waits is one that no node fits, or that may not be scheduled yet."""
-        places = Counter(place for _, place in self._queue.places())
-        delayed = places[Place.BACKOFF]
-        queued, working = places[Place.ACTIVE], places[Place.IN_FLIGHT]
-        heard = not self._queue.waiting.has_news
-        settled = self._views.synced and heard and not (self._under_way or queued or working or delayed)
-        return Activity(settled, queued, self._under_way, delayed, self._decisions, self._writes, self._retries)
-
-    def busy(self) -> str:
-        activity = self._activity()
-        if not self._views.synced:
-            return "the views are not synced"
-        todo = activity.queued + activity.working
-        return f"{activity.queued} pods to place, {activity.working} under way" if todo else ""
-
-    def ready_checks(self) -> Mapping[str, bool]:
-        return {"sched-handler-sync": self._views.synced}
-
-    def exposition(self, page: str) -> Callable[[], bytes] | None:
-        from actors.scheduler.exposition import metrics, resources  # only who is asked pays for prometheus-client
-
-        if page == "resources":
-            return partial(resources, self._views.bodies_of_pods())
-        return partial(metrics, gather(self._counts, self._queue, self._state)) if not page else None
 
     # -- what the watches say -------------------------------------------------------------------------------------
 
@@ -262,7 +241,8 @@ class Scheduler(Actor):
         """All pods of a gang that may be tried, in this turn: enough of them find nodes, or none gets one. Then less
         important pods have to go, if enough would find nodes without them."""
         members = [first, *self._queue.take(self._state.gangs.members(gang))]
-        if why := not_of_one_scheduler(gang, [queued.demand.pod for queued in members]):
+        why = not_of_one_scheduler(gang, [queued.demand.pod for queued in members])
+        if why := why or self._extended.why_no_gang(queued.demand for queued in members):
             self._report_group(gang, why, ERROR)
             for queued in members:
                 self._try_later(queued, why)
@@ -305,6 +285,9 @@ class Scheduler(Actor):
     def _decide(self, queued: QueuedPod) -> None:
         demand = queued.demand
         self._decisions += 1
+        if extenders := self._extended.interested(demand):
+            self._begin(self._decide_with(queued, extenders))
+            return
         began = clock()
         try:
             decision = self._cycle(demand).decide(demand)
@@ -313,6 +296,24 @@ class Scheduler(Actor):
             self._try_later(queued, str(failure))
             return
         self._counts.algorithm.observe(clock() - began)
+        self._decided(queued, decision)
+
+    async def _decide_with(self, queued: QueuedPod, extenders: Sequence[Extender]) -> None:
+        """It holds nobody up meanwhile."""
+        began = clock()
+        self._rests(True)
+        said = await self._extended.decide(self._cycle(queued.demand), queued.demand, extenders)
+        self._rests(False)
+        self._counts.algorithm.observe(clock() - began)
+        if not self._queue.is_current(queued) or isinstance(said, Gone):
+            self._queue.remove_exactly(queued)
+        elif isinstance(said, Failed):
+            self._try_later(queued, said.message)
+        else:
+            self._decided(queued, said)
+
+    def _decided(self, queued: QueuedPod, decision: Decision | Unschedulable) -> None:
+        demand = queued.demand
         if isinstance(decision, Decision):
             self._state.assume(demand, decision.node)
             self._room_on(decision.node, ClusterEvent.POD_ADDED)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from actorkube.kube.client import Client
 from actorkube.kube.view import Entry, View
@@ -22,6 +22,9 @@ from actors.scheduler.waiting_pods import Refused
 from protocols.errors import Answer, AskError, NotFound, Unknown
 from protocols.objects import Object, split_key, uid_of
 from protocols.rules.pods import node_of
+
+if TYPE_CHECKING:
+    from actors.scheduler.extended import Extended
 
 _LOOK_PAUSE_S = 0.2
 K = TypeVar("K")
@@ -124,6 +127,7 @@ class BindingCycle:
         self.client = client
         self.queue = queue
         self.changes = Changes()
+        self.extended: Extended | None = None
         self._pods = pods
 
     async def run(
@@ -154,6 +158,8 @@ class BindingCycle:
         return None
 
     async def _bind(self, profile: Profile, attempt: Attempt, handle: Binding) -> Outcome:
+        if self.extended is not None and (told := await self.extended.bind(attempt.pod, attempt.node)) is not None:
+            return await self._look(attempt, told.message) if isinstance(told, Failed) else told
         for plugin in profile.bind:
             try:
                 answer = await plugin.bind(attempt, handle)

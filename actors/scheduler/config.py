@@ -16,7 +16,7 @@ has no effect here (not all nodes need to be scored; by several threads) is look
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import yaml
@@ -25,8 +25,11 @@ from actorkube.kube.election import JITTER, LeaderElection
 from actors.scheduler.checked import checked
 from actors.scheduler.config_part import WEIGHT_MAX, WHOLE_MAX, Part
 from actors.scheduler.config_part import ConfigError as ConfigError
+from actors.scheduler.extender_config import extenders_of
+from actors.scheduler.extenders import Extender
 from actors.scheduler.framework import POINTS, Plugin, Profile
 from actors.scheduler.plugin_arguments import ARGUMENTS
+from actors.scheduler.plugins.node_resources_fit import NodeResourcesFit
 from actors.scheduler.profile import DEFAULT_PROFILE
 from actors.scheduler.queue import BACKOFF, Backoff
 
@@ -53,6 +56,7 @@ class SchedulerConfig(NamedTuple):
     leader_election: LeaderElection | None
     backoff: Backoff
     notes: list[str]
+    extenders: Sequence[Extender] = ()
 
 
 def load_profiles(text: str, source: str) -> list[Profile]:
@@ -76,7 +80,8 @@ def load_config(text: str, source: str) -> SchedulerConfig:
             raise root.wrong(f"{name} is missing")
         fields[name].one_of(expected)
     parts = fields["profiles"].items() if "profiles" in fields else []
-    profiles = [_profile(part) for part in parts] or [DEFAULT_PROFILE]
+    extenders, ignored = extenders_of(fields.get("extenders"))
+    profiles = [_profile(part, ignored) for part in parts] or [_default(ignored)]
     if nameless := next((part for part in parts if "schedulerName" not in part.fields() and len(parts) > 1), None):
         raise nameless.wrong("of several profiles each needs a schedulerName")
     for index, profile in enumerate(profiles):
@@ -85,10 +90,20 @@ def load_config(text: str, source: str) -> SchedulerConfig:
         sorts = {type(other.queue_sort[0]) for other in profiles[: index + 1]}
         if len(sorts) > 1:
             raise parts[index].wrong("all profiles share the queue, and must have the same plugin sort it")
-    if "extenders" in fields and fields["extenders"].items():
-        raise fields["extenders"].wrong("extenders are not asked here; a plugin of your own is module:Class")
     notes = [*_notes(fields), *(note for part in parts for note in _notes(part.fields()))]
-    return SchedulerConfig(profiles, _leader_election(fields.get("leaderElection")), _backoff(fields), notes)
+    election = _leader_election(fields.get("leaderElection"))
+    return SchedulerConfig(profiles, election, _backoff(fields), notes, extenders)
+
+
+def _default(ignored: frozenset[str]) -> Profile:
+    if not ignored:
+        return DEFAULT_PROFILE
+    weights = {plugin.name: weight for plugin, weight in DEFAULT_PROFILE.score}
+    return Profile(*((_ignoring(plugin, ignored), weights.get(plugin.name, 0)) for plugin in DEFAULT_PROFILE.plugins))
+
+
+def _ignoring(plugin: Plugin, ignored: frozenset[str]) -> Plugin:
+    return plugin.ignoring(ignored) if isinstance(plugin, NodeResourcesFit) and ignored else plugin
 
 
 def _backoff(fields: Mapping[str, Part]) -> Backoff:
@@ -168,7 +183,7 @@ def _leader_election(part: Part | None) -> LeaderElection | None:
     return config if "leaderElect" not in fields or fields["leaderElect"].flag() else None
 
 
-def _profile(part: Part) -> Profile:
+def _profile(part: Part, ignored: frozenset[str]) -> Profile:
     fields = part.fields("schedulerName", "plugins", "pluginConfig", "percentageOfNodesToScore")
     weights = {plugin.name: weight for plugin, weight in DEFAULT_PROFILE.score}
     plugins = {plugin.name: plugin for plugin in DEFAULT_PROFILE.plugins}
@@ -180,6 +195,7 @@ def _profile(part: Part) -> Profile:
             raise item.wrong(f"the arguments of {name} are there twice")
         configured.add(name)
         plugins[name] = plugin
+    plugins = {name: _ignoring(plugin, ignored) for name, plugin in plugins.items()}
     chosen = fields.get("plugins")
     sets = chosen.fields(_EVERYWHERE, *POINTS) if chosen is not None else {}
     taking_part = {point: [n for n in default if isinstance(plugins[n], k)] for point, k in POINTS.items()}

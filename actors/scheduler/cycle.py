@@ -101,6 +101,20 @@ class SchedulingCycle:
             totals[row], crowded[row] = NEVER, verdict
         return -1, crowded
 
+    @names_plugin
+    def candidates(self, pod: PodDemand) -> dict[str, float]:
+        """The feasible nodes and their totals, for who has a word to say beside the plugins. Raises PluginFailed."""
+        template = self._template(pod)
+        if template.refusal is not None:
+            return {}
+        totals, nominations = template.totals(), self.state.nominations
+        if nominations:
+            crowded = template.crowded(pod.priority).copy()
+            if (own := self.state.objects.row_of.get(nominations.node_of(pod.key))) is not None:
+                crowded[own] = 0
+            totals = np.where(crowded == 0, totals, NEVER)
+        return {self.state.names[row]: float(totals[row]) for row in np.flatnonzero(totals > NEVER).tolist()}
+
     def _after_filters(self, pod: PodDemand, found: Unschedulable) -> Unschedulable:
         """PostFilter: the first plugin that can do something about it is believed."""
         began, said = clock(), []

@@ -82,6 +82,19 @@ def explain(state: ClusterState, template: Template, crowded: Ints | None = None
     return Unschedulable(message, refused_by, verdicts, meanings, state.objects.row_of)
 
 
+def refused_by_others(state: ClusterState, template: Template, name: str, failed: Mapping[str, str]) -> Unschedulable:
+    """Filters refuse some nodes; what `name` stands for refuses all others, for these reasons."""
+    verdicts = template.all_verdicts()
+    reasons, refused_by = Counter(failed.values()), [name]
+    for number, nodes in count(verdicts, len(state.objects.row_of)).items():
+        if number:
+            plugin, refusal = template.meaning(number)
+            refused_by.append(plugin)
+            for reason in refusal.reasons:
+                reasons[reason] += nodes
+    return Unschedulable(_sentence(len(state.nodes), in_words(reasons)), refused_by)
+
+
 def refuse_altogether(state: ClusterState, plugin: str, refusal: Refusal) -> Unschedulable:
     """A plugin refused the pod before looking at nodes."""
     return Unschedulable(_sentence(len(state.nodes), ", ".join(refusal.reasons)), [plugin])

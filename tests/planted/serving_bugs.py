@@ -94,7 +94,7 @@ SERVING = [
     ),
     Bug(
         "a scheduler is ready before it has seen the cluster",
-        "actors/scheduler/actor.py",
+        "actors/scheduler/self_report.py",
         'return {"sched-handler-sync": self._views.synced}',
         'return {"sched-handler-sync": True}',
         _SERVING + "test_a_scheduler_that_has_not_seen_the_cluster_lives_and_is_not_ready",

@@ -437,7 +437,6 @@ profiles:
         ("clientConnection: {qpm: 1}", "config.yaml:3: unknown field 'qpm'; there are kubeconfig"),
         ("clientConnection: {kubeconfig: 1}", "config.yaml:3: text is expected here"),
         ("enableProfiling: 1", "config.yaml:3: true or false is expected here"),
-        ("extenders: [{urlPrefix: 'http://x'}]", "config.yaml:3: extenders are not asked here"),
         ("profiles: []\nprofiles: []", "config.yaml:4: profiles is there twice"),
         ("profiles:\n- {schedulerName: a}\n- {}", "config.yaml:5: of several profiles each needs a schedulerName"),
         (

@@ -6,7 +6,7 @@ count containers without requests as small ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +52,11 @@ class NodeResourcesFit(PreFilter, Filter, PreScore, Score):
         self._resources = dict(resources or {"cpu": 1, "memory": 1})
         self._ignored = frozenset(ignored)
         self._ignored_groups = frozenset(ignored_groups)
+
+    def ignoring(self, more: Collection[str]) -> NodeResourcesFit:
+        """The same, but for these resources, which are somebody else's to look at."""
+        ignored, groups = [*self._ignored, *more], list(self._ignored_groups)
+        return NodeResourcesFit(self._strategy, self._resources, ignored, groups)
 
     def pre_filter(self, cycle: Cycle) -> None:
         requests = cycle.shape.requests
