@@ -62,14 +62,11 @@ class Cache:
             if place is not None:
                 loaded.setdefault(place[0], []).append(Item(place[1], body_of(kv.value), kv.mod_revision))
         self.revision = self._floor = revision
-        wake([wake_up for name, items in loaded.items() for wake_up in self.of(name).load(items, revision)])
+        woken = [wake for name, items in loaded.items() for wake in self.of(name).load(items, revision)]
+        _call(woken)
 
     def apply(self, events: Sequence[etcd.Event], revision: int) -> None:
         """All events up to `revision`, whole revisions at a time. Watchers are woken when all of them are in."""
-        wake(self.take(events, revision))
-
-    def take(self, events: Sequence[etcd.Event], revision: int) -> list[Callable[[], None]]:
-        """As `apply`, and the wake-ups are the caller's to call."""
         topics: dict[Topic, None] = {}
         for event in events:
             if event.kv.mod_revision <= self.revision:
@@ -79,7 +76,7 @@ class Cache:
                 body = body_of(event.kv.value) if event.type == "put" else None
                 topics.update(dict.fromkeys(self.of(place[0]).apply(place[1], body, event.kv.mod_revision)))
         self.revision = max(self.revision, revision)
-        return [wake_up for topic in topics for wake_up in topic.take_idle()]
+        _call(wake for topic in topics for wake in topic.take_idle())
 
     def sizes(self) -> dict[str, int]:
         """How many objects there are, of resources that there are some of."""
@@ -304,6 +301,6 @@ def _distinct(keys: Iterable[str]) -> Iterator[str]:
         last = key
 
 
-def wake(wake_ups: Iterable[Callable[[], None]]) -> None:
-    for wake_up in wake_ups:
-        wake_up()
+def _call(wake_ups: Iterable[Callable[[], None]]) -> None:
+    for wake in list(wake_ups):
+        wake()

@@ -12,7 +12,7 @@ import heapq
 
 from actorkube.runtime import Context, Stream
 from actorkube.runtime.tracing import Span, because
-from actors.apiserver.cache import Cache, wake
+from actors.apiserver.cache import Cache
 from actors.apiserver.causes import Causes
 from actors.apiserver.encryption.sealing import CannotDecrypt
 from actors.apiserver.store import Store
@@ -133,13 +133,9 @@ class Feed:
             try:
                 async for sealed in stream:
                     response = self._store.opened(sealed)
+                    self._release(response.revision)  # to go on after this turn, and before watchers are told
                     self._causes.happened(response.events)
-                    woken = self._cache.take(response.events, response.revision)
-                    self._release(response.revision)
-                    # Who waited answers first: watchers that are woken take the processor from it. An answer to an
-                    # actor leaves in one write with the events.
-                    await asyncio.sleep(0)
-                    wake(woken)
+                    self._cache.apply(response.events, response.revision)
             finally:
                 closing.cancel()
 

@@ -45,7 +45,9 @@ def test_replicas_follow_the_load_up_at_once_and_down_after_five_minutes(cluster
     status = cluster.get("hpa/web")["status"]
     assert (replicas(cluster), status["desiredReplicas"]) == (1, 1)
     [metric] = status["currentMetrics"]
-    assert metric["resource"]["current"] == {"averageUtilization": 5, "averageValue": "5m"}
+    current = metric["resource"]["current"]
+    assert current["averageValue"] in ("5m", "6m")  # what two readings of usage are apart is not exact, and rounded up
+    assert f"{current['averageUtilization']}m" == current["averageValue"]
 
 
 def test_an_idle_deployment_is_left_alone(cluster: Cluster) -> None:

@@ -175,9 +175,9 @@ API_SERVER = [
     ),
     Bug(
         "API server tells watchers first, and answers who wrote after them",
-        "actors/apiserver/feed.py",
-        "await asyncio.sleep(0)",
-        "wake(woken)",
+        "actors/apiserver/door.py",
+        "self._ctx.call_soon(self.push)",
+        "self.push()",
         "tests/apiserver/test_watching.py::test_who_writes_is_answered_before_those_who_watch_are_told",
     ),
     Bug(
