@@ -4,6 +4,8 @@ the object that the request names?
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from actors.apiserver.answers import conflict, wrong_uid
 from actors.apiserver.calls import Call
 from actors.apiserver.custom.names import DEFINITIONS
@@ -12,40 +14,52 @@ from actors.apiserver.custom.structural import prune
 from actors.apiserver.custom.version import CustomVersion
 from actors.apiserver.schema.check import Checked, cannot_be_handled, check, check_metadata
 from actors.apiserver.schema.types import Types
-from protocols.errors import BadRequest, InternalError
+from protocols.errors import BadRequest, InternalError, StatusError
 from protocols.objects import Object, meta, name_of, namespace_of, uid_of
 
+# Says in which words an object is refused, for what is wrong with its structure.
+Refuse = Callable[[str], StatusError]
 
-def accept(types: Types, call: Call, obj: object, *, settled: bool = False) -> Object:
+
+def accept(types: Types, call: Call, obj: object, *, settled: bool = False, refuse: Refuse | None = None) -> Object:
     """The object of a create, update or patch, checked against the resource's type; it is then the call's. `settled`:
     nothing is to be said of its spec."""
     resource = call.resource
     if resource.custom is not None:
-        return _accept_custom(types, call, obj, resource.custom)
-    accepted = accept_kind(types, call, obj, resource.api_version, resource.kind, settled=settled)
+        return _accept_custom(types, call, obj, resource.custom, refuse)
+    accepted = accept_kind(types, call, obj, resource.api_version, resource.kind, settled=settled, refuse=refuse)
     if resource.group_resource == DEFINITIONS:
         _pass(call, check_schemas(types, accepted), resource.api_version, resource.kind)
     return accepted
 
 
-def accept_kind(types: Types, call: Call, obj: object, api_version: str, kind: str, *, settled: bool = False) -> Object:
+def accept_kind(
+    types: Types,
+    call: Call,
+    obj: object,
+    api_version: str,
+    kind: str,
+    *,
+    settled: bool = False,
+    refuse: Refuse | None = None,
+) -> Object:
     """As `accept`, for subresources that speak a kind of their own (Scale, Binding, Eviction)."""
     obj = _of_kind(obj, api_version, kind)
     type = types.by_kind(api_version, kind)
     if type is None:
         raise InternalError(f"there is no type for {kind} of {api_version}")
-    _pass(call, check(obj, type, settled=settled), api_version, kind)
+    _pass(call, check(obj, type, settled=settled), api_version, kind, refuse)
     _place(call, obj)
     return obj
 
 
-def _accept_custom(types: Types, call: Call, obj: object, custom: CustomVersion) -> Object:
+def _accept_custom(types: Types, call: Call, obj: object, custom: CustomVersion, refuse: Refuse | None) -> Object:
     """The metadata is of the type that all objects have; of the rest, what the schema does not specify goes."""
     resource = call.resource
     obj = _of_kind(obj, resource.api_version, resource.kind)
     checked = check_metadata(types, obj)
     checked.unknown += [f'unknown field "{path}"' for path in prune(custom.node, obj)]
-    _pass(call, checked, resource.api_version, resource.kind)
+    _pass(call, checked, resource.api_version, resource.kind, refuse)
     _place(call, obj)
     return obj
 
@@ -59,8 +73,10 @@ def _of_kind(obj: object, api_version: str, kind: str) -> Object:
     return obj
 
 
-def _pass(call: Call, checked: Checked, api_version: str, kind: str) -> None:
+def _pass(call: Call, checked: Checked, api_version: str, kind: str, refuse: Refuse | None = None) -> None:
     problem = checked.problem(call.validation)
+    if problem and refuse is not None:
+        raise refuse(problem)
     if problem:
         raise BadRequest(cannot_be_handled(api_version, kind, problem))
     call.warnings += checked.warnings(call.validation)

@@ -35,6 +35,7 @@ from actors.apiserver.item import Item, Made
 from actors.apiserver.lists import KeptList
 from actors.apiserver.moulds import Moulds
 from actors.apiserver.patch import apply_patch, touches
+from actors.apiserver.patch.refused import refused
 from actors.apiserver.pod_metadata import Asked, changed_metadata
 from actors.apiserver.reads import CURRENT, Listing, Query, Reads
 from actors.apiserver.reviews import answer_review
@@ -47,7 +48,7 @@ from actors.apiserver.tokens import request as token_request
 from actors.apiserver.tokens.authenticator import TokenAuthenticator
 from actors.apiserver.versions import served
 from protocols.api import PatchType
-from protocols.errors import BadRequest, NotFound
+from protocols.errors import BadRequest, NotFound, StatusError
 from protocols.objects import Object, encode_object, key_of, meta, name_of, revision_of, uid_of
 
 _DELETED_AT_ONCE = 16
@@ -276,20 +277,29 @@ class Pipeline:
         self, call: Call, type: PatchType, patch: Any, current: Object | None, *, settled: bool = False
     ) -> Object:
         call.warnings.clear()  # of an earlier attempt
-        patched = apply_patch(
-            self.types,
-            call.resource,
-            type,
-            current,
-            patch,
-            manager=call.manager,
-            force=call.force,
-            now=self._ctx.now,
-            subresource=call.subresource,
-        )
-        if call.subresource == "scale" and type != "apply":
-            return accept_kind(self.types, call, patched, *_SCALE)
-        return accept(self.types, call, patched, settled=settled)
+
+        def made() -> Object:
+            return apply_patch(
+                self.types,
+                call.resource,
+                type,
+                current,
+                patch,
+                manager=call.manager,
+                force=call.force,
+                now=self._ctx.now,
+                subresource=call.subresource,
+            )
+
+        if type == "apply":
+            return accept(self.types, call, made())
+
+        def refuse(problem: str) -> StatusError:
+            return refused(type, patch, made(), problem)
+
+        if call.subresource == "scale":
+            return accept_kind(self.types, call, made(), *_SCALE, refuse=refuse)
+        return accept(self.types, call, made(), settled=settled, refuse=refuse)
 
     async def _apply_scale(self, call: Call, patch: Any) -> Item:
         """To apply a Scale is to apply the number of replicas to what is scaled: whoever does owns it there."""

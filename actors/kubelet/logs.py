@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from actorkube.runtime import Context, Ref
+from actors.kubelet.container_worker import ContainerWorker
 from actors.kubelet.pod_worker import PodWorker
 from protocols.api import LogChunk, ReadLog
 from protocols.cri import ContainerNotFound, ContainerStatus, ReadContainerLog
 from protocols.errors import AskError, BadRequest, InternalError
+
+_PULLS = {"ErrImagePull": "image can't be pulled", "ImagePullBackOff": "trying and failing to pull image"}
 
 
 async def read_log(ctx: Context, runtime: Ref, worker: PodWorker, request: ReadLog) -> AsyncIterator[LogChunk]:
@@ -43,6 +46,13 @@ def chosen_instance(worker: PodWorker, request: ReadLog) -> ContainerStatus:
             raise BadRequest(f'previous terminated container "{request.container}" in pod "{request.pod}" not found')
         return ended[0]
     if not started:
-        reason = container.waiting.reason if container.waiting else "ContainerCreating"
-        raise BadRequest(f'container "{request.container}" in pod "{request.pod}" is waiting to start: {reason}')
+        why = _why_waiting(worker, container)
+        raise BadRequest(f'container "{request.container}" in pod "{request.pod}" is waiting to start: {why}')
     return started[0]
+
+
+def _why_waiting(worker: PodWorker, container: ContainerWorker) -> str:
+    if container.waiting is not None:
+        return _PULLS.get(container.waiting.reason, container.waiting.reason)
+    held_up = container.kind == "main" and worker.inits and not worker.initialized
+    return "PodInitializing" if held_up else "ContainerCreating"

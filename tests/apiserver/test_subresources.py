@@ -51,7 +51,7 @@ async def test_a_scale_that_makes_no_sense_is_refused(api: World) -> None:
 
     with pytest.raises(Invalid, match=r'Scale\.autoscaling "web" is invalid: spec\.replicas'):
         await api.patch("deployments.apps", "web", {"spec": {"replicas": -1}}, subresource="scale")
-    with pytest.raises(BadRequest, match="cannot unmarshal"):
+    with pytest.raises(Invalid, match="cannot unmarshal"):
         await api.patch("deployments.apps", "web", {"spec": {"replicas": "x"}}, subresource="scale")
     with pytest.raises(NotFound):
         await api.patch("deployments.apps", "other", {"spec": {"replicas": 1}}, subresource="scale")

@@ -200,3 +200,41 @@ async def test_a_patch_that_says_something_twice_is_warned_of_it(api: Rest, cont
 def warnings_of(answer: Answer) -> list[str]:
     found = answer.headers.getall("Warning", [])
     return [text.removeprefix('299 - "').removesuffix('"').replace('\\"', '"') for text in found]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "patch", "shown"),
+    [
+        (
+            "application/strategic-merge-patch+json",
+            {"spec": {"foo": [1, None, True], "a": {"b": "c"}}},
+            '"map[spec:map[a:map[b:c] foo:[1 <nil> true]]]": strict decoding error: unknown field "spec.',
+        ),
+        ("application/merge-patch+json", {"spec": {"foo": 1}}, r"\"foo\":1"),
+        ("application/merge-patch+json", {"spec": {"holderIdentity": 1}}, "json: cannot unmarshal number into Go"),
+    ],
+)
+async def test_a_patch_that_makes_no_object_is_invalid_and_shown(
+    api: Rest, content_type: str, patch: Any, shown: str
+) -> None:
+    await api.create(LEASES, named("a"))
+
+    refused = await api.send("PATCH", f"{LEASES}/a?fieldValidation=Strict", patch, content_type=content_type)
+
+    assert (refused.code, refused.json["reason"]) == (422, "Invalid")
+    assert refused.json["message"].startswith(' "" is invalid: patch: Invalid value: "'), refused.json
+    assert shown in refused.json["message"] and refused.json["details"]["causes"][0]["field"] == "patch"
+
+
+async def test_what_is_not_known_is_told_from_the_outside_in(api: Rest) -> None:
+    lease = {**named("a"), "spec": {"foo": 1, "holderIdentity": "me"}, "bar": {"foo": 1}}
+    lease["metadata"] |= {
+        "ownerReferences": [{"apiVersion": "v1", "kind": "A", "name": "b", "uid": "c", "odd": 1}],
+        "z": 1,
+    }
+
+    warned = await api.send("POST", LEASES, lease)
+
+    assert warnings_of(warned) == [
+        f'unknown field "{field}"' for field in ("metadata.ownerReferences[0].odd", "metadata.z", "spec.foo", "bar")
+    ]

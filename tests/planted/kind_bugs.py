@@ -237,6 +237,13 @@ KINDS = [
         "tests/apiserver/rules/test_validate_quotas.py::test_what_a_quota_may_not_be_about",
     ),
     Bug(
+        "a patch that makes no object is refused as if it were one",
+        "actors/apiserver/incoming.py",
+        "    if problem and refuse is not None:\n",
+        "    if False:\n",
+        "tests/apiserver/test_updating.py::test_a_patch_that_makes_no_object_is_invalid_and_shown",
+    ),
+    Bug(
         "a document is sent again to who has it",
         "actors/apiserver/rest/caching.py",
         '    if etag in if_none_match or if_none_match == "*":\n',

@@ -6,6 +6,13 @@ from tests.planted.bug import Bug
 
 NODE = [
     Bug(
+        "who waits for an image is told what the kubelet calls it",
+        "actors/kubelet/logs.py",
+        "        return _PULLS.get(container.waiting.reason, container.waiting.reason)\n",
+        "        return container.waiting.reason\n",
+        "tests/kubelet/test_logs.py::test_an_image_that_cannot_be_pulled_is_why",
+    ),
+    Bug(
         "a pod that is not given what it asks for has it all the same, when its container starts again",
         "actors/kubelet/pod_worker.py",
         '                worker.spec_changed({**spec, "resources": worker.resources})\n',

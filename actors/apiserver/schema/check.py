@@ -153,13 +153,12 @@ class _Walk:
             expected = fields.get(name)
             if expected is None or below is None:
                 gone.append(name)
+                if expected is None:
+                    self._unknown((place, name, True))
             elif below.__class__ is not str or expected.kind != "string" or expected.format:
                 made = _METHODS[expected.kind](self, below, expected, (place, name, True), struct)
                 if made is not below:
                     found[name] = made
-        for name in gone:
-            if name not in fields:
-                self._unknown((place, name, True))
         if not (gone or found):
             return value
         return {name: found.get(name, below) for name, below in value.items() if name not in gone}
