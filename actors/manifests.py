@@ -33,7 +33,7 @@ from protocols.rules.owners import controller_reference
 
 PODS_MAX = 200_000
 _TOLERATION_S = 300
-_KINDS = ("Pod", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob")
+_KINDS = ("Pod", "Deployment", "ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet", "Job", "CronJob")
 _LOOKED_AT = ("Node", "Namespace", "Service", "PodGroup", "Workload")
 _CLASS = "PriorityClass"
 
@@ -156,10 +156,10 @@ def pods_of(workload: Object, nodes: Sequence[Object] = ()) -> Iterator[Object]:
             yield from pods_of(_job_of(workload))
         case "Deployment":
             yield from pods_of(_set_of(workload))
-        case "ReplicaSet":
-            uid = meta(workload)["uid"]
+        case "ReplicaSet" | "ReplicationController":
+            uid, sort = meta(workload)["uid"], replicaset.SORTS[workload["kind"]]
             for index in range(number):
-                yield replicaset.pod_from(workload, child_name(name_of(workload), f"{uid}/{index}"))
+                yield replicaset.pod_from(sort, workload, child_name(name_of(workload), f"{uid}/{index}"))
         case "StatefulSet":
             first = ((workload["spec"].get("ordinals")) or {}).get("start") or 0
             for index in range(first, first + number):
@@ -191,7 +191,7 @@ def _sets(workload: Object) -> list[Object]:
     match workload["kind"]:
         case "Deployment":
             return [_set_of(workload)]
-        case "ReplicaSet" | "StatefulSet":
+        case "ReplicaSet" | "ReplicationController" | "StatefulSet":
             return [workload]
     return []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from actorkube.kube.alike import BELONGS, looks_at
 from actorkube.kube.view import View
@@ -62,8 +63,8 @@ def service_selector(service: Object) -> dict[str, str]:
 
 
 def requirements_of(selecting: Object) -> list[Requirement] | None:
-    """The requirements of its LabelSelector; None when it has none, or none that can be understood."""
-    selector = (selecting.get("spec") or {}).get("selector")
+    """The requirements of its selector; None when it has none, or none that can be understood."""
+    selector = _label_selector(selecting)
     try:
         return selector_requirements(selector) if selector else None
     except InvalidSelector:
@@ -71,7 +72,7 @@ def requirements_of(selecting: Object) -> list[Requirement] | None:
 
 
 def selecting(namespace: str, labels: dict[str, str], view: View) -> Iterator[str]:
-    """The keys of the objects of a namespace with a LabelSelector that matches the labels."""
+    """The keys of the objects of a namespace with a selector that matches the labels."""
     for key in candidates(namespace, labels, view):
         entry = view.entry(key)
         requirements = requirements_of(entry.peek()) if entry is not None else None
@@ -101,7 +102,13 @@ def candidates(namespace: str, labels: dict[str, str], view: View) -> list[str]:
 
 
 def _pairs(selecting: Object) -> Mapping[str, str]:
-    """The key=value pairs that a LabelSelector, or a Service's plain map, asks for."""
-    selector = (selecting.get("spec") or {}).get("selector") or {}
-    pairs = selector.get("matchLabels") if "matchLabels" in selector or "matchExpressions" in selector else selector
+    """The key=value pairs that its selector asks for."""
+    pairs = _label_selector(selecting).get("matchLabels")
     return pairs if isinstance(pairs, dict) else {}
+
+
+def _label_selector(selecting: Object) -> Mapping[str, Any]:
+    """A LabelSelector; for a Service or ReplicationController, which have a plain map, one that asks for the same."""
+    selector = (selecting.get("spec") or {}).get("selector") or {}
+    is_plain = any(isinstance(value, str) for value in selector.values())
+    return {"matchLabels": selector} if is_plain else selector

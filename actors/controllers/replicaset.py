@@ -1,4 +1,4 @@
-"""The replica set controller: as many pods of one template as the spec asks for.
+"""The controllers of replica sets and of replication controllers, their elder: as many pods of a template as asked for.
 
 Pods are named after their set and a number, lowest first, past every name that is taken or was used lately. So two
 decisions from the same knowledge, or from older knowledge, ask for the same pods, and the second finds them there.
@@ -7,6 +7,7 @@ decisions from the same knowledge, or from older knowledge, ask for the same pod
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from actorkube.kube import Controller, View, Views, Watches
@@ -30,61 +31,72 @@ from protocols.rules.conditions import with_condition, without_condition
 from protocols.rules.names import child_name
 from protocols.rules.owners import controller_reference, controller_uid, is_deleting
 
-RESOURCE = "replicasets.apps"
-API_VERSION = "apps/v1"
-KIND = "ReplicaSet"
 BURST = 500  # pods created or deleted in one pass
 SPACING_S = 0.02
 REST_PER_POD_S = 0.0001  # a set of 1,000 pods is looked at ten times a second at most
 
 
-def controller() -> Controller:
+class Sort(NamedTuple):
+    """Which of the two."""
+
+    name: str
+    resource: str
+    api_version: str
+    kind: str
+
+
+REPLICA_SET = Sort("replicaset-controller", "replicasets.apps", "apps/v1", "ReplicaSet")
+REPLICATION_CONTROLLER = Sort("replication-controller", "replicationcontrollers", "v1", "ReplicationController")
+SORTS = {sort.kind: sort for sort in (REPLICA_SET, REPLICATION_CONTROLLER)}
+
+
+def controller(sort: Sort) -> Controller:
     return Controller(
-        "replicaset-controller",
+        sort.name,
         (
-            Watches(RESOURCE, indexes={BY_CONTROLLER: by_controller, BY_SELECTOR: by_selector}),
+            Watches(sort.resource, indexes={BY_CONTROLLER: by_controller, BY_SELECTOR: by_selector}),
             Watches(
                 "pods",
-                claimants_of_pod(RESOURCE, KIND),
+                claimants_of_pod(sort.resource, sort.kind),
                 indexes={BY_CONTROLLER: by_controller, ORPHAN_BY_LABEL: orphan_by_label},
                 summaries={POD: summarise_pod, BELONGING: belonging},
                 when=POD,
                 told_by=BELONGING,
             ),
         ),
-        reconcile,
+        partial(reconcile, sort),
         spacing_s=SPACING_S,
     )
 
 
-def reconcile(key: str, views: Views, now: float) -> list[Write]:
-    replica_set = views[RESOURCE].get(key)
+def reconcile(sort: Sort, key: str, views: Views, now: float) -> list[Write]:
+    replica_set = views[sort.resource].get(key)
     if replica_set is None:
         return []
-    claimed = claim(Owner(replica_set, RESOURCE, API_VERSION, KIND), views["pods"], POD)
+    claimed = claim(Owner(replica_set, sort.resource, sort.api_version, sort.kind), views["pods"], POD)
     if claimed.writes:
         return claimed.writes
     pods = [views["pods"].summary(POD, pod_key) for pod_key in claimed.keys]
     active = [pod for pod in pods if pod.active]
-    changes = [] if is_deleting(replica_set) else scale(replica_set, active, views, now)
+    changes = [] if is_deleting(replica_set) else scale(sort, replica_set, active, views, now)
     status = new_status(replica_set, active, views.failure, now)
     writes: list[Write] = [Rest(len(pods) * REST_PER_POD_S)]
     if status != replica_set.get("status") and (views.failure or len(changes) in (0, BURST)):
-        writes.append(UpdateStatus(RESOURCE, {**replica_set, "status": status}))
+        writes.append(UpdateStatus(sort.resource, {**replica_set, "status": status}))
     return [*writes, *changes, *_wait_for_availability(replica_set, active, now)]
 
 
 # -- how many ---------------------------------------------------------------------------------------------------------
 
 
-def scale(replica_set: Object, active: Sequence[PodSummary], views: Views, now: float) -> list[Write]:
+def scale(sort: Sort, replica_set: Object, active: Sequence[PodSummary], views: Views, now: float) -> list[Write]:
     missing = desired_replicas(replica_set) - len(active)
-    about = reference_to(replica_set, API_VERSION, KIND)
+    about = reference_to(replica_set, sort.api_version, sort.kind)
     if missing > 0:
         names = free_names(replica_set, views["pods"])
-        return [creation(about, pod_from(replica_set, next(names))) for _ in range(min(missing, BURST))]
+        return [creation(about, pod_from(sort, replica_set, next(names))) for _ in range(min(missing, BURST))]
     if missing < 0:
-        neighbours = related_pods_per_node(replica_set, views)
+        neighbours = related_pods_per_node(sort, replica_set, views)
         doomed = pods_to_delete(active, min(-missing, BURST), neighbours, now)
         return [deletion(about, pod) for pod in doomed]
     return []
@@ -109,13 +121,12 @@ def free_names(replica_set: Object, pods: View) -> Iterator[str]:
             yield name
 
 
-def related_pods_per_node(replica_set: Object, views: Views) -> dict[str, int]:
+def related_pods_per_node(sort: Sort, replica_set: Object, views: Views) -> dict[str, int]:
     """How many active pods of this set and its siblings (sets of the same deployment) each node runs."""
     siblings = [uid_of(replica_set)]
     if owner := controller_uid(replica_set):
-        siblings = [
-            entry.uid for k in views[RESOURCE].keys(BY_CONTROLLER, owner) if (entry := views[RESOURCE].entry(k))
-        ]
+        sets = views[sort.resource]
+        siblings = [entry.uid for key in sets.keys(BY_CONTROLLER, owner) if (entry := sets.entry(key))]
     counts: dict[str, int] = {}
     for uid in siblings:
         for pod in views["pods"].summaries(POD, BY_CONTROLLER, uid):
@@ -124,13 +135,13 @@ def related_pods_per_node(replica_set: Object, views: Views) -> dict[str, int]:
     return counts
 
 
-def pod_from(replica_set: Object, name: str) -> Object:
+def pod_from(sort: Sort, replica_set: Object, name: str) -> Object:
     template = replica_set["spec"]["template"]
     metadata: dict[str, Any] = {
         "name": name,
         "generateName": f"{name_of(replica_set)}-",
         "namespace": namespace_of(replica_set),
-        "ownerReferences": [controller_reference(replica_set, API_VERSION, KIND)],
+        "ownerReferences": [controller_reference(replica_set, sort.api_version, sort.kind)],
     }
     for field in ("labels", "annotations", "finalizers"):
         if meta(template).get(field):

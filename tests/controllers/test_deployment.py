@@ -38,7 +38,7 @@ def web(replicas: int = 3, image: str = "v1", **spec: Any) -> Object:
 
 def in_world(scenario: Any, **options: Any) -> None:
     async def play() -> None:
-        async with World(deployment.controller(), replicaset.controller(), **options) as world:
+        async with World(deployment.controller(), replicaset.controller(replicaset.REPLICA_SET), **options) as world:
             await scenario(world)
 
     run(play())

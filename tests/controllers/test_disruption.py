@@ -21,7 +21,7 @@ LABELS = {"app": "web"}
 
 def in_world(scenario: Any, seed: int = 0) -> None:
     async def play() -> None:
-        everything = disruption.controller(), deployment.controller(), replicaset.controller()
+        everything = disruption.controller(), deployment.controller(), replicaset.controller(replicaset.REPLICA_SET)
         async with World(*everything, seed=seed, together=True) as world:
             await scenario(world)
 

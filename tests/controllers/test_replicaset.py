@@ -34,13 +34,18 @@ def replica_set(name: str = "web", replicas: int = 3, **spec: Any) -> Object:
     }
 
 
+def replication_controller(name: str = "web", replicas: int = 3) -> Object:
+    made = replica_set(name, replicas, selector={"app": name})
+    return {**made, "apiVersion": "v1", "kind": "ReplicationController"}
+
+
 def pod(name: str, labels: dict[str, str] | None = None) -> Object:
     return {"metadata": {"name": name, "namespace": "default", "labels": labels or {"app": "web"}}, "spec": {}}
 
 
 def in_world(scenario: Any) -> None:
     async def play() -> None:
-        async with World(replicaset.controller()) as world:
+        async with World(replicaset.controller(replicaset.REPLICA_SET)) as world:
             await scenario(world)
 
     run(play())
@@ -298,11 +303,38 @@ OPERATIONS = st.lists(
 )
 
 
+def test_a_replication_controller_has_a_plain_map_of_labels_and_does_the_same() -> None:
+    async def play() -> None:
+        async with World(*map(replicaset.controller, replicaset.SORTS.values())) as world:
+            world.create("pods", pod("orphan"))
+            owner = world.create("replicationcontrollers", replication_controller())
+            await world.settled()
+
+            reference = {"apiVersion": "v1", "kind": "ReplicationController", "name": "web", "uid": uid_of(owner)}
+            pods = world.active_pods()
+            assert len(pods) == 3 and "orphan" in map(name_of, pods)
+            for each in pods:
+                assert meta(each)["ownerReferences"] == [{**reference, "controller": True, "blockOwnerDeletion": True}]
+            counts = dict.fromkeys(("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"), 3)
+            status = world.get("replicationcontrollers", "web")["status"]
+            assert {**status, "fullyLabeledReplicas": 3} == {**counts, "observedGeneration": 1}
+            about = {each["involvedObject"]["kind"] for each in world.list("events")}
+            assert about == {"ReplicationController"}
+
+            world.patch("pods", "orphan", {"metadata": {"labels": {"app": "other"}}})
+            world.patch("replicationcontrollers", "web", {"spec": {"replicas": 1}})
+            await world.settled()
+            assert [is_ours(each) for each in world.active_pods()].count(True) == 1
+            assert not meta(world.get("pods", "orphan"))["ownerReferences"]
+
+    run(play())
+
+
 @settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 2**32), OPERATIONS)
 def test_settles_on_as_many_pods_as_asked_for(seed: int, operations: list[tuple[str, int]]) -> None:
     async def play() -> None:
-        async with World(replicaset.controller(), seed=seed) as world:
+        async with World(replicaset.controller(replicaset.REPLICA_SET), seed=seed) as world:
             world.create("replicasets.apps", replica_set(replicas=4))
             await world.unrest(40, [lambda o=o: operate(world, *o) for o in operations])  # type: ignore[misc]
             await world.settled()

@@ -111,6 +111,13 @@ CONTROLLERS = [
         "tests/controllers/test_replicaset.py::test_does_not_wait_for_a_pod_that_is_going",
     ),
     Bug(
+        "pods of a replication controller say that a replica set is their owner",
+        "actors/controllers/replicaset.py",
+        "[controller_reference(replica_set, sort.api_version, sort.kind)]",
+        '[controller_reference(replica_set, "apps/v1", "ReplicaSet")]',
+        "tests/controllers/test_replicaset.py::test_a_replication_controller_has_a_plain_map_of_labels_and_does_the_same",
+    ),
+    Bug(
         "replica set adopts pods although it is being deleted",
         "actors/controllers/claim.py",
         "return [Confirm(owner.resource, namespace_of(owner.obj), name_of(owner.obj), uid_of(owner.obj)), *adoptions]",
