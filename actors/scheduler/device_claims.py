@@ -7,7 +7,6 @@ never look here.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import msgspec
 
 from actors.scheduler.devices.allocator import Class
 from actors.scheduler.devices.answers import Answers
+from actors.scheduler.devices.holdings import Held, Holdings, held
 from actors.scheduler.devices.pools import Pools
 from actors.scheduler.devices.requests import Asked, asked
 from protocols.objects import Object, revision_of, uid_of
@@ -23,9 +23,7 @@ from protocols.rules.device_claims import (
     CLASSES,
     SLICES,
     USERS_MAX,
-    Device,
     allocation_of,
-    devices_taken,
     is_user,
     owning_pod,
     users_of,
@@ -39,14 +37,14 @@ _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 class DeviceClaim:
     """`wants` is what is asked for, and `form` the same as bytes: equal for claims that ask alike."""
 
-    __slots__ = ("asked", "form", "obj", "taken")
+    __slots__ = ("asked", "form", "held", "obj")
 
     def __init__(self, obj: Object) -> None:
         self.obj = obj
         self.asked: Asked = asked(obj)
         devices = (obj.get("spec") or {}).get("devices") or {}
         self.form = _encode([devices.get("requests"), devices.get("constraints")])
-        self.taken: tuple[Device, ...] = tuple(devices_taken(obj))
+        self.held: Held = held(obj)
 
     @property
     def is_allocated(self) -> bool:
@@ -84,7 +82,7 @@ class Assumed(NamedTuple):
     """Devices that an attempt to place the pod of that uid has chosen for a claim."""
 
     pod: str
-    devices: tuple[Device, ...]
+    held: Held
 
 
 class Awaited:
@@ -121,7 +119,7 @@ class DeviceClaims:
         self.awaited = Awaited()
         self.version = 0
         self.pools = Pools()
-        self.taken: Counter[Device] = Counter()
+        self.holdings = Holdings()
         self.answers = Answers()
         self._claims: dict[str, DeviceClaim] = {}
         self._classes: dict[str, Class] = {}
@@ -159,21 +157,21 @@ class DeviceClaims:
         self._claims.pop(key, None)
         if claim is not None:
             self._claims[key] = claim
-            self._take(claim.taken, 1)
+            self._take(claim.held)
             if claim.is_allocated:
                 self._forget(key)
         if before is not None:
-            self._take(before.taken, -1)
+            self._give_back(before.held)
         if before is None or claim is None:
             return before is not claim
         return not claim.decides_like(before)
 
     # -- what was decided -----------------------------------------------------------------------------------------
 
-    def assume(self, key: str, pod: str, devices: Iterable[Device]) -> None:
+    def assume(self, key: str, pod: str, allocation: Object) -> None:
         assert key not in self._assumed, key
-        self._assumed[key] = Assumed(pod, tuple(devices))
-        self._take(self._assumed[key].devices, 1)
+        self._assumed[key] = Assumed(pod, held({"status": {"allocation": allocation}}))
+        self._take(self._assumed[key].held)
         self.version += 1
 
     def release(self, key: str, pod: str) -> None:
@@ -194,23 +192,25 @@ class DeviceClaims:
         return key in self._assumed
 
     def check(self) -> None:
-        """Every device that is taken is somebody's, and as often."""
-        owners = Counter(device for claim in self._claims.values() for device in claim.taken)
-        owners.update(device for each in self._assumed.values() for device in each.devices)
-        assert +self.taken == owners
+        """What is taken is somebody's."""
+        seen, assumed = self._claims.values(), self._assumed.values()
+        assert self.holdings == Holdings(*(claim.held for claim in seen), *(each.held for each in assumed))
 
     # -- private --------------------------------------------------------------------------------------------------
 
     def _forget(self, key: str) -> None:
         assumed = self._assumed.pop(key, None)
         if assumed is not None:
-            self._take(assumed.devices, -1)
+            self._give_back(assumed.held)
 
-    def _take(self, devices: Iterable[Device], by: int) -> None:
-        for device in devices:
-            self.taken[device] += by
-            if not self.taken[device]:
-                del self.taken[device]
+    def _take(self, held: Held) -> None:
+        self.holdings.add(held)
+        for device in held.all_devices:
+            self.pools.touch(device)
+
+    def _give_back(self, held: Held) -> None:
+        self.holdings.remove(held)
+        for device in held.all_devices:
             self.pools.touch(device)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from protocols.objects import Object, key_of, meta, name_of, namespace_of, uid_of
 from protocols.rules.owners import controller_of
+from protocols.rules.quantity import parse_quantity
 
 CLAIMS = "resourceclaims.resource.k8s.io"
 TEMPLATES = "resourceclaimtemplates.resource.k8s.io"
@@ -101,9 +102,31 @@ def allocation_of(claim: Object) -> dict[str, Any] | None:
 
 def devices_taken(claim: Object) -> Iterator[Device]:
     """The devices that are nobody else's while the claim has them: access for administrators takes nothing."""
-    for result in ((allocation_of(claim) or {}).get("devices") or {}).get("results") or ():
-        if not result.get("adminAccess"):
-            yield Device(result["driver"], result["pool"], result["device"])
+    for result in _results(claim):
+        if not result.get("adminAccess") and not result.get("shareID"):
+            yield _device(result)
+
+
+class Share(NamedTuple):
+    """What a claim has of a device that others may have, too (KEP-5075): so much of each capacity."""
+
+    device: Device
+    amounts: tuple[tuple[str, int], ...]
+
+
+def shares_taken(claim: Object) -> Iterator[Share]:
+    for result in _results(claim):
+        if result.get("shareID") and not result.get("adminAccess"):
+            consumed = (result.get("consumedCapacity") or {}).items()
+            yield Share(_device(result), tuple((name, parse_quantity(amount)) for name, amount in consumed))
+
+
+def _results(claim: Object) -> Iterable[Object]:
+    return ((allocation_of(claim) or {}).get("devices") or {}).get("results") or ()
+
+
+def _device(result: Object) -> Device:
+    return Device(result["driver"], result["pool"], result["device"])
 
 
 def without_devices(claim: Object) -> Object:

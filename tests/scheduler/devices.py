@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations_with_replacement
 from typing import Any
 
 from actors.scheduler.devices.allocator import RESULTS_MAX, Class, allocate
+from actors.scheduler.devices.holdings import Held, Holdings
 from actors.scheduler.devices.pools import Offered, Pools
 from actors.scheduler.devices.requests import Asked, Wanted, asked
 from protocols.objects import Object
@@ -76,7 +77,7 @@ def allocated(
     specs: Sequence[Object], pools: Pools, node: Object | None = None, taken: Sequence[str] = (), pool: str = ""
 ) -> list[list[tuple[str, str]]] | None:
     """(request, device) of each claim. `taken`: names of devices of that pool."""
-    held = {Device(DRIVER, pool or "a", name) for name in taken}
+    held = Holdings(Held(tuple(Device(DRIVER, pool or "a", name) for name in taken), ()))
     claims = [asked({"spec": spec}) for spec in specs]
     found = allocate(claims, pools.reached_from(node or make_node("a")), the_class, held)
     if found is None:
@@ -112,14 +113,16 @@ def _ways(wants: Sequence[tuple[int, tuple[Wanted, ...]]], devices: Sequence[Off
     (number, alternatives), rest = wants[0], wants[1:]
     for wanted in alternatives:
         fitting = [offered for offered in devices if fits(wanted, offered)]
-        sets = [tuple(fitting)] if wanted.takes_all and fitting else combinations(fitting, wanted.number)
-        for given in sets if not wanted.takes_all or fitting else ():
+        every = [tuple(fitting)] if fitting else []
+        for given in every if wanted.takes_all else combinations_with_replacement(fitting, wanted.number):
             for others in _ways(rest, devices):
                 yield [(number, wanted, given), *others]
 
 
 def fits(wanted: Wanted, offered: Offered) -> bool:
     """The only selector here is `size`."""
+    if any((offered.capacity_of(name) or 0) < amount for name, amount in wanted.capacity):
+        return False
     size = offered.attribute(f"{DRIVER}/size")
     return all(size is not None and size[1] >= int(each.rpartition(" ")[2]) for each in wanted.selectors)
 
@@ -135,6 +138,8 @@ def _breaks_no_rule(
     for picks in chosen:
         own: set[Device] = set()
         for wanted, offered in picks:
+            if offered.is_shared and not wanted.admin:
+                continue
             if offered.device in own or (not wanted.admin and offered.device in given | taken):
                 return False
             own.add(offered.device)
@@ -150,7 +155,15 @@ def _breaks_no_rule(
             of = [offered.attribute(constraint.attribute) for wanted, offered in picks if constraint.concerns(wanted)]
             if None in of or len(set(of)) != (len(of) if constraint.distinct else min(len(of), 1)):
                 return False
-    given_now = [offered for picks in chosen for _, offered in picks]
+    for shared in (offered for offered in devices if offered.is_shared):
+        asks = [dict(wanted.capacity) for picks in chosen for wanted, o in picks if o is shared and not wanted.admin]
+        for name, whole in shared.capacity.items():
+            if sum(ask.get(name, whole) for ask in asks) > whole:
+                return False
+    given_now: list[Offered] = []
+    for offered in (offered for picks in chosen for _, offered in picks):
+        if not offered.is_shared or offered not in given_now:
+            given_now.append(offered)
     before = [offered for offered in devices if offered.device in taken]
     for name, amounts in counters.items():
         for counter, amount in amounts.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -9,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.scheduler.devices.allocator import CannotAllocate, Class, allocate
+from actors.scheduler.devices.holdings import Held, Holdings
 from actors.scheduler.devices.requests import asked
 from actors.scheduler.devices.results import allocation
 from protocols.objects import Object
-from protocols.rules.device_claims import Device
+from protocols.rules.device_claims import Device, Share
 from tests.effort import examples
 from tests.scheduler.devices import (
     DRIVER,
@@ -28,6 +30,7 @@ from tests.scheduler.devices import (
 )
 from tests.scheduler.worlds import make_node
 
+SHARED = "allowMultipleAllocations"
 BIG = f'device.attributes["{DRIVER}"].size >= 2'
 TWO = device_slice("s", device("d0", attributes={"size": 1}), device("d1", attributes={"size": 2}), node="a")
 
@@ -231,6 +234,52 @@ def test_quantities_and_versions_are_compared_as_such() -> None:
         assert allocated([claim_spec(exactly("gpu", 1, expression))], pools) == [[("gpu", "d1")]]
 
 
+@pytest.mark.parametrize(
+    ("policy", "asked_for", "takes"),
+    [
+        ({}, None, "10Gi"),
+        ({}, "3Gi", "3Gi"),
+        ({}, "11Gi", None),
+        ({"default": "1Gi"}, None, "1Gi"),
+        ({"default": "1Gi", "validValues": ["1Gi", "4Gi"]}, "2Gi", "4Gi"),
+        ({"default": "1Gi", "validValues": ["1Gi", "4Gi"]}, "5Gi", None),
+        ({"default": "1Gi", "validRange": {"min": "1Gi", "step": "2Gi"}}, "512Mi", "1Gi"),
+        ({"default": "1Gi", "validRange": {"min": "1Gi", "step": "2Gi"}}, "4Gi", "5Gi"),
+        ({"default": "1Gi", "validRange": {"min": "1Gi", "max": "4Gi"}}, "5Gi", None),
+    ],
+)
+def test_a_share_is_what_the_capacitys_policy_makes_of_what_is_asked(policy: Any, asked_for: str, takes: str) -> None:
+    shared = device("d0", **{SHARED: True})
+    shared["capacity"] = {"memory": {"value": "10Gi", **({"requestPolicy": policy} if policy else {})}}
+    wants = exactly("gpu", 1, **({"capacity": {"requests": {"memory": asked_for}}} if asked_for else {}))
+    pools = pools_of(device_slice("s", shared, node="b"))
+
+    if takes is None:
+        assert allocated([claim_spec(wants)], pools, node("b")) is None
+    else:
+        [result] = status(claim_spec(wants), device_slice("s", shared, node="b"))["devices"]["results"]
+        assert result["consumedCapacity"] == {"memory": takes}
+        assert uuid.UUID(result["shareID"])
+
+
+def test_several_claims_have_a_shared_device_as_long_as_there_is_some_of_it() -> None:
+    shared = device_slice("s", device("d0", capacity={"memory": "4Gi"}, **{SHARED: True}), node="a")
+    some = claim_spec(exactly("gpu", 1, capacity={"requests": {"memory": "2Gi"}}))
+    pools = pools_of(shared)
+
+    assert allocated([some, some], pools) == [[("gpu", "d0")], [("gpu", "d0")]]
+    assert allocated([some, some, some], pools) is None
+    other = claim_spec(exactly("gpu", 1, capacity={"requests": {"bandwidth": "1"}}))
+    assert allocated([other], pools) is None
+
+    share = Share(Device(DRIVER, "a", "d0"), (("memory", 3 * 2**30 * 10**9),))
+    reached = pools.reached_from(make_node("a"))
+    assert allocate([asked({"spec": some})], reached, the_class, Holdings(Held((), (share,)))) is None
+    two = Holdings(Held((), (share,)), Held((), (share._replace(amounts=()),)))
+    two.remove(Held((), (share,)))
+    assert allocate([asked({"spec": some})], reached, the_class, two) is not None
+
+
 def test_a_search_without_hope_ends() -> None:
     devices = [device(f"d{n}", attributes={"colour": n}) for n in range(40)]
     pools = pools_of(device_slice("s", *devices, node="a"))
@@ -245,7 +294,10 @@ def test_a_search_without_hope_ends() -> None:
 
 def status(spec: Object, *slices: Object, cls: Class | None = None) -> Object:
     found = allocate(
-        [asked({"spec": spec})], pools_of(*slices).reached_from(node("b")), lambda name: cls or the_class(name), set()
+        [asked({"spec": spec})],
+        pools_of(*slices).reached_from(node("b")),
+        lambda name: cls or the_class(name),
+        Holdings(),
     )
     assert found is not None
     return allocation({"spec": spec}, found[0], lambda name: cls or the_class(name))
@@ -304,7 +356,8 @@ def test_the_claim_can_be_used_where_all_its_devices_can() -> None:
 sizes = st.integers(0, 3)
 devices = st.lists(
     st.builds(
-        lambda size, colour, broken, needs: {
+        lambda size, colour, broken, needs, shared: {
+            **({SHARED: True, "capacity": {"memory": "2Gi"}} if shared else {}),
             "attributes": {"size": size, **({"colour": colour} if colour else {})},
             **({"taints": [{"key": "broken", "effect": "NoSchedule"}]} if broken else {}),
             **({"consumesCounters": [{"counterSet": "c", "counters": {"m": {"value": str(needs)}}}]} if needs else {}),
@@ -313,6 +366,7 @@ devices = st.lists(
         st.sampled_from(["", "red", "blue"]),
         st.booleans(),
         sizes,
+        st.booleans(),
     ),
     max_size=5,
 )
@@ -321,6 +375,7 @@ more = st.fixed_dictionaries(
     {},
     optional={
         "adminAccess": st.just(True),
+        "capacity": st.just({"requests": {"memory": "1Gi"}}),
         "tolerations": st.just([{"key": "broken", "operator": "Exists"}]),
     },
 )
@@ -359,13 +414,13 @@ def test_it_finds_what_the_slow_way_finds_first(
     pools = pools_of(
         device_slice("c", node="a", slices=2, sharedCounters=counters), device_slice("d", *named, node="a", slices=2)
     )
-    taken = {Device(DRIVER, "a", f"d{n}") for n in held}
+    taken = {Device(DRIVER, "a", f"d{n}") for n in held if n < len(offers) and not named[n].get(SHARED)}
     wants = [asked({"spec": spec}) for spec in specs]
     reached = pools.reached_from(make_node("a"))
     usable = reached[0].devices if reached else ()
 
     try:
-        found = allocate(wants, reached, the_class, taken)
+        found = allocate(wants, reached, the_class, Holdings(Held(tuple(taken), ())))
     except CannotAllocate as error:  # a claim for all devices that contradicts itself
         assert "because a claim constraint would not be satisfied" in str(error)
         found = None

@@ -152,7 +152,7 @@ def test_news_that_are_older_than_an_answer_change_nothing() -> None:
     claims.set(CLAIMS, "default/gpu", has)
     claims.set(CLAIMS, "default/gpu", claim("gpu", uid="u", resourceVersion="6"))
 
-    assert [str(each) for each in claims.taken] == ["d/p/d0"]
+    assert [str(each) for each in claims.holdings.devices] == ["d/p/d0"]
     claims.check()
 
 

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
+from actors.scheduler.devices.holdings import Holdings
 from actors.scheduler.devices.pools import Offered, PoolId, Reached
 from actors.scheduler.devices.requests import Asked, Constraint, Request, Wanted
 from actors.scheduler.devices.selectors import SelectorFailed, takes
+from actors.scheduler.devices.shares import Amounts, share
 from protocols.rules.device_claims import Device
 from protocols.rules.taints import untolerated
 
 RESULTS_MAX = 32  # devices of one claim
 STEPS_MAX = 20_000
+_NOTHING: Counter[str] = Counter()
 
 
 class CannotAllocate(Exception):
@@ -40,8 +42,11 @@ class Class(NamedTuple):
 
 
 class Pick(NamedTuple):
+    """`share`: how much of a device that others may have, too."""
+
     wanted: Wanted
     offered: Offered
+    share: Amounts | None = None
 
 
 class Picks(NamedTuple):
@@ -55,7 +60,7 @@ def allocate(
     claims: Sequence[Asked],
     pools: Sequence[Reached],
     classes: Callable[[str], Class | None],
-    taken: AbstractSet[Device] | Mapping[Device, Any],
+    taken: Holdings,
     steps_max: int = STEPS_MAX,
 ) -> list[Picks] | None:
     """The first solution; None: there is none. Raises CannotAllocate."""
@@ -90,7 +95,7 @@ class _Search:
         claims: Sequence[Asked],
         pools: Sequence[Reached],
         classes: Callable[[str], Class | None],
-        taken: AbstractSet[Device] | Mapping[Device, Any],
+        taken: Holdings,
         steps_max: int,
     ) -> None:
         self._claims = claims
@@ -103,6 +108,7 @@ class _Search:
         self._chosen: list[list[Wanted]] = [[] for _ in claims]
         self._picks: list[list[Pick]] = [[] for _ in claims]
         self._users: dict[Device, Counter[int]] = {}  # device -> claims that it is being given to
+        self._shares: dict[Device, Counter[str]] = {}  # of devices that are being shared
         self._spent: dict[PoolId, Counter[tuple[str, str]]] = {}
         self._all: dict[tuple[int, str], list[Offered]] = {}
         self._check()
@@ -182,27 +188,42 @@ class _Search:
         elif wanted.takes_all:
             offered = every[at.number]
             if self._is_free(at.claim, wanted, offered) and self._may(at.claim, wanted, offered, must=True):
-                yield _Move(at._replace(number=at.number + 1), pick=Pick(wanted, offered))
+                yield _Move(at._replace(number=at.number + 1), pick=self._pick(wanted, offered))
         else:
             for number in range(at.start, len(self._usable)):
                 offered = self._usable[number][1]
                 if not self._is_free(at.claim, wanted, offered) or not self._takes(at.claim, wanted, offered):
                     continue
                 if self._may(at.claim, wanted, offered, must=False):
-                    yield _Move(at._replace(number=at.number + 1, start=number + 1), pick=Pick(wanted, offered))
+                    again = offered.is_shared and not wanted.admin  # it may be given once more
+                    after = at._replace(number=at.number + 1, start=number if again else number + 1)
+                    yield _Move(after, pick=self._pick(wanted, offered))
+
+    def _pick(self, wanted: Wanted, offered: Offered) -> Pick:
+        return Pick(wanted, offered, share(offered, wanted) if offered.is_shared and not wanted.admin else None)
 
     def _is_free(self, claim: int, wanted: Wanted, offered: Offered) -> bool:
         """Access for administrators is to what others may have, though not twice in one claim."""
         users = self._users.get(offered.device)
         if wanted.admin:
             return not users or not users[claim]
-        return not users and offered.device not in self._taken
+        if offered.is_shared:
+            return self._has_room(wanted, offered)
+        return not users and offered.device not in self._taken.devices
+
+    def _has_room(self, wanted: Wanted, offered: Offered) -> bool:
+        """Enough of each capacity is left."""
+        amounts = share(offered, wanted)
+        if amounts is None:
+            return False
+        held = [shares.get(offered.device, _NOTHING) for shares in (self._taken.shares, self._shares)]
+        return all(sum(h[name] for h in held) + each <= offered.capacity[name] for name, each in amounts.items())
 
     def _takes(self, claim: int, wanted: Wanted, offered: Offered) -> bool:
         """Devices that a pod must wait for once it is placed are never taken (DRADeviceBindingConditions)."""
         if offered.spec.get("bindingConditions"):
             return False
-        if any((offered.capacity_of(name) or 0) < amount for name, amount in wanted.capacity):
+        if any((offered.capacity_of(k) or 0) < amount for k, amount in wanted.capacity):
             return False
         cls = self._classes(wanted.class_name)
         assert cls is not None
@@ -243,7 +264,7 @@ class _Search:
 
     def _has_counters(self, offered: Offered) -> bool:
         """What the devices of a pool share (partitions of one device) is not given away twice."""
-        if not offered.consumes:
+        if not offered.consumes or self._is_counted(offered):
             return True
         pool = self._pool_of[offered.device]
         spent = self._spent_of(pool)
@@ -258,7 +279,7 @@ class _Search:
         if spent is None:
             spent = self._spent[pool.id] = Counter()
             for offered in pool.consumers:
-                if offered.device in self._taken:
+                if offered.device in self._taken.devices or offered.device in self._taken.shares:
                     _spend(spent, offered, 1)
         return spent
 
@@ -270,7 +291,7 @@ class _Search:
             self._chosen[at.claim].append(move.alternative)
         elif move.pick is not None:
             self._picks[at.claim].append(move.pick)
-            self._give(at.claim, move.pick.offered, 1)
+            self._give(at.claim, move.pick, 1)
 
     def _undo(self, move: _Move) -> None:
         at = move.after
@@ -278,15 +299,24 @@ class _Search:
             self._chosen[at.claim].pop()
         elif move.pick is not None:
             self._picks[at.claim].pop()
-            self._give(at.claim, move.pick.offered, -1)
+            self._give(at.claim, move.pick, -1)
 
-    def _give(self, claim: int, offered: Offered, by: int) -> None:
+    def _give(self, claim: int, pick: Pick, by: int) -> None:
+        offered = pick.offered
+        if by > 0 and offered.consumes and not self._is_counted(offered):
+            _spend(self._spent_of(self._pool_of[offered.device]), offered, 1)
         users = self._users.setdefault(offered.device, Counter())
         users[claim] += by
         if not users[claim]:
             del users[claim]
-        if offered.consumes:
-            _spend(self._spent_of(self._pool_of[offered.device]), offered, by)
+        if by < 0 and offered.consumes and not self._is_counted(offered):
+            _spend(self._spent_of(self._pool_of[offered.device]), offered, -1)
+        for name, amount in (pick.share or {}).items():
+            self._shares.setdefault(offered.device, Counter())[name] += by * amount
+
+    def _is_counted(self, offered: Offered) -> bool:
+        """A device that several have takes its part of what it shares with other devices once."""
+        return offered.is_shared and bool(self._users.get(offered.device) or offered.device in self._taken.shares)
 
 
 def _spend(spent: Counter[tuple[str, str]], offered: Offered, by: int) -> None:

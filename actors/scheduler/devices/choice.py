@@ -35,6 +35,6 @@ def _search(claims: Sequence[DeviceClaim], state: ClusterState, node: str) -> Fo
     devices = state.devices
     pools = devices.pools.reached_from(known.node)
     try:
-        return allocate([claim.asked for claim in claims], pools, devices.class_of, devices.taken)
+        return allocate([claim.asked for claim in claims], pools, devices.class_of, devices.holdings)
     except CannotAllocate as error:
         return error

@@ -32,9 +32,10 @@ class Place(NamedTuple):
 
 
 class Offered:
-    """A device of a slice. `known`: what expressions have said of it; it is good as long as the slice is."""
+    """A device of a slice. `is_shared`: several claims may have it. `known`: what expressions have said of it, which is
+    good as long as the slice is."""
 
-    __slots__ = ("capacity", "consumes", "device", "known", "place", "spec")
+    __slots__ = ("capacity", "consumes", "device", "is_shared", "known", "place", "spec")
 
     def __init__(self, device: Device, spec: Mapping[str, Any], place: Place) -> None:
         self.device = device
@@ -42,6 +43,7 @@ class Offered:
         self.place = place
         self.consumes = _counters(spec.get("consumesCounters") or (), "counterSet")
         self.capacity = {key: parse_quantity(each["value"]) for key, each in (spec.get("capacity") or {}).items()}
+        self.is_shared = bool(spec.get("allowMultipleAllocations"))
         self.known: dict[str, bool] = {}
 
     def attribute(self, name: str) -> tuple[str, Any] | None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from actors.scheduler.devices.allocator import Class, Pick, Picks
 from actors.scheduler.devices.requests import Wanted
-from protocols.objects import Object
+from protocols.objects import Object, uid_of
+from protocols.rules.quantity import format_quantity
 
 
 def allocation(claim: Object, picks: Picks, classes: Callable[[str], Class | None]) -> Object:
     """`status.allocation` of the claim."""
     spec = (claim.get("spec") or {}).get("devices") or {}
-    devices: dict[str, Any] = {"results": [_result(pick) for pick in picks.devices]}
+    uid = uid_of(claim)
+    devices: dict[str, Any] = {"results": [_result(pick, f"{uid}/{n}") for n, pick in enumerate(picks.devices)]}
     requests = len(spec.get("requests") or ())
     config = [*_of_classes(picks.chosen, classes), *_of_claim(spec.get("config") or (), picks.chosen)]
     if config:
@@ -22,7 +25,8 @@ def allocation(claim: Object, picks: Picks, classes: Callable[[str], Class | Non
     return {"devices": devices, **({"nodeSelector": selector} if selector else {})}
 
 
-def _result(pick: Pick) -> dict[str, Any]:
+def _result(pick: Pick, seed: str) -> dict[str, Any]:
+    """`seed`: what a share's id follows from, so that deciding twice says the same."""
     device = pick.offered.device
     result: dict[str, Any] = {
         "request": pick.wanted.name,
@@ -32,9 +36,18 @@ def _result(pick: Pick) -> dict[str, Any]:
     }
     if pick.wanted.admin:
         result["adminAccess"] = True
+    if pick.share is not None:
+        result["shareID"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{seed}/{device}"))
+        result["consumedCapacity"] = {name: _written(amount, pick, name) for name, amount in pick.share.items()}
     if pick.wanted.tolerations:
         result["tolerations"] = [dict(each) for each in pick.wanted.tolerations]
     return result
+
+
+def _written(amount: int, pick: Pick, name: str) -> str:
+    """In the way the device's own capacity is."""
+    said = str(pick.offered.spec["capacity"][name]["value"])
+    return format_quantity(amount, "BinarySI" if said.endswith("i") else "DecimalSI")
 
 
 def _of_classes(chosen: Iterable[Wanted], classes: Callable[[str], Class | None]) -> Iterator[dict[str, Any]]:

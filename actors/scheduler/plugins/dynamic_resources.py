@@ -36,7 +36,7 @@ from actors.scheduler.framework import (
     row_numbers,
 )
 from protocols.objects import Object, key_of, split_key, uid_of
-from protocols.rules.device_claims import WantedClaim, devices_taken, why_not_own
+from protocols.rules.device_claims import WantedClaim, why_not_own
 
 if TYPE_CHECKING:
     from actors.scheduler.cluster_state import ClusterState
@@ -125,7 +125,7 @@ class DynamicResources(PreEnqueue, PreFilter, Filter, PostFilter, Reserve, PreBi
         chosen: dict[str, Object] = attempt.memo.setdefault(self.name, {})
         for (key, claim), picks in zip(needs.pending, found, strict=True):
             chosen[key] = allocation(claim.obj, picks, devices.class_of)
-            devices.assume(key, attempt.pod.uid, devices_taken({"status": {"allocation": chosen[key]}}))
+            devices.assume(key, attempt.pod.uid, chosen[key])
         return None
 
     def unreserve(self, attempt: Attempt) -> None:
