@@ -53,7 +53,7 @@ DEVICES = [
         _ALLOCATOR,
         "        return not users and offered.device not in self._taken.devices\n",
         "        return not users\n",
-        _SLOW_WAY,
+        f"{_SEARCH}::test_the_first_devices_that_will_do",
     ),
     Bug(
         "a device is given to two claims of one pod",
