@@ -41,7 +41,7 @@ def serve(
     def page() -> Actor:
         from actorkube.kube.serving import Serving, ServingPage
 
-        serving = Serving(component, actor, context, configz, version_of(spec), pages, record)
+        serving = Serving(component, actor, context, configz, lambda: version_of(spec), pages, record)
         return ServingPage(system, serving, spec.apis)
 
     system.spawn(page, "serving")

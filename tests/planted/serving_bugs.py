@@ -59,7 +59,7 @@ SERVING = [
     ),
     Bug(
         "metrics are open to everybody",
-        "actorkube/kube/serving.py",
+        "actorkube/kube/component_pages.py",
         "if asked.path not in KINDS:",
         'if asked.path not in (*KINDS, "/metrics"):',
         _SERVING + "test_metrics_are_for_who_may_read_them",
@@ -80,14 +80,14 @@ SERVING = [
     ),
     Bug(
         "one check alone is open to everybody",
-        "actorkube/kube/serving.py",
+        "actorkube/kube/component_pages.py",
         "if asked.path not in KINDS:",
         "if not asked.path.startswith(KINDS):",
         _SERVING + "test_everybody_may_ask_whether_it_is_well",
     ),
     Bug(
         "a component whose actor is gone is well",
-        "actorkube/kube/serving.py",
+        "actorkube/kube/component_pages.py",
         'checks = {"ping": True, self._serving.actor: False}',
         'checks = {"ping": True}',
         _SERVING + "test_a_scheduler_that_is_gone_is_not_well",

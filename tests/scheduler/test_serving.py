@@ -57,7 +57,7 @@ async def served(directory: Path, election: LeaderElection | None = None, synced
         apis = ("apiserver/api",) if synced else ("nowhere/api",)
         scheduler = system.spawn(scheduler_of(setup, apis), "scheduler")
         record = directory / "serving" / "scheduler.json"
-        serving = Serving("kube-scheduler", "scheduler", context, setup.told, "1.36", ("resources",), record)
+        serving = Serving("kube-scheduler", "scheduler", context, setup.told, lambda: "1.36", ("resources",), record)
         page = ServingPage(system, serving, ("apiserver/api",))
         system.spawn(lambda: page, "serving")
         await until(lambda: record.exists())
