@@ -437,6 +437,7 @@ class Scheduler(SelfReport):
         """The attempt is over."""
         demand = attempt.pod
         if isinstance(outcome, Bound):
+            self._happened(ClusterEvent.DEVICE_CLAIM if demand.shape.device_claims else ClusterEvent.NONE)
             self._count(queued, Result.SCHEDULED)
             self._counts.scheduled(queued.attempts, self.ctx.now - queued.entered_at)
             self._reports.event(demand, "Normal", "Scheduled", f"Successfully assigned {demand.key} to {attempt.node}")
@@ -467,8 +468,7 @@ class Scheduler(SelfReport):
         self._reports.log_failures(failures, attempt.pod)
         node = self._state.forget(attempt.pod)
         self._room_on(node if is_news else "", ClusterEvent.POD_DELETED)
-        if attempt.pod.shape.device_claims and is_news:
-            self._happened(ClusterEvent.DEVICE_CLAIM)
+        self._happened(ClusterEvent.DEVICE_CLAIM if attempt.pod.shape.device_claims and is_news else ClusterEvent.NONE)
 
     async def _make_room(self, demand: PodDemand, nomination: Nomination) -> None:
         left = await self._room_maker.make(demand, nomination.node, nomination.victims, self.ctx.now)

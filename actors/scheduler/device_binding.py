@@ -3,7 +3,8 @@ decided on.
 
 An answer that is lost leaves it open whether a claim has devices. Then the same is asked again, as often as it takes:
 each revision is replaced once, so either the first write has happened, which the claim shows, or it cannot any more.
-Until that is known the devices stay taken.
+Until that is known the devices stay taken. What was answered is known at once, so a watch that tells it brings no news:
+who waits for the claim is told when the attempt is over.
 """
 
 from __future__ import annotations

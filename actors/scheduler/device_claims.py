@@ -23,6 +23,7 @@ from protocols.rules.device_claims import (
     CLASSES,
     SLICES,
     USERS_MAX,
+    Device,
     allocation_of,
     is_user,
     owning_pod,
@@ -187,6 +188,11 @@ class DeviceClaims:
 
     def class_of(self, name: str) -> Class | None:
         return self._classes.get(name)
+
+    def owner_of(self, device: Device) -> str:
+        """The claim that has it, for those who explain: it is looked for among all. "" if none has."""
+        found = (key for key, claim in self._claims.items() if device in claim.held.devices)
+        return next(found, "")
 
     def is_assumed(self, key: str) -> bool:
         return key in self._assumed

@@ -154,6 +154,20 @@ DEVICES = [
         f"{_PODS}::test_a_claim_whose_devices_are_out_of_reach_gets_others",
     ),
     Bug(
+        "who waits for a claim that another pod gets devices for is not told",
+        "actors/scheduler/actor.py",
+        "            self._happened(ClusterEvent.DEVICE_CLAIM if demand.shape.device_claims else ClusterEvent.NONE)\n",
+        "            pass\n",
+        f"{_PODS}::test_who_shares_a_claim_follows_when_it_has_its_devices",
+    ),
+    Bug(
+        "`why` names no claim that has a device",
+        "actors/scheduler/explain/device_remedies.py",
+        "if each.device in devices.holdings.devices]",
+        "if False]",
+        f"{_PODS}::test_why_says_who_has_the_devices_that_would_fit",
+    ),
+    Bug(
         "a pod that waits for its claim is not told when it comes",
         "actors/scheduler/views.py",
         "        if changed and resource == CLAIMS:\n",

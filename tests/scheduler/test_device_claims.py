@@ -14,6 +14,7 @@ from actors.scheduler.cycle import Decision, SchedulingCycle
 from actors.scheduler.demand import PodDemand, trim_pod
 from actors.scheduler.device_claims import DeviceClaims
 from actors.scheduler.diagnosis import Unschedulable
+from actors.scheduler.explain.why import explain
 from actors.scheduler.framework import Attempt
 from actors.scheduler.profile import DEFAULT_PROFILE
 from actors.scheduler.waiting_pods import WaitingPods
@@ -131,6 +132,16 @@ def test_a_claim_that_another_pod_is_about_to_get_devices_for_is_waited_for() ->
     refused = SchedulingCycle(state, DEFAULT_PROFILE).decide(PodDemand(make_pod("q", resourceClaims=wants("gpu"))))
     assert isinstance(refused, Unschedulable)
     assert "resource claim default/gpu is in the process of being allocated" in refused.message
+
+
+async def test_who_shares_a_claim_follows_when_it_has_its_devices() -> None:
+    async with a_world(device_slice("s", device("d0"))) as world:
+        world.create(CLAIMS, claim("gpu"))
+        await world.settled()
+        world.create("pods", *(make_pod(name, resourceClaims=wants("gpu")) for name in ("p", "q")))
+
+        await world.until(lambda: bool(world.node_of("p") and world.node_of("q")))
+        assert sorted(user["name"] for user in users_of(world.store.read(CLAIMS, "default", "gpu"))) == ["p", "q"]
 
 
 def test_no_devices_are_given_before_all_claims_have_been_seen() -> None:
@@ -293,3 +304,22 @@ def test_nothing_is_freed_for_a_pod_that_would_not_be_helped() -> None:
         "0/2 nodes are available: 2 resourceclaim not available on the node. still not schedulable, preemption: 0/2"
     )
     assert found.frees == ""
+
+
+def test_why_says_who_has_the_devices_that_would_fit() -> None:
+    result = {"request": "gpu", "driver": DRIVER, "pool": "a", "device": "d1"}
+    big = f'device.attributes["{DRIVER}"].size > 1'
+    asks = {**claim("gpu"), "spec": claim_spec(exactly("gpu", 1, big))}
+    devices = [device("d0", attributes={"size": 1}), device("d1", attributes={"size": 2}), device("d2")]
+    snapshot = {
+        "nodes": [make_node("a"), make_node("b")],
+        CLASSES: [device_class("gpu")],
+        SLICES: [device_slice("a", *devices, node="a")],
+        CLAIMS: [asks, claim("other", {"devices": {"results": [result]}})],
+    }
+
+    found = explain(snapshot, wanting("gpu"), {"default-scheduler": DEFAULT_PROFILE})
+
+    said = {near.node: [remedy.text for each in near.obstacles for remedy in each.remedies] for near in found.nearest}
+    assert said["a"] == [f"that claim default/other gives back device {DRIVER}/a/d1"]
+    assert said["b"] == ["a device on b that the claims take: none of 0 there is one"]

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from actors.scheduler.explain import volume_remedies
+from actors.scheduler.explain import device_remedies, volume_remedies
 from actors.scheduler.explain.pods_in_the_way import company, conflicting, named, ports_taken
 from actors.scheduler.explain.remedy import Labels, Remedy, relabelled
 from actors.scheduler.framework import Cycle
@@ -197,4 +197,5 @@ _ADVICE: dict[str, Callable[[Cycle, NodeState], Iterable[Remedy]]] = {
     "NodeVolumeLimits": volume_remedies.limits,
     "VolumeBinding": volume_remedies.on_node,
     "VolumeZone": volume_remedies.zones,
+    "DynamicResources": device_remedies.on_node,
 }

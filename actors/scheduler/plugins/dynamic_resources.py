@@ -48,7 +48,7 @@ _ELSEWHERE = "resourceclaim not available on the node"
 NOT_ALLOCATED = "cannot allocate all claims"
 
 
-class _Needs(NamedTuple):
+class Needs(NamedTuple):
     """Of a pod's claims: those that have devices somewhere, and those that have none yet."""
 
     placed: Sequence[DeviceClaim]
@@ -77,7 +77,7 @@ class DynamicResources(PreEnqueue, PreFilter, Filter, PostFilter, Reserve, PreBi
         return None
 
     def filter(self, cycle: Cycle, rows: Rows) -> Ints | None:
-        needs: _Needs = cycle.memo[self.name]
+        needs = needs_of(cycle)
         elsewhere = [~_reached(cycle.state, claim)[rows] for claim in needs.placed if claim.nodes is not None]
         refused = np.logical_or.reduce(elsewhere) if elsewhere else None
         if not needs.pending:
@@ -138,6 +138,12 @@ class DynamicResources(PreEnqueue, PreFilter, Filter, PostFilter, Reserve, PreBi
             await bind_claim(key, chosen.get(key), attempt, handle)
 
 
+def needs_of(cycle: Cycle) -> Needs:
+    """What PreFilter has found."""
+    found: Needs = cycle.memo[DynamicResources.name]
+    return found
+
+
 def unusable(state: ClusterState, pod: Object, wanted: WantedClaim) -> str:
     """Why a pod with that claim cannot run anywhere, in Kubernetes' words; "" if it can."""
     if not wanted.key:
@@ -171,11 +177,11 @@ def _held_up(state: ClusterState, pod: Object, wanted: WantedClaim) -> str:
     return ""
 
 
-def _needs(state: ClusterState, wanted: Sequence[WantedClaim]) -> _Needs:
+def _needs(state: ClusterState, wanted: Sequence[WantedClaim]) -> Needs:
     """A pod may name a claim twice."""
     found = {each.key: claim for each in wanted if (claim := state.devices.get(each.key)) is not None}
     placed = [claim for claim in found.values() if claim.is_allocated]
-    return _Needs(placed, [(key, claim) for key, claim in found.items() if not claim.is_allocated])
+    return Needs(placed, [(key, claim) for key, claim in found.items() if not claim.is_allocated])
 
 
 def _reached(state: ClusterState, claim: DeviceClaim) -> Bools:
@@ -183,7 +189,7 @@ def _reached(state: ClusterState, claim: DeviceClaim) -> Bools:
     return state.objects.matching_selector(claim.nodes)
 
 
-def _why_not(needs: _Needs, found: object) -> str:
+def _why_not(needs: Needs, found: object) -> str:
     if found is None:
         return NOT_ALLOCATED
     if not isinstance(found, CannotAllocate):
