@@ -158,7 +158,7 @@ DEVICES = [
         "actors/scheduler/actor.py",
         "            self._happened(ClusterEvent.DEVICE_CLAIM if demand.shape.device_claims else ClusterEvent.NONE)\n",
         "            pass\n",
-        f"{_PODS}::test_who_shares_a_claim_follows_when_it_has_its_devices",
+        f"{_SIM}::test_a_lost_answer_gives_no_device_away_twice",
     ),
     Bug(
         "`why` names no claim that has a device",

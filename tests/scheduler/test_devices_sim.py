@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actorkube.kube import ControllerActor
@@ -121,6 +121,7 @@ def test_every_device_is_one_claims_whatever_happens(
 @pytest.mark.slow
 @settings(max_examples=examples(25), deadline=None)
 @given(deeds, st.integers(0, 99), st.integers(1, 4), st.integers(0, 12))
+@example([(0.0, "create", "p0"), (1.0, "create", "s1"), (1.0, "create", "s0")], 0, 1, 0)  # s0 was not told
 def test_a_lost_answer_gives_no_device_away_twice(
     users: list[tuple[float, str, str]], seed: int, times: int, skip: int
 ) -> None:
