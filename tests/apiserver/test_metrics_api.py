@@ -149,6 +149,14 @@ async def test_a_node_shows_the_pages_of_its_kubelet(api: Rest) -> None:
     assert summary["pods"][0]["containers"][0]["startTime"] == time_of(NOW - 60)
 
 
+async def test_a_kubelet_tells_what_is_measured_of_its_actors(api: Rest) -> None:
+    here, gone = await api.get(f"{NODES}/n1/proxy/metrics"), await api.get(f"{NODES}/n2/proxy/metrics")
+
+    assert samples(here.body, "system")["actorkube_system_up_seconds", "n1-kubelet"] >= 0
+    assert here.headers["Content-Type"].startswith("text/plain; version=")
+    assert gone.code == 503 and "the kubelet of node n2 does not answer" in gone.body.decode()
+
+
 async def test_prometheus_reads_what_containers_of_a_node_use(api: Rest) -> None:
     answer = await api.get(f"{NODES}/n1/proxy/metrics/resource")
 

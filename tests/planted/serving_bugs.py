@@ -99,4 +99,25 @@ SERVING = [
         'return {"sched-handler-sync": True}',
         _SERVING + "test_a_scheduler_that_has_not_seen_the_cluster_lives_and_is_not_ready",
     ),
+    Bug(
+        "who asks for what there is not makes a series of his own",
+        "actors/apiserver/rest/counts.py",
+        'return Subject(_VERBS.get(asked.verb, asked.verb.upper()) if known else "OTHER")',
+        "return Subject(asked.verb.upper(), asked.group, resource=asked.resource)",
+        "tests/apiserver/test_request_metrics.py::test_who_asks_for_what_there_is_not_makes_no_series_of_his_own",
+    ),
+    Bug(
+        "a watch that has ended is held open for ever",
+        "actors/apiserver/rest/counts.py",
+        "            counts.held[subject] -= 1",
+        "            pass",
+        "tests/apiserver/test_request_metrics.py::test_a_watch_that_its_client_ends_was_answered",
+    ),
+    Bug(
+        "a node tells what all its containers have used, which falls when one ends",
+        "actors/apiserver/rest/node_proxy.py",
+        "_measured(containers, usage.time, sums=False)",
+        "_measured(containers, usage.time)",
+        "tests/apiserver/test_metrics_api.py::test_a_node_shows_the_pages_of_its_kubelet",
+    ),
 ]

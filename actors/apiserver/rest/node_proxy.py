@@ -1,7 +1,7 @@
 """`.../nodes/NAME/proxy/...`: what a kubelet would answer on its own port is answered here; other ports are passed on.
 
 A kubelet listens to actors, not to HTTP. Served are the pages that tools read: healthz, pods, stats/summary,
-metrics/resource.
+metrics, metrics/resource.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ from dataclasses import replace
 from typing import Any
 
 from actorkube.runtime import Context
+from actorkube.runtime.built_in import OBSERVER
+from actorkube.runtime.metrics_page import ANSWER_WITHIN_S
+from actorkube.runtime.tracing import NOT_FOLLOWED, because
 from actors.apiserver.calls import Call
 from actors.apiserver.pipeline import Pipeline
 from actors.apiserver.pod_metrics import node_usages
 from actors.apiserver.reads import Query
 from actors.apiserver.rest.render import Renderer, Reply
 from actors.apiserver.schema.resources import find
-from protocols.errors import BadRequest, MethodNotAllowed, NotFound, ServiceUnavailable
+from protocols.errors import Answer, AskError, BadRequest, MethodNotAllowed, NotFound, ServiceUnavailable
 from protocols.objects import Object, name_of
+from protocols.observe import AskExposition, Exposition
 from protocols.rules.times import time_of
 from protocols.usage import ContainerUsage, NodeUsage, PodUsage
 
@@ -50,11 +54,25 @@ async def kubelet_page(
             return renderer.document(await _pods(pipeline, call, name_of(node)))
         case "/stats/summary":
             return renderer.document(_summary(name_of(node), await _usage(context, name_of(node))))
+        case "/metrics":
+            told = await _exposition(context, name_of(node))
+            return Reply(told.text, content_type=told.content_type)
         case "/metrics/resource":
             from actors.apiserver.rest.usage_exposition import CONTENT_TYPE, render  # only who is asked pays for it
 
             return Reply(render(await _usage(context, name_of(node))), content_type=CONTENT_TYPE)
-    raise NotFound(f"the kubelet has no page {path}: there are /healthz, /metrics/resource, /pods and /stats/summary")
+    raise NotFound(
+        f"the kubelet has no page {path}: there are /healthz, /metrics, /metrics/resource, /pods and /stats/summary"
+    )
+
+
+async def _exposition(context: Context, node: str) -> Exposition:
+    """Of the system that the kubelet lives in."""
+    try:
+        with because(NOT_FOLLOWED):
+            return await context.ask(context.ref(f"{node}-kubelet/{OBSERVER}"), AskExposition(), ANSWER_WITHIN_S)
+    except (Answer, AskError):
+        raise ServiceUnavailable(f"the kubelet of node {node} does not answer") from None
 
 
 async def _usage(context: Context, node: str) -> NodeUsage:
