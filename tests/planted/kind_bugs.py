@@ -244,6 +244,13 @@ KINDS = [
         "tests/apiserver/test_updating.py::test_a_patch_that_makes_no_object_is_invalid_and_shown",
     ),
     Bug(
+        "who applies several unknown fields is told of one, and of the next when it is gone",
+        "actors/apiserver/patch/structure.py",
+        "            problems += error.problems\n            continue\n",
+        "            raise\n",
+        "tests/apiserver/patch/test_apply.py::test_a_configuration_that_cannot_be_applied_is_a_bad_request",
+    ),
+    Bug(
         "a document is sent again to who has it",
         "actors/apiserver/rest/caching.py",
         '    if etag in if_none_match or if_none_match == "*":\n',

@@ -17,7 +17,15 @@ _KEY_DEFAULTS = {"protocol": "TCP"}
 
 
 class NotOfItsType(ValueError):
-    """The value cannot be divided as its type says; the message begins with the path."""
+    """The value cannot be divided as its type says; each problem begins with the path."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(problems[0] if len(problems) == 1 else "\n  ".join(("errors:", *problems)))
+        self.problems = problems
+
+    def below(self, path: str) -> NotOfItsType:
+        """The same of what has this one at the path."""
+        return NotOfItsType(*(f"{path}{problem}" for problem in self.problems))
 
 
 def divides(type: Type, value: Any) -> bool:
@@ -67,14 +75,22 @@ def field_set(type: Type, value: dict[str, Any], *, duplicates: bool = False) ->
 
 
 def _fields(type: Type, value: dict[str, Any], duplicates: bool) -> Iterator[tuple[str, FieldSet]]:
+    problems: list[str] = []
     for key, item in value.items():
         kind = field_type(type, key)
         if kind is None:
-            raise NotOfItsType(f".{key}: field not declared in schema")
-        below = _below(f".{key}", kind, item, duplicates)
+            problems.append(f".{key}: field not declared in schema")
+            continue
+        try:
+            below = _below(f".{key}", kind, item, duplicates)
+        except NotOfItsType as error:
+            problems += error.problems
+            continue
         node = LEAF if below is None else make_node(type.kind == "map" or item == {}, below)
         if node is not None:  # an empty list of items says nothing
             yield f"f:{key}", node
+    if problems:
+        raise NotOfItsType(*problems)
 
 
 def _items(type: Type, value: list[Any], duplicates: bool) -> FieldSet:
@@ -99,7 +115,7 @@ def _below(prefix: str, type: Type, value: Any, duplicates: bool) -> FieldSet | 
     try:
         return dict(_fields(type, value, duplicates)) if isinstance(value, dict) else _items(type, value, duplicates)
     except NotOfItsType as error:
-        raise NotOfItsType(f"{prefix}{error}") from None
+        raise error.below(prefix) from None
 
 
 def _step_at(type: Type, index: int, item: Any) -> str:

@@ -366,6 +366,12 @@ def test_the_status_endpoint_owns_the_status_alone() -> None:
         ({**deployment(), "apiVersion": "apps/v1beta1"}, "Specified patch version: apps/v1beta1, expected: apps/v1"),
         ({**deployment(), "metadata": {"managedFields": []}}, "metadata.managedFields must be nil"),
         (deployment(nonsense=1), r".spec.nonsense: field not declared in schema"),
+        (
+            {**with_containers({"name": "a", "odd": 1}), "stranger": 1},
+            r"""Kind=Deployment\): errors:
+  \.spec\.template\.spec\.containers\[name="a"\]\.odd: field not declared in schema
+  \.stranger: field not declared in schema""",
+        ),
         (with_containers({"name": "a"}, {"name": "a"}), r'\.containers: duplicate entries for key \[name="a"\]'),
         (
             with_containers({"image": "a"}),
