@@ -78,6 +78,8 @@ class PodWorker:
         self.mains = [worker for worker in self.workers.values() if worker.kind == "main"]
         self.inits = [worker for worker in self.workers.values() if worker.kind in ("init", "sidecar")]  # in order
         self.resize = PodResize.of(pod)
+        # Whether any of its containers that go on running has some: pods of which none has cannot ask for any.
+        self.has_amounts = any(worker.resources for worker in self._resizable())
         self.asks_for_other_amounts = self._begin_resizing()
         self._requests: Amounts | None = None
 
@@ -219,15 +221,10 @@ class PodWorker:
     def put_off(self, pending: Pending) -> None:
         """The node does not, at least not now."""
         known = self.resize.pending or pending_told(self.pod)
-        self.resize.pending = pending
+        self.resize.pending, self.resize.shown = pending, True
         if known is None or (known.reason, known.generation) != (pending.reason, pending.generation):
             text = message(pending.reason, self.pod, pending.generation, pending.message)
             self.slots.tell(Tell("Warning", f"Resize{pending.reason}", text))
-
-    @property
-    def has_amounts(self) -> bool:
-        """Whether any of its containers that go on running was given some: others cannot ask for any."""
-        return any(worker.resources for worker in self.workers.values() if worker.kind in _RESIZABLE)
 
     def _begin_resizing(self) -> bool:
         """Where an earlier kubelet was; whether the pod asks for something else than that had given."""

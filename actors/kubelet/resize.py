@@ -38,20 +38,29 @@ class Pending:
 
 @dataclass(slots=True)
 class PodResize:
-    """`given`: generation of the pod whose amounts were given and are not in force everywhere yet, 0 for none."""
+    """`given`: generation of the pod whose amounts were given and are not in force everywhere yet, 0 for none.
+
+    `shown`: the pod's status may say something about it. Of most pods it never does.
+    """
 
     pending: Pending | None = None
     given: int = 0
     error: str = ""
+    shown: bool = True
 
     @classmethod
     def of(cls, pod: Object) -> PodResize:
         """As the pod's status says."""
-        told = find_condition((pod.get("status") or {}).get("conditions"), IN_PROGRESS)
-        return cls(given=max(1, int(told.get("observedGeneration") or 0))) if told is not None else cls()
+        conditions = (pod.get("status") or {}).get("conditions")
+        told = find_condition(conditions, IN_PROGRESS)
+        if told is not None:
+            return cls(given=max(1, int(told.get("observedGeneration") or 0)))
+        return cls(shown=find_condition(conditions, PENDING) is not None)
 
     def conditions(self, conditions: list[dict[str, Any]], now: float) -> list[dict[str, Any]]:
         """With those about resizing as they should be."""
+        if not self.shown:
+            return conditions
         if self.pending is not None:
             pending = self.pending
             conditions = with_condition(conditions, PENDING, "True", pending.reason, pending.message, now)
