@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.apiserver.cache import Cache
@@ -259,6 +259,37 @@ def test_a_yaml_document_names_a_key_twice_in_a_line() -> None:
 def test_what_says_nothing_twice_is_seen_to_say_nothing_twice(value: dict[str, object]) -> None:
     for body in (orjson.dumps(value), json.dumps(value, indent=2).encode()):
         assert repeated(body, JSON, value) == []
+
+
+def _written(pairs: list[tuple[str, object]], escapes: bool) -> str:
+    """A JSON object of these pairs, keys that repeat included."""
+    return (
+        "{"
+        + ", ".join(f"{json.dumps(key, ensure_ascii=escapes)}: {_json_of(value, escapes)}" for key, value in pairs)
+        + "}"
+    )
+
+
+def _json_of(value: object, escapes: bool) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=escapes).replace(":", r"\u003a" if escapes else ":")
+    return _written(value, escapes) if isinstance(value, list) else json.dumps(value)
+
+
+_KEYS = st.sampled_from(["a", "b", "a:b", "é"])
+_VALUES: st.SearchStrategy[object] = st.recursive(
+    st.sampled_from([1, None, "x", "a:b", '":"']), lambda inner: st.lists(st.tuples(_KEYS, inner), max_size=3)
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(_KEYS, _VALUES), max_size=4), st.booleans())
+@example([("a", 1), ("a", "a:b")], True)
+def test_colons_are_counted_right(pairs: list[tuple[str, object]], escapes: bool) -> None:
+    body = _written(pairs, escapes).encode()
+
+    found = repeated(body, JSON, orjson.loads(body))
+    assert found == [f'duplicate field "{field}"' for field in repeated_fields(body)]
 
 
 def test_who_says_a_field_twice_in_one_of_many_is_found_out() -> None:

@@ -273,6 +273,13 @@ KINDS = [
         "tests/apiserver/test_updating.py::test_who_says_something_twice_is_warned_of_it",
     ),
     Bug(
+        "a colon that is written as an escape hides a field that is said twice",
+        "actors/apiserver/rest/repeated.py",
+        'b"\\\\u" not in body and ',
+        "",
+        "tests/apiserver/test_requests.py::test_colons_are_counted_right",
+    ),
+    Bug(
         "a strict client says a field twice, and one of them is lost",
         "actors/apiserver/rest/verbs.py",
         '        if self._repeated and self.call.validation == "Strict":\n',
