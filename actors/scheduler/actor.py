@@ -123,7 +123,7 @@ class Scheduler(SelfReport):
     # -- what the watches say -------------------------------------------------------------------------------------
 
     def _all_seen(self) -> None:
-        if self._gated.devices_seen(self._views.devices_synced):
+        if self._views.devices_synced and self._state.devices.see_all():
             self._happened(ClusterEvent.DEVICE_CLAIM)
             for demand in self._gated.waiting_for_claims():
                 self._enqueue(demand)

@@ -167,6 +167,12 @@ class DeviceClaims:
             return before is not claim
         return not claim.decides_like(before)
 
+    def see_all(self) -> bool:
+        """All claims, slices and classes have been seen. Is that news?"""
+        news, self.all_seen = not self.all_seen, True
+        self.version += news
+        return news
+
     # -- what was decided -----------------------------------------------------------------------------------------
 
     def assume(self, key: str, pod: str, allocation: Object) -> None:

@@ -30,11 +30,6 @@ class Gated:
         self._wake = wake
         state.devices.all_seen = False
 
-    def devices_seen(self, all_seen: bool) -> bool:
-        """Is that news?"""
-        before, self._state.devices.all_seen = self._state.devices.all_seen, all_seen or self._state.devices.all_seen
-        return self._state.devices.all_seen and not before
-
     def waiting_for_claims(self) -> list[PodDemand]:
         found = (self._queue.demand_of(key) for key in self._state.devices.awaited.pods())
         return [demand for demand in found if demand is not None]

@@ -161,6 +161,13 @@ DEVICES = [
         f"{_SIM}::test_a_lost_answer_gives_no_device_away_twice",
     ),
     Bug(
+        "what was said before all claims had been seen is remembered",
+        "actors/scheduler/device_claims.py",
+        "        self.version += news\n",
+        "",
+        f"{_PODS}::test_no_devices_are_given_before_all_claims_have_been_seen",
+    ),
+    Bug(
         "`why` names no claim that has a device",
         "actors/scheduler/explain/device_remedies.py",
         "if each.device in devices.holdings.devices]",

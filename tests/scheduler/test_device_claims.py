@@ -150,10 +150,12 @@ def test_no_devices_are_given_before_all_claims_have_been_seen() -> None:
         state.devices.set(resource, key_of(obj), obj)
     state.devices.set(CLAIMS, "default/gpu", claim("gpu"))
     state.devices.all_seen = False
-    assert isinstance(SchedulingCycle(state, DEFAULT_PROFILE).decide(PodDemand(wanting("gpu"))), Unschedulable)
+    cycle = SchedulingCycle(state, DEFAULT_PROFILE)
+    assert isinstance(cycle.decide(PodDemand(wanting("gpu"))), Unschedulable)
 
-    state.devices.all_seen = True
-    assert SchedulingCycle(state, DEFAULT_PROFILE).decide(PodDemand(wanting("gpu"))) == Decision("a")
+    assert state.devices.see_all()
+    assert cycle.decide(PodDemand(wanting("gpu"))) == Decision("a")
+    assert not state.devices.see_all()
 
 
 def test_news_that_are_older_than_an_answer_change_nothing() -> None:

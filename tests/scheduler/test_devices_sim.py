@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from actorkube.kube import ControllerActor
 from actorkube.runtime import System
 from actorkube.sim import Fault, World, play
+from actorkube.sim.faults import Crash
 from actorkube.sim.strategies import schedules
 from actors.controllers import garbage_collector, resourceclaim
 from protocols.objects import Object, name_of
@@ -95,6 +96,12 @@ deeds = st.lists(
     st.sampled_from([0.0, 0.5]),
     st.integers(0, 99),
 )
+@example(
+    [(0.0, "create", "p0"), (0.1, "create", "p2"), (8.0, "create", "p1")],
+    [Crash(1.0, 8.0, "scheduler"), Crash(4.5, 5.8, "apiserver")],
+    0.5,
+    0,
+)  # p1 was tried before all claims had been seen
 def test_every_device_is_one_claims_whatever_happens(
     users: list[tuple[float, str, str]], faults: list[Fault], lag_s: float, seed: int
 ) -> None:
