@@ -39,7 +39,7 @@ def versions(*packages: str) -> str:
 
 
 def build() -> str:
-    """Whether this Python was built with optimisation, as `./dev setup` tells it: a quarter or more of every figure."""
+    """Whether this Python was built with optimisation, as `./dev setup` tells it: up to a third of a figure."""
     optimised = "--enable-opt" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
     return "optimised build" if optimised or sys.base_prefix == "/usr" else "not an optimised build"
 
