@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from actorkube.runtime import System
+from actorkube.sim import Fault, World, play
 from actors.apiserver.values import body_of
 from protocols.etcd import Event, Status, WatchKeys
 from protocols.objects import Object, decode_object, meta, name_of, uid_of
@@ -66,6 +69,25 @@ def version_of(pod: Object) -> str:
 
 def is_serving(pod: Object) -> bool:
     return condition_is(pod, "Ready") and "deletionTimestamp" not in meta(pod)
+
+
+# -- faults -----------------------------------------------------------------------------------------------------------
+
+
+async def settles(
+    world: World, system: System, faults: list[Fault], begin: Awaitable[None], all_well: Callable[[], Awaitable[bool]]
+) -> None:
+    """Whatever happens while it begins: once that is healed all becomes well and stays so, and writing stops."""
+    beginning = asyncio.ensure_future(begin)
+    await play(world, faults)
+    await world.recover()
+    await beginning
+    await world.until(all_well, 400.0)
+    await world.sleep(40.0)
+    before = (await history(system))[-1].kv.mod_revision
+    await world.sleep(40.0)
+    assert writes_since(await history(system), before) == []
+    assert await all_well()
 
 
 # -- history ----------------------------------------------------------------------------------------------------------
