@@ -58,6 +58,7 @@ async def bind_claim(key: str, allocation: Object | None, attempt: Attempt, hand
             claim = await _read(claim, handle)
         else:
             attempt.state.devices.set(CLAIMS, key, claim)
+            attempt.state.devices.release(key, attempt.pod.uid)
             return
 
 

@@ -1,8 +1,8 @@
 """Claims of devices as the scheduler knows them, what devices and classes of them there are, and who has which.
 
-Devices that a decision has given to a claim are taken at once, and stay so until the claim is seen to have them, or the
-attempt is over. `version` changes with whatever may change an answer about a pod that has claims; pods without any
-never look here.
+Devices that a decision has given to a claim are taken at once, and stay so until the attempt is over: also when the
+claim was seen to have them and to lose them again, for a write whose answer is lost is repeated. `version` changes with
+whatever may change an answer about a pod that has claims; pods without any never look here.
 """
 
 from __future__ import annotations
@@ -155,12 +155,13 @@ class DeviceClaims:
             if revision_of(obj) < revision_of(before.obj):
                 return False
         claim = DeviceClaim(obj) if obj is not None else None
+        was_allocated = self._is_allocated(key)
         self._claims.pop(key, None)
         if claim is not None:
             self._claims[key] = claim
             self._take(claim.held)
-            if claim.is_allocated:
-                self._forget(key)
+        if (assumed := self._assumed.get(key)) is not None and was_allocated != self._is_allocated(key):
+            (self._take if was_allocated else self._give_back)(assumed.held)
         if before is not None:
             self._give_back(before.held)
         if before is None or claim is None:
@@ -184,7 +185,9 @@ class DeviceClaims:
     def release(self, key: str, pod: str) -> None:
         """The attempt is over. What the claim was seen to have stays its own."""
         if (assumed := self._assumed.get(key)) is not None and assumed.pod == pod:
-            self._forget(key)
+            del self._assumed[key]
+            if not self._is_allocated(key):
+                self._give_back(assumed.held)
             self.version += 1
 
     # -- looking --------------------------------------------------------------------------------------------------
@@ -205,15 +208,14 @@ class DeviceClaims:
 
     def check(self) -> None:
         """What is taken is somebody's."""
-        seen, assumed = self._claims.values(), self._assumed.values()
-        assert self.holdings == Holdings(*(claim.held for claim in seen), *(each.held for each in assumed))
+        seen = (claim.held for claim in self._claims.values())
+        assumed = (each.held for key, each in self._assumed.items() if not self._is_allocated(key))
+        assert self.holdings == Holdings(*seen, *assumed)
 
     # -- private --------------------------------------------------------------------------------------------------
 
-    def _forget(self, key: str) -> None:
-        assumed = self._assumed.pop(key, None)
-        if assumed is not None:
-            self._give_back(assumed.held)
+    def _is_allocated(self, key: str) -> bool:
+        return (claim := self._claims.get(key)) is not None and claim.is_allocated
 
     def _take(self, held: Held) -> None:
         self.holdings.add(held)

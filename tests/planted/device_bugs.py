@@ -126,6 +126,13 @@ DEVICES = [
         f"{_PODS}::test_two_pods_of_one_turn_do_not_get_the_same_device",
     ),
     Bug(
+        "a device that its claim was seen to have and to lose is free before its attempt is over",
+        "actors/scheduler/device_claims.py",
+        "if (assumed := self._assumed.get(key)) is not None and was_allocated != self._is_allocated(key):",
+        "if self._is_allocated(key) and (assumed := self._assumed.pop(key, None)) is not None:",
+        f"{_SIM}::test_a_lost_answer_gives_no_device_away_twice",
+    ),
+    Bug(
         "news that are older than the answer to a write undo it",
         "actors/scheduler/device_claims.py",
         "            if revision_of(obj) < revision_of(before.obj):\n",

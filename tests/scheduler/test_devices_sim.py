@@ -129,6 +129,15 @@ def test_every_device_is_one_claims_whatever_happens(
 @settings(max_examples=examples(25), deadline=None)
 @given(deeds, st.integers(0, 99), st.integers(1, 4), st.integers(0, 12))
 @example([(0.0, "create", "p0"), (1.0, "create", "s1"), (1.0, "create", "s0")], 0, 1, 0)  # s0 was not told
+@example(
+    [
+        *((0.0, "create", "p0"), (0.0, "create", "s0")),
+        *((1.0, "create", "p1"), (1.0, "delete", "p0"), (1.0, "delete", "s0")),
+    ],
+    72,
+    2,
+    3,
+)  # a claim was given its device, gave it back, and was given it again, when another had it
 def test_a_lost_answer_gives_no_device_away_twice(
     users: list[tuple[float, str, str]], seed: int, times: int, skip: int
 ) -> None:
