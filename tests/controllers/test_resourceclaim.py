@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -162,12 +163,16 @@ def test_devices_that_nobody_has_reserved_yet_stay_allocated() -> None:
 
 def test_a_claim_is_kept_for_a_user_that_is_not_seen_yet() -> None:
     async def scenario(world: World) -> None:
-        world.api.muted = True
-        user = world.create("pods", pod("a", claim="shared", node="node-0"))
-        world.api.muted = False
-        world.create(CLAIMS, claim("shared", user))
         await world.settled()
+        world.api.withheld = "pods"
+        user = world.create("pods", pod("a", claim="shared", node="node-0"))
+        made = world.create(CLAIMS, claim("shared", user))
+        await asyncio.sleep(5)
         assert [each["name"] for each in world.get(CLAIMS, "shared")["status"]["reservedFor"]] == ["a"]
+        world.api.withheld = ""
+        world.api.deliver()
+        await world.settled()
+        assert world.get(CLAIMS, "shared") == made
 
     in_world(ONLY, scenario)
 

@@ -38,6 +38,7 @@ class MemoryApi(Actor):
         self.thrown_away: list[str] = []  # directories of nodes
         self.watches: dict[Outlet, tuple[Watch, int]] = {}
         self.muted = False  # watches deliver nothing
+        self.withheld = ""  # the resource whose watches lag behind others'
         self.held: dict[str, None] = {}  # resources whose watches do not even begin
         self.waiting: list[Outlet] = []
         self.expire_before = 0  # watches from an older revision are refused
@@ -112,6 +113,8 @@ class MemoryApi(Actor):
         if self.muted:
             return
         for outlet, (watch, position) in list(self.watches.items()):
+            if watch.resource == self.withheld:
+                continue
             while position < len(self.store.log) and outlet.credit > 0:
                 resource, event = self.store.log[position]
                 if resource == watch.resource:
