@@ -138,6 +138,17 @@ def test_every_device_is_one_claims_whatever_happens(
     2,
     3,
 )  # a claim was given its device, gave it back, and was given it again, when another had it
+@example(
+    [
+        *((1.0, "create", each) for each in ("s0", "s1")),
+        (0.1, "create", "p0"),
+        (0.1, "create", "p2"),
+        (0.0, "create", "p3"),
+    ],
+    2,
+    4,
+    7,
+)  # a device is not known to be given, nor not to be
 def test_a_lost_answer_gives_no_device_away_twice(
     users: list[tuple[float, str, str]], seed: int, times: int, skip: int
 ) -> None:
