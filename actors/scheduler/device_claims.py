@@ -36,7 +36,7 @@ _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
 class DeviceClaim:
-    """`wants` is what is asked for, and `form` the same as bytes: equal for claims that ask alike."""
+    """`asked` is what it asks for, and `form` the same as bytes: equal for claims that ask alike."""
 
     __slots__ = ("asked", "form", "held", "obj")
 
