@@ -32,6 +32,7 @@ class Call:
     untracked: bool = False
     validation: FieldValidation = "Warn"
     warnings: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)  # what the body says twice
     created: bool = False
     shown: bool = False
     annotations: dict[str, str] | None = None  # of the audit, where there is one: admission adds to them

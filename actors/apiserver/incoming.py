@@ -74,7 +74,7 @@ def _of_kind(obj: object, api_version: str, kind: str) -> Object:
 
 
 def _pass(call: Call, checked: Checked, api_version: str, kind: str, refuse: Refuse | None = None) -> None:
-    problem = checked.problem(call.validation)
+    problem = checked.problem(call.validation, call.repeated)
     if problem and refuse is not None:
         raise refuse(problem)
     if problem:

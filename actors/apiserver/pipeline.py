@@ -265,7 +265,7 @@ class Pipeline:
 
     def _spared(self, call: Call, type: PatchType, patch: Any, old: Object) -> Decided:
         """What a patch makes of an object whose settled spec it leaves."""
-        if not call.subresource:
+        if not call.subresource and not call.repeated:
             asked, now = Asked(type, call.manager, call.validation), self._ctx.now
             changed = changed_metadata(self.types, call.resource, old, patch, asked, now)
             if changed is not None:

@@ -11,9 +11,10 @@ import pytest
 from actors.apiserver.rules import updating
 from actors.apiserver.schema.resources import find
 from tests.apiserver.rest_client import Answer, Rest, rest
-from tests.apiserver.world import config_map
+from tests.apiserver.world import config_map, pod
 
 MAPS = "/api/v1/namespaces/default/configmaps"
+PODS = "/api/v1/namespaces/default/pods"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
 ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
 EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
@@ -194,7 +195,45 @@ async def test_a_patch_that_says_something_twice_is_warned_of_it(api: Rest, cont
     )
 
     assert (warned.code, warned.json["data"]["x"], warnings_of(warned)) == (200, "2", [told])
-    assert strict.code == 400 and told in strict.json["message"]
+    assert strict.code == (400 if "apply" in content_type else 422)
+    assert told in strict.json["message"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "patch", "shown", "told"),
+    [
+        (
+            "application/merge-patch+json",
+            b'{"metadata": {"labels": {"x": "1", "x": "2"}}, "spec": {"nodeNmae": "a"}}',
+            r'"{\"apiVersion\":\"v1\"',
+            'duplicate field "metadata.labels.x", unknown field "spec.nodeNmae"',
+        ),
+        (
+            "application/strategic-merge-patch+json",
+            b'{"metadata": {"labels": {"x": "1", "x": "2"}}}',
+            '"map[metadata:map[labels:map[x:2]]]"',
+            'duplicate field "metadata.labels.x"',
+        ),
+        (
+            "application/json-patch+json",
+            b'[{"op": "add", "path": "/metadata/labels", "value": {"x": "1"}, "value": {"x": "2"}, "why": ""}]',
+            r'"{\"apiVersion\":\"v1\"',
+            'json patch duplicate field "[0].value", json patch unknown field "[0].why"',
+        ),
+    ],
+)
+async def test_a_strict_patch_that_says_something_twice_shows_what_it_would_have_made(
+    api: Rest, content_type: str, patch: bytes, shown: str, told: str
+) -> None:
+    await api.create(PODS, pod("a"))
+
+    refused = await api.send("PATCH", f"{PODS}/a?fieldValidation=Strict", patch, content_type=content_type)
+
+    message = refused.json["message"]
+    assert (refused.code, refused.json["reason"]) == (422, "Invalid")
+    assert message.startswith(f' "" is invalid: patch: Invalid value: {shown}')
+    assert message.endswith(f": strict decoding error: {told}")
+    assert "labels" not in (await api.get(f"{PODS}/a")).json["metadata"]
 
 
 def warnings_of(answer: Answer) -> list[str]:

@@ -268,7 +268,7 @@ KINDS = [
     Bug(
         "nobody is warned of what is said twice",
         "actors/apiserver/rest/verbs.py",
-        "        return warning_headers([*self._repeated, *self.call.warnings])\n",
+        "        return warning_headers([*self.call.repeated, *self.call.warnings])\n",
         "        return warning_headers(self.call.warnings)\n",
         "tests/apiserver/test_updating.py::test_who_says_something_twice_is_warned_of_it",
     ),
@@ -282,9 +282,23 @@ KINDS = [
     Bug(
         "a strict client says a field twice, and one of them is lost",
         "actors/apiserver/rest/verbs.py",
-        '        if self._repeated and self.call.validation == "Strict":\n',
+        '        if self.call.repeated and self.call.validation == "Strict":\n',
         "        if False:\n",
         "tests/apiserver/test_updating.py::test_a_strict_client_may_say_nothing_twice",
+    ),
+    Bug(
+        "a strict patch of a pod's labels says one twice, and is remembered as one that does not",
+        "actors/apiserver/pipeline.py",
+        "not call.subresource and not call.repeated",
+        "not call.subresource",
+        "tests/apiserver/test_updating.py::test_a_strict_patch_that_says_something_twice_shows_what_it_would_have_made",
+    ),
+    Bug(
+        "a strict patch that says a field twice is carried out",
+        "actors/apiserver/schema/check.py",
+        "(repeated or self.unknown)",
+        "self.unknown",
+        "tests/apiserver/test_updating.py::test_a_patch_that_says_something_twice_is_warned_of_it",
     ),
     Bug(
         "who asks behind /watch/ for a name sees all that have others",

@@ -6,13 +6,13 @@ from typing import Any
 
 import orjson
 
-from actors.apiserver.rest.negotiate import JSON, PROTOBUF, YAML, media_type_of, unsupported
+from actors.apiserver.rest.negotiate import JSON, JSON_PATCH, PROTOBUF, YAML, media_type_of, unsupported
 from actors.apiserver.schema import protobuf
 from protocols.api import PatchType
 from protocols.errors import BadRequest
 
 _PATCH_TYPES: dict[str, PatchType] = {
-    "application/json-patch+json": "json",
+    JSON_PATCH: "json",
     "application/merge-patch+json": "merge",
     "application/strategic-merge-patch+json": "strategic",
     "application/apply-patch+yaml": "apply",
@@ -42,6 +42,10 @@ def decode_patch(body: bytes, content_type: str) -> tuple[PatchType, Any]:
     if type is None:
         raise unsupported(content_type, list(_PATCH_TYPES))
     return type, _yaml(body) if type == "apply" else _json(body)
+
+
+def is_patch(content_type: str) -> bool:
+    return media_type_of(content_type, default="") in _PATCH_TYPES
 
 
 def is_apply(content_type: str) -> bool:

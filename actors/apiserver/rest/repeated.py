@@ -1,4 +1,5 @@
-"""What a document says twice. The last of it counts; who is strict is refused, who wants to be warned is told.
+"""What a document says twice. The last of it counts; who is strict is refused, who wants to be warned is told. So it is
+of what the operations of a JSON patch say besides.
 
 In the words of Kubernetes' decoders: of JSON the field is named by its path, of YAML by its line.
 """
@@ -10,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from actors.apiserver.rest.negotiate import JSON, PROTOBUF, media_type_of
+from actors.apiserver.rest.negotiate import JSON, JSON_PATCH, PROTOBUF, media_type_of
 
 _YAML_HEAD = "yaml: unmarshal errors:\n  "
 
@@ -22,7 +23,11 @@ def repeated(body: bytes, content_type: str, decoded: Any) -> list[str]:
         return []
     if media_type == JSON or media_type.endswith("+json"):
         twice = [] if _has_its_colons(body, decoded) else repeated_fields(body)
-        return [f'duplicate field "{field}"' for field in twice]
+        said = [f'duplicate field "{field}"' for field in twice]
+        if media_type != JSON_PATCH:
+            return said
+        said += [f'unknown field "{field}"' for field in _not_of_an_operation(decoded)]
+        return [f"json patch {sentence}" for sentence in said]
     return [] if _is_no_longer(body, decoded) else repeated_keys(body)
 
 
@@ -63,6 +68,13 @@ def repeated_keys(body: bytes) -> list[str]:
             waiting += [value for _, value in node.value]
             found += list(_again(node))
     return [f'line {line}: key "{key}" already set in map' for line, key in sorted(found)]
+
+
+def _not_of_an_operation(operations: Any) -> list[str]:
+    """Where the operations of a JSON patch say what no operation knows (`[0].valeu`)."""
+    known = ("op", "path", "from", "value")
+    each = enumerate(operations if isinstance(operations, list) else ())
+    return [f"[{at}].{key}" for at, one in each if isinstance(one, dict) for key in one if key not in known]
 
 
 def _again(node: Any) -> Any:

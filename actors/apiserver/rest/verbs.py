@@ -16,7 +16,7 @@ from actors.apiserver.incoming import accept_options, nameless
 from actors.apiserver.pipeline import Pipeline, check_served
 from actors.apiserver.reads import is_kept
 from actors.apiserver.rest.audit import note_body
-from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch, is_apply
+from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch, is_apply, is_patch
 from actors.apiserver.rest.connect import CONNECTIONS, Connect
 from actors.apiserver.rest.logs import stream_log
 from actors.apiserver.rest.options import check_options
@@ -51,7 +51,6 @@ class Verbs:
     ) -> None:
         """`record`: what an audit writes of this request."""
         self._record = record
-        self._repeated: list[str] = []  # what the body says twice
         self._context = context
         self._pipeline = pipeline
         self._params = params
@@ -104,20 +103,23 @@ class Verbs:
         return decoded
 
     def _look_for_repeated(self, body: bytes, content_type: str, decoded: Any) -> None:
-        """Who asks for strictness is refused what says something twice; who asks for nothing is warned of it."""
+        """Who asks for strictness is refused what says something twice; who asks for nothing is warned of it. A patch
+        is refused when it is known what it makes of the object, which the refusal shows."""
         if self.call.validation == "Ignore":
             return
-        self._repeated = repeated(body, content_type, decoded)
-        if self._repeated and self.call.validation == "Strict":
-            problem = strict_problem(self._repeated)
+        self.call.repeated = repeated(body, content_type, decoded)
+        if self.call.repeated and self.call.validation == "Strict":
+            problem = strict_problem(self.call.repeated)
             if is_apply(content_type):
                 raise BadRequest(f"error strict decoding YAML: error converting YAML to JSON: {problem}")
+            if is_patch(content_type):
+                return
             resource = self.call.resource
             why = f"strict decoding error: {problem}"
             raise BadRequest(cannot_be_handled(resource.api_version, resource.kind, why))
 
     def _warnings(self) -> list[tuple[str, str]]:
-        return warning_headers([*self._repeated, *self.call.warnings])
+        return warning_headers([*self.call.repeated, *self.call.warnings])
 
     def _verb(self, method: str) -> str:
         """Kubernetes' verb for an HTTP method."""

@@ -12,6 +12,7 @@ import datetime
 import functools
 import operator
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -41,12 +42,13 @@ class Checked:
     errors: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
-    def problem(self, validation: FieldValidation) -> str:
-        """Why the object is refused; "" when it is not. Kubernetes' decoder stops at the first error, so does this."""
+    def problem(self, validation: FieldValidation, repeated: Sequence[str] = ()) -> str:
+        """Why the object is refused; "" when it is not. Kubernetes' decoder stops at the first error, so does this.
+        `repeated`: what was found before, of the document that the object comes from."""
         if self.errors:
             return self.errors[0]
-        if self.unknown and validation == "Strict":
-            return f"strict decoding error: {', '.join(self.unknown)}"
+        if validation == "Strict" and (repeated or self.unknown):
+            return f"strict decoding error: {', '.join([*repeated, *self.unknown])}"
         return ""
 
     def warnings(self, validation: FieldValidation) -> list[str]:
