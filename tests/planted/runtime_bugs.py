@@ -279,6 +279,20 @@ BACKOFF = [
 
 SHORT_WAYS = [
     Bug(
+        "a tell hands on what it could do itself",
+        "actorkube/runtime/system.py",
+        "if len(inbox) < inbox.limit:\n            inbox.append(envelope)",
+        "if not inbox:\n            inbox.append(envelope)",
+        "tests/runtime/test_short_ways.py::test_a_tell_takes_two_calls_and_its_turn_a_few",
+    ),
+    Bug(
+        "every message of a turn takes the long way",
+        "actorkube/runtime/dispatch.py",
+        "if type(envelope) is not Envelope or envelope.trace is not None:",
+        "if True:",
+        "tests/runtime/test_short_ways.py::test_a_tell_takes_two_calls_and_its_turn_a_few",
+    ),
+    Bug(
         "an ask overtakes what was told before",
         "actorkube/runtime/system.py",
         "if self.at_once and not self.awake and",
