@@ -56,6 +56,7 @@ def find(bug: Bug) -> str:
             "--timeout=120",
             "-p",
             "tests.planted.no_shrinking",
+            f"--basetemp={tree / 'files'}",
             *tests,
         ]
         done = subprocess.run(command, cwd=tree, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})

@@ -50,6 +50,14 @@ def warm(tree: Path) -> Iterator[Warm]:
 
 
 @pytest.fixture
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the tests of one run have theirs; its name is short, because a socket's may have 107 bytes."""
+    directory = tmp_path_factory.mktemp("p")
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)  # what a run that was killed has left may go on writing
+
+
+@pytest.fixture
 def planted(tree: Path, bug: Bug) -> Iterator[None]:
     """The copy with the bug in it; afterwards it is whole again."""
     path = tree / bug.file
@@ -82,8 +90,8 @@ def test_no_bug_is_listed_twice_and_every_component_has_some() -> None:
 
 @pytest.mark.planted
 @pytest.mark.timeout(ALL_TIMEOUT_S + 60)
-def test_without_a_bug_there_is_nothing_to_find(warm: Warm) -> None:
-    done = warm.run(*dict.fromkeys(bug.test for bug in BUGS), timeout_s=ALL_TIMEOUT_S)
+def test_without_a_bug_there_is_nothing_to_find(warm: Warm, files: Path) -> None:
+    done = warm.run(*dict.fromkeys(bug.test for bug in BUGS), files=files, timeout_s=ALL_TIMEOUT_S)
 
     assert done.status == pytest.ExitCode.OK, done.output
 
@@ -91,8 +99,8 @@ def test_without_a_bug_there_is_nothing_to_find(warm: Warm) -> None:
 @pytest.mark.planted
 @each_bug
 @pytest.mark.usefixtures("planted")
-def test_the_suite_finds(bug: Bug, warm: Warm) -> None:
-    done = warm.run(f"--timeout={HANGS_S}", bug.test, timeout_s=TIMEOUT_S)
+def test_the_suite_finds(bug: Bug, warm: Warm, files: Path) -> None:
+    done = warm.run(f"--timeout={HANGS_S}", bug.test, files=files, timeout_s=TIMEOUT_S)
 
     assert done.status == pytest.ExitCode.TESTS_FAILED or failed_and_hung(done), f"nobody noticed:\n{done.output}"
     assert re.search(r"^(1 failed|F$)", done.output, re.MULTILINE), f"it failed before it began:\n{done.output}"

@@ -47,10 +47,11 @@ class Warm:
             text=True,
         )
 
-    def run(self, *arguments: str, timeout_s: float) -> Done:
-        """One run of pytest; one that takes longer is killed and has status KILLED."""
+    def run(self, *arguments: str, files: Path, timeout_s: float) -> Done:
+        """One run of pytest, whose tests have their files in a directory of its own: what other runs on this machine
+        do with theirs does not reach it. One that takes longer is killed and has status KILLED."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps([timeout_s, *arguments]) + "\n")
+        self._process.stdin.write(json.dumps([timeout_s, f"--basetemp={files}", *arguments]) + "\n")
         self._process.stdin.flush()
         return Done(*json.loads(self._process.stdout.readline()))
 

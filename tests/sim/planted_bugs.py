@@ -293,7 +293,7 @@ def find(bug: Bug) -> str:
             shutil.copy(ROOT / name, tree / name)
         plant(bug, tree)
         tests = [f"tests/sim/{name}.py" for name in bug.found_by]
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "--timeout=120", *tests]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "--timeout=120", f"--basetemp={tree / 'files'}", *tests]
         done = subprocess.run(command, cwd=tree, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})
         failed = [text for text in done.stdout.splitlines() if text.startswith(("FAILED", "ERROR"))]
         return failed[0].partition("::")[2].partition(" ")[0] if failed else ""
