@@ -20,6 +20,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -37,7 +38,7 @@ from actors.cluster_scheduler import reserved_names as reserved_names
 from actors.cluster_scheduler import scheduler_elects as scheduler_elects
 from actors.cluster_scheduler import scheduler_notes as scheduler_notes
 from actors.cluster_scheduler import scheduler_profiles as scheduler_profiles
-from actors.cluster_serving import controllers_told, serve
+from actors.cluster_serving import controller_flags, controllers_told, serve
 from protocols.api import Ready
 
 if TYPE_CHECKING:
@@ -321,7 +322,10 @@ def scheduler_host(spec: ClusterSpec, name: str = "scheduler") -> Host:
         await api_ready(system, spec)  # numpy costs 100 ms of CPU, which whoever everybody waits for needs first
         setup = scheduler_setup(spec.scheduler_config, spec.schedulers)
         system.spawn(scheduler_of(setup, spec.apis), "scheduler")
-        serve(system, spec, "kube-scheduler", "scheduler", setup.told, ("resources",))
+        flags = {"leader-elect": str(setup.election is not None).lower()}
+        if spec.scheduler_config is not None:
+            flags["config"] = str(spec.scheduler_config)
+        serve(system, spec, "kube-scheduler", "scheduler", setup.told, ("resources",), flags)
         return ""
 
     step = "scheduler" if spec.schedulers == 1 else f"scheduler ×{spec.schedulers}"
@@ -342,7 +346,8 @@ def controller_host(spec: ClusterSpec, name: str = "controller-manager") -> Host
         sign = certificate_signer(spec) if root_ca else None
         values = controllers(node_monitor_grace_s=spec.node_monitor_grace_s, root_ca=root_ca, sign=sign)
         note = await run_controllers(system, spec, lambda: ControllerActor(values, spec.apis), len(values))
-        serve(system, spec, "kube-controller-manager", "controllers", lambda: controllers_told(spec))
+        told, flags = partial(controllers_told, spec), controller_flags(spec)
+        serve(system, spec, "kube-controller-manager", "controllers", told, flags=flags)
         return note
 
     return Host(name, "controller-manager", boot, ("actorkube.kube.actor",))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from actorkube.runtime import Actor, System
@@ -24,6 +25,7 @@ def serve(
     actor: str,
     configz: Callable[[], Mapping[str, Any]],
     pages: tuple[str, ...] = (),
+    flags: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Beside that actor. Nothing where there is no REST side, or its certificates are elsewhere."""
     if spec.api_address is None or spec.data is None:
@@ -41,17 +43,22 @@ def serve(
     def page() -> Actor:
         from actorkube.kube.serving import Serving, ServingPage
 
-        serving = Serving(component, actor, context, configz, lambda: version_of(spec), pages, record)
+        own = {"tls-cert-file": str(issued.cert_file), "tls-private-key-file": str(issued.key_file)}
+        told = {"client-ca-file": str(ca.cert_file), **own, **flags}
+        serving = Serving(component, actor, context, configz, lambda: version_of(spec), pages, record, lambda: told)
         return ServingPage(system, serving, spec.apis)
 
     system.spawn(page, "serving")
 
 
 def version_of(spec: ClusterSpec) -> str:
-    from actorkube import __version__
     from actors.apiserver.schema.types import DEFAULT_VERSION
 
-    return f"{spec.kubernetes_version or DEFAULT_VERSION} (ActorKube {__version__})"
+    return spec.kubernetes_version or DEFAULT_VERSION
+
+
+def controller_flags(spec: ClusterSpec) -> dict[str, str]:
+    return {"leader-elect": "false", "node-monitor-grace-period": f"{spec.node_monitor_grace_s:g}s"}
 
 
 def controllers_told(spec: ClusterSpec) -> Mapping[str, Any]:

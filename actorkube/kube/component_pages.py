@@ -2,7 +2,8 @@
 
     /healthz, /livez, /readyz     to everybody; ?verbose, ?exclude=CHECK, /livez/CHECK
     /metrics, /metrics/resources  Prometheus; the second where the component's actors have something to tell there
-    /configz, /statusz            with which configuration, since when
+    /configz                      with which configuration
+    /statusz, /flagz              since when, with which flags (zpages.py)
 
 What they say is looked up in the actors of its system. Who may read what is not open to everybody is asked of the API
 server (`delegated.py`).
@@ -12,13 +13,13 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from time import gmtime, strftime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from actorkube.kube.client import Client
 from actorkube.kube.delegated import authenticate, permit
 from actorkube.kube.health import KINDS, report
+from actorkube.kube.zpages import ZPages
 from actorkube.runtime.cell import State
 from actorkube.runtime.observer import exposition
 from actorkube.runtime.page_server import Asked, Page
@@ -36,8 +37,9 @@ class ComponentPages:
         self._system = system
         self._serving = serving
         self._client = client
-        self._started_at = started_at
-        self._paths = ("/configz", *KINDS, "/metrics", *(f"/metrics/{page}" for page in serving.pages), "/statusz")
+        self._zpages = ZPages(serving.component, serving.version(), started_at, serving.flags)
+        metrics = ("/metrics", *(f"/metrics/{page}" for page in serving.pages))
+        self._paths = sorted(("/configz", *KINDS, *metrics, *self._zpages.paths))
 
     async def answer(self, asked: Asked, now: float) -> Page:
         try:
@@ -62,10 +64,11 @@ class ComponentPages:
                 return await self._exposition(page)
             case ["configz"]:
                 return _page(200, json.dumps(self._serving.configz()).encode(), "application/json")
-            case ["statusz"]:
-                return _page(200, self._status(now).encode())
             case [""]:
-                return _page(200, json.dumps({"paths": sorted(self._paths)}).encode(), "application/json")
+                return _page(200, json.dumps({"paths": self._paths}).encode(), "application/json")
+        found = self._zpages.find(asked.path, asked.headers.get("accept", ""), now, self._paths)
+        if found is not None:
+            return _page(200, found.body, found.content_type)
         raise NotFound("the server could not find the requested resource")
 
     def _health(self, kind: str, asked: Asked) -> Page:
@@ -90,21 +93,6 @@ class ComponentPages:
     async def _exposition(self, page: str) -> Page:
         told = await exposition(self._system, page)
         return _page(200, told.text, told.content_type)
-
-    def _status(self, now: float) -> str:
-        up_s = int(now - self._started_at)
-        lines = {
-            "Started": strftime("%a %b %e %H:%M:%S UTC %Y", gmtime(self._started_at)),
-            "Up": f"{up_s // 3600} hr {up_s // 60 % 60:02} min {up_s % 60:02} sec",
-            "Binary version": self._serving.version(),
-            "Paths": " ".join(sorted(self._paths)),
-        }
-        warning = (
-            "Warning: This endpoint is not meant to be machine parseable, has no formatting compatibility guarantees"
-            " and is for debugging purposes only."
-        )
-        told = "\n".join(f"{name}: {value}" for name, value in lines.items())
-        return f"\n{self._serving.component} statusz\n{warning}\n\n{told}\n"
 
 
 def _page(code: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> Page:

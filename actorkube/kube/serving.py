@@ -26,8 +26,9 @@ REVIEW_WITHIN_S = 5.0
 
 
 class Serving(NamedTuple):
-    """`component` is its name in Kubernetes. `configz`: configurations by the name of their API group. `pages`: what of
-    /metrics there is besides. `record`: a file that says where it is served, as long as it is."""
+    """`component` is its name in Kubernetes. `configz`: configurations by the name of their API group. `version`: of
+    Kubernetes ("1.36"). `pages`: what of /metrics there is besides. `record`: a file that says where it is served, as
+    long as it is. `flags`: what would say the same on the command line of Kubernetes' component."""
 
     component: str
     actor: str
@@ -36,6 +37,7 @@ class Serving(NamedTuple):
     version: Callable[[], str]
     pages: tuple[str, ...] = ()
     record: Path | None = None
+    flags: Callable[[], Mapping[str, str]] = dict
     host: str = "127.0.0.1"
     port: int = 0
 

@@ -63,3 +63,17 @@ async def test_every_path_that_is_listed_is_there(api: Rest) -> None:
     missing = [path for path in paths if (await api.get(path)).code != 200 and "metrics.k8s.io" not in path]
 
     assert missing == [] and {"/version", "/livez/ping", "/metrics", "/openid/v1/jwks"} <= set(paths)
+
+
+async def test_the_server_tells_since_when_and_with_which_flags_it_runs(api: Rest) -> None:
+    status = await api.get("/statusz", Accept="application/json;v=v1beta1;g=config.k8s.io;as=Statusz")
+    flags = await api.get("/flagz", Accept="application/json, */*")  # as `kubectl get --raw` asks
+    refused = await api.get("/flagz", Accept="application/json")
+    paths = (await api.get("/")).json["paths"]
+
+    assert (status.json["metadata"]["name"], status.json["emulationVersion"]) == ("kube-apiserver", "1.36")
+    assert status.json["paths"] == ["/flagz", "/healthz", "/livez", "/metrics", "/readyz", "/statusz", "/version"]
+    assert flags.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert f"\nsecure-port={api.config.address[1]}\n" in flags.body.decode()
+    assert (refused.code, refused.json["reason"]) == (406, "NotAcceptable")
+    assert {"/flagz", "/statusz"} < set(paths)

@@ -196,6 +196,9 @@ async def test_a_patch_that_says_something_twice_is_warned_of_it(api: Rest, cont
 
     assert (warned.code, warned.json["data"]["x"], warnings_of(warned)) == (200, "2", [told])
     assert strict.code == (400 if "apply" in content_type else 422)
+    assert strict.json["message"].startswith("error strict decoding YAML: error converting") == (
+        "apply" in content_type
+    )
     assert told in strict.json["message"]
 
 

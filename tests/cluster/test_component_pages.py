@@ -63,5 +63,7 @@ def test_components_tell_how_they_are_and_what_they_did(processes: str) -> None:
         assert 'pod="a"' in scheduler.get("/metrics/resources")
         assert 'workqueue_adds_total{name="replicaset-controller"}' in manager.get("/metrics")
         assert "kube-controller-manager statusz" in manager.get("/statusz")
+        assert "\nnode-monitor-grace-period=" in manager.get("/flagz")
+        assert f"\nclient-ca-file={data}/pki/ca.crt\n" in scheduler.get("/flagz")
         assert "[+]replicaset-controller ok" in manager.get("/livez?verbose")
         assert served(data) == ["controller-manager.json", "scheduler.json"]

@@ -280,11 +280,11 @@ KINDS = [
         "tests/apiserver/test_requests.py::test_colons_are_counted_right",
     ),
     Bug(
-        "a strict client says a field twice, and one of them is lost",
+        "a strict client applies a field twice, and one of them is lost",
         "actors/apiserver/rest/verbs.py",
         '        if self.call.repeated and self.call.validation == "Strict":\n',
         "        if False:\n",
-        "tests/apiserver/test_updating.py::test_a_strict_client_may_say_nothing_twice",
+        "tests/apiserver/test_updating.py::test_a_patch_that_says_something_twice_is_warned_of_it",
     ),
     Bug(
         "a strict patch of a pod's labels says one twice, and is remembered as one that does not",

@@ -120,4 +120,18 @@ SERVING = [
         "_measured(containers, usage.time)",
         "tests/apiserver/test_metrics_api.py::test_a_node_shows_the_pages_of_its_kubelet",
     ),
+    Bug(
+        "JSON that names no version is given to a program that would break with the next one",
+        "actorkube/kube/zpages.py",
+        'asked.get("v") in _VERSIONS',
+        "True",
+        "tests/kube/test_zpages.py::test_what_cannot_be_given_is_not_given_in_another_form",
+    ),
+    Bug(
+        "a server of 1.35 has the pages of 1.36",
+        "actorkube/kube/zpages.py",
+        'PATHS if int(version.partition(".")[2]) >= SINCE else ()',
+        "PATHS",
+        "tests/kube/test_zpages.py::test_older_versions_have_no_such_pages",
+    ),
 ]

@@ -57,7 +57,10 @@ async def served(directory: Path, election: LeaderElection | None = None, synced
         apis = ("apiserver/api",) if synced else ("nowhere/api",)
         scheduler = system.spawn(scheduler_of(setup, apis), "scheduler")
         record = directory / "serving" / "scheduler.json"
-        serving = Serving("kube-scheduler", "scheduler", context, setup.told, lambda: "1.36", ("resources",), record)
+        flags = lambda: {"leader-elect": str(election is not None).lower()}  # noqa: E731
+        serving = Serving(
+            "kube-scheduler", "scheduler", context, setup.told, lambda: "1.36", ("resources",), record, flags
+        )
         page = ServingPage(system, serving, ("apiserver/api",))
         system.spawn(lambda: page, "serving")
         await until(lambda: record.exists())
@@ -199,6 +202,7 @@ async def test_the_configuration_and_the_state_are_told(tmp_path: Path) -> None:
     async with served(tmp_path, ELECTION) as here:
         config = (await here.get("/configz", by=here.api.admin)).json["kubescheduler.config.k8s.io"]
         status = (await here.get("/statusz", by=here.api.admin)).body.decode()
+        flags = (await here.get("/flagz", by=here.api.admin)).body.decode()
 
     assert (config["kind"], config["leaderElection"]["resourceName"]) == (
         "KubeSchedulerConfiguration",
@@ -208,8 +212,9 @@ async def test_the_configuration_and_the_state_are_told(tmp_path: Path) -> None:
     assert {"name": "TaintToleration", "weight": 3} in profile["plugins"]["score"]["enabled"]
     assert profile["plugins"]["bind"] == {"enabled": [{"name": "DefaultBinder"}]}
     assert status.startswith("\nkube-scheduler statusz\nWarning: ")
-    assert "\nBinary version: 1.36\n" in status
-    assert "/metrics/resources" in status
+    assert "\nEmulation version: 1.36\n" in status
+    assert "\nPaths: /configz /flagz /healthz /livez /metrics /readyz /statusz\n" in status
+    assert flags.startswith("\nkube-scheduler flagz\nWarning: ") and flags.endswith("\nleader-elect=true\n")
 
 
 async def test_it_is_written_down_where_it_is_served_as_long_as_it_is(scheduler: Served) -> None:

@@ -44,3 +44,21 @@ class RestConfig:
             host, port = self.listener.getsockname()[:2]
             return host, port
         return self.host, self.port
+
+
+def flags_of(config: RestConfig) -> dict[str, str]:
+    """What would say the same on kube-apiserver's command line."""
+    host, port = config.address
+    given = {
+        "bind-address": host,
+        "secure-port": port,
+        "authorization-mode": "[Node RBAC]",
+        "client-ca-file": config.ca_file,
+        "tls-cert-file": config.cert_file,
+        "tls-private-key-file": config.key_file,
+        "service-account-signing-key-file": config.account_key_file,
+        "requestheader-client-ca-file": config.proxy_ca_file,
+        "proxy-client-cert-file": config.proxy_cert_file,
+        "proxy-client-key-file": config.proxy_key_file,
+    }
+    return {name: str(value) for name, value in given.items() if value is not None}

@@ -11,10 +11,12 @@ import orjson
 
 from actorkube import __version__
 from actorkube.kube.health import KINDS, report
+from actorkube.kube.media_ranges import accepted
+from actorkube.kube.zpages import ZPages
 from actors.apiserver.aggregation import documents as remote_documents
 from actors.apiserver.aggregation.remotes import Remotes
 from actors.apiserver.custom.served import Served
-from actors.apiserver.rest.negotiate import JSON, accepted
+from actors.apiserver.rest.negotiate import JSON
 from actors.apiserver.rest.parts import Parts
 from actors.apiserver.rest.render import Renderer, Reply
 from actors.apiserver.schema import discovery
@@ -48,7 +50,11 @@ class Documents:
         serving: Callable[[], bool],
         issuer: Issuer | None,
         remotes: Remotes,
+        zpages: ZPages,
+        now: Callable[[], float],
     ) -> None:
+        self._zpages = zpages
+        self._now = now
         self._remotes = remotes
         self._issuer = issuer
         self._types = types
@@ -71,14 +77,17 @@ class Documents:
             return self._discovery(path.rstrip("/"), accept, renderer)
         if path.rstrip("/") == "/version":
             return renderer.document(discovery.version_document(self._types.version, __version__))
-        return renderer.document({"paths": self._paths()}) if path == "/" else None
+        if path == "/":
+            return renderer.document({"paths": self._paths()})
+        page = self._zpages.find(path, accept, self._now(), self._paths())
+        return Reply(page.body, content_type=page.content_type) if page is not None else None
 
     def _paths(self) -> list[str]:
         versions = dict.fromkeys((resource.group, resource.version) for resource in self._resources())
         apis = [f"/apis/{group}/{version}" for group, version in versions if group]
         groups = [f"/apis/{group}" for group, _ in versions if group]
         checks = [f"{kind}/{check}" for kind in KINDS for check in self._checks(kind[1:])]
-        return sorted(dict.fromkeys([*_PATHS, *groups, *apis, *KINDS, *checks]))
+        return sorted(dict.fromkeys([*_PATHS, *groups, *apis, *KINDS, *checks, *self._zpages.paths]))
 
     def _of_tokens(self, path: str) -> Reply | None:
         if self._issuer is None:

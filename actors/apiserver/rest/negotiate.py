@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from actorkube.kube.media_ranges import accepted
 from protocols.errors import NotAcceptable, UnsupportedMediaType
 
 JSON = "application/json"
@@ -24,13 +25,6 @@ class Output(NamedTuple):
     media_type: str = JSON
     as_kind: As = ""
     as_version: str = "v1"
-
-
-class Range(NamedTuple):
-    """One media range of an Accept header."""
-
-    media_type: str
-    params: dict[str, str]
 
 
 @lru_cache(maxsize=256)
@@ -57,17 +51,6 @@ def negotiate(accept: str, *, protobuf: bool = False) -> Output:
     raise NotAcceptable(f"only the following media types are accepted: {', '.join(kinds)}")
 
 
-def accepted(accept: str) -> list[Range]:
-    """The media ranges of an Accept header, best first; no header accepts anything."""
-    weighted: list[tuple[float, Range]] = []
-    for part in accept.split(",") if accept.strip() else ["*/*"]:
-        media_type, *params = (piece.strip() for piece in part.split(";"))
-        pairs = dict(_pair(param) for param in params if "=" in param)
-        weighted.append((_weight(pairs.pop("q", "1")), Range(media_type.lower(), pairs)))
-    weighted.sort(key=lambda entry: -entry[0])
-    return [media for weight, media in weighted if weight > 0]
-
-
 def media_type_of(content_type: str, default: str = JSON) -> str:
     return content_type.partition(";")[0].strip().lower() or default
 
@@ -87,15 +70,3 @@ _MEDIA_TYPES = {
     "application/x-yaml": YAML,
     "text/yaml": YAML,
 }
-
-
-def _pair(param: str) -> tuple[str, str]:
-    key, _, value = param.partition("=")
-    return key.strip(), value.strip().strip('"')
-
-
-def _weight(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0

@@ -16,6 +16,7 @@ from typing import cast
 
 from aiohttp import web
 
+from actorkube.kube.zpages import ZPages
 from actorkube.runtime import Context
 from actorkube.runtime.tracing import note
 from actors.apiserver.access.attributes import Attributes
@@ -30,7 +31,7 @@ from actors.apiserver.rest.aggregator import Aggregator
 from actors.apiserver.rest.audit import FAILED, audited, record_of
 from actors.apiserver.rest.authenticate import authenticate, authenticates_as_nobody, bearer_token
 from actors.apiserver.rest.caching import kept
-from actors.apiserver.rest.config import RestConfig
+from actors.apiserver.rest.config import RestConfig, flags_of
 from actors.apiserver.rest.connections import BACKLOG, Connection, Server, listen
 from actors.apiserver.rest.counts import CLIENT_GONE, Counted, Counts, Told
 from actors.apiserver.rest.documents import Documents
@@ -100,7 +101,9 @@ class RestServer:
         self._in_flight = 0  # watches included: each holds a connection
         host, port = config.address
         issuer = pipeline.tokens.issuer
-        self._documents = Documents(pipeline.types, pipeline.served, f"{host}:{port}", serving, issuer, remotes)
+        address, now = f"{host}:{port}", lambda: context.now
+        zpages = ZPages("kube-apiserver", pipeline.types.version, context.now, lambda: flags_of(config))
+        self._documents = Documents(pipeline.types, pipeline.served, address, serving, issuer, remotes, zpages, now)
 
     async def serve(self) -> None:
         handle = audited(self.handle, self._trail, self._context.uuid) if self._trail is not None else self.handle

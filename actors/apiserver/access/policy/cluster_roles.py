@@ -16,6 +16,8 @@ get     url     /healthz,/livez,/readyz,/version,/version/
 
 = system:monitoring
 get     url     /healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*
+get     url     /flagz
+get     url     /statusz
 
 = system:service-account-issuer-discovery
 get     url     /.well-known/openid-configuration
