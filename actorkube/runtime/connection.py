@@ -57,6 +57,7 @@ class Connection(asyncio.BufferedProtocol):
         self.write: Callable[[bytes], None]
         self.write_all: Callable[[list[bytes]], None]
         self._owner = owner
+        self._busy_wait = owner.busy_wait
         self._over = False  # refused or given up: nothing that still comes is looked at
         self._held = False
         self._deaf = False
@@ -159,6 +160,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self.heard = True
+        self._busy_wait.heard()
         if self.tls is not None:
             self._decrypt(self.tls, nbytes)
             return

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from actorkube.runtime.actor import Ref
+from actorkube.runtime.busy_wait import BusyWait, processors, window
 from actorkube.runtime.connection import Connection, nonce
 from actorkube.runtime.greeting import Greeting, Self
 from actorkube.runtime.identity import Identity, meaning
@@ -89,11 +90,14 @@ class TcpTransport(Transport):
         self._down: dict[tuple[str, Lane], Down] = {}
         self._unheard: frozenset[str] = frozenset()
         self._random: random.Random
+        self.busy_wait: BusyWait
         self.system: System
 
     async def start(self, system: System) -> None:
         self.system = system
         self._random = random.Random(f"{system.seed}/links")
+        busy_wait_s = window(system.loop, self.settings.busy_wait_s, processors())
+        self.busy_wait = BusyWait(system.loop, system.context, busy_wait_s)
         for listener in self._listen:
             self._servers.append(await self._serve(listener))
         self._watch_later()
