@@ -91,6 +91,14 @@ class LinuxContainerResources(msgspec.Struct, frozen=True, array_like=True):
     memory_limit_in_bytes: int = 0
 
 
+class LinuxContainerUser(msgspec.Struct, frozen=True, array_like=True):
+    """Whose process it is; `supplemental_groups` has the first of its groups, too."""
+
+    uid: int = 0
+    gid: int = 0
+    supplemental_groups: tuple[int, ...] = (0,)
+
+
 class ContainerConfig(msgspec.Struct, frozen=True, array_like=True):
     """`stdin`: its input stays open for whoever attaches; `stdin_once`: until the first of them has ended it."""
 
@@ -106,10 +114,12 @@ class ContainerConfig(msgspec.Struct, frozen=True, array_like=True):
     stdin: bool = False
     stdin_once: bool = False
     tty: bool = False
+    user: LinuxContainerUser = LinuxContainerUser()
 
 
 class ContainerStatus(Message):
-    """`signal` is 0, or the signal that ended the process; exit_code is then 128 + signal, as everywhere."""
+    """`signal` is 0, or the signal that ended the process; exit_code is then 128 + signal, as everywhere. `user` says
+    as whom it runs, whatever was asked for."""
 
     id: str
     pod_sandbox_id: str
@@ -125,6 +135,7 @@ class ContainerStatus(Message):
     image: str = ""
     image_ref: str = ""
     resources: LinuxContainerResources = LinuxContainerResources()
+    user: LinuxContainerUser | None = None
 
 
 class PodSandboxList(Message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from actors.kubelet.env import ConfigError, expand
@@ -10,6 +11,7 @@ from protocols.cri import (
     ContainerConfig,
     ContainerMetadata,
     LinuxContainerResources,
+    LinuxContainerUser,
     Mount,
     PodSandboxConfig,
     PodSandboxMetadata,
@@ -35,9 +37,14 @@ def sandbox_config(pod: Object, attempt: int) -> PodSandboxConfig:
 
 
 def container_config(
-    container: Mapping[str, Any], attempt: int, env: Mapping[str, str], volume_paths: Mapping[str, str]
+    container: Mapping[str, Any],
+    attempt: int,
+    env: Mapping[str, str],
+    volume_paths: Mapping[str, str],
+    security: Mapping[str, Any] = MappingProxyType({}),
 ) -> ContainerConfig:
-    """Raises ConfigError when a volumeMount names no volume."""
+    """`security`: the pod's context, which a container's own goes before. Raises ConfigError when a volumeMount names
+    no volume."""
     return ContainerConfig(
         ContainerMetadata(container["name"], attempt),
         image=str(container.get("image") or ""),
@@ -50,7 +57,17 @@ def container_config(
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
+        user=user_of(security, container.get("securityContext") or {}),
     )
+
+
+def user_of(of_pod: Mapping[str, Any], own: Mapping[str, Any]) -> LinuxContainerUser:
+    """As whom it is to run: root, where nobody says otherwise and the image cannot."""
+    context = {**of_pod, **own}
+    gid = int(context.get("runAsGroup") or 0)
+    volumes = [of_pod["fsGroup"]] if of_pod.get("fsGroup") is not None else []
+    groups = dict.fromkeys([gid, *(of_pod.get("supplementalGroups") or ()), *volumes])
+    return LinuxContainerUser(int(context.get("runAsUser") or 0), gid, tuple(groups))
 
 
 def runtime_annotations(pod: Object) -> dict[str, str]:

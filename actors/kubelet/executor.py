@@ -129,7 +129,8 @@ class Executor:
         place = self._place._replace(pod_ip=create.sandbox.ip, api=api)
         env = container_env(worker.pod, spec, contents, place)
         paths = self._volume_paths.get(worker.uid) or await self._paths(worker.pod)
-        config = container_config(spec, create.attempt, env, paths)
+        security = (worker.pod.get("spec") or {}).get("securityContext") or {}
+        config = container_config(spec, create.attempt, env, paths, security)
         return Ok(await self._ask(CreateContainer(create.sandbox.id, config)))
 
     async def _hook(self, worker: PodWorker, hook: do.RunHook) -> Outcome:

@@ -6,20 +6,20 @@ from the status that is there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from actors.kubelet.container_worker import ContainerWorker, Waiting
 from actors.kubelet.facts import LOST
 from actors.kubelet.pod_worker import PodWorker
-from protocols.cri import ContainerStatus
+from protocols.cri import ContainerStatus, LinuxContainerUser
 from protocols.objects import Object, meta
 from protocols.rules.conditions import condition_is, with_condition
 from protocols.rules.owners import is_deleting
 from protocols.rules.resources import qos_class
 from protocols.rules.times import time_of
 
-_TELLS_AMOUNTS, _OBSERVES = 33, 34  # the minor versions that do so by default
+_TELLS_MOUNTS, _TELLS_AMOUNTS, _TELLS_USERS, _OBSERVES = 31, 33, 33, 34  # the minor versions that do so by default
 _UNSEEN_END = {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": LOST}
 
 
@@ -168,11 +168,26 @@ def _container_status(
         "imageID": worker.image_ref if newest is None else newest.image_ref,
         "started": worker.started,
     }
+    if node.minor >= _TELLS_MOUNTS and (mounts := worker.spec.get("volumeMounts")):
+        status["volumeMounts"] = list(map(_mount, mounts))
     if newest is not None:
         status["containerID"] = f"{node.runtime}://{newest.id}"
+        if node.minor >= _TELLS_USERS and newest.user is not None:
+            status["user"] = _user(newest.user)
         if node.minor >= _TELLS_AMOUNTS and worker.kind in ("main", "sidecar") and pod.has_amounts:
             status |= _amounts(worker)
     return status
+
+
+def _mount(mount: Mapping[str, Any]) -> dict[str, Any]:
+    """What is mounted there; no runtime here makes what lies below a read-only mount read-only, too."""
+    where = {"name": mount["name"], "mountPath": mount["mountPath"]}
+    return {**where, "readOnly": True, "recursiveReadOnly": "Disabled"} if mount.get("readOnly") else where
+
+
+def _user(user: LinuxContainerUser) -> dict[str, Any]:
+    groups = {"supplementalGroups": list(user.supplemental_groups)} if user.supplemental_groups else {}
+    return {"linux": {"uid": user.uid, "gid": user.gid, **groups}}
 
 
 def _amounts(worker: ContainerWorker) -> dict[str, Any]:

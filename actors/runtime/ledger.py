@@ -19,6 +19,7 @@ from protocols.cri import (
     ContainerState,
     ContainerStatus,
     LinuxContainerResources,
+    LinuxContainerUser,
     PodSandboxConfig,
     PodSandboxStatus,
     SandboxState,
@@ -56,6 +57,7 @@ class Container:
     reason: str = ""
     message: str = ""
     image_ref: str = ""
+    user: LinuxContainerUser | None = None
 
     @property
     def name(self) -> str:
@@ -77,6 +79,7 @@ class Container:
             self.config.image,
             self.image_ref,
             self.config.resources,
+            self.user,
         )
 
 

@@ -38,6 +38,7 @@ from protocols.cri import (
     ExecSyncResult,
     ImageUnusable,
     LinuxContainerResources,
+    LinuxContainerUser,
     NetworkProbeResult,
     ProbeNetwork,
     PublishVolume,
@@ -124,6 +125,7 @@ class ProcessBackend(Backend):
         config, root = container.config, self._directory.root(container)
         launch = plan_launch(container, str(root), self._search_path)
         container.image_ref = _check_image(config.image, bool(config.command))
+        container.user = LinuxContainerUser(os.getuid(), os.getgid(), tuple(sorted({os.getgid(), *os.getgroups()})))
         try:
             self._directory.make_root(container, launch.links)
             if (config_file := kubeconfig(container)) is not None:

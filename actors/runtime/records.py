@@ -49,7 +49,7 @@ def ended_container(data: bytes, sandbox: Sandbox, now: float) -> tuple[Containe
     record = msgspec.json.decode(data, type=ContainerRecord)
     old = record.status
     container = Container(old.id, sandbox, record.config, old.created_at, "CONTAINER_EXITED", old.started_at)
-    container.image_ref = old.image_ref
+    container.image_ref, container.user = old.image_ref, old.user
     if old.state == "CONTAINER_EXITED":
         container.finished_at, container.exit_code, container.signal = old.finished_at, old.exit_code, old.signal
         container.reason, container.message = old.reason, old.message

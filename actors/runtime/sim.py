@@ -73,7 +73,7 @@ class SimBackend(Backend):
         return f"sim://{request.image}"
 
     def create(self, container: Container) -> None:
-        container.image_ref = f"sim://{container.config.image}"
+        container.image_ref, container.user = f"sim://{container.config.image}", container.config.user
         try:
             script = read_script(container.sandbox.config.annotations, container.name)
         except ValueError as error:

@@ -107,6 +107,30 @@ def test_environment_and_volumes_come_from_config_maps_secrets_and_the_pod() -> 
     run(scenario)
 
 
+@pytest.mark.parametrize("served", ["", "1.32", "1.30"])
+def test_a_status_tells_what_is_mounted_and_as_whom_it_runs(served: str) -> None:
+    minor = int((served or DEFAULT_VERSION).partition(".")[2])
+
+    async def scenario(node: NodeWorld) -> None:
+        mounts = [
+            {"name": "scratch", "mountPath": "/scratch"},
+            {"name": "scratch", "mountPath": "/seen", "readOnly": True},
+        ]
+        main = {"name": "main", "image": "label", "volumeMounts": mounts, "securityContext": {"runAsUser": 1000}}
+        context = {"runAsUser": 1, "runAsGroup": 3000, "supplementalGroups": [4000], "fsGroup": 2000}
+        volumes = [{"name": "scratch", "emptyDir": {}}]
+
+        await node.create(containers=[main], volumes=volumes, securityContext=context)
+        [status] = (await node.ready())["status"]["containerStatuses"]
+
+        seen = {**mounts[1], "recursiveReadOnly": "Disabled"}
+        user = {"linux": {"uid": 1000, "gid": 3000, "supplementalGroups": [3000, 4000, 2000]}}
+        assert status.get("volumeMounts") == ([mounts[0], seen] if minor >= 31 else None)
+        assert status.get("user") == (user if minor >= 33 else None)
+
+    run(scenario, spec=replace(SPEC, kubernetes_version=served))
+
+
 def test_a_crashing_container_backs_off_in_the_api_and_its_previous_log_can_be_read() -> None:
     async def scenario(node: NodeWorld) -> None:
         await node.create(sim={"exit-after": "1", "exit-code": "3"})

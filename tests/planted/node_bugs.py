@@ -139,4 +139,18 @@ NODE = [
         "self._turn",
         "tests/proxy/test_balancer.py::test_takes_the_endpoints_in_turn_and_offers_the_others_as_well",
     ),
+    Bug(
+        "a kubelet of 1.30 tells of mounts, which its API does not know",
+        "actors/kubelet/status.py",
+        "if node.minor >= _TELLS_MOUNTS and (mounts",
+        "if (mounts",
+        "tests/kubelet/test_kubelet.py::test_a_status_tells_what_is_mounted_and_as_whom_it_runs",
+    ),
+    Bug(
+        "a container runs as its pod's user where it names another",
+        "actors/kubelet/container_config.py",
+        "context = {**of_pod, **own}",
+        "context = {**own, **of_pod}",
+        "tests/kubelet/test_kubelet.py::test_a_status_tells_what_is_mounted_and_as_whom_it_runs",
+    ),
 ]

@@ -385,6 +385,15 @@ async def test_no_limit_is_set_below_what_is_used(node: Node) -> None:
     assert (await node.ask(GetContainerStatus(started.id))).resources == amounts(256)
 
 
+async def test_a_status_tells_as_whom_it_runs_whatever_was_asked_for(node: Node) -> None:
+    started = await node.run("python3", "-S", "-c", "import os; print(os.getuid(), os.getgid())")
+
+    user = (await node.ask(GetContainerStatus(started.id))).user
+
+    assert user is not None and await node.first_line(started.id) == f"{user.uid} {user.gid}\n"
+    assert user.gid in user.supplemental_groups
+
+
 async def test_network_probes_tell_a_listener_from_nobody(node: Node) -> None:
     started = await node.run(*SLEEP)
     server = await asyncio.start_server(answer_503, "127.65.1.2", 0)
