@@ -41,15 +41,17 @@ class Housed:
 
 
 @contextlib.asynccontextmanager
-async def housed(disk: Path, config: EtcdConfig | None = None) -> AsyncIterator[Housed]:
-    """`door` is the actor itself, to be looked at."""
+async def housed(
+    disk: Path, config: EtcdConfig | None = None, certificate: tuple[str, str] | None = None
+) -> AsyncIterator[Housed]:
+    """`door` is the actor itself, to be looked at; with a certificate it speaks TLS."""
     listener = socket.create_server(("127.0.0.1", 0))
     system = System(MEMBER, LocalNetwork().transport(), disk=disk, log=Quiet())
     await system.start()
     doors: list[Door] = []
 
     def door() -> Door:
-        doors.append(Door(DoorConfig(MEMBER, f"{MEMBER}/etcd", CLUSTER_ID, listener)))
+        doors.append(Door(DoorConfig(MEMBER, f"{MEMBER}/etcd", CLUSTER_ID, listener, certificate=certificate)))
         return doors[-1]
 
     try:

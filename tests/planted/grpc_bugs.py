@@ -15,8 +15,95 @@ WATCHES = "tests/etcd/test_watch_door.py::"
 WEB = "tests/etcd/test_web_door.py::"
 SNAPSHOT = "tests/etcd/test_snapshot.py::"
 COPY = "tests/etcd/test_copy.py::"
+TURNS = "actors/etcd/grpc/turns.py"
+LINE = "tests/etcd/test_turns_sim.py::"
+TURNS_DOOR = "tests/etcd/test_turns_door.py::"
 
 GRPC = [
+    Bug(
+        "turns: whoever asks has the lock",
+        TURNS,
+        "is_first = done.responses[1].kvs[0].create_revision == created",
+        "is_first = True",
+        TURNS_DOOR + "test_a_lock_is_a_key_named_after_the_lease_and_goes_to_who_asked_next",
+    ),
+    Bug(
+        "turns: who waits waits for itself",
+        TURNS,
+        "max_create_revision=place.created - 1",
+        "max_create_revision=place.created",
+        TURNS_DOOR + "test_the_end_of_the_lease_gives_the_lock_to_the_next",
+    ),
+    Bug(
+        "turns: who goes away while it waits stays in the line",
+        TURNS,
+        '            self._turns.background(self._leave_quietly(place), "a place in a line")\n            raise\n',
+        "            raise\n",
+        TURNS_DOOR + "test_a_caller_whose_connection_ends_leaves_the_line",
+    ),
+    Bug(
+        "turns: who goes away before it knows its place stays in the line",
+        TURNS,
+        "            taken.add_done_callback(self._leave_at_once)\n",
+        "",
+        LINE + "test_a_caller_that_goes_away_leaves_the_line_also_before_it_knows_its_place",
+    ),
+    Bug(
+        "turns: who has waited long enough stays in the line",
+        TURNS,
+        "            await self._leave_quietly(place)\n            raise Refused(Code.DEADLINE",
+        "            raise Refused(Code.DEADLINE",
+        LINE + "test_who_waits_no_longer_than_a_time_has_left_the_line_when_it_is_told",
+    ),
+    Bug(
+        "turns: a lock is held by a lease that has ended",
+        TURNS,
+        "if not held.kvs or held.kvs[0].create_revision != place.created:",
+        "if held.kvs and held.kvs[0].create_revision != place.created:",
+        LINE + "test_who_has_lost_its_lease_while_it_waited_has_no_turn",
+    ),
+    Bug(
+        "turns: what goes between the look and the watch is missed",
+        TURNS,
+        "start_revision=found.revision + 1",
+        "start_revision=0",
+        LINE + "test_what_happened_between_the_look_and_the_watch_is_not_missed",
+    ),
+    Bug(
+        "turns: who waits is refused when the member here is away for a moment",
+        TURNS,
+        "        except AskError:\n            await asyncio.sleep(PAUSE_S)",
+        "        except AskError as error:\n            raise without_code(refused(error)) from error",
+        LINE + "test_who_waits_goes_on_when_the_member_that_is_watched_comes_back",
+    ),
+    Bug(
+        "turns: a refusal has a code, which etcd's has not",
+        TURNS,
+        "return Refused(Code.UNKNOWN, refusal.text)",
+        "return refusal",
+        TURNS_DOOR + "test_refusals_have_etcds_words",
+    ),
+    Bug(
+        "turns: what is asked there is asked in nobody's name",
+        TURNS,
+        "as_user(self._user, request) if self._user else request",
+        "request",
+        TURNS_DOOR + "test_whoever_asks_must_be_let_also_to_unlock",
+    ),
+    Bug(
+        "election: whoever led says something as the leader",
+        "actors/etcd/grpc/election.py",
+        '            raise NOT_LEADER\n        return self.response("Proclaim"',
+        '            pass\n        return self.response("Proclaim"',
+        TURNS_DOOR + "test_who_campaigns_leads_when_those_before_have_resigned",
+    ),
+    Bug(
+        "election: who observes hears only who leads when it comes",
+        "actors/etcd/grpc/election.py",
+        "                    await self._tell(event.kv, response.revision)\n",
+        "                    continue\n",
+        TURNS_DOOR + "test_who_observes_sees_what_each_leader_says",
+    ),
     Bug(
         "grpc: what fills up a copy is not in its digest",
         "actors/etcd/grpc/maintenance.py",

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from actors.etcd.grpc.framing import REQUEST_BYTES_MAX, Unframer
 from actors.etcd.grpc.status import Code, Refused
 
+CALL_S = 7.0  # how long what is asked may take when its client sets no time: etcd's own request timeout
 REQUESTS_WAITING_MAX = 20_000  # of one stream; whoever sends more without being served ends it
 
 
@@ -42,6 +43,7 @@ class Call:
         "common_name",
         "ended",
         "has_leader",
+        "limit_s",
         "method",
         "number",
         "task",
@@ -55,7 +57,7 @@ class Call:
         connection: Connection,
         number: int,
         method: Method,
-        timeout_s: float,
+        limit_s: float | None,
         has_leader: bool,
         token: bytes = b"",
         common_name: str = "",
@@ -63,7 +65,8 @@ class Call:
         self._connection = connection
         self.number = number
         self.method = method
-        self.timeout_s = timeout_s
+        self.limit_s = limit_s  # that its client has set, to what may wait for as long as it likes
+        self.timeout_s = CALL_S if limit_s is None else limit_s
         self.has_leader = has_leader  # the client wants to hear at once when nobody leads
         self.token = token
         self.common_name = common_name  # in the client's certificate

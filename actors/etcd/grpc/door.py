@@ -20,14 +20,17 @@ from actors.etcd.grpc.access import Access
 from actors.etcd.grpc.auth import AuthService
 from actors.etcd.grpc.calls import Method
 from actors.etcd.grpc.cluster import Cluster
+from actors.etcd.grpc.election import Elections
 from actors.etcd.grpc.header import Header
 from actors.etcd.grpc.kv import Kv
 from actors.etcd.grpc.lease import Leases
+from actors.etcd.grpc.lock import Locks
 from actors.etcd.grpc.maintenance import Maintenance
 from actors.etcd.grpc.pages import Page, Pages
 from actors.etcd.grpc.replica import Replica
 from actors.etcd.grpc.server import Peer
 from actors.etcd.grpc.status import Refused, refused
+from actors.etcd.grpc.turns import Turns
 from actors.etcd.grpc.watch import Watches
 from actors.etcd.grpc.web import Arrival, WebPeer
 from protocols.errors import Answer, AskError
@@ -83,6 +86,7 @@ class Door(Actor):
         header = Header(config.cluster_id, member_id(config.member), self._replica)
         self._access = access = Access(self.ctx, self._replica)
         self._watches = Watches(self.ctx, self._replica, header, self.background, access)
+        turns = Turns(self.ctx, self._replica, access, self.background)
         self.methods = {
             **Kv(self._replica, header, access).methods(),
             **self._watches.methods(),
@@ -90,6 +94,8 @@ class Door(Actor):
             **Cluster(self._replica, header, config.client_urls, access).methods(),
             **Maintenance(self.ctx, self._replica, header, access).methods(),
             **AuthService(self._replica, header, access).methods(),
+            **Locks(turns, header).methods(),
+            **Elections(turns, header, self._watches.streams).methods(),
         }
         self.pages = Pages(self.ctx, self._replica, header, self.closed).all()
         await self._look()  # so that no answer is given without the store's number and term

@@ -30,8 +30,15 @@ auth/user/grant Auth/UserGrantRole, auth/user/revoke Auth/UserRevokeRole, auth/r
 auth/role/get Auth/RoleGet, auth/role/list Auth/RoleList, auth/role/delete Auth/RoleDelete, \
 auth/role/grant Auth/RoleGrantPermission, auth/role/revoke Auth/RoleRevokePermission
 """
+_OTHERS = """
+lock/lock v3lockpb.Lock/Lock, lock/unlock v3lockpb.Lock/Unlock, election/campaign v3electionpb.Election/Campaign, \
+election/proclaim v3electionpb.Election/Proclaim, election/leader v3electionpb.Election/Leader, \
+election/observe v3electionpb.Election/Observe, election/resign v3electionpb.Election/Resign
+"""
 PATHS = {
-    f"/v3/{path}": f"/etcdserverpb.{method}".encode() for path, method in (one.split() for one in _PATHS.split(","))
+    f"/v3/{path}": f"/{package}{method}".encode()
+    for package, paths in (("etcdserverpb.", _PATHS), ("", _OTHERS))
+    for path, method in (one.split() for one in paths.split(","))
 }
 _STATUSES = {
     Code.INVALID_ARGUMENT: 400,

@@ -21,7 +21,6 @@ from protocols.errors import Answer, AskError
 WAITING_BYTES_MAX = 64 << 20  # of answers that are not read
 UNFINISHED_BYTES_MAX = 64 << 20  # of requests that are not whole
 STREAM_WAITING_BYTES = 256 << 10  # beyond, a stream waits for its reader
-CALL_S = 7.0  # how long a call may take when its client sets no time: etcd's own request timeout
 
 _OK = fields.write(((b":status", b"200"), (b"content-type", b"application/grpc")))
 _DONE = fields.write(trailers(Code.OK))
@@ -117,13 +116,13 @@ class Peer(asyncio.Protocol):
             return
         limit = found.get(b"grpc-timeout")
         try:
-            left_s = CALL_S if limit is None else timeout_s(limit)
+            limit_s = None if limit is None else timeout_s(limit)
         except Refused as refused:
             self.refuse(event.stream, refused)
             return
         wants_leader = found.get(b"hasleader") == b"true"
         token = found.get(b"token") or found.get(b"authorization", b"")  # where HTTP has it, as etcd
-        call = Call(self, event.stream, method, left_s, wants_leader, token, self._common_name)
+        call = Call(self, event.stream, method, limit_s, wants_leader, token, self._common_name)
         self._calls[event.stream] = call
         if method.stream is not None:
             self._run(call, self._stream(call, method.stream(call)))

@@ -14,7 +14,7 @@ from typing import Any, cast
 from actors.etcd.grpc import gateway, http1
 from actors.etcd.grpc.calls import Method
 from actors.etcd.grpc.framing import timeout_s
-from actors.etcd.grpc.server import CALL_S, WAITING_BYTES_MAX, House, Peer, common_name
+from actors.etcd.grpc.server import WAITING_BYTES_MAX, House, Peer, common_name
 from actors.etcd.grpc.status import Refused
 from protocols.errors import Answer, AskError
 
@@ -160,9 +160,9 @@ class WebPeer(asyncio.Protocol):
         number = self._number
         try:
             limit = request.fields.get("grpc-timeout")
-            left_s = CALL_S if limit is None else timeout_s(limit.encode())
+            limit_s = None if limit is None else timeout_s(limit.encode())
             token = request.fields.get("authorization", "").encode()
-            call = gateway.JsonCall(self, number, method, left_s, False, token, self._common_name)
+            call = gateway.JsonCall(self, number, method, limit_s, False, token, self._common_name)
             asked = list(gateway.requests(method.request, request.body))
             if method.stream is not None:
                 for one in asked:
