@@ -88,6 +88,12 @@ class RuntimeShim(Actor):
         await self._backend.close()
 
     def receive(self, message: Message) -> object:
+        part = _PARTS.get(type(message), Actor.receive)
+        return part(self, message)
+
+    # -- what it is asked, by what that is about ------------------------------------------------------------------
+
+    def _of_sandboxes(self, message: Message) -> object:
         match message:
             case RunPodSandbox():
                 return self._run_sandbox(message)
@@ -97,12 +103,23 @@ class RuntimeShim(Actor):
                 self._remove_sandbox(message.pod_sandbox_id)
             case ListPodSandbox():
                 return PodSandboxList(tuple(sandbox.status() for sandbox in self._ledger.sandboxes.values()))
+            case ConnectPort():
+                sandbox = self._ready(message.pod_sandbox_id)
+                return self._sessions.run(lambda: self._backend.connect(sandbox, message.port), self.ctx.random)
+            case _:
+                return super().receive(message)
+        return None
+
+    def _of_containers(self, message: Message) -> object:
+        match message:
             case CreateContainer():
                 return self._create(message)
             case StartContainer():
                 return self._start(self._ledger.container(message.container_id))
             case StopContainer():
                 return self._stop(self._ledger.container(message.container_id), message.timeout_s)
+            case KillIfRunning():
+                self._kill(message.container_id)
             case UpdateContainerResources():
                 return self._update(self._ledger.container(message.container_id), message.linux)
             case RemoveContainer():
@@ -114,6 +131,14 @@ class RuntimeShim(Actor):
             case GetContainerEvents():
                 self._listeners.add(self.ctx.outlet())
                 return LATER
+            case _:
+                return super().receive(message)
+        return None
+
+    def _of_what_runs(self, message: Message) -> object:
+        match message:
+            case ProbeNetwork():
+                return self._backend.probe(self._running(message.container_id), message)
             case ExecSync():
                 container = self._running(message.container_id)
                 return self._backend.exec(container, message.cmd, message.timeout_s)
@@ -123,15 +148,16 @@ class RuntimeShim(Actor):
             case AttachToContainer():
                 container = self._running(message.container_id)
                 return self._sessions.run(lambda: self._backend.attach(container, message), self.ctx.random)
-            case ConnectPort():
-                sandbox = self._ready(message.pod_sandbox_id)
-                return self._sessions.run(lambda: self._backend.connect(sandbox, message.port), self.ctx.random)
             case ExecInput():
                 return self._sessions.write(message)
             case ResizeTerminal():
                 self._sessions.resize(message)
-            case ProbeNetwork():
-                return self._backend.probe(self._running(message.container_id), message)
+            case _:
+                return super().receive(message)
+        return None
+
+    def _of_reports(self, message: Message) -> object:
+        match message:
             case ReadContainerLog():
                 return self._backend.log(self._ledger.container(message.container_id), message)
             case GetContainerStats():
@@ -139,12 +165,25 @@ class RuntimeShim(Actor):
             case ListContainerStats():
                 running = [each for each in self._ledger.containers.values() if each.state == "CONTAINER_RUNNING"]
                 return ContainerStatsList(tuple(self._backend.stats(container) for container in running))
+            case _:
+                return super().receive(message)
+
+    def _of_volumes(self, message: Message) -> object:
+        match message:
             case PublishVolume():
                 return PublishedVolume(self._backend.publish(message))
             case NodePublishVolume(volume_id):
                 return PublishedVolume(self._backend.publish_persistent(volume_id))
             case DeleteVolume(volume_id):
                 self._backend.delete_persistent(volume_id)
+            case _:
+                return super().receive(message)
+        return None
+
+    def _of_the_node(self, message: Message) -> object:
+        match message:
+            case BackendTick():
+                self._backend.tick()
             case PullImage():
                 return self._pull(message)
             case UpdateRuntimeConfig():
@@ -153,10 +192,6 @@ class RuntimeShim(Actor):
                 return self._runtime_status()
             case GetVersion():
                 return RuntimeVersion(self._backend.name, self._backend.version)
-            case KillIfRunning():
-                self._kill(message.container_id)
-            case BackendTick():
-                self._backend.tick()
             case _:
                 return super().receive(message)
         return None
@@ -304,3 +339,21 @@ class RuntimeShim(Actor):
         if container.state != "CONTAINER_RUNNING":
             raise ContainerRefused(f"container {container.name} does not run", {"reason": "ContainerNotRunning"})
         return container
+
+
+# By what a message is about. Looked up, and not matched one after the other: there are thirty of them.
+_PARTS: dict[type[Message], Callable[[RuntimeShim, Message], object]] = {
+    kind: part
+    for part, kinds in (
+        (RuntimeShim._of_sandboxes, (RunPodSandbox, StopPodSandbox, RemovePodSandbox, ListPodSandbox, ConnectPort)),
+        (RuntimeShim._of_containers, (CreateContainer, StartContainer, StopContainer, RemoveContainer, KillIfRunning)),
+        (RuntimeShim._of_containers, (UpdateContainerResources, ListContainers, GetContainerStatus)),
+        (RuntimeShim._of_containers, (GetContainerEvents,)),
+        (RuntimeShim._of_what_runs, (ProbeNetwork, ExecSync, ExecInContainer, AttachToContainer)),
+        (RuntimeShim._of_what_runs, (ExecInput, ResizeTerminal)),
+        (RuntimeShim._of_reports, (ReadContainerLog, GetContainerStats, ListContainerStats)),
+        (RuntimeShim._of_volumes, (PublishVolume, NodePublishVolume, DeleteVolume)),
+        (RuntimeShim._of_the_node, (PullImage, UpdateRuntimeConfig, GetRuntimeStatus, GetVersion, BackendTick)),
+    )
+    for kind in kinds
+}
