@@ -17,14 +17,18 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from actors.scheduler.attempts import reserve
 from actors.scheduler.cluster_state import ClusterState
 from actors.scheduler.cycle import Decision, SchedulingCycle
 from actors.scheduler.demand import PodDemand, trim_pod
 from actors.scheduler.diagnosis import Unschedulable
-from actors.scheduler.framework import ClusterEvent
+from actors.scheduler.framework import Attempt, ClusterEvent
+from actors.scheduler.plugins.dynamic_resources import DynamicResources
 from actors.scheduler.profile import DEFAULT_PROFILE
 from actors.scheduler.queue import SchedulingQueue
-from protocols.objects import Object
+from actors.scheduler.waiting_pods import WaitingPods
+from protocols.objects import Object, key_of, name_of, uid_of
+from protocols.rules.device_claims import CLAIMS, CLASSES, SLICES, with_user
 
 HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 SELECTOR = {"matchLabels": {"app": "measured"}}
@@ -32,6 +36,7 @@ LATER = "IgnoredDuringExecution"
 SIZES = (500, 1000, 5000, 15000)
 PODS = 4000
 PREEMPTION = "preemption"
+DEVICES = "devices"
 WAITING = "5,000 waiting pods of 100 kinds"
 NOMINATED = "1,000 nominated pods"
 TURN = 32  # decisions, as the scheduler's actor takes them
@@ -86,6 +91,8 @@ def main() -> None:
                 print(line(name, nodes, pods), flush=True)
         if not options.workloads or PREEMPTION in options.workloads:
             print(preemption(nodes), flush=True)
+        if not options.workloads or DEVICES in options.workloads:
+            print(devices(nodes), flush=True)
         if not options.workloads or WAITING in options.workloads:
             print(beside_waiting(nodes), flush=True)
         if not options.workloads or NOMINATED in options.workloads:
@@ -173,6 +180,63 @@ def preemption(nodes: int) -> str:
         began = now
     gc.unfreeze()
     return described(PREEMPTION, nodes, seconds, "pods")
+
+
+def devices(nodes: int) -> str:
+    """One claim a pod, all from one template, a slice of eight devices a node. A decision is taken when the devices are
+    chosen; then they are seen in the claim, as when they have been written to it, which is not counted."""
+    state, claims, demands = cluster(nodes), {}, []
+    state.devices.set(CLASSES, "gpu", {"metadata": {"name": "gpu"}, "spec": {"selectors": [cel("true")]}})
+    for index in range(nodes):
+        state.devices.set(SLICES, f"slice-{index}", device_slice(f"node-{index}"))
+    for index in range(min(PODS, nodes)):
+        pod = make_pod(index, resourceClaims=[{"name": "gpu", "resourceClaimTemplateName": "one"}])
+        made = {"name": "gpu", "resourceClaimName": f"pod-{index}-gpu"}
+        demands.append(PodDemand({**pod, "status": {"resourceClaimStatuses": [made]}}, state.shapes))
+        claims[demands[-1].key] = claim = device_claim(pod, made["resourceClaimName"])
+        state.devices.set(CLAIMS, key_of(claim), claim)
+    cycle, waiting, seconds = SchedulingCycle(state, DEFAULT_PROFILE), WaitingPods(), []
+    gc.collect()
+    gc.freeze()
+    for demand in demands:
+        began = time.process_time()
+        decision = cycle.decide(demand)
+        assert isinstance(decision, Decision)
+        state.assume(demand, decision.node)
+        attempt = Attempt(demand, decision.node, state, waiting)
+        assert reserve(DEFAULT_PROFILE, attempt, cycle.counts) is None
+        seconds.append(time.process_time() - began)
+        for key, allocation in attempt.memo[DynamicResources.name].items():
+            claim = with_user(claims[demand.key], demand.pod)
+            state.devices.set(CLAIMS, key, {**claim, "status": {**claim["status"], "allocation": allocation}})
+            state.devices.release(key, demand.uid)
+    gc.unfreeze()
+    return described(DEVICES, nodes, seconds, "decisions")
+
+
+def device_slice(node: str) -> Object:
+    offered = [
+        {"name": f"gpu-{n}", "attributes": {"model": {"string": "a"}, "uuid": {"string": f"{node}-{n}"}}}
+        for n in range(8)
+    ]
+    pool = {"name": node, "generation": 1, "resourceSliceCount": 1}
+    spec = {"driver": "gpu.example.com", "nodeName": node, "pool": pool, "devices": offered}
+    return {"metadata": {"name": node}, "spec": spec}
+
+
+def device_claim(pod: Object, name: str) -> Object:
+    request = {"deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 1}
+    asks = {"name": "one", "exactly": {**request, "selectors": [cel(IS_MODEL_A)]}}
+    owner = {"apiVersion": "v1", "kind": "Pod", "controller": True, "name": name_of(pod), "uid": uid_of(pod)}
+    metadata = {"name": name, "namespace": "default", "uid": name, "ownerReferences": [owner]}
+    return {"metadata": metadata, "spec": {"devices": {"requests": [asks]}}}
+
+
+def cel(expression: str) -> Object:
+    return {"cel": {"expression": expression}}
+
+
+IS_MODEL_A = 'device.attributes["gpu.example.com"].model == "a"'
 
 
 def beside_waiting(nodes: int) -> str:

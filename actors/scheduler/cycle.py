@@ -20,12 +20,12 @@ from actors.scheduler.columns import Ints
 from actors.scheduler.conditions import not_scheduled_message
 from actors.scheduler.counts import Counts, clock
 from actors.scheduler.demand import PodDemand
+from actors.scheduler.devices.needs import why_not_now
 from actors.scheduler.diagnosis import NO_NODES, Unschedulable, explain, refuse_altogether
 from actors.scheduler.framework import Helpless, Nomination, Profile, Refusal
 from actors.scheduler.node_answers import NodeAnswers
 from actors.scheduler.node_state import Placed
 from actors.scheduler.plugin_failure import PluginFailed, ask_plugin, names_plugin
-from actors.scheduler.pod_terms import Selector
 from actors.scheduler.template import NEVER, Template, epoch
 
 TEMPLATES_MAX = 256
@@ -49,8 +49,8 @@ class SchedulingCycle:
         self.counts = counts or Counts()
         self.state = state
         self.profile = profile
-        self._templates: dict[tuple[bytes, Selector], Template] = {}
-        self._of_claims: dict[tuple[bytes, Selector, tuple[int, int]], Template] = {}
+        self._templates: dict[Hashable, Template] = {}
+        self._of_claims: dict[Hashable, Template] = {}
         self._answers: WeakValueDictionary[Hashable, NodeAnswers] = WeakValueDictionary()  # as long as templates are
         self._epoch = epoch(state)
 
@@ -209,33 +209,31 @@ class SchedulingCycle:
         self._answers.clear()
 
     def _template(self, pod: PodDemand) -> Template:
-        """The oldest is forgotten when there are too many."""
+        """The oldest is forgotten when there are too many. That of a pod with claims of volumes is good until something
+        happens to any such claim. Of those there are few, and of those for pods that cannot use their claims of
+        devices: mostly each pod has claims of its own, and they must not push out what is known about others."""
         now = epoch(self.state)
         if self._epoch != now:
             self._renew()
             self._epoch = now
-        if pod.shape.claims or pod.shape.device_claims:
-            return self._template_of_claims(pod)
-        key = (pod.shape.key, self.state.groups.selector(pod.shape))
-        template = self._templates.get(key)
-        if template is None:
-            template = self._new_template(pod)
-            if len(self._templates) >= TEMPLATES_MAX:
-                del self._templates[next(iter(self._templates))]
-            self._templates[key] = template
+        shape, state = pod.shape, self.state
+        why_not = why_not_now(state, shape.pod, shape.device_claims) if shape.device_claims else ""
+        version = state.volumes.version if shape.claims else 0
+        key = (shape.key_beside_devices, state.groups.selector(shape), why_not, version)
+        if why_not or shape.claims:
+            template = self._kept(self._of_claims, TEMPLATES_OF_CLAIMS_MAX, key, pod)
+        else:
+            template = self._kept(self._templates, TEMPLATES_MAX, key, pod)
+        template.cycle.shape = shape  # it has claims of devices of its own
         return template
 
-    def _template_of_claims(self, pod: PodDemand) -> Template:
-        """Good until something happens to any volume or device claim. There are few: mostly each pod has claims of its
-        own, and they must not push out what is known about others."""
-        versions = (self.state.volumes.version, self.state.devices.version)
-        key = (pod.shape.key, self.state.groups.selector(pod.shape), versions)
-        template = self._of_claims.get(key)
+    def _kept(self, templates: dict[Hashable, Template], templates_max: int, key: Hashable, pod: PodDemand) -> Template:
+        template = templates.get(key)
         if template is None:
             template = self._new_template(pod)
-            if len(self._of_claims) >= TEMPLATES_OF_CLAIMS_MAX:
-                del self._of_claims[next(iter(self._of_claims))]
-            self._of_claims[key] = template
+            if len(templates) >= templates_max:
+                del templates[next(iter(templates))]
+            templates[key] = template
         return template
 
     def _new_template(self, pod: PodDemand) -> Template:

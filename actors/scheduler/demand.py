@@ -6,7 +6,7 @@ is written out as bytes, and equal bytes are equal shapes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -42,7 +42,6 @@ _SHAPE_SPEC = (
     "topologySpreadConstraints",
     "overhead",
     "resources",
-    "resourceClaims",
     "hostNetwork",
     "hostUsers",
 )
@@ -50,6 +49,7 @@ _SHAPE_SPEC = (
 _VOLUMES_ANYWHERE = {"configMap", "downwardAPI", "emptyDir", "hostPath", "image", "projected", "secret"}
 _THAT_DECIDE = {"ephemeral", "persistentVolumeClaim", *disks.KINDS}
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
+Keys = tuple[bytes, bytes]
 
 
 class HostPort(NamedTuple):
@@ -121,24 +121,24 @@ class Footprint(NamedTuple):
 
 
 class Shape:
-    """All that decides where a pod may go. Nothing in it names the pod. `pod`: the first that had this shape."""
+    """All that decides where a pod may go. Nothing in it names the pod. `pod`: the first that had this shape.
 
-    def __init__(self, pod: Object, key: bytes) -> None:
-        self.key = key
+    `key_beside_devices` is equal for pods that differ, if at all, in which claims of devices they have."""
+
+    def __init__(self, pod: Object, keys: Keys, footprint: Callable[[Object], Footprint] = Footprint.of) -> None:
+        self.key, self.key_beside_devices = keys
+        self._footprint = footprint
         self.pod = pod
         self.namespace = namespace_of(pod)
         self.labels = labels_of(pod)
         self.spec: dict[str, Any] = pod.get("spec") or {}
         self.tolerations: tuple[Mapping[str, Any], ...] = tuple(self.spec.get("tolerations") or ())
         self.owner = _controller(pod)
+        self.device_claims: tuple[WantedClaim, ...] = claims_wanted(pod)
 
     @cached_property
     def footprint(self) -> Footprint:
-        return Footprint.of(self.pod)
-
-    @cached_property
-    def device_claims(self) -> tuple[WantedClaim, ...]:
-        return claims_wanted(self.pod)
+        return self._footprint(self.pod)
 
     @property
     def requests(self) -> Amounts:
@@ -161,12 +161,12 @@ class Shapes:
         self._footprints: dict[bytes, Footprint] = {}
 
     def shape(self, pod: Object) -> Shape:
-        key = shape_key(pod)
-        shape = self._shapes.get(key)
+        keys = shape_keys(pod)
+        shape = self._shapes.get(keys[0])
         if shape is None:
             if len(self._shapes) >= _SHAPES_MAX:
                 self._shapes.clear()
-            shape = self._shapes[key] = Shape(pod, key)
+            shape = self._shapes[keys[0]] = Shape(pod, keys, self.footprint)
         return shape
 
     def footprint(self, pod: Object) -> Footprint:
@@ -190,7 +190,7 @@ class PodDemand:
         self.uid = uid_of(pod)
         self.gang = gang_of(pod)
         self.priority: int = (pod.get("spec") or {}).get("priority") or 0
-        self.shape = shapes.shape(pod) if shapes is not None else Shape(pod, shape_key(pod))
+        self.shape = shapes.shape(pod) if shapes is not None else Shape(pod, shape_keys(pod))
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def scheduler_name(pod: Object) -> str:
     return (pod.get("spec") or {}).get("schedulerName") or DEFAULT_SCHEDULER
 
 
-def shape_key(pod: Object) -> bytes:
+def shape_keys(pod: Object) -> Keys:
     spec, metadata = pod.get("spec") or {}, meta(pod)
     containers = [
         [container.get(field) for field in _SHAPE_CONTAINER]
@@ -233,12 +233,14 @@ def shape_key(pod: Object) -> bytes:
         if any(True for _ in ephemeral_volumes(pod)):
             volumes.append(uid_of(pod))  # only its own claims will do, and they are called after it
     fields = [spec.get(field) for field in _SHAPE_SPEC]
-    if spec.get("resourceClaims"):
-        devices = claims_wanted(pod)
-        fields += [devices, uid_of(pod) if any(claim.own for claim in devices) else ""]
     owner, deleting = _controller(pod), "deletionTimestamp" in metadata
     who = (metadata.get("namespace"), metadata.get("labels") or None, annotations or None, owner, deleting)
-    return _encode((who, spec.get("priority"), fields, volumes, containers))
+    beside = _encode((who, spec.get("priority"), fields, volumes, containers))
+    if not spec.get("resourceClaims"):
+        return beside, beside
+    devices = claims_wanted(pod)
+    whose = uid_of(pod) if any(claim.own for claim in devices) else ""
+    return beside + _encode((spec["resourceClaims"], devices, whose)), beside
 
 
 def _placed_key(pod: Object) -> bytes:

@@ -1,8 +1,8 @@
 """Claims of devices as the scheduler knows them, what devices and classes of them there are, and who has which.
 
 Devices that a decision has given to a claim are taken at once, and stay so until the attempt is over: also when the
-claim was seen to have them and to lose them again, for a write whose answer is lost is repeated. `version` changes with
-whatever may change an answer about a pod that has claims; pods without any never look here.
+claim was seen to have them and to lose them again, for a write whose answer is lost is repeated. Pods without claims
+never look here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import msgspec
 from actors.scheduler.devices.allocator import Class
 from actors.scheduler.devices.answers import Answers
 from actors.scheduler.devices.holdings import Held, Holdings, held
+from actors.scheduler.devices.kinds import Kinds
 from actors.scheduler.devices.pools import Pools
 from actors.scheduler.devices.requests import Asked, asked
 from protocols.objects import Object, revision_of, uid_of
@@ -36,9 +37,10 @@ _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
 class DeviceClaim:
-    """`asked` is what it asks for, and `form` the same as bytes: equal for claims that ask alike."""
+    """`asked` is what it asks for, and `form` the same as bytes: equal for claims that ask alike. `where`: the same of
+    `nodes`, empty where that is None."""
 
-    __slots__ = ("asked", "form", "held", "obj")
+    __slots__ = ("asked", "form", "held", "is_allocated", "obj", "where")
 
     def __init__(self, obj: Object) -> None:
         self.obj = obj
@@ -46,10 +48,8 @@ class DeviceClaim:
         devices = (obj.get("spec") or {}).get("devices") or {}
         self.form = _encode([devices.get("requests"), devices.get("constraints")])
         self.held: Held = held(obj)
-
-    @property
-    def is_allocated(self) -> bool:
-        return allocation_of(self.obj) is not None
+        self.is_allocated = allocation_of(obj) is not None
+        self.where = _encode(self.nodes) if self.nodes is not None else b""
 
     @property
     def nodes(self) -> Mapping[str, Any] | None:
@@ -118,9 +118,9 @@ class DeviceClaims:
     def __init__(self) -> None:
         self.all_seen = True
         self.awaited = Awaited()
-        self.version = 0
         self.pools = Pools()
         self.holdings = Holdings()
+        self.kinds = Kinds(self.pools, self.holdings)
         self.answers = Answers()
         self._claims: dict[str, DeviceClaim] = {}
         self._classes: dict[str, Class] = {}
@@ -131,13 +131,8 @@ class DeviceClaims:
     def set(self, resource: str, key: str, obj: Object | None) -> bool:
         """An object was seen, or is gone. Does that matter?"""
         if resource == SLICES:
-            changed = self.pools.set(key, obj)
-        elif resource == CLASSES:
-            changed = self._set_class(key, obj)
-        else:
-            changed = self._set_claim(key, obj)
-        self.version += changed
-        return changed
+            return self.pools.set(key, obj)
+        return self._set_class(key, obj) if resource == CLASSES else self._set_claim(key, obj)
 
     def _set_class(self, name: str, obj: Object | None) -> bool:
         before = self._classes.pop(name, None)
@@ -171,7 +166,6 @@ class DeviceClaims:
     def see_all(self) -> bool:
         """All claims, slices and classes have been seen. Is that news?"""
         news, self.all_seen = not self.all_seen, True
-        self.version += news
         return news
 
     # -- what was decided -----------------------------------------------------------------------------------------
@@ -180,7 +174,6 @@ class DeviceClaims:
         assert key not in self._assumed, key
         self._assumed[key] = Assumed(pod, held({"status": {"allocation": allocation}}))
         self._take(self._assumed[key].held)
-        self.version += 1
 
     def release(self, key: str, pod: str) -> None:
         """The attempt is over. What the claim was seen to have stays its own."""
@@ -188,7 +181,6 @@ class DeviceClaims:
             del self._assumed[key]
             if not self._is_allocated(key):
                 self._give_back(assumed.held)
-            self.version += 1
 
     # -- looking --------------------------------------------------------------------------------------------------
 

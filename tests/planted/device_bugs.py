@@ -11,6 +11,9 @@ _SEARCH = "tests/scheduler/test_device_allocator.py"
 _SLOW_WAY = f"{_SEARCH}::test_it_finds_what_the_slow_way_finds_first"
 _PODS = "tests/scheduler/test_device_claims.py"
 _SIM = "tests/scheduler/test_devices_sim.py"
+_KINDS = "tests/scheduler/test_device_kinds.py"
+_EACH_NODE = f"{_KINDS}::test_what_is_kept_of_all_nodes_is_what_each_would_say"
+_POOLS = "actors/scheduler/devices/pools.py"
 
 DEVICES = [
     Bug(
@@ -121,9 +124,65 @@ DEVICES = [
     Bug(
         "what could be allocated is remembered though another has it now",
         "actors/scheduler/devices/pools.py",
-        "        if pool is not None:\n            pool.version += 1\n",
+        "        if pool is not None:\n            self._renew_version(pool)\n",
         "        if pool is not None:\n            pass\n",
+        _EACH_NODE,
+    ),
+    Bug(
+        "a node whose devices are given away is thought to be as before",
+        _POOLS,
+        "            self._changed |= pool.nodes_of(device)\n",
+        "",
         f"{_PODS}::test_two_pods_of_one_turn_do_not_get_the_same_device",
+    ),
+    Bug(
+        "that devices which are on no node are given away is no news for all others",
+        _POOLS,
+        '            self.far_version += "" in pool.nodes\n',
+        "",
+        _EACH_NODE,
+    ),
+    Bug(
+        "a pool that was gone is thought to be what it was",
+        _POOLS,
+        "        pool.version = self._changes\n",
+        "        pool.version += 1\n",
+        _EACH_NODE,
+    ),
+    Bug(
+        "what is wrong with one node is said of those that have alike devices",
+        "actors/scheduler/devices/answers.py",
+        "if not isinstance(found, CannotAllocate) or not found.names:",
+        "if True:",
+        _EACH_NODE,
+    ),
+    Bug(
+        "an expression that may look at any attribute looks at those that it names",
+        "actors/scheduler/devices/looks.py",
+        "    return None if _DEVICE.search(",
+        "    return None if False and _DEVICE.search(",
+        _EACH_NODE,
+    ),
+    Bug(
+        "who has the devices of a node makes no difference to its kind",
+        "actors/scheduler/devices/kinds.py",
+        "        return part.content, tuple(who_has), ",
+        "        return part.content, (), ",
+        f"{_PODS}::test_two_pods_of_one_turn_do_not_get_the_same_device",
+    ),
+    Bug(
+        "a pod is told of the claims of another that asked alike",
+        "actors/scheduler/cycle.py",
+        "        template.cycle.shape = shape  # it has claims of devices of its own\n",
+        "",
+        f"{_KINDS}::test_pods_whose_claims_ask_alike_hear_of_their_own_claims",
+    ),
+    Bug(
+        "a slice that says the same again is news",
+        _POOLS,
+        "(one.pool, one.generation, one.slices, one.counters)",
+        "(one.pool, one.generation, one.count, one.counters)",
+        f"{_KINDS}::test_a_slice_that_says_what_it_said_before_is_no_news",
     ),
     Bug(
         "a device that its claim was seen to have and to lose is free before its attempt is over",
@@ -141,7 +200,7 @@ DEVICES = [
     ),
     Bug(
         "devices are given away before all claims have been seen",
-        "actors/scheduler/plugins/dynamic_resources.py",
+        "actors/scheduler/devices/needs.py",
         "    if not state.devices.all_seen:\n",
         "    if False:\n",
         f"{_PODS}::test_no_devices_are_given_before_all_claims_have_been_seen",
@@ -168,11 +227,11 @@ DEVICES = [
         f"{_SIM}::test_a_lost_answer_gives_no_device_away_twice",
     ),
     Bug(
-        "what was said before all claims had been seen is remembered",
-        "actors/scheduler/device_claims.py",
-        "        self.version += news\n",
-        "",
-        f"{_PODS}::test_no_devices_are_given_before_all_claims_have_been_seen",
+        "why the claims of a pod cannot be used is remembered, though it is something else now",
+        "actors/scheduler/cycle.py",
+        "state.groups.selector(shape), why_not, version)",
+        "state.groups.selector(shape), version)",
+        f"{_KINDS}::test_a_pod_hears_what_is_wrong_with_its_claim_now",
     ),
     Bug(
         "`why` names no claim that has a device",

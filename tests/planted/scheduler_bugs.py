@@ -497,14 +497,6 @@ SCHEDULER = [
         "test_a_pod_that_waits_is_placed_when_its_claim_has_devices_and_the_claim_says_who_uses_it",
     ),
     Bug(
-        "what is known of pods with claims outlives their claims",
-        "actors/scheduler/device_claims.py",
-        "self.version += changed",
-        "self.version += 0",
-        "tests/scheduler/test_device_claims.py::"
-        "test_a_pod_that_waits_is_placed_when_its_claim_has_devices_and_the_claim_says_who_uses_it",
-    ),
-    Bug(
         "a pod that shrinks has given its room away before it has",
         "protocols/rules/resources.py",
         "total = amounts(resize.has)",

@@ -148,8 +148,8 @@ VOLUMES = [
     Bug(
         "what is known of a pod with claims outlives a change of its volumes",
         "actors/scheduler/cycle.py",
-        "versions = (self.state.volumes.version, self.state.devices.version)",
-        "versions = (0, self.state.devices.version)",
+        "version = state.volumes.version if shape.claims else 0",
+        "version = 0",
         _REFERENCE,
     ),
     Bug(

@@ -28,11 +28,13 @@ _NOTHING: Counter[str] = Counter()
 class CannotAllocate(Exception):
     """Something is wrong with the claims, a class or a pool, so that no devices can be chosen on this node.
 
-    `claim`: which of them it is about (-1: none); then the text goes on after the claim's name."""
+    `claim`: which of them it is about (-1: none); then the text goes on after the claim's name. `names`: the text is
+    about a device or a pool, by name."""
 
-    def __init__(self, claim: int, text: str) -> None:
+    def __init__(self, claim: int, text: str, names: bool = False) -> None:
         super().__init__(text)
         self.claim = claim
+        self.names = names
 
 
 class Class(NamedTuple):
@@ -159,7 +161,7 @@ class _Search:
             if pool.is_incomplete or pool.is_invalid:
                 state = "currently being updated" if pool.is_incomplete else "currently invalid"
                 why = f"asks for all devices, but resource pool {'/'.join(pool.id)} is {state}"
-                raise CannotAllocate(claim, f", request {_short(wanted)}: {why}")
+                raise CannotAllocate(claim, f", request {_short(wanted)}: {why}", names=True)
         found = [offered for _, offered in self._usable if self._takes(claim, wanted, offered)]
         self._all[claim, wanted.name] = found
         return len(found)
@@ -234,7 +236,8 @@ class _Search:
                         return False
                 except SelectorFailed as error:
                     where = f": selector #{number}{error}"
-                    raise CannotAllocate(-1 if whose else claim, f"class {whose}{where}" if whose else where) from None
+                    what = f"class {whose}{where}" if whose else where
+                    raise CannotAllocate(-1 if whose else claim, what, names=True) from None
         return True
 
     def _may(self, claim: int, wanted: Wanted, offered: Offered, must: bool) -> bool:
@@ -245,7 +248,7 @@ class _Search:
                 if must:
                     why = "because a claim constraint would not be satisfied"
                     text = f", request {_short(wanted)}: cannot add device {offered.device} {why}"
-                    raise CannotAllocate(claim, text)
+                    raise CannotAllocate(claim, text, names=True)
                 return False
         return True
 

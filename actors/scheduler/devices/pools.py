@@ -6,9 +6,13 @@ generation is. A pool is what its newest slices say, and as long as some of them
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
+import msgspec
+
+from actors.scheduler.devices.looks import Names, short_name
 from protocols.objects import Object, name_of
 from protocols.rules.affinity import node_selector_matches
 from protocols.rules.device_claims import Device
@@ -16,7 +20,10 @@ from protocols.rules.quantity import parse_quantity
 
 Counters = Mapping[str, Mapping[str, int]]  # set -> counter -> amount
 PoolId = tuple[str, str]  # driver, name
+Stamp = tuple[int, int, int]
 _NO_COUNTERS: Counters = {}
+_CALLED = {"name", "nodeName", "nodeSelector", "allNodes"}  # what a device is called, and where it is
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
 class Place(NamedTuple):
@@ -53,6 +60,13 @@ class Offered:
         found = attributes.get(name) or (attributes.get(short) if domain == self.device.driver else None)
         return next(iter(found.items()), None) if found else None
 
+    def seen(self, names: Names) -> Mapping[str, Any]:
+        """What matters of it to those who look at these attributes; not what it is called, nor where it is."""
+        says = {key: value for key, value in self.spec.items() if key not in _CALLED}
+        if names is not None and (attributes := says.get("attributes")):
+            says["attributes"] = {key: value for key, value in attributes.items() if short_name(key) in names}
+        return says
+
     def capacity_of(self, name: str) -> int | None:
         domain, _, short = name.partition("/")
         found = self.capacity.get(name)
@@ -70,6 +84,15 @@ class Reached(NamedTuple):
     is_invalid: bool = False
 
 
+class Part(NamedTuple):
+    """What of a pool is on one node. `content` is equal where the devices are alike in all that anybody looks at, in
+    the same order, and share the same with others; `devices`: who has them matters there."""
+
+    id: PoolId
+    content: bytes
+    devices: tuple[Device, ...]
+
+
 class _Slice(NamedTuple):
     pool: PoolId
     generation: int
@@ -79,7 +102,7 @@ class _Slice(NamedTuple):
 
 
 class _Pool:
-    """`version` changes with what there is of it, and with who has it."""
+    """`version` changes with what there is of it, and with who has it. No two pools ever have the same."""
 
     def __init__(self, id: PoolId) -> None:
         self.id = id
@@ -100,6 +123,27 @@ class _Pool:
         self._by_node: dict[str, list[Offered]] = {}
         for offered in self.devices:
             self._by_node.setdefault(offered.place.node, []).append(offered)
+        self._parts: dict[tuple[str, Names], Part] = {}
+
+    def nodes_of(self, device: Device) -> set[str]:
+        """The nodes that see it when somebody else has the device."""
+        if len(self.nodes) < 2 or self.consumers:
+            return self.nodes
+        return {offered.place.node for offered in self.devices if offered.device == device}
+
+    def part(self, node: str, names: Names) -> Part:
+        known = self._parts.get((node, names))
+        if known is None:
+            own = self._by_node[node]
+            here = {offered.device for offered in own}
+            others = [offered for offered in self.consumers if offered.device not in here]
+            is_wrong = self.is_incomplete, self.problem, len(here) < len(own)
+            says = [[each.seen(names) for each in some] for some in (own, others)]
+            content = blake2b(_encode((self.id[0], is_wrong, says, self.counters)), digest_size=16).digest()
+            devices = tuple(each.device for each in (*own, *others))
+            self._parts = {} if len(self._parts) >= len(self.nodes) else self._parts  # others looked at less
+            known = self._parts[node, names] = Part(self.id, content, devices)
+        return known
 
     def reached_from(self, node: Object) -> Reached | None:
         anywhere = [offered for offered in self._by_node.get("", ()) if offered.place.reaches(node)]
@@ -118,10 +162,14 @@ class _Pool:
 
 
 class Pools:
-    """`version` changes with every slice that says something else than before."""
+    """`version` changes with every slice that says something else than before, `far_version` when somebody else has a
+    device that is not on one node."""
 
     def __init__(self) -> None:
         self.version = 0
+        self.far_version = 0
+        self._changes = 0
+        self._changed: set[str] = set()  # nodes
         self._pool_of: dict[str, PoolId] = {}  # by the slice's name
         self._pools: dict[PoolId, _Pool] = {}
         self._on_node: dict[str, dict[PoolId, None]] = {}  # "": those that are not on one node
@@ -146,16 +194,47 @@ class Pools:
         """Somebody else has the device now, or nobody."""
         pool = self._pools.get((device.driver, device.pool))
         if pool is not None:
-            pool.version += 1
+            self._renew_version(pool)
+            self.far_version += "" in pool.nodes
+            self._changed |= pool.nodes_of(device)
 
-    def stamp(self, node: str, labels_version: int) -> tuple[int, int]:
-        """Changes with what a node reaches, and with who has it. `labels_version`: changes with nodes' labels."""
-        versions, selects = 0, 0
+    def take_changed(self) -> Collection[str]:
+        """The nodes whose own pools have changed, or who has what of them, since it was asked for last."""
+        changed, self._changed = self._changed - {""}, set()
+        return changed
+
+    def change_all(self) -> None:
+        """They are all looked at anew."""
+        self._changed |= self._on_node.keys()
+
+    def own_parts(self, node: str, names: Names) -> list[Part]:
+        """As those see them who look at attributes of these names."""
+        return [self._pools[id].part(node, names) for id in sorted(self._on_node.get(node, ()))]
+
+    def far_drivers(self) -> frozenset[str]:
+        """Those of pools that have devices which are not on one node."""
+        return frozenset(driver for driver, _ in self._on_node.get("", ()))
+
+    def far_selectors(self) -> list[Mapping[str, Any]]:
+        """Those of all devices that are not on one node, each once."""
+        found = {
+            _encode(offered.place.selector): offered.place.selector
+            for id in self._on_node.get("", ())
+            for offered in self._pools[id].devices
+            if offered.place.selector is not None
+        }
+        return list(found.values())
+
+    def stamp(self, node: str, labels_version: int) -> Stamp:
+        """Changes with what a node reaches, and with who has it. `labels_version`: changes with nodes' labels.
+
+        What comes or changes is the latest, and what goes makes them fewer; so there is no way back to a stamp."""
+        latest, count, selects = 0, 0, 0
         for id in self._ids(node):
             pool = self._pools[id]
-            versions += pool.version
+            latest, count = max(latest, pool.version), count + 1
             selects = labels_version if pool.has_selectors else selects
-        return versions, selects
+        return latest, count, selects
 
     def reached_from(self, node: Object) -> list[Reached]:
         found = (self._pools[id].reached_from(node) for id in sorted(self._ids(name_of(node))))
@@ -167,11 +246,16 @@ class Pools:
             return {**own, **anywhere}
         return own or anywhere or ()
 
+    def _renew_version(self, pool: _Pool) -> None:
+        self._changes += 1
+        pool.version = self._changes
+
     def _change(self, id: PoolId, name: str, new: _Slice | None) -> None:
         pool = self._pools.get(id)
         if pool is None:
             pool = self._pools[id] = _Pool(id)
             pool.renew()
+        self._changed |= pool.nodes
         for node in pool.nodes:
             self._on_node[node].pop(id, None)
             if not self._on_node[node]:
@@ -180,10 +264,11 @@ class Pools:
             pool.slices.pop(name, None)
         else:
             pool.slices[name] = new
-        pool.version += 1
+        self._renew_version(pool)
         pool.renew()
         if not pool.slices:
             del self._pools[id]
+        self._changed |= pool.nodes
         for node in pool.nodes:
             self._on_node.setdefault(node, {})[id] = None
 
@@ -230,10 +315,10 @@ def _merged(slices: Iterable[_Slice]) -> tuple[Counters, bool]:
 
 
 def _says_the_same(one: _Slice, other: _Slice) -> bool:
-    if (one.pool, one.generation, one.count, one.counters) != (
+    if (one.pool, one.generation, one.slices, one.counters) != (
         other.pool,
         other.generation,
-        other.count,
+        other.slices,
         other.counters,
     ):
         return False

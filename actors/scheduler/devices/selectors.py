@@ -1,7 +1,7 @@
 """Expressions about `device`: whether a class or a request takes a device.
 
 What an expression says of a device is remembered with the device, so that it is asked once for as long as the slice
-stays as it is. (k8s.io/dynamic-resource-allocation/cel.)
+stays as it is; and for all devices that are alike in what it looks at. (k8s.io/dynamic-resource-allocation/cel.)
 """
 
 from __future__ import annotations
@@ -10,13 +10,19 @@ import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
+from actors.scheduler.devices.looks import looks_at
 from actors.scheduler.devices.pools import Offered
 
 if TYPE_CHECKING:
     from actorkube.cel.engine import Environment, Program
 
 _PROGRAMS_MAX = 1024
+_ALIKE_MAX = 4096
 _KNOWN_MAX = 256  # expressions about one device
+_alike: dict[tuple[str, str, bytes], bool] = {}
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
 _DOMAIN = re.compile(r"""(attributes|capacity)\s*\[\s*(["'])([^"']+)\2\s*]""")
 
 
@@ -33,10 +39,23 @@ def takes(expression: str, offered: Offered) -> bool:
     """Raises SelectorFailed."""
     known = offered.known.get(expression)
     if known is None:
-        known = _evaluated(expression, offered)
+        known = _looked_up(expression, offered)
         if len(offered.known) >= _KNOWN_MAX:
             offered.known.clear()
         offered.known[expression] = known
+    return known
+
+
+def _looked_up(expression: str, offered: Offered) -> bool:
+    names = looks_at(expression)
+    if names is None:
+        return _evaluated(expression, offered)
+    seen = expression, offered.device.driver, _encode(offered.seen(names))
+    known = _alike.get(seen)
+    if known is None:
+        if len(_alike) >= _ALIKE_MAX:
+            _alike.clear()
+        known = _alike[seen] = _evaluated(expression, offered)
     return known
 
 

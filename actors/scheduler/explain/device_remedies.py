@@ -6,20 +6,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from actors.scheduler.device_claims import DeviceClaim, DeviceClaims
+from actors.scheduler.devices.needs import needs_of
 from actors.scheduler.devices.pools import Offered
 from actors.scheduler.devices.requests import Wanted
 from actors.scheduler.devices.selectors import SelectorFailed, takes
 from actors.scheduler.explain.remedy import Remedy
 from actors.scheduler.framework import Cycle
 from actors.scheduler.node_state import NodeState
-from actors.scheduler.plugins.dynamic_resources import needs_of
 
 NAMED_MAX = 3
 _NONE: Mapping[str, Any] = {"another": "claim"}  # nothing that can be tried
 
 
 def on_node(cycle: Cycle, node: NodeState) -> Iterator[Remedy]:
-    devices, pending = cycle.state.devices, [claim for _, claim in needs_of(cycle).pending]
+    devices, needs = cycle.state.devices, needs_of(cycle.state, cycle.shape.device_claims)
+    pending = [claim for _, claim in needs.pending]
     offered = [each for pool in devices.pools.reached_from(node.node or {}) for each in pool.devices]
     fitting = [each for each in offered if any(_fits(wanted, each, devices) for wanted in _alternatives(pending))]
     taken = [each for each in fitting if each.device in devices.holdings.devices]

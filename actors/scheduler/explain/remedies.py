@@ -9,12 +9,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from actors.scheduler.devices.needs import unusable
 from actors.scheduler.explain import device_remedies, volume_remedies
 from actors.scheduler.explain.pods_in_the_way import company, conflicting, named, ports_taken
 from actors.scheduler.explain.remedy import Labels, Remedy, relabelled
 from actors.scheduler.framework import Cycle
 from actors.scheduler.node_state import NodeState
-from actors.scheduler.plugins.dynamic_resources import unusable
 from protocols.rules.affinity import expression_matches, node_affinity
 from protocols.rules.quantity import NANOS, format_quantity
 from protocols.rules.taints import Taint, untolerated

@@ -7,8 +7,7 @@ pod cannot go gives them back, if nobody else uses it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +15,9 @@ from actors.scheduler.columns import Bools, Ints, Rows
 from actors.scheduler.device_binding import bind_claim
 from actors.scheduler.device_claims import DeviceClaim
 from actors.scheduler.devices.allocator import CannotAllocate
-from actors.scheduler.devices.choice import choose
+from actors.scheduler.devices.answers import AnswersToForm
+from actors.scheduler.devices.choice import choose, choose_anywhere
+from actors.scheduler.devices.needs import Needs, needs_of, why_never, why_not_now
 from actors.scheduler.devices.results import allocation
 from actors.scheduler.framework import (
     SKIP,
@@ -33,10 +34,8 @@ from actors.scheduler.framework import (
     Refusal,
     Reserve,
     Skip,
-    row_numbers,
 )
-from protocols.objects import Object, key_of, split_key, uid_of
-from protocols.rules.device_claims import WantedClaim, why_not_own
+from protocols.objects import Object
 
 if TYPE_CHECKING:
     from actors.scheduler.cluster_state import ClusterState
@@ -45,14 +44,8 @@ if TYPE_CHECKING:
     from actors.scheduler.diagnosis import Unschedulable
 
 _ELSEWHERE = "resourceclaim not available on the node"
+_NUMBER_ELSEWHERE = (1 << 20) - 1  # higher than that of any other reason, and the highest there can be
 NOT_ALLOCATED = "cannot allocate all claims"
-
-
-class Needs(NamedTuple):
-    """Of a pod's claims: those that have devices somewhere, and those that have none yet."""
-
-    placed: Sequence[DeviceClaim]
-    pending: Sequence[tuple[str, DeviceClaim]]
 
 
 class DynamicResources(PreEnqueue, PreFilter, Filter, PostFilter, Reserve, PreBind):
@@ -60,42 +53,37 @@ class DynamicResources(PreEnqueue, PreFilter, Filter, PostFilter, Reserve, PreBi
     events = ClusterEvent.DEVICE_CLAIM | ClusterEvent.NODE_ADDED | ClusterEvent.NODE_LABEL
 
     def pre_enqueue(self, pod: PodDemand, state: ClusterState) -> Refusal | None:
-        wanted = pod.shape.device_claims
-        why = _unusable_one(state, pod.pod, wanted) if wanted else ""
+        why = why_never(state, pod.pod, pod.shape.device_claims)
         return Refusal((why,), resolvable=False) if why else None
 
     def pre_filter(self, cycle: Cycle) -> Skip | Refusal | None:
+        """cycle.py looks whether the answer is still the same."""
         wanted = cycle.shape.device_claims
         if not wanted:
             return SKIP
-        state, pod = cycle.state, cycle.shape.pod
-        why = _unusable_one(state, pod, wanted)
-        if why := why or next(filter(None, (_held_up(state, pod, each) for each in wanted)), ""):
-            return Refusal((why,), resolvable=False)
-        cycle.memo[self.name] = _needs(state, wanted)
-        cycle.memo[f"{self.name} reasons"] = {_ELSEWHERE: 1}
-        return None
+        why = why_not_now(cycle.state, cycle.shape.pod, wanted)
+        return Refusal((why,), resolvable=False) if why else None
 
     def filter(self, cycle: Cycle, rows: Rows) -> Ints | None:
-        needs = needs_of(cycle)
-        elsewhere = [~_reached(cycle.state, claim)[rows] for claim in needs.placed if claim.nodes is not None]
-        refused = np.logical_or.reduce(elsewhere) if elsewhere else None
-        if not needs.pending:
-            return refused.astype(np.int32) if refused is not None else None
-        claims = [claim for _, claim in needs.pending]
-        reasons: dict[str, int] = cycle.memo[f"{self.name} reasons"]
-        numbers = []
-        for place, row in enumerate(row_numbers(cycle, rows)):
-            if refused is not None and refused[place]:
-                numbers.append(1)
-            else:
-                why = _why_not(needs, choose(claims, cycle.state, cycle.state.names[row]))
-                numbers.append(reasons.setdefault(why, len(reasons) + 1) if why else 0)
-        return np.array(numbers, np.int32)
+        placed, pending = needs_of(cycle.state, cycle.shape.device_claims)
+        refused = [~_reached(cycle.state, claim)[rows] for claim in placed if claim.where]
+        elsewhere: Ints | None = None
+        if refused:
+            elsewhere = np.where(np.logical_or.reduce(refused), _NUMBER_ELSEWHERE, 0).astype(np.int32)
+        if not pending:
+            return elsewhere
+        cycle.memo[self.name] = answers = choose_anywhere([claim for _, claim in pending], cycle.state)
+        numbers = answers.numbers[rows]
+        if elsewhere is not None:
+            return np.maximum(elsewhere, numbers)
+        return numbers if numbers.any() else None
 
     def refusal(self, cycle: Cycle, number: int) -> Refusal:
-        reasons: dict[str, int] = cycle.memo[f"{self.name} reasons"]
-        return Refusal((list(reasons)[number - 1],), resolvable=False)
+        if number == _NUMBER_ELSEWHERE:
+            return Refusal((_ELSEWHERE,), resolvable=False)
+        answers: AnswersToForm = cycle.memo[self.name]
+        needs = needs_of(cycle.state, cycle.shape.device_claims)
+        return Refusal((_why_not(needs, answers.why(number)),), resolvable=False)
 
     def post_filter(self, cycle: SchedulingCycle, pod: PodDemand, found: Unschedulable) -> Helpless | None:
         """A claim of its own, or one that it shares with nobody, may have devices where the pod cannot go any more."""
@@ -104,7 +92,7 @@ class DynamicResources(PreEnqueue, PreFilter, Filter, PostFilter, Reserve, PreBi
         away = {name for name, refusal in found.refusals.items() if refusal.reasons == (_ELSEWHERE,)}
         for wanted in pod.shape.device_claims if away else ():
             claim = cycle.state.devices.get(wanted.key)
-            if claim is None or claim.nodes is None or not claim.is_only_for(pod.uid):
+            if claim is None or not claim.where or not claim.is_only_for(pod.uid):
                 continue
             reached = _reached(cycle.state, claim)
             if any(not reached[cycle.state.objects.row_of[name]] for name in away):
@@ -116,7 +104,7 @@ class DynamicResources(PreEnqueue, PreFilter, Filter, PostFilter, Reserve, PreBi
         if not wanted:
             return None
         devices = attempt.state.devices
-        needs = _needs(attempt.state, wanted)
+        needs = needs_of(attempt.state, wanted)
         if any(devices.is_assumed(key) for key, _ in needs.pending):
             return Refusal((NOT_ALLOCATED,), resolvable=False)
         found = choose([claim for _, claim in needs.pending], attempt.state, attempt.node) if needs.pending else ()
@@ -136,52 +124,6 @@ class DynamicResources(PreEnqueue, PreFilter, Filter, PostFilter, Reserve, PreBi
         chosen: dict[str, Object] = attempt.memo.get(self.name, {})
         for key in dict.fromkeys(wanted.key for wanted in attempt.pod.shape.device_claims):
             await bind_claim(key, chosen.get(key), attempt, handle)
-
-
-def needs_of(cycle: Cycle) -> Needs:
-    """What PreFilter has found."""
-    found: Needs = cycle.memo[DynamicResources.name]
-    return found
-
-
-def unusable(state: ClusterState, pod: Object, wanted: WantedClaim) -> str:
-    """Why a pod with that claim cannot run anywhere, in Kubernetes' words; "" if it can."""
-    if not wanted.key:
-        return f'pod "{key_of(pod)}": ResourceClaim not created yet'
-    claim, name = state.devices.get(wanted.key), split_key(wanted.key)[1]
-    if claim is None:
-        return f'resourceclaim "{name}" not found'
-    if claim.is_deleting:
-        return f'resourceclaim "{name}" is being deleted'
-    return why_not_own(wanted.key, pod) if wanted.own and claim.owner != uid_of(pod) else ""
-
-
-def _unusable_one(state: ClusterState, pod: Object, wanted: Sequence[WantedClaim]) -> str:
-    return next(filter(None, (unusable(state, pod, each) for each in wanted)), "")
-
-
-def _held_up(state: ClusterState, pod: Object, wanted: WantedClaim) -> str:
-    """Why its claim cannot be used now, though it may be later."""
-    claim = state.devices.get(wanted.key)
-    assert claim is not None
-    if claim.is_allocated:
-        return "" if claim.may_be_used_by(uid_of(pod)) else "resourceclaim in use"
-    if not state.devices.all_seen:
-        return "not all resourceclaims have been seen yet"
-    if state.devices.is_assumed(wanted.key):
-        return f"resource claim {wanted.key} is in the process of being allocated"
-    for request in claim.asked.requests:
-        for alternative in request.alternatives:
-            if state.devices.class_of(alternative.class_name) is None:
-                return f"request {alternative.name}: device class {alternative.class_name} does not exist"
-    return ""
-
-
-def _needs(state: ClusterState, wanted: Sequence[WantedClaim]) -> Needs:
-    """A pod may name a claim twice."""
-    found = {each.key: claim for each in wanted if (claim := state.devices.get(each.key)) is not None}
-    placed = [claim for claim in found.values() if claim.is_allocated]
-    return Needs(placed, [(key, claim) for key, claim in found.items() if not claim.is_allocated])
 
 
 def _reached(state: ClusterState, claim: DeviceClaim) -> Bools:
