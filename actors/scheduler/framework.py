@@ -11,7 +11,8 @@ in the background, while others are decided. Whatever fails there is rolled back
 What a plugin looks at is its `scope`, and decides how often it is asked. Answers of OBJECT and NODE scope are kept for
 all pods of one shape; a NODE answer is asked again for the rows that changed, mostly one; CLUSTER is asked each time.
 A plugin object has no state; what it learns in PreFilter it keeps in `cycle.memo` under its own name, as long as pods
-of that shape come.
+of that shape come. Pods that differ in nothing but their claims of devices are of one shape there: an answer that
+depends on those claims is of CLUSTER scope.
 """
 
 from __future__ import annotations
