@@ -138,8 +138,8 @@ class ApiServer(Actor):
         await core.feed.loaded()
         own = OwnWrites(self.ctx, self._pipeline, self._changes)
         await own.bootstrap(self._ranges.first_ip, self._rest, leading=self.ctx.self_ref.address.system == _FIRST)
-        if self._rest is not None:
-            await self._publish_endpoints(core, own, self._rest)
+        endpoints = await self._publish_endpoints(core, own, self._rest) if self._rest is not None else None
+        self.ctx.background(own.keep(core.cache, self._ranges.first_ip, endpoints), "what every cluster has")
         await PolicyKeeper(self.ctx, core.cache, core.feed, core.commits, self._changes).run()
         if self._gate is not None and core.served.find(SCHEMAS) is not None:
             await self._share_seats(core, self._gate)
@@ -185,11 +185,13 @@ class ApiServer(Actor):
         self._metrics = MetricsDoor(ctx, self._pipeline)
         self._bindings = Bindings(ctx, cache, commits, authorizer, passing, self._create_by_message)
 
-    async def _publish_endpoints(self, core: Core, own: OwnWrites, rest: RestConfig) -> None:
+    async def _publish_endpoints(self, core: Core, own: OwnWrites, rest: RestConfig) -> Callable[[], Awaitable[None]]:
+        """The answer writes them again, if need be."""
         masters = Masters(self.ctx, core.store, core.cache, rest.address, own.write_endpoints, alone=self._alone)
         await own.until_stored(masters.write_endpoints)
         if not self._alone:
             self.ctx.background(masters.run(), "masters")
+        return masters.write_endpoints
 
     async def _share_seats(self, core: Core, gate: Gate) -> None:
         """Priority and fairness, over REST and for messages of systems that are not the cluster's."""

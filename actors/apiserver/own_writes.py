@@ -8,22 +8,25 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from actorkube.runtime import Context
-from actors.apiserver.bootstrap import cluster_info, first_objects, proxy_trust
+from actors.apiserver.bootstrap import SERVICE, cluster_info, first_objects, proxy_trust
+from actors.apiserver.cache import Cache
 from actors.apiserver.callers import SELF
 from actors.apiserver.calls import Call
+from actors.apiserver.changed import Looked, until_changed
 from actors.apiserver.changes import Changes
 from actors.apiserver.deletion import Deletion
 from actors.apiserver.pipeline import Pipeline
 from actors.apiserver.schema.resources import find
 from actors.apiserver.tls import FRONT_PROXY
-from protocols.errors import AlreadyExists, AskError, NotFound, ServiceUnavailable
-from protocols.objects import Object, name_of, namespace_of
+from protocols.errors import AlreadyExists, Answer, AskError, NotFound, ServiceUnavailable
+from protocols.objects import Object, key_of, name_of, namespace_of
 
 if TYPE_CHECKING:
     from actors.apiserver.rest.config import RestConfig
 
 _MANAGER = "kube-apiserver"
 _RETRY_S = 0.2
+_AGAIN_S = 10.0
 
 
 class OwnWrites:
@@ -66,6 +69,26 @@ class OwnWrites:
                 await self._pipeline.delete(_own_call(group_resource, obj), Deletion())
             return
         await self._replace(group_resource, obj)
+
+    async def keep(self, cache: Cache, first_ip: str, write_endpoints: Callable[[], Awaitable[None]] | None) -> None:
+        """For ever: what no cluster can be without comes back when somebody deletes it (`kubectl delete svc --all`):
+        the namespaces, the Service `kubernetes` and where it leads. kube-apiserver looks every 10 s."""
+        wanted = [(kind, obj) for kind, obj in first_objects(first_ip) if kind in ("namespaces", "services")]
+        looked = [Looked(kind, namespace_of(obj), name_of(obj)) for kind, obj in wanted]
+        looked += [Looked(kind, *SERVICE) for kind in ("endpoints", "endpointslices.discovery.k8s.io")]
+        while True:
+            revision = cache.revision
+            try:
+                for group_resource, obj in wanted:
+                    if cache.get(group_resource, key_of(obj)) is None:
+                        await self._create(group_resource, obj)
+                if write_endpoints is not None:
+                    await write_endpoints()
+            except (Answer, AskError) as error:
+                self._ctx.log.info("what was deleted is made again later", error=str(error))
+                await self._ctx.sleep(_AGAIN_S)
+                continue
+            await until_changed(cache, looked, revision)
 
     async def _merge(self, group_resource: str, obj: Object) -> None:
         """What others have put into it stays; no webhook is asked, which may live in the cluster that starts here."""

@@ -82,12 +82,13 @@ class DeletePod(msgspec.Struct, frozen=True):
 
 
 class Tell(msgspec.Struct, frozen=True):
-    """An event for the user. It has no outcome."""
+    """An event for the user. It has no outcome. `names_pod`: the message ends with which pod it is."""
 
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
     container: str = ""
+    names_pod: bool = False
 
 
 Action = (

@@ -29,7 +29,7 @@ from actors.kubelet.node_status import KUBERNETES_VERSION, NodeIdentity, allocat
 from actors.kubelet.pod_worker import PodWorker
 from actors.kubelet.resize import DEFERRED, order, problem
 from actors.kubelet.runtime_link import RuntimeLink
-from actors.kubelet.status import Node, may_be_urgent, pod_status
+from actors.kubelet.status import Node, may_be_urgent, pod_name, pod_status
 from actors.kubelet.status_writer import StatusWriter
 from actors.kubelet.usage import UsageMeter
 from protocols.api import Get, ReadLog
@@ -328,7 +328,8 @@ class Kubelet(Actor):
             path = (
                 f"spec.{_FIELDS[worker.workers[event.container].kind]}{{{event.container}}}" if event.container else ""
             )
-            self._events.event(worker.pod, "v1", "Pod", event.type, event.reason, event.message, field_path=path)
+            message = f"{event.message} in pod {pod_name(worker.pod)}" if event.names_pod else event.message
+            self._events.event(worker.pod, "v1", "Pod", event.type, event.reason, message, field_path=path)
 
     def _set_timer(self, uid: str, at: float) -> None:
         known = self._timers.get(uid)

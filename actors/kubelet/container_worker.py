@@ -79,7 +79,7 @@ class ContainerWorker:
     update_error: str = ""
     _ended: tuple[str, float] = ("", 0.0)
     _ended_at_start: str = ""  # the instance that could not be started and is going to be reported as ended
-    _replaced: str = ""  # the instance that was stopped so that one with other amounts takes its place
+    _replaced: str = ""  # the instance that was stopped for one with other amounts, or of another image
 
     @property
     def name(self) -> str:
@@ -194,6 +194,8 @@ class ContainerWorker:
 
     def _begin(self, sandbox: PodSandboxStatus, ended: ContainerStatus | None, now: float) -> None:
         """A new instance: when the back-off is over, pull what is not pulled, then create."""
+        if self.name in self.slots:  # it is being pulled or created: the back-off is over
+            return
         if ended is not None and self._backs_off(ended, now):
             return
         retry = self.creates if self.image_ref else self.pulls
@@ -214,7 +216,8 @@ class ContainerWorker:
         self.waiting = Waiting("CrashLoopBackOff", text)
         if self.told_backoff != ended.id:
             self.told_backoff = ended.id
-            self.slots.tell(Tell("Warning", "BackOff", f"Back-off restarting failed container {self.name}", self.name))
+            text = f"Back-off restarting failed container {self.name}"
+            self.slots.tell(Tell("Warning", "BackOff", text, self.name, names_pod=True))
         self.slots.wake(until)
         return True
 
@@ -239,6 +242,7 @@ class ContainerWorker:
         if self.stopping is not None and self.stopping.id == running.id:
             self.stop(self.stopping.deadline, "", now)
         elif running.image != self._image():
+            self._replaced = running.id
             self.stop(now + self.grace_s, f"Container {self.name} definition changed, will be restarted", now)
         elif (failed := self.probes.failed) is not None:
             grace_s = float(failed.probe.get("terminationGracePeriodSeconds") or self.grace_s)

@@ -235,7 +235,7 @@ def _waiting(pod: PodWorker, worker: ContainerWorker) -> dict[str, Any]:
         held_up = worker.kind == "main" and pod.inits and not pod.initialized
         waiting = Waiting("PodInitializing" if held_up else "ContainerCreating")
     if waiting.reason == "CrashLoopBackOff":
-        waiting = Waiting(waiting.reason, f"{waiting.message} pod={_pod_name(pod)}")
+        waiting = Waiting(waiting.reason, f"{waiting.message} pod={pod_name(pod.pod)}")
     message = {"message": waiting.message} if waiting.message else {}
     return {"waiting": {"reason": waiting.reason, **message}}
 
@@ -256,9 +256,9 @@ def _terminated(status: ContainerStatus, node: Node) -> dict[str, Any]:
     return {"terminated": terminated}
 
 
-def _pod_name(pod: PodWorker) -> str:
+def pod_name(pod: Object) -> str:
     """As it stands in Kubernetes' messages: name_namespace(uid)."""
-    metadata = meta(pod.pod)
+    metadata = meta(pod)
     return f"{metadata.get('name')}_{metadata.get('namespace')}({metadata.get('uid')})"
 
 

@@ -77,3 +77,27 @@ async def test_the_server_tells_since_when_and_with_which_flags_it_runs(api: Res
     assert f"\nsecure-port={api.config.address[1]}\n" in flags.body.decode()
     assert (refused.code, refused.json["reason"]) == (406, "NotAcceptable")
     assert {"/flagz", "/statusz"} < set(paths)
+
+
+async def test_a_version_names_its_platform_as_go_does(api: Rest) -> None:
+    assert (await api.get("/version")).json["platform"] in ("linux/amd64", "linux/arm64")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "/api/v1/namespaces/default/services",
+        "/api/v1/namespaces/default/endpoints",
+        "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+    ],
+)
+async def test_what_no_cluster_can_be_without_comes_back(api: Rest, kind: str) -> None:
+    before = (await api.get(f"{kind}/kubernetes")).json
+
+    async with api.watch(f"{kind}?watch=true&timeoutSeconds=20") as watch:
+        await api.send("DELETE", f"{kind}/kubernetes")
+        assert await watch.names(3) == [(type, "kubernetes") for type in ("ADDED", "DELETED", "ADDED")]
+
+    after = (await api.get(f"{kind}/kubernetes")).json
+    assert {**after, "metadata": {}} == {**before, "metadata": {}}
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]

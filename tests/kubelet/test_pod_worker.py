@@ -122,6 +122,34 @@ def test_an_image_changed_in_place_replaces_the_container() -> None:
 
     assert (talk.running().config.image, talk.restarts()) == ("newer", 1)
     assert "definition changed" in next(event.message for event in talk.told if event.reason == "Killing")
+    assert "BackOff" not in talk.reasons()
+
+
+def test_who_is_started_again_at_once_is_not_said_to_back_off_meanwhile() -> None:
+    talk = Talk(pod())
+    talk.run(1)
+
+    talk.exits()
+    [create] = talk.step()
+    talk.step()
+    assert "BackOff" not in talk.reasons() and "CrashLoopBackOff" not in str(talk.state())
+    talk.do(create)
+    talk.run(1)
+    talk.exits()
+    talk.run(1)
+
+    [told] = [event for event in talk.told if event.reason == "BackOff"]
+    assert (told.message, told.names_pod) == ("Back-off restarting failed container main", True)
+
+
+def test_another_image_is_run_even_where_nothing_is_started_again() -> None:
+    talk = Talk(pod(restartPolicy="Never"))
+    talk.run(100)
+
+    talk.worker.pod_changed({**pod(container(image="newer"), restartPolicy="Never"), "status": talk.status})
+    talk.run()
+
+    assert (talk.running().config.image, talk.status["phase"]) == ("newer", "Running")
 
 
 # -- init containers and sidecars -------------------------------------------------------------------------------------

@@ -153,4 +153,18 @@ NODE = [
         "context = {**own, **of_pod}",
         "tests/kubelet/test_kubelet.py::test_a_status_tells_what_is_mounted_and_as_whom_it_runs",
     ),
+    Bug(
+        "a container that is started again at once is said to back off",
+        "actors/kubelet/container_worker.py",
+        "        if self.name in self.slots:  #",
+        "        if False:  #",
+        "tests/kubelet/test_pod_worker.py::test_who_is_started_again_at_once_is_not_said_to_back_off_meanwhile",
+    ),
+    Bug(
+        "a pod that is never started again ends when its image is changed",
+        "actors/kubelet/container_worker.py",
+        "        elif running.image != self._image():\n            self._replaced = running.id\n",
+        "        elif running.image != self._image():\n",
+        "tests/kubelet/test_pod_worker.py::test_another_image_is_run_even_where_nothing_is_started_again",
+    ),
 ]

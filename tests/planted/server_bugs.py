@@ -329,4 +329,19 @@ API_SERVER = [
         "if field}",
         "tests/apiserver/test_subresources.py::test_a_pod_that_has_its_node_waits_for_none",
     ),
+    Bug(
+        "a cluster whose Service `kubernetes` was deleted has none until its API server starts again",
+        "actors/apiserver/own_writes.py",
+        "if cache.get(group_resource, key_of(obj)) is None:",
+        "if False:",
+        "tests/apiserver/test_documents_rest.py::test_what_no_cluster_can_be_without_comes_back",
+    ),
+    Bug(
+        "of a key that is not there a patch says that the way there is missing, and who looks for that goes wrong",
+        "actors/apiserver/patch/json_patch.py",
+        'isinstance(parent, dict) and op == "remove"',
+        "False",
+        "tests/apiserver/patch/test_json_and_merge_patch.py"
+        "::test_an_operation_that_does_not_apply_refuses_the_patch_and_tells_nothing_of_the_object",
+    ),
 ]

@@ -57,13 +57,27 @@ def apply_patch(
             {key: _fresh(value) if named is None or key in named else value for key, value in current.items()}, patch
         )
     if not isinstance(patch, dict):
-        raise BadRequest("the patch is not a JSON object")
+        why = f"json: cannot unmarshal {_json_type(patch)} into Go value of type map[string]interface {{}}"
+        raise BadRequest(f"error decoding patch: {why}" if type == "merge" else why)
     if type == "merge":
         merged: Object = merge_patch(current, patch)
         return merged
     if resource.custom is not None and subresource != "scale":
         raise UnsupportedMediaType(_NO_STRATEGIC)
     return strategic_merge(_type(types, resource, subresource), current, patch)
+
+
+def _json_type(value: Any) -> str:
+    match value:
+        case bool():
+            return "bool"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+    return "null"
 
 
 def _type(types: Types, resource: Resource, subresource: str) -> Type | None:

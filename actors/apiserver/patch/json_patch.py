@@ -36,17 +36,45 @@ def json_patch(document: Object, operations: Any) -> Object:
         except jsonpatch.JsonPatchTestFailed:
             raise Invalid(f"{_REJECTED}: testing value {operation['path']} failed: test failed") from None
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException):
-            raise Invalid(f"{_REJECTED}: {_missing(operation)}") from None
+            raise Invalid(f"{_REJECTED}: {_why(operation, patched)}") from None
     if not isinstance(patched, dict):
         raise Invalid(f"{_REJECTED}: the patched document is not an object")
     return patched
 
 
-def _missing(operation: dict[str, Any]) -> str:
-    """In the words of Kubernetes' library, which never tell what is there instead: the text may be logged."""
-    return (
-        f"{operation.get('op')} operation does not apply: doc is missing path: {operation.get('path')}: missing value"
-    )
+def _why(operation: dict[str, Any], document: Any) -> str:
+    """Why an operation does not apply, in the words of Kubernetes' library (evanphx/json-patch): clients look for them.
+    They never tell what is there instead, for the text may be logged."""
+    op, path = operation.get("op"), str(operation.get("path"))
+    if op in ("copy", "move") and not _leads_somewhere(document, str(operation.get("from"))):
+        return f"{op} operation does not apply: doc is missing from path: {operation.get('from')}: missing value"
+    parent, key = _parent(document, path)
+    if isinstance(parent, list) and op in ("add", "remove"):
+        return f"error in {op} for path: '{path}': Unable to access invalid index: {key}: invalid index referenced"
+    if isinstance(parent, dict) and op == "remove":
+        return f"error in remove for path: '{path}': Unable to remove nonexistent key: {key}: missing value"
+    if isinstance(parent, dict | list) and op == "replace":
+        return f"replace operation does not apply: doc is missing key: {path}: missing value"
+    quoted = path if op == "replace" else f'"{path}"'
+    return f"{op} operation does not apply: doc is missing path: {quoted}: missing value"
+
+
+def _parent(document: Any, path: str) -> tuple[Any, str]:
+    """What a path's last step is taken in, None where the path does not lead there; and that step."""
+    *steps, last = [step.replace("~1", "/").replace("~0", "~") for step in path.split("/")]
+    for step in steps[1:]:
+        if isinstance(document, list):
+            document = document[int(step)] if step.isdecimal() and int(step) < len(document) else None
+        else:
+            document = document.get(step) if isinstance(document, dict) else None
+    return document, last
+
+
+def _leads_somewhere(document: Any, path: str) -> bool:
+    parent, key = _parent(document, path)
+    if isinstance(parent, list):
+        return key.isdecimal() and int(key) < len(parent)
+    return isinstance(parent, dict) and key in parent
 
 
 def _check(operations: Any) -> None:

@@ -57,6 +57,9 @@ def aggregated_content_type(version: AggregatedVersion) -> str:
     return f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
 
 
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as Go names them, and whoever picks a binary by it
+
+
 def version_document(api_version: str, build: str) -> Document:
     """/version: which Kubernetes API this is ("1.36"), and which build of ActorKube serves it."""
     major, _, minor = api_version.partition(".")
@@ -69,7 +72,7 @@ def version_document(api_version: str, build: str) -> Document:
         "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": f"{platform.python_implementation()} {platform.python_version()}",
         "compiler": "none",
-        "platform": f"{sys.platform}/{platform.machine()}",
+        "platform": f"{sys.platform}/{_ARCHITECTURES.get(platform.machine(), platform.machine())}",
     }
 
 

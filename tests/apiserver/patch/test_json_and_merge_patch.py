@@ -142,11 +142,35 @@ def test_a_json_patch_adds_replaces_removes_moves_and_tests() -> None:
             "value /metadata/name failed: test failed",
         ),
         ({"op": "test", "path": "/data/no", "value": "other"}, "testing value /data/no failed: test failed"),
-        ({"op": "remove", "path": "/data/missing"}, "remove operation does not apply: .*/data/missing"),
-        ({"op": "replace", "path": "/data/missing", "value": "x"}, "replace operation does not apply: "),
-        ({"op": "add", "path": "/nowhere/deep", "value": "x"}, "add operation does not apply: doc is missing path: "),
+        (
+            {"op": "remove", "path": "/data/mi~1ng"},
+            "error in remove for path: '/data/mi~1ng': Unable to remove nonexistent key: mi/ng: missing value",
+        ),
+        (
+            {"op": "remove", "path": "/nowhere/deep"},
+            'remove operation does not apply: doc is missing path: "/nowhere/deep": missing value',
+        ),
+        (
+            {"op": "remove", "path": "/metadata/finalizers/0"},
+            'remove operation does not apply: doc is missing path: "/metadata/finalizers/0": missing value',
+        ),
+        (
+            {"op": "replace", "path": "/data/missing", "value": "x"},
+            "replace operation does not apply: doc is missing key: /data/missing: missing value",
+        ),
+        (
+            {"op": "replace", "path": "/nowhere/deep", "value": "x"},
+            "replace operation does not apply: doc is missing path: /nowhere/deep: missing value",
+        ),
+        (
+            {"op": "add", "path": "/nowhere/deep", "value": "x"},
+            'add operation does not apply: doc is missing path: "/nowhere/deep": missing value',
+        ),
         ({"op": "add", "path": "/data/a/b", "value": "x"}, "add operation does not apply: "),
-        ({"op": "copy", "from": "/data/missing", "path": "/data/b"}, "copy operation does not apply: "),
+        (
+            {"op": "copy", "from": "/data/missing", "path": "/data/b"},
+            "copy operation does not apply: doc is missing from path: /data/missing: missing value",
+        ),
         ({"op": "replace", "path": "", "value": []}, "is not an object"),
     ],
 )
