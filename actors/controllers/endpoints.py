@@ -34,6 +34,7 @@ from actors.controllers.targets import (
     services_of_pod,
     target_ports,
 )
+from actors.controllers.trigger_time import trigger_time, with_trigger_time
 from protocols.objects import Object, labels_of, meta, name_of, namespace_of
 from protocols.rules.owners import is_deleting
 
@@ -79,10 +80,23 @@ def reconcile(key: str, views: Views, now: float) -> list[Write]:
     pods = selected_pods(service, views["pods"])
     wanted = wanted_endpoints(service, pods, endpoints)
     rest = Rest(len(pods) * REST_PER_POD_S)
-    if endpoints is None:
-        return [rest, Create(RESOURCE, wanted)]
-    same = wanted["metadata"] == meta(endpoints) and wanted.get("subsets", []) == (endpoints.get("subsets") or [])
-    return [rest] if same else [rest, Update(RESOURCE, wanted)]
+    if endpoints is not None and wanted["metadata"] == meta(endpoints):
+        if wanted.get("subsets", []) == (endpoints.get("subsets") or []):
+            return [rest]
+    shown = [(pod, pod.ready or publishes_not_ready(service)) for pod in pods]
+    published = _published(endpoints) if endpoints is not None else None
+    written = with_trigger_time(wanted, trigger_time(service, shown, published, views["pods"]))
+    return [rest, Create(RESOURCE, written) if endpoints is None else Update(RESOURCE, written)]
+
+
+def _published(endpoints: Object) -> dict[str, bool]:
+    """Whether the pods that are there are so as ready, by their uids."""
+    return {
+        (address.get("targetRef") or {}).get("uid") or "": field == "addresses"
+        for subset in endpoints.get("subsets") or ()
+        for field in ("notReadyAddresses", "addresses")
+        for address in subset.get(field) or ()
+    }
 
 
 def wanted_endpoints(service: Object, pods: Iterable[PodSummary], old: Object | None) -> Object:

@@ -6,6 +6,7 @@ something is written anyway, then into the fullest slice that has room for all o
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ from actors.controllers.targets import (
     services_of_pod,
     target_ports,
 )
+from actors.controllers.trigger_time import trigger_time, with_trigger_time
 from protocols.objects import Object, labels_of, meta, name_of, namespace_of, uid_of
 from protocols.rules.names import child_name
 from protocols.rules.owners import controller_reference, is_deleting
@@ -105,24 +107,44 @@ def reconcile(key: str, views: Views, now: float) -> list[Write]:
     for each in slices:
         existing.setdefault(group_of(each), []).append(each)
     names = _free_names(service, views[RESOURCE])
-    wanted = wanted_endpoints(service, views)
+    pods = selected_pods(service, views["pods"])
+    wanted = wanted_endpoints(service, pods, views["nodes"])
     writes: list[Write] = []
     for group, endpoints in wanted.items():
         writes += _fill(service, group, endpoints, existing.get(group, []), names)
     writes += [delete(RESOURCE, s) for group, stale in existing.items() if group not in wanted for s in stale]
     writes.sort(key=lambda write: not isinstance(write, Update | Create))  # what is no longer needed goes last
+    if any(isinstance(write, Update | Create) for write in writes):
+        writes = _with_times(writes, service, pods, slices, views["pods"])
     return [Rest(sum(map(len, wanted.values())) * REST_PER_ENDPOINT_S), *writes]
+
+
+def _with_times(
+    writes: list[Write], service: Object, pods: list[PodSummary], slices: list[Object], view: View
+) -> list[Write]:
+    published = {
+        uid: bool(endpoint["conditions"].get("serving"))
+        for each in slices
+        for uid, endpoint in _endpoints(each).items()
+    }
+    shown = [(pod, pod.ready) for pod in pods]
+    time = trigger_time(service, shown, published if slices else None, view)
+    return [
+        dataclasses.replace(write, obj=with_trigger_time(write.obj, time))
+        if isinstance(write, Update | Create)
+        else write
+        for write in writes
+    ]
 
 
 # -- what there should be ---------------------------------------------------------------------------------------------
 
 
-def wanted_endpoints(service: Object, views: Views) -> dict[Group, dict[str, Endpoint]]:
+def wanted_endpoints(service: Object, pods: list[PodSummary], nodes: View) -> dict[Group, dict[str, Endpoint]]:
     """The endpoints of each group by pod uid. A family without any has one empty group: its placeholder slice."""
     wanted: dict[Group, dict[str, Endpoint]] = {}
-    pods = selected_pods(service, views["pods"])
     for family in families_of(service):
-        groups = _groups(service, family, pods, views["nodes"])
+        groups = _groups(service, family, pods, nodes)
         wanted |= groups or {Group(family, ()): {}}
     return wanted
 

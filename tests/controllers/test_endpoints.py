@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from actors.controllers import endpoints, endpointslice
 from actors.controllers.endpointslice import packed
 from actors.controllers.targets import TargetPort
+from actors.controllers.trigger_time import ANNOTATION
 from protocols.objects import Object, labels_of, meta, name_of
-from protocols.rules.pods import is_ready
+from protocols.rules.conditions import with_condition
+from protocols.rules.pods import is_ready, ready_condition
 from tests.controllers.virtual_time import run
 from tests.controllers.world import World
 from tests.effort import examples
@@ -83,6 +85,46 @@ def test_publishes_the_ready_pods_of_a_service() -> None:
         assert subsets(world) == [
             {"addresses": [address], "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}]}
         ]
+
+    in_world(scenario)
+
+
+def test_a_write_tells_when_that_had_happened_which_it_publishes() -> None:
+    async def scenario(world: World) -> None:
+        def told() -> tuple[str, str]:
+            (slice_,) = world.list(SLICES)
+            found = [(meta(each).get("annotations") or {}) for each in (world.get("endpoints", "web"), slice_)]
+            first, second = (annotations.get(ANNOTATION, "none") for annotations in found)
+            return first, second
+
+        def changed(name: str) -> str:
+            return str(ready_condition(world.get("pods", name))["lastTransitionTime"])
+
+        created = world.create("services", service())
+        await world.settled()
+        assert told() == (meta(created)["creationTimestamp"],) * 2
+
+        await asyncio.sleep(100)
+        world.create("pods", pod("a"))
+        await world.settled()
+        assert told() == (changed("a"),) * 2 and changed("a") > meta(created)["creationTimestamp"]
+
+        await asyncio.sleep(100)
+        world.create("pods", pod("b"))
+        await world.settled()
+        assert told() == (changed("b"),) * 2
+
+        await asyncio.sleep(100)
+        status = world.get("pods", "a")["status"]
+        conditions = with_condition(status["conditions"], "Ready", "False", "", "", world.store.clock())
+        world.patch("pods", "a", {"status": {"conditions": conditions}}, "default", "status")
+        await world.settled()
+        assert told() == (changed("a"),) * 2 and changed("a") > changed("b")
+
+        world.delete("pods", "b")
+        await asyncio.sleep(100)
+        await world.settled()
+        assert told() == ("none", "none")
 
     in_world(scenario)
 

@@ -421,4 +421,18 @@ CONTROLLERS = [
         "set())",
         "tests/cloud/test_cloud_controllers.py::test_an_address_that_two_have_stays_with_the_first",
     ),
+    Bug(
+        "endpoints are said to have changed when any of their pods did, and not one that they did not show",
+        "actors/controllers/trigger_time.py",
+        "for pod, ready in pods if known.get(pod.uid) != ready]",
+        "for pod, ready in pods]",
+        "tests/controllers/test_endpoints.py::test_a_write_tells_when_that_had_happened_which_it_publishes",
+    ),
+    Bug(
+        "endpoints without a change that has a time keep that of an older one",
+        "actors/controllers/trigger_time.py",
+        " if key != ANNOTATION}",
+        "}",
+        "tests/controllers/test_endpoints.py::test_a_write_tells_when_that_had_happened_which_it_publishes",
+    ),
 ]
