@@ -14,6 +14,8 @@ from tests.planted.autoscale_bugs import AUTOSCALING
 from tests.planted.controller_bugs import CONTROLLERS
 from tests.planted.custom_bugs import CUSTOM
 from tests.planted.device_bugs import DEVICES
+from tests.planted.explain_bugs import EXPLANATIONS
+from tests.planted.extender_bugs import EXTENDERS
 from tests.planted.flow_bugs import FLOWS
 from tests.planted.grpc_bugs import GRPC
 from tests.planted.history_bugs import HISTORY
@@ -23,6 +25,7 @@ from tests.planted.life_bugs import HANDOVER, LIFE, MONITORS, NAMES
 from tests.planted.link_bugs import HOSTILE_PEERS, LINKS
 from tests.planted.list_bugs import LISTS
 from tests.planted.node_bugs import NODE
+from tests.planted.preemption_bugs import PREEMPTION
 from tests.planted.runtime_bugs import BACKOFF, CLOCK, GUESTS, MAILBOXES, RUNTIME, SHORT_WAYS
 from tests.planted.scheduler_bugs import SCHEDULER
 from tests.planted.server_bugs import API_SERVER
@@ -47,6 +50,9 @@ BUGS = [
     *KINDS,
     *STREAMS,
     *SCHEDULER,
+    *PREEMPTION,
+    *EXPLANATIONS,
+    *EXTENDERS,
     *SERVING,
     *CONTROLLERS,
     *JOBS,

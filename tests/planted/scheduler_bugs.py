@@ -1,18 +1,10 @@
-"""Bugs of the scheduler."""
+"""Bugs of the scheduler: its decisions, its queue, bindings, configuration and leadership."""
 
 from __future__ import annotations
 
 from tests.planted.bug import Bug
 
 SCHEDULER = [
-    Bug(
-        "what another pod found on its node holds for a pod that waits there",
-        "actors/scheduler/preemption.py",
-        "*(row for row in (self._own, own) if row is not None)",
-        "",
-        "tests/scheduler/test_preemption.py"
-        "::test_what_another_of_its_kind_finds_where_it_waits_does_not_hold_for_the_pod_itself",
-    ),
     Bug(
         "the labels that a binding gives a pod are not seen",
         "actors/scheduler/cluster_state.py",
@@ -27,64 +19,6 @@ SCHEDULER = [
         "return True",
         "tests/scheduler/test_cluster_state.py::"
         "test_a_pod_that_takes_something_else_than_was_assumed_is_counted_with_that",
-    ),
-    Bug(
-        "a group that waits is told that it is scheduled",
-        "actors/scheduler/actor.py",
-        '("False", reason) if why_not else ("True", "Scheduled")',
-        '("True", "Scheduled")',
-        "tests/scheduler/test_gang_preemption.py::"
-        "test_a_group_that_ends_is_told_so_and_the_one_that_comes_when_it_is_scheduled",
-    ),
-    Bug(
-        "a group whose pods end is told that nothing threatens it",
-        "actors/scheduler/actor.py",
-        '"DisruptionTarget", "True", "PreemptionByScheduler"',
-        '"DisruptionTarget", "False", "PreemptionByScheduler"',
-        "tests/scheduler/test_gang_preemption.py::"
-        "test_a_group_that_ends_is_told_so_and_the_one_that_comes_when_it_is_scheduled",
-    ),
-    Bug(
-        "pods of one group may name two schedulers",
-        "actors/scheduler/gangs.py",
-        "if gang.resource != POD_GROUPS or len(names) < 2:",
-        "if gang.resource != POD_GROUPS or len(names) < 3:",
-        "tests/scheduler/test_gangs.py::test_pods_of_a_pod_group_are_of_one_scheduler",
-    ),
-    Bug(
-        "who waits for a node keeps nobody away by anti-affinity",
-        "actors/scheduler/preemption.py",
-        "self._fit is not None and not any(other.footprint.sort.terms.required_anti for other in beside)",
-        "self._fit is not None",
-        "tests/scheduler/test_preemption.py::test_who_has_to_go_where_is_what_the_reference_says",
-    ),
-    Bug(
-        "a pod that does not fit where it waits leaves room for itself there",
-        "actors/scheduler/cycle.py",
-        "crowded[own_row] = 0  # it counts itself there",
-        "pass",
-        "tests/scheduler/test_crowding.py::test_room_that_others_wait_for_is_left_as_the_reference_leaves_it",
-    ),
-    Bug(
-        "filters that look at other nodes do not see who waits",
-        "actors/scheduler/cycle.py",
-        "row == own_row or elsewhere or any",
-        "row == own_row or any",
-        "tests/scheduler/test_crowding.py::test_room_that_others_wait_for_is_left_as_the_reference_leaves_it",
-    ),
-    Bug(
-        "nobody looks again who waits for a node",
-        "actors/scheduler/crowding.py",
-        "changed = changes.since(self._head) if self._head >= 0 else None",
-        "changed = [] if self._head >= 0 else None",
-        "tests/scheduler/test_crowding.py::test_what_is_known_of_those_who_wait_follows_them",
-    ),
-    Bug(
-        "a pod waits for a node though the API says that it does not",
-        "actors/scheduler/actor.py",
-        "self._room_on(self._state.withdraw(key, node), ClusterEvent.POD_DELETED)",
-        "pass",
-        "tests/scheduler/test_preempting_actor.py::test_a_pod_waits_no_more_when_the_api_says_so",
     ),
     Bug(
         "scheduler does not count pods that it has assumed",
@@ -143,85 +77,11 @@ SCHEDULER = [
         "tests/scheduler/test_cycle.py::test_label_keys_mean_the_labels_that_a_pod_was_created_with",
     ),
     Bug(
-        "whatif places a part of a gang",
-        "actors/scheduler/explain/whatif.py",
-        "if wants is not None and there >= wants:",
-        "if True:",
-        "tests/scheduler/test_whatif.py::test_pods_of_a_gang_are_placed_all_or_none",
-    ),
-    Bug(
-        "of a group that ends as a whole one pod ends alone",
-        "actors/scheduler/gang_preemption.py",
-        "others = () if gang is None else",
-        "others = () if True else",
-        "tests/scheduler/test_gang_preemption.py::test_a_group_of_pods_ends_as_a_whole_if_it_says_so",
-    ),
-    Bug(
-        "pods of a group that is as important end for a gang",
-        "actors/scheduler/preemption.py",
-        "return gang is None or gangs.priority(gang) < self._pod.priority",
-        "return True",
-        "tests/scheduler/test_gang_preemption.py"
-        "::test_the_priority_of_a_group_that_ends_as_a_whole_counts_for_all_its_pods",
-    ),
-    Bug(
         "what has no effect in a scheduler's configuration is not said of its profiles",
         "actors/scheduler/config.py",
         "notes = [*_notes(fields), *(note for part in parts for note in _notes(part.fields()))]",
         "notes = list(_notes(fields))",
         "tests/scheduler/test_config.py::test_what_has_no_effect_is_said_with_its_line",
-    ),
-    Bug(
-        "scheduler lets a part of a gang go",
-        "actors/scheduler/plugins/gang_scheduling.py",
-        "if wants is not None and placed >= wants:",
-        "if True:",
-        "tests/scheduler/test_gangs.py::test_a_gang_that_fits_is_placed_and_one_that_does_not_leaves_the_room_to_others",
-    ),
-    Bug(
-        "scheduler binds a gang without having written where its pods go",
-        "actors/scheduler/actor.py",
-        "written = await asyncio.gather(*pledges)",
-        "written = [pledge.close() or True for pledge in pledges]",
-        "tests/scheduler/test_gangs.py::test_a_scheduler_that_comes_after_a_crash_keeps_the_room_of_those_not_bound_yet",
-    ),
-    Bug(
-        "scheduler lets pods into the queue before their gang is complete",
-        "actors/scheduler/gangs.py",
-        "if len(self._members.get(gang, ())) < wants:",
-        "if False:",
-        "tests/scheduler/test_gangs.py::test_pods_wait_outside_the_queue_for_their_workload_and_for_one_another",
-    ),
-    Bug(
-        "pods end for a gang that does not fit without them either",
-        "actors/scheduler/gang_preemption.py",
-        "return Rooms(nodes, trial.ends(), trial.gangs()) if is_enough else None",
-        "return Rooms(nodes, trial.ends(), trial.gangs())",
-        "tests/scheduler/test_gang_preemption.py::test_nobody_ends_for_a_gang_that_would_not_fit_even_then",
-    ),
-    Bug(
-        "room that a gang waits for is not kept for its pods that nobody has to go for",
-        "actors/scheduler/actor.py",
-        '                node = self._promised.get(demand.key, "")\n',
-        '                node = ""\n',
-        "tests/scheduler/test_gang_preemption.py"
-        "::test_a_gang_waits_for_the_room_of_its_victims_and_is_bound_as_a_whole",
-    ),
-    Bug(
-        "pods end for a gang that could have stayed",
-        "actors/scheduler/gang_preemption.py",
-        "            trial.spare()",
-        "            pass",
-        "tests/scheduler/test_gang_preemption.py"
-        "::test_a_gang_gets_room_exactly_if_all_that_it_wants_fit_without_less_important_pods",
-    ),
-    Bug(
-        "each pod of a gang has a disruption budget for itself",
-        "actors/scheduler/gang_preemption.py",
-        "state.budgets.spend((key, self._victims[key].placed.footprint.sort) for key, _ in victims)",
-        "state.budgets.spend(())",
-        "tests/scheduler/test_gang_preemption.py"
-        "::test_what_a_budget_allows_goes_to_the_victims_of_one_pod_of_the_gang_only",
     ),
     Bug(
         "scheduler ignores taints",
@@ -257,20 +117,6 @@ SCHEDULER = [
         "            self._work_out_one(changes.latest)\n",
         "",
         "tests/scheduler/test_equal_to_reference.py::test_every_decision_is_that_of_the_reference",
-    ),
-    Bug(
-        "preemption takes a node that is not as it was",
-        "actors/scheduler/preemption.py",
-        "        while heap and found.get(heap[0][1]) is not heap[0][0]:",
-        "        while False:",
-        "tests/scheduler/test_preemption.py::test_who_has_to_go_where_is_what_the_reference_says",
-    ),
-    Bug(
-        "preemption looks for victims on other nodes than it means",
-        "actors/scheduler/preemption.py",
-        "yield first + row",
-        "yield row",
-        "tests/scheduler/test_preemption.py::test_the_search_goes_on_where_the_last_one_stopped",
     ),
     Bug(
         "scheduler forgets all but one of the nodes that changed",
@@ -322,34 +168,6 @@ SCHEDULER = [
         "tests/scheduler/test_equal_to_reference.py::test_every_decision_is_that_of_the_reference",
     ),
     Bug(
-        "why lets a placed pod stand in its own way",
-        "actors/scheduler/explain/why.py",
-        "if key_of(each) != key]}",
-        "if key]}",
-        "tests/scheduler/test_why.py::test_a_pod_does_not_stand_in_its_own_way",
-    ),
-    Bug(
-        "why says that a remedy was tried which was not",
-        "actors/scheduler/explain/why.py",
-        "tried=would_fit(others, profile, demand.pod, near.node, helpful)",
-        "tried=True",
-        "tests/scheduler/test_why.py::test_it_says_what_the_reference_says_and_what_helped_helps_there_too",
-    ),
-    Bug(
-        "why forgets a part of what is missing",
-        "actors/scheduler/explain/remedies.py",
-        "missing = int(wanted.column.requested.at[row]) + wanted.amount - capacity",
-        "missing = int(wanted.column.requested.at[row]) + wanted.amount - capacity - 1",
-        "tests/scheduler/test_why.py::test_what_would_help_is_said_and_was_tried",
-    ),
-    Bug(
-        "whatif does not try again who waits for company",
-        "actors/scheduler/explain/whatif.py",
-        "self._queue.on_event(ClusterEvent.POD_ADDED,",
-        "self._queue.on_event(ClusterEvent.NONE,",
-        "tests/scheduler/test_whatif.py::test_the_more_important_pod_goes_first_and_one_that_follows_waits_for_its_company",
-    ),
-    Bug(
         "the back-off of pods is as ever whatever the configuration says",
         "actors/cluster_scheduler.py",
         "return Scheduler(profiles=profiles, api=apis, backoff=backoff, extenders=extenders)",
@@ -384,13 +202,6 @@ SCHEDULER = [
         "return self._renewed_at + self.config.renew_deadline_s",
         "return self._renewed_at + self.config.lease_duration_s + 10",
         "tests/scheduler/test_several_schedulers.py::test_a_leader_that_is_cut_off_gives_up_before_the_other_begins",
-    ),
-    Bug(
-        "whatif puts the pods of a daemon set anywhere",
-        "actors/controllers/daemon_pods.py",
-        '"operator": "In", "values": [node]}]}',
-        '"operator": "In", "values": []}]}',
-        "tests/scheduler/test_manifests.py::test_a_daemon_set_has_a_pod_for_each_node_that_it_may_run_on",
     ),
     Bug(
         "scheduler dies of a plugin that raises",
@@ -459,15 +270,6 @@ SCHEDULER = [
         "test_a_claim_for_one_pod_is_free_when_that_is_gone_though_its_node_went_before",
     ),
     Bug(
-        "the score table is that of a cluster on which the pod is already",
-        "actors/scheduler/explain/whatif.py",
-        "if self._rated:\n                self._look_at_scores(demand, found.node)\n"
-        "            self._state.assume(demand, found.node)",
-        "self._state.assume(demand, found.node)\n            if self._rated:\n"
-        '                self._look_at_scores(demand, "")',
-        "tests/cli/test_whatif.py::test_the_score_table_shows_what_put_the_first_pod_of_each_workload_where_it_went",
-    ),
-    Bug(
         "what a plugin of somebody else answers is believed",
         "actors/scheduler/config.py",
         "return checked(plugin)",
@@ -533,73 +335,10 @@ SCHEDULER = [
         "tests/scheduler/test_plugins.py::test_pods_that_need_more_of_a_kubelet_are_of_another_shape",
     ),
     Bug(
-        "who reads only the first lines of why or whatif is shown a traceback",
-        "actorkube/cli/__init__.py",
-        "if not _reader_has_left():",
-        "if True:",
-        "tests/cli/test_whatif.py::test_who_has_read_enough_may_leave",
-    ),
-    Bug(
         "a pod is told for ever what it waited for at first",
         "actors/scheduler/cycle.py",
         'return bool(told) and ", ".join(template.refusal[1].reasons) not in told',
         "return False",
         "tests/scheduler/test_scheduler_actor.py::test_a_pod_is_told_what_it_waits_for_now",
-    ),
-    Bug(
-        "an extender's word is not heard",
-        "actors/scheduler/extended.py",
-        "return left, gone",
-        "return names, {}",
-        "tests/scheduler/test_extenders.py::test_a_pod_goes_where_its_extender_lets_it",
-    ),
-    Bug(
-        "an extender is asked about pods that are none of its business",
-        "actors/scheduler/extenders.py",
-        "return not self.managed or not self.managed.isdisjoint(_wanted(shape.spec))",
-        "return True",
-        "tests/scheduler/test_extenders.py::test_pods_that_it_has_nothing_to_say_about_are_decided_as_ever",
-    ),
-    Bug(
-        "pods that wait for an extender take the places of all others",
-        "actors/scheduler/actor.py",
-        "        self._rests(True)\n        said =",
-        "        said =",
-        "tests/scheduler/test_extenders.py::test_a_slow_one_holds_up_nobody_else",
-    ),
-    Bug(
-        "what was free when an extender was asked is free for ever",
-        "actors/scheduler/extended.py",
-        "rank = {name: float(state.rank.at[state.objects.row_of[name]]) for name in names if name in now}",
-        "return Decision(names[0])",
-        "tests/scheduler/test_extenders.py::test_who_takes_the_room_meanwhile_keeps_it",
-    ),
-    Bug(
-        "an extender that fails can be ignored, always",
-        "actors/scheduler/extended.py",
-        "            if not extender.ignorable:\n                raise\n",
-        "",
-        "tests/scheduler/test_extenders.py::test_one_that_fails_is_named_or_left_out",
-    ),
-    Bug(
-        "an extender may name nodes that nobody asked about",
-        "actors/scheduler/extenders.py",
-        "if name not in known), None)",
-        'if name == ""), None)',
-        "tests/scheduler/test_extenders.py::test_one_that_fails_is_named_or_left_out",
-    ),
-    Bug(
-        "an extender's weight weighs nothing",
-        "actors/scheduler/extenders.py",
-        "score * extender.weight * SCORES_TO_PRIORITIES",
-        "score * SCORES_TO_PRIORITIES",
-        "tests/scheduler/test_extenders.py::test_extenders_add_to_the_scores",
-    ),
-    Bug(
-        "what an extender refused to bind counts as bound",
-        "actors/scheduler/binding.py",
-        "return await self._look(attempt, told.message) if isinstance(told, Failed) else told",
-        "return Bound()",
-        "tests/scheduler/test_extenders.py::test_a_binding_that_an_extender_refuses_is_told",
     ),
 ]

@@ -1,0 +1,64 @@
+"""Bugs of the scheduler: what extenders are asked, and what becomes of their answers."""
+
+from __future__ import annotations
+
+from tests.planted.bug import Bug
+
+EXTENDERS = [
+    Bug(
+        "an extender's word is not heard",
+        "actors/scheduler/extended.py",
+        "return left, gone",
+        "return names, {}",
+        "tests/scheduler/test_extenders.py::test_a_pod_goes_where_its_extender_lets_it",
+    ),
+    Bug(
+        "an extender is asked about pods that are none of its business",
+        "actors/scheduler/extenders.py",
+        "return not self.managed or not self.managed.isdisjoint(_wanted(shape.spec))",
+        "return True",
+        "tests/scheduler/test_extenders.py::test_pods_that_it_has_nothing_to_say_about_are_decided_as_ever",
+    ),
+    Bug(
+        "pods that wait for an extender take the places of all others",
+        "actors/scheduler/actor.py",
+        "        self._rests(True)\n        said =",
+        "        said =",
+        "tests/scheduler/test_extenders.py::test_a_slow_one_holds_up_nobody_else",
+    ),
+    Bug(
+        "what was free when an extender was asked is free for ever",
+        "actors/scheduler/extended.py",
+        "rank = {name: float(state.rank.at[state.objects.row_of[name]]) for name in names if name in now}",
+        "return Decision(names[0])",
+        "tests/scheduler/test_extenders.py::test_who_takes_the_room_meanwhile_keeps_it",
+    ),
+    Bug(
+        "an extender that fails can be ignored, always",
+        "actors/scheduler/extended.py",
+        "            if not extender.ignorable:\n                raise\n",
+        "",
+        "tests/scheduler/test_extenders.py::test_one_that_fails_is_named_or_left_out",
+    ),
+    Bug(
+        "an extender may name nodes that nobody asked about",
+        "actors/scheduler/extenders.py",
+        "if name not in known), None)",
+        'if name == ""), None)',
+        "tests/scheduler/test_extenders.py::test_one_that_fails_is_named_or_left_out",
+    ),
+    Bug(
+        "an extender's weight weighs nothing",
+        "actors/scheduler/extenders.py",
+        "score * extender.weight * SCORES_TO_PRIORITIES",
+        "score * SCORES_TO_PRIORITIES",
+        "tests/scheduler/test_extenders.py::test_extenders_add_to_the_scores",
+    ),
+    Bug(
+        "what an extender refused to bind counts as bound",
+        "actors/scheduler/binding.py",
+        "return await self._look(attempt, told.message) if isinstance(told, Failed) else told",
+        "return Bound()",
+        "tests/scheduler/test_extenders.py::test_a_binding_that_an_extender_refuses_is_told",
+    ),
+]
