@@ -19,9 +19,9 @@ from actorkube.kube.follow import follow
 from actorkube.kube.series import Series
 from actorkube.kube.servers import API, ApiServers
 from actorkube.kube.view import Entry
-from actorkube.runtime import Timer
 from actorkube.runtime.probe import probe
 from actorkube.runtime.tracing import Span
+from actors.scheduler.alarm import Alarm
 from actors.scheduler.attempts import permit, post_bind, reserve, unreserve
 from actors.scheduler.binding import BindingCycle, Bound, Failed, Gone, Outcome
 from actors.scheduler.cluster_state import ClusterState
@@ -87,12 +87,10 @@ class Scheduler(SelfReport):
         self._under_way = 0
         self._decisions = self._writes = self._retries = 0
         self._woken = self._began = False
-        self._timer: Timer | None = None
-        self._timer_at = 0.0
 
     async def on_start(self) -> None:
         api = ApiServers.known(self.ctx, self._api_addresses)
-        self._client = Client(self.ctx, api)
+        self._client, self._alarm = Client(self.ctx, api), Alarm(self.ctx)
         name, host = next(iter(self._profiles)), self.ctx.self_ref.address.system
         recorder = Recorder(self.ctx, self._client, name, host, correlator=Series())
         self._room_maker = RoomMaker(self._client, recorder)
@@ -114,7 +112,7 @@ class Scheduler(SelfReport):
     def receive(self, message: Message) -> Message | None:
         match message:
             case SchedulerDue():
-                self._timer = None
+                self._alarm.rang()
                 self._wake()
             case AskActivity():
                 return self.activity()
@@ -222,7 +220,7 @@ class Scheduler(SelfReport):
             queued = self._queue.pop(self.ctx.now)
             self._tell_of_failures()
             if queued is None:
-                self._sleep_until_due()
+                self._alarm.set((self._queue.next_due(), self._waiting.next_due()))
                 break
             if queued.demand.gang is not None:
                 self._decide_together(queued, queued.demand.gang)
@@ -390,16 +388,6 @@ class Scheduler(SelfReport):
 
     def _report(self, demand: PodDemand, reason: str, message: str, nominated: str | None = None) -> None:
         self._begin(self._reports.not_scheduled(demand, reason, message, nominated))
-
-    def _sleep_until_due(self) -> None:
-        dues = [at for at in (self._queue.next_due(), self._waiting.next_due()) if at is not None]
-        due = min(dues, default=None)
-        if due is None or (self._timer is not None and self._timer_at <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = due
-        self._timer = self.ctx.after(max(0.0, due - self.ctx.now), SchedulerDue())
 
     # -- doing ----------------------------------------------------------------------------------------------------
 
