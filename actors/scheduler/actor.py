@@ -86,6 +86,7 @@ class Scheduler(SelfReport):
         self._causes: dict[str, Span | TraceContext] = {}  # why each pod that is ours waits
         self._under_way = 0
         self._decisions = self._writes = self._retries = 0
+        self._events = 0
         self._woken = self._began = False
 
     async def on_start(self) -> None:
@@ -196,6 +197,7 @@ class Scheduler(SelfReport):
     def _happened(self, event: ClusterEvent, node_name: str = ANYWHERE) -> None:
         """Who waits for it is asked about when there is time: several things that happen are one question."""
         if event:
+            self._events += 1
             self._queue.waiting.happened(event, node_name)
             self._wake()
 
@@ -297,18 +299,22 @@ class Scheduler(SelfReport):
         self._decided(queued, decision)
 
     async def _decide_with(self, queued: QueuedPod, extenders: Sequence[Extender]) -> None:
-        """It holds nobody up meanwhile."""
-        began = clock()
+        """It holds nobody up meanwhile. What happens while they are asked may be what a pod that is refused waits
+        for."""
+        began, events = clock(), self._events
         self._rests(True)
         said = await self._extended.decide(self._cycle(queued.demand), queued.demand, extenders)
         self._rests(False)
         self._counts.algorithm.observe(clock() - began)
+        has_news = self._events != events
         if not self._queue.is_current(queued) or isinstance(said, Gone):
             self._queue.remove_exactly(queued)
         elif isinstance(said, Failed):
             self._try_later(queued, said.message)
         else:
             self._decided(queued, said)
+            if has_news:
+                self._queue.reconsider(queued.demand.key, self.ctx.now)
 
     def _decided(self, queued: QueuedPod, decision: Decision | Unschedulable) -> None:
         demand = queued.demand

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from actorkube.kube.client import Client
 from actorkube.runtime import Context
+from actors.scheduler.agreement import Agreement, read
 from actors.scheduler.binding import Bound, Failed, Gone
 from actors.scheduler.cycle import Decision, SchedulingCycle
 from actors.scheduler.demand import PodDemand
@@ -28,8 +29,7 @@ from actors.scheduler.extenders import (
     priorities,
 )
 from actors.scheduler.plugin_failure import PluginFailed
-from protocols.errors import Answer, AskError, NotFound
-from protocols.objects import Object, split_key
+from protocols.objects import Object
 
 ASKED_AT_ONCE = 32
 WAITING_MAX = 1024
@@ -45,6 +45,7 @@ class Extended:
         self._ctx = ctx
         self._client = client
         self._calls = ExtenderCalls()
+        self._agreement = Agreement(ctx, client, self._calls)
         self._turn = asyncio.Semaphore(ASKED_AT_ONCE)
         self._waiting = 0
         if extenders:
@@ -59,7 +60,7 @@ class Extended:
         """Whose word counts for where the pod goes."""
         if not self._extenders:
             return []
-        judges = (each for each in self._extenders if each.filter_verb or each.prioritize_verb)
+        judges = (each for each in self._extenders if each.filter_verb or each.prioritize_verb or each.preempt_verb)
         return [each for each in judges if each.is_interested(pod.shape)]
 
     async def decide(self, cycle: SchedulingCycle, pod: PodDemand, extenders: Sequence[Extender]) -> Said:
@@ -79,14 +80,14 @@ class Extended:
         """Raises PluginFailed, ExtenderFailed."""
         names = list(cycle.candidates(pod))
         if not names:
-            return cycle.decide(pod)  # which says why, and ends less important pods where that helps
-        namespace, name = split_key(pod.key)
-        try:
-            whole = await self._client.get("pods", name, namespace)  # the scheduler has kept only what decides
-        except NotFound:
-            return Gone()
-        except (Answer, AskError) as error:
-            return Failed(f"the pod cannot be read: {error}")
+            found = cycle.decide(pod)  # which says why, and who could make room
+            asked = [each for each in extenders if each.preempt_verb]
+            if not asked or isinstance(found, Decision):
+                return found
+            return await self._agreement.about(cycle, pod, found, asked)
+        whole = await read(self._client, pod.key)
+        if not isinstance(whole, dict):
+            return whole
         failed: dict[str, str] = {}
         for extender in extenders:
             if extender.filter_verb and names:

@@ -43,8 +43,6 @@ def _extender(part: Part) -> tuple[Extender, set[str]]:
     prefix = fields["urlPrefix"].text()
     if not prefix.startswith(("http://", "https://")):
         raise fields["urlPrefix"].wrong(f"{prefix!r} is no URL of http or https")
-    if _text(fields.get("preemptVerb")):
-        raise fields["preemptVerb"].wrong("preemptVerb: extenders are not asked here who is to make room")
     prioritize = _text(fields.get("prioritizeVerb"))
     weight = fields["weight"].number(-WHOLE_MAX, WEIGHT_MAX) if "weight" in fields else 0
     if prioritize and weight <= 0:
@@ -55,6 +53,7 @@ def _extender(part: Part) -> tuple[Extender, set[str]]:
         _text(fields.get("filterVerb")),
         prioritize,
         _text(fields.get("bindVerb")),
+        _text(fields.get("preemptVerb")),
         weight,
         fields["httpTimeout"].duration_s() if "httpTimeout" in fields else HTTP_TIMEOUT_S,
         _flag(fields.get("nodeCacheCapable")),

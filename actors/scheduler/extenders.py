@@ -36,6 +36,7 @@ class Extender(NamedTuple):
     filter_verb: str = ""
     prioritize_verb: str = ""
     bind_verb: str = ""
+    preempt_verb: str = ""
     weight: int = 1
     timeout_s: float = HTTP_TIMEOUT_S
     node_cache_capable: bool = False
@@ -61,6 +62,13 @@ class Filtered(NamedTuple):
     failed: dict[str, str]
 
 
+class Victims(NamedTuple):
+    """Of one node, by uid; `violations`: of disruption budgets."""
+
+    uids: tuple[str, ...]
+    violations: int
+
+
 def _wanted(spec: Mapping[str, Any]) -> Iterable[str]:
     for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
         resources = container.get("resources") or {}
@@ -78,6 +86,20 @@ def arguments(pod: Object, nodes: Collection[Object], names_alone: bool) -> Obje
         return {"Pod": whole, "Nodes": None, "NodeNames": [name_of(node) for node in nodes]}
     listed = {"apiVersion": "v1", "kind": "NodeList", "metadata": {}, "items": list(nodes)}
     return {"Pod": whole, "Nodes": listed, "NodeNames": None}
+
+
+def preemption_arguments(pod: Object, victims: Mapping[str, Victims], pods: Mapping[str, Object] | None) -> Object:
+    """ExtenderPreemptionArgs: who would have to go, by node. `pods`: by uid, for one without copies of its own."""
+    described = {
+        node: {
+            "Pods": [pods.get(uid) if pods is not None else {"UID": uid} for uid in each.uids],
+            "NumPDBViolations": each.violations,
+        }
+        for node, each in victims.items()
+    }
+    whole, meta = (described, None) if pods is not None else (None, described)
+    kind = {"apiVersion": "v1", "kind": "Pod"}
+    return {"Pod": {**pod, **kind}, "NodeNameToVictims": whole, "NodeNameToMetaVictims": meta}
 
 
 def binding_arguments(pod: Object, node: str) -> Object:
@@ -122,6 +144,31 @@ def priorities(extender: Extender, answer: Any) -> dict[str, int]:
             raise _nonsense(extender, extender.prioritize_verb)
         found[host] = score * extender.weight * SCORES_TO_PRIORITIES
     return found
+
+
+def agreed_victims(extender: Extender, answer: Any) -> dict[str, Victims]:
+    """Of an ExtenderPreemptionResult. Raises ExtenderFailed: also where a node has no victims, if that matters."""
+    verb = extender.preempt_verb
+    nodes = _fields(extender, verb, answer).get("nodenametometavictims") or {}
+    if not isinstance(nodes, dict):
+        raise _nonsense(extender, verb)
+    found = {str(node): _victims(extender, each or {}) for node, each in nodes.items()}
+    for node in [node for node, each in found.items() if not each.uids]:
+        if not extender.ignorable:
+            raise ExtenderFailed(f'expected at least one victim pod on node "{node}"')
+        del found[node]
+    return found
+
+
+def _victims(extender: Extender, answer: Any) -> Victims:
+    fields = _fields(extender, extender.preempt_verb, answer)
+    pods, violations = fields.get("pods") or [], fields.get("numpdbviolations") or 0
+    if not isinstance(pods, list) or not isinstance(violations, int):
+        raise _nonsense(extender, extender.preempt_verb)
+    uids = [_fields(extender, extender.preempt_verb, pod).get("uid") for pod in pods]
+    if not all(isinstance(uid, str) for uid in uids):
+        raise _nonsense(extender, extender.preempt_verb)
+    return Victims(tuple(map(str, uids)), violations)
 
 
 def check_bound(extender: Extender, answer: Any) -> None:

@@ -68,7 +68,7 @@ class Candidate(NamedTuple):
 
 
 Reasons = tuple[str, ...]
-_Lower = tuple[str, Placed]
+Lower = tuple[str, Placed]
 
 
 class DryRun:
@@ -105,7 +105,7 @@ class DryRun:
         victims = self._counted(node, lower, beside) if by_numbers else self._tried(node, lower, beside)
         return victims if not isinstance(victims, list) else self._candidate(node, victims, violating)
 
-    def _lower(self, node: NodeState) -> Iterator[_Lower]:
+    def _lower(self, node: NodeState) -> Iterator[Lower]:
         priority = self._pod.priority
         lower = (each for each in node.pods.items() if each[1].footprint.priority < priority)
         return lower if self._pod.gang is None else (each for each in lower if self._may_end_for_gang(each[0]))
@@ -116,7 +116,7 @@ class DryRun:
         gang = gangs.ends_with(key)
         return gang is None or gangs.priority(gang) < self._pod.priority
 
-    def _counted(self, node: NodeState, lower: list[_Lower], beside: list[PodDemand]) -> list[_Lower] | Reasons:
+    def _counted(self, node: NodeState, lower: list[Lower], beside: list[PodDemand]) -> list[Lower] | Reasons:
         """By numbers: all that can be missing is room."""
         assert self._fit is not None
         room = self._state.room
@@ -141,7 +141,7 @@ class DryRun:
                 left, places = after, places - 1
         return victims
 
-    def _tried(self, node: NodeState, lower: list[_Lower], beside: list[PodDemand]) -> list[_Lower] | Reasons:
+    def _tried(self, node: NodeState, lower: list[Lower], beside: list[PodDemand]) -> list[Lower] | Reasons:
         """By taking pods away and asking all filters."""
         state, lifted = self._state, dict(lower)
         for key in lifted:
@@ -160,21 +160,26 @@ class DryRun:
             for key, placed in lifted.items():
                 state.put(key, placed, node.name)
 
-    def _candidate(self, node: NodeState, victims: list[_Lower], violating: frozenset[str]) -> Candidate | Reasons:
+    def _candidate(self, node: NodeState, victims: list[Lower], violating: frozenset[str]) -> Candidate | Reasons:
         if not victims:
             return (NO_VICTIMS,)
-        victims.sort(key=importance)
-        priorities = [placed.footprint.priority for _, placed in victims]
-        return Candidate(
-            sum(key in violating for key, _ in victims),
-            priorities[0],
-            sum(priority + _LOWEST for priority in priorities),
-            len(victims),
-            -min(placed.started for _, placed in victims if placed.footprint.priority == priorities[0]),
-            -self._state.rank.at[node.row],
-            node.name,
-            tuple(Victim(key, placed.uid) for key, placed in victims),
-        )
+        violations = sum(key in violating for key, _ in victims)
+        return candidate(node, victims, violations, self._state.rank.at[node.row])
+
+
+def candidate(node: NodeState, victims: list[Lower], violations: int, rank: float) -> Candidate:
+    victims = sorted(victims, key=importance)
+    priorities = [placed.footprint.priority for _, placed in victims]
+    return Candidate(
+        violations,
+        priorities[0],
+        sum(priority + _LOWEST for priority in priorities),
+        len(victims),
+        -min(placed.started for _, placed in victims if placed.footprint.priority == priorities[0]),
+        -rank,
+        node.name,
+        tuple(Victim(key, placed.uid) for key, placed in victims),
+    )
 
 
 class Possible:
@@ -240,6 +245,11 @@ class Candidates:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
+    @property
+    def all(self) -> list[Candidate]:
+        """That were found when it was searched last."""
+        return list(self._found.values())
+
     def reasons(self, possible: Bools) -> Counter[str]:
         """Why no node is a candidate, of those that were possible."""
         refused = [self._refused[row] for row in np.flatnonzero(possible).tolist() if row in self._refused]
@@ -298,6 +308,12 @@ def preempt(
     return Helpless(f"0/{nodes} nodes are available: {in_words(reasons)}.")
 
 
+def last_found(cycle: SchedulingCycle, pod: PodDemand) -> list[Candidate]:
+    """The candidates among which the last search has chosen, in the same turn."""
+    kept: Candidates | None = cycle.template(pod).cycle.memo.get("DefaultPreemption")
+    return kept.all if kept is not None else []
+
+
 def _not_eligible(cycle: SchedulingCycle, pod: PodDemand, found: Unschedulable) -> str:
     """Why it may not preempt."""
     if pod.spec.get("preemptionPolicy") == "Never":
@@ -322,7 +338,7 @@ def room_is_coming(cycle: SchedulingCycle, pod: PodDemand, found: Unschedulable)
     )
 
 
-def importance(each: _Lower) -> tuple[int, float, str]:
+def importance(each: Lower) -> tuple[int, float, str]:
     """The more important first: by priority, then who has run longer."""
     key, placed = each
     return -placed.footprint.priority, placed.started, key

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.planted.bug import Bug
 
+_VICTIMS = "tests/scheduler/test_preempting_extenders.py"
+
 EXTENDERS = [
     Bug(
         "an extender's word is not heard",
@@ -60,5 +62,40 @@ EXTENDERS = [
         "return await self._look(attempt, told.message) if isinstance(told, Failed) else told",
         "return Bound()",
         "tests/scheduler/test_extenders.py::test_a_binding_that_an_extender_refuses_is_told",
+    ),
+    Bug(
+        "pods have to go though no extender agrees",
+        "actors/scheduler/agreement.py",
+        "    found.nomination = None\n",
+        "",
+        f"{_VICTIMS}::test_without_agreement_nobody_has_to_go",
+    ),
+    Bug(
+        "an extender is shown what others have refused",
+        "actors/scheduler/agreement.py",
+        "                    victims = await self._left_by(",
+        "                    await self._left_by(",
+        f"{_VICTIMS}::test_room_is_made_where_the_extender_agrees",
+    ),
+    Bug(
+        "an extender may end pods of another node",
+        "actors/scheduler/agreement.py",
+        "if uid not in known and (shown is None or uid not in shown.uids):",
+        "if False:",
+        f"{_VICTIMS}::test_without_agreement_nobody_has_to_go",
+    ),
+    Bug(
+        "budgets that an extender sees violated do not count",
+        "actors/scheduler/extenders.py",
+        "    return Victims(tuple(map(str, uids)), violations)\n",
+        "    return Victims(tuple(map(str, uids)), 0)\n",
+        f"{_VICTIMS}::test_what_it_says_of_budgets_counts",
+    ),
+    Bug(
+        "what happens while extenders are asked is not heard",
+        "actors/scheduler/actor.py",
+        "            if has_news:\n",
+        "            if False:\n",
+        f"{_VICTIMS}::test_a_victim_that_goes_meanwhile_is_no_victim",
     ),
 ]

@@ -329,6 +329,7 @@ def test_extenders_are_read_from_the_file() -> None:
     filterVerb: filter
     prioritizeVerb: rate
     bindVerb: bind
+    preemptVerb: preempt
     weight: 5
     enableHTTPS: true
     tlsConfig: {caFile: /ca.pem, serverName: gpus, certFile: /c.pem, keyFile: /k.pem}
@@ -344,6 +345,7 @@ def test_extenders_are_read_from_the_file() -> None:
 
     first, second = config.extenders
     assert first.url(first.filter_verb) == "https://gpus.example.com/ext/filter"
+    assert (first.bind_verb, first.preempt_verb) == ("bind", "preempt")
     assert (first.weight, first.timeout_s, first.node_cache_capable, first.ignorable) == (5, 2.0, True, True)
     assert first.managed == {GPU, "example.com/fpga"}
     assert first.tls == (True, "gpus", "/ca.pem", "/c.pem", "/k.pem")
@@ -358,7 +360,6 @@ def test_extenders_are_read_from_the_file() -> None:
         ("filterVerb: f", "urlPrefix is missing"),
         ("urlPrefix: ftp://x", "'ftp://x' is no URL of http or https"),
         ("urlPrefix: http://x, prioritizeVerb: p", "an extender with prioritizeVerb must have a positive weight"),
-        ("urlPrefix: http://x, preemptVerb: p", "preemptVerb: extenders are not asked here who is to make room"),
         ("urlPrefix: http://x, managedResources: [{name: cpu}]", "'cpu' is an invalid extended resource name"),
         (
             "urlPrefix: http://x, managedResources: [{name: a.io/b}, {name: a.io/b}]",
