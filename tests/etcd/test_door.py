@@ -135,6 +135,32 @@ async def test_a_lease_that_names_no_number_has_one_that_nobody_guesses_and_time
     assert all(lease.ID > 1 << 32 and lease.TTL == 2 for lease in granted)
 
 
+async def test_a_revoked_lease_says_a_revision_at_which_its_keys_are_gone(client: Client) -> None:
+    lease = (await client.call("Lease/LeaseGrant", request("LeaseGrant", TTL=60))).ID
+    put = await client.call("KV/Put", request("Put", key=b"a", lease=lease))
+
+    revoked = await client.call("Lease/LeaseRevoke", request("LeaseRevoke", ID=lease))
+
+    assert revoked.header.revision == put.header.revision + 1
+
+
+async def test_who_belongs_to_it_is_told_without_a_revision(client: Client) -> None:
+    await client.call("KV/Put", request("Put", key=b"a"))
+
+    header = (await client.call("Cluster/MemberList", request("MemberList"))).header
+
+    assert (header.cluster_id, header.revision) == (CLUSTER_ID, 0)
+    assert header.member_id and header.raft_term
+
+
+async def test_only_a_voter_can_be_told_to_lead(client: Client) -> None:
+    added = await client.call("Cluster/MemberAdd", request("MemberAdd", peerURLs=[THREE], isLearner=True))
+
+    for number in (4711, added.member.ID):
+        refused = await refusal(client, "Maintenance/MoveLeader", "MoveLeader", targetID=number)
+        assert refused == (PRECONDITION, "etcdserver: bad leader transferee")
+
+
 @pytest.mark.parametrize(
     ("path", "text"),
     [

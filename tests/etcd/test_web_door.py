@@ -183,7 +183,7 @@ async def test_a_stream_that_ends_leaves_its_connection_to_the_next_request(web:
         ("kv/range", b"[" * 100_000, 400, "recursion"),
         ("kv/range", b"\xff", 400, "utf-8"),
         ("kv/range", b'{"key":"YQ==","revision":"99"}', 400, "etcdserver: mvcc: required revision is a future"),
-        ("maintenance/transfer-leadership", b'{"targetID":1}', 404, "etcdserver: member not found"),
+        ("maintenance/transfer-leadership", b'{"targetID":1}', 400, "etcdserver: bad leader transferee"),
     ],
 )
 async def test_what_is_refused_in_json_has_a_reason(web: Web, path: str, body: bytes, status: int, text: str) -> None:

@@ -21,6 +21,34 @@ TURNS_DOOR = "tests/etcd/test_turns_door.py::"
 
 GRPC = [
     Bug(
+        "grpc: who revokes a lease is told a revision at which its keys are still there",
+        "actors/etcd/grpc/lease.py",
+        "        self._replica.saw(status.revision)  # at which its keys are gone\n",
+        "",
+        DOOR + "test_a_revoked_lease_says_a_revision_at_which_its_keys_are_gone",
+    ),
+    Bug(
+        "grpc: members have a revision",
+        "actors/etcd/grpc/cluster.py",
+        "self._header.identify(response.header)",
+        "self._header.fill(response.header)",
+        DOOR + "test_who_belongs_to_it_is_told_without_a_revision",
+    ),
+    Bug(
+        "grpc: a learner is told to lead",
+        "actors/etcd/grpc/maintenance.py",
+        "for member in members.members if not member.learner}",
+        "for member in members.members}",
+        DOOR + "test_only_a_voter_can_be_told_to_lead",
+    ),
+    Bug(
+        "grpc: a watch of what is compacted ends at a revision",
+        "actors/etcd/grpc/watch.py",
+        "            self.send(None, watch_id",
+        "            self.send(0, watch_id",
+        APISERVER + "test_a_watch_of_what_is_compacted_ends_and_says_from_where_to_list_again",
+    ),
+    Bug(
         "turns: whoever asks has the lock",
         TURNS,
         "is_first = done.responses[1].kvs[0].create_revision == created",
@@ -184,8 +212,8 @@ GRPC = [
     Bug(
         "grpc: a restored store goes by the number of the one it came from",
         "actors/etcd/grpc/header.py",
-        "replica.cluster or self.cluster_id",
-        "self.cluster_id",
+        "= replica.cluster or self.cluster_id",
+        "= self.cluster_id",
         DOOR + "test_a_restored_store_is_another_cluster_to_its_clients_from_the_first_answer_on",
     ),
     Bug(

@@ -98,7 +98,7 @@ class Cluster:
 
     def _response(self, name: str, found: Members) -> Any:
         response = message(f"etcdserverpb.{name}Response")()
-        self._header.fill(response.header)
+        self._header.identify(response.header)
         for member in found.members:
             self._add(response.members.add(), member)
         return response

@@ -24,3 +24,9 @@ class Header:
         header.member_id = self.member_id
         header.revision = revision or replica.revision
         header.raft_term = replica.term
+
+    def identify(self, header: Any) -> None:
+        """Without a revision: the answer is not about keys."""
+        header.cluster_id = self._replica.cluster or self.cluster_id
+        header.member_id = self.member_id
+        header.raft_term = self._replica.term

@@ -11,7 +11,7 @@ from actors.etcd.grpc.header import Header
 from actors.etcd.grpc.messages import message
 from actors.etcd.grpc.replica import Replica
 from actors.etcd.grpc.status import Code, Refused
-from protocols.etcd import LeaseGrant, LeaseKeepAlive, LeaseList, LeaseRevoke, LeaseTimeToLive
+from protocols.etcd import LeaseGrant, LeaseKeepAlive, LeaseList, LeaseRevoke, LeaseTimeToLive, Status
 
 TTL_S_MIN = 2  # what is shorter is granted so long, as by etcd: elections may take as much
 
@@ -44,6 +44,8 @@ class Leases:
 
     async def revoke(self, request: Any, call: Call) -> Any:
         await self._replica.asked(self._guard(LeaseRevoke(request.ID), call), call.timeout_s)
+        status = await self._replica.asked(Status(), call.timeout_s)
+        self._replica.saw(status.revision)  # at which its keys are gone
         return self._response("LeaseRevoke")
 
     async def keep_alive(self, call: Call) -> None:

@@ -24,6 +24,7 @@ ALARMS = ("", "NOSPACE", "CORRUPT")
 SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
 CANCEL = 2
 NO_DOWNGRADE = Refused(Code.FAILED_PRECONDITION, "etcdserver: no inflight downgrade job")
+BAD_TRANSFEREE = Refused(Code.FAILED_PRECONDITION, "etcdserver: bad leader transferee")
 BAD_TARGET = Refused(Code.INVALID_ARGUMENT, "etcdserver: invalid downgrade target version")
 
 
@@ -118,7 +119,10 @@ class Maintenance:
     async def move_leader(self, request: Any, call: Call) -> Any:
         await self._access.require_root(call)
         members = await self._replica.asked(MemberList(), call.timeout_s)
-        await self._replica.asked(MoveLeader(name_of(request.targetID, members)), call.timeout_s)
+        voters = {member.id: member.name for member in members.members if not member.learner}
+        if request.targetID not in voters:
+            raise BAD_TRANSFEREE
+        await self._replica.asked(MoveLeader(voters[request.targetID]), call.timeout_s)
         return self._response("MoveLeader")
 
     async def snapshot(self, call: Call) -> None:

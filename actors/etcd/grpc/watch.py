@@ -99,9 +99,13 @@ class Session:
         if self._progress is not None:
             self._progress.cancel()
 
-    def send(self, revision: int, **fields: Any) -> None:
+    def send(self, revision: int | None, **fields: Any) -> None:
+        """revision 0: the newest that was heard of; None: none, as where etcd says that one is compacted."""
         response = _RESPONSE(**fields)
-        self._header.fill(response.header, revision)
+        if revision is None:
+            self._header.identify(response.header)
+        else:
+            self._header.fill(response.header, revision)
         self._call.send(response)
 
     async def _create(self, request: Any) -> None:
@@ -185,7 +189,7 @@ class Session:
                 self.send(0, watch_id=watch.number, created=True)
             compacted = int(error.details.get("compact_revision") or 0)
             fields = {"canceled": True, "compact_revision": compacted, "cancel_reason": error.etcd_text}
-            self.send(0, watch_id=watch.number, **fields)
+            self.send(None, watch_id=watch.number, **fields)
         elif watch.created:
             self.send(0, watch_id=watch.number, canceled=True, cancel_reason=refused(error).as_go_says())
         else:
