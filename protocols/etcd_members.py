@@ -61,7 +61,8 @@ class MemberAdd(Request[Members]):
 
 
 class MemberRemove(Request[Members]):
-    """Also the leader, who hands over then. Refused with MemberNotFound, UnhealthyCluster, ChangeUnderWay."""
+    """Also the leader, who hands over then. Refused with MemberNotFound, UnhealthyCluster, NotEnoughStarted,
+    ChangeUnderWay."""
 
     name: str
 
@@ -75,7 +76,7 @@ class MemberPromote(Request[Members]):
 class MemberDemote(Request[Members]):
     """A voter becomes a learner; the leader hands over then. etcd has no such call; Raft has (etcd-io/raft:
     ConfChangeAddLearnerNode of a voter). Refused with MemberNotFound, AlreadyLearner, TooManyLearners,
-    UnhealthyCluster, ChangeUnderWay."""
+    UnhealthyCluster, NotEnoughStarted, ChangeUnderWay."""
 
     name: str
 
@@ -132,6 +133,13 @@ class UnhealthyCluster(EtcdAnswer):
     """The members that are up would be no majority after the change."""
 
     grpc_code, etcd_text = "UNAVAILABLE", "etcdserver: unhealthy cluster"
+
+
+class NotEnoughStarted(EtcdAnswer):
+    """Nobody would have a vote after the change."""
+
+    grpc_code = "FAILED_PRECONDITION"
+    etcd_text = "etcdserver: re-configuration failed due to not enough started members"
 
 
 class ChangeUnderWay(EtcdAnswer):

@@ -28,6 +28,7 @@ from protocols.etcd_members import (
     MemberRemove,
     Members,
     MoveLeader,
+    NotEnoughStarted,
     NotLearner,
     TooManyLearners,
     TransferFailed,
@@ -50,6 +51,7 @@ _answers: dict[Refused, type[EtcdAnswer]] = {
     Refused.NOT_READY: LearnerNotReady,
     Refused.TOO_MANY: TooManyLearners,
     Refused.UNHEALTHY: UnhealthyCluster,
+    Refused.LAST_VOTER: NotEnoughStarted,
 }
 
 

@@ -58,6 +58,14 @@ async def test_a_member_whose_url_names_no_actor_is_refused(client: Client, urls
     assert refused == (INVALID, "etcdserver: given member URLs are invalid")
 
 
+async def test_the_only_voter_cannot_be_removed(client: Client) -> None:
+    [only] = (await client.call("Cluster/MemberList", request("MemberList"))).members
+
+    refused = await refusal(client, "Cluster/MemberRemove", "MemberRemove", ID=only.ID)
+
+    assert refused == (PRECONDITION, "etcdserver: re-configuration failed due to not enough started members")
+
+
 async def test_a_member_stays_where_it_is(client: Client) -> None:
     listed = await client.call("Cluster/MemberList", request("MemberList"))
     own = {"ID": listed.members[0].ID, "peerURLs": listed.members[0].peerURLs}

@@ -150,7 +150,7 @@ def test_a_removal_that_would_leave_too_few_who_answer_is_refused() -> None:
 
 
 def test_the_last_voter_is_not_removed() -> None:
-    assert confchange.change(Configuration(("a",)), [Change("remove", "a")]) is Refused.UNHEALTHY
+    assert confchange.change(Configuration(("a",)), [Change("remove", "a")]) is Refused.LAST_VOTER
 
 
 def test_an_entry_that_is_replaced_takes_its_configuration_with_it() -> None:
@@ -293,7 +293,7 @@ def test_a_leader_that_is_demoted_hands_over_and_goes_on_as_a_learner() -> None:
 
 
 def test_the_last_voter_is_not_demoted() -> None:
-    assert confchange.change(Configuration(("a",), learners=("b",)), [Change("demote", "a")]) is Refused.UNHEALTHY
+    assert confchange.change(Configuration(("a",), learners=("b",)), [Change("demote", "a")]) is Refused.LAST_VOTER
 
 
 def test_a_learner_does_not_campaign_and_is_no_reason_to_hear_a_majority() -> None:

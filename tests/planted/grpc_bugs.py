@@ -35,6 +35,13 @@ GRPC = [
         DOOR + "test_who_belongs_to_it_is_told_without_a_revision",
     ),
     Bug(
+        "members: the last voter can be removed",
+        "actors/etcd/raft/confchange.py",
+        "    if not target.voters:\n        return Refused.LAST_VOTER\n",
+        "",
+        DOOR + "test_the_only_voter_cannot_be_removed",
+    ),
+    Bug(
         "grpc: a learner is told to lead",
         "actors/etcd/grpc/maintenance.py",
         "for member in members.members if not member.learner}",

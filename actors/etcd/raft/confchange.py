@@ -47,7 +47,7 @@ def change(configuration: Configuration, changes: Sequence[Change]) -> Configura
     if set(target.voters) == set(configuration.voters):
         return target
     if not target.voters:
-        return Refused.UNHEALTHY
+        return Refused.LAST_VOTER
     addresses = configuration.addresses | target.addresses
     return msgspec.structs.replace(target, outgoing=configuration.voters, addresses=addresses)
 

@@ -152,3 +152,4 @@ class Refused(enum.Enum):
     NOT_READY = "the learner has not caught up"
     TOO_MANY = "there are learners enough"
     UNHEALTHY = "those that are up would be no majority"
+    LAST_VOTER = "nobody would have a vote"
