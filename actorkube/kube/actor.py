@@ -305,7 +305,7 @@ class Loop:
 
     def _record(self, event: Write) -> None:
         assert isinstance(event, Event)
-        self._recorder.record(event, self.controller.name)
+        self._recorder.record(event, self.controller.told_by or self.controller.name)
 
 
 def total(activities: Sequence[Activity]) -> Activity:

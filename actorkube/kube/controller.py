@@ -176,7 +176,8 @@ class Grows:
 
 @dataclass(frozen=True, slots=True)
 class Controller:
-    """`spacing_s`: two passes over one key start at least that far apart, so a burst of changes costs one pass."""
+    """`spacing_s`: two passes over one key start at least that far apart, so a burst of changes costs one pass.
+    `told_by`: whose events its are, where Kubernetes calls it otherwise there."""
 
     name: str
     watches: tuple[Watches, ...]
@@ -184,6 +185,7 @@ class Controller:
     workers: int = 8
     spacing_s: float = 0.0
     grows: Grows | None = None
+    told_by: str = ""
 
 
 def views_for(controllers: Iterable[Controller]) -> dict[str, View]:

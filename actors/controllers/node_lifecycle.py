@@ -43,10 +43,12 @@ _SILENCED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 
 
 def controller(settings: Settings) -> Controller:
+    known: dict[str, str] = {}  # uids of the nodes that this controller manager has met, by name
+
     def reconcile(key: str, views: Views, now: float) -> list[Write]:
         if key.startswith(_ZONE_PREFIX):
             return reconcile_zone(key.removeprefix(_ZONE_PREFIX), views, now, settings)
-        return reconcile_node(key, views, now, settings)
+        return [*meet(key, views, known), *reconcile_node(key, views, now, settings)]
 
     return Controller(
         "node-lifecycle-controller",
@@ -68,7 +70,22 @@ def controller(settings: Settings) -> Controller:
             ),
         ),
         reconcile,
+        told_by="node-controller",
     )
+
+
+def meet(name: str, views: Views, known: dict[str, str]) -> list[Write]:
+    """Of a node that is met for the first time users are told, which costs no write of the node: who starts again meets
+    all of them again, as Kubernetes' controller does."""
+    entry = views["nodes"].entry(name)
+    if entry is None:
+        known.pop(name, None)
+        return []
+    if known.get(name) == entry.uid:
+        return []
+    known[name] = entry.uid
+    message = f"Node {name} event: Registered Node {name} in Controller"
+    return [Event(reference_to(entry.peek(), "v1", "Node"), "Normal", "RegisteredNode", message)]
 
 
 def node_and_zones(node: Object, views: Views) -> list[str]:

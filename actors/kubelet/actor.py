@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from actorkube.kube import Client, Recorder, View, follow
 from actorkube.kube.servers import API, ApiServers, stay_linked
 from actorkube.kube.view import Entry
+from actorkube.kube.writes import Event
 from actorkube.runtime import Actor, Mailbox, Timer
 from actorkube.runtime.tracing import Span
 from actors.kubelet.actions import Action, DeletePod, Failed, Ok, Tell
@@ -25,7 +26,7 @@ from actors.kubelet.facts import PodFacts
 from actors.kubelet.logs import read_log
 from actors.kubelet.machine import SIMULATED, Machine, read_machine
 from actors.kubelet.node_agent import NodeAgent
-from actors.kubelet.node_status import KUBERNETES_VERSION, NodeIdentity, allocatable
+from actors.kubelet.node_status import KUBERNETES_VERSION, NodeIdentity, allocatable, node_reference
 from actors.kubelet.pod_worker import PodWorker
 from actors.kubelet.resize import DEFERRED, order, problem
 from actors.kubelet.runtime_link import RuntimeLink
@@ -168,8 +169,10 @@ class Kubelet(Actor):
             version,
             lambda: self._link.trouble,
             self._lease_renew_s,
+            self._tell_of_node,
         )
         self._node = await self._agent.register()
+        self._tell_of_node("Starting", "Starting kubelet.")
         ctx.background(self._agent.run(self._node), "node")
         ctx.background(follow(ctx, api, self._nodes), "watch node")
         ctx.background(follow(ctx, api, self._pods, self._on_pods_synced), "watch pods")
@@ -330,6 +333,9 @@ class Kubelet(Actor):
             )
             message = f"{event.message} in pod {pod_name(worker.pod)}" if event.names_pod else event.message
             self._events.event(worker.pod, "v1", "Pod", event.type, event.reason, message, field_path=path)
+
+    def _tell_of_node(self, reason: str, message: str) -> None:
+        self._events.record(Event(node_reference(self._identity.name), "Normal", reason, message))
 
     def _set_timer(self, uid: str, at: float) -> None:
         known = self._timers.get(uid)

@@ -17,6 +17,7 @@ from actors.kubelet.node_status import (
     node_status,
     registered,
     says_the_same,
+    told_of,
 )
 from protocols.api import Stored
 from protocols.errors import AlreadyExists, Answer, AskError, NotFound
@@ -33,7 +34,8 @@ _LEASES = "leases.coordination.k8s.io"
 
 
 class NodeAgent:
-    """`trouble()` says why the node is not ready, "" when it is; `nodes` is the view of this one node."""
+    """`trouble()` says why the node is not ready, "" when it is; `nodes` is the view of this one node; `tell(reason,
+    message)` tells users what has happened to it."""
 
     def __init__(
         self,
@@ -45,7 +47,10 @@ class NodeAgent:
         runtime: str,
         trouble: Callable[[], str],
         renew_s: float,
+        tell: Callable[[str, str], None],
     ) -> None:
+        self._tell = tell
+        self._unschedulable = False
         self._ctx = ctx
         self._client = client
         self._nodes = nodes
@@ -85,6 +90,8 @@ class NodeAgent:
             stored = await self._client.create_stored("nodes", {**node, "status": self._status(node)})
         except AlreadyExists:
             stored = await self._take_over()
+        else:
+            self._tell_of(node, self._status(node))
         self._nodes.wrote(stored, self._ctx.now)
         return decode_object(stored.body, stored.revision)
 
@@ -99,6 +106,9 @@ class NodeAgent:
         node = self._nodes.get(self._identity.name)
         if node is None:
             return
+        if self._unschedulable != bool((node.get("spec") or {}).get("unschedulable")):
+            self._unschedulable = not self._unschedulable
+            self._say("NodeNotSchedulable" if self._unschedulable else "NodeSchedulable")
         status = self._status(node)
         overdue = self._ctx.now - self._reported_at >= REPORT_S
         if says_the_same(status, node.get("status") or {}) and not overdue:
@@ -106,6 +116,14 @@ class NodeAgent:
         stored = await self._client.update_stored("nodes", {**node, "status": status}, "status")
         self._nodes.wrote(stored, self._ctx.now)
         self._reported_at = self._ctx.now
+        self._tell_of(node, status)
+
+    def _tell_of(self, before: Object, status: Object) -> None:
+        for reason in told_of((before.get("status") or {}).get("conditions") or (), status["conditions"]):
+            self._say(reason)
+
+    def _say(self, reason: str) -> None:
+        self._tell(reason, f"Node {self._identity.name} status is now: {reason}")
 
     def _status(self, node: Object) -> Object:
         return node_status(node, self._identity, self._machine, self._runtime, self._trouble(), self._ctx.now)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from actors.kubelet.machine import Machine
 from protocols.objects import Object, labels_of, meta, name_of, uid_of
-from protocols.rules.conditions import with_condition
+from protocols.rules.conditions import Condition, find_condition, with_condition
 from protocols.rules.quantity import NANOS, format_quantity
 from protocols.rules.resources import Amounts, amounts
 from protocols.rules.taints import UNINITIALIZED
@@ -99,6 +100,25 @@ def node_status(
         ],
         "nodeInfo": _node_info(machine, runtime, identity.kubernetes_version),
     }
+
+
+def told_of(before: Sequence[Condition], now: Sequence[Condition]) -> Iterator[str]:
+    """The reasons of the events by which the kubelet tells what has become otherwise. That a new node is ready, it does
+    not say."""
+    for condition in now:
+        type, status = condition["type"], condition["status"]
+        known = find_condition(before, type)
+        if known is not None and known["status"] == status:
+            continue
+        if type in _PRESSURES and status == "False":
+            yield condition["reason"].replace("Kubelet", "Node")
+        elif type == "Ready" and known is not None:
+            yield "NodeReady" if status == "True" else "NodeNotReady"
+
+
+def node_reference(name: str) -> dict[str, Any]:
+    """As kubelets name their node in events: they know no uid of it, and `kubectl describe` looks for either."""
+    return {"kind": "Node", "name": name, "uid": name}
 
 
 def capacity(machine: Machine) -> dict[str, str]:

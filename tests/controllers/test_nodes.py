@@ -125,6 +125,27 @@ def test_a_silent_node_is_marked_shunned_and_emptied_and_recovers() -> None:
     in_world(scenario)
 
 
+def test_a_node_is_welcomed_once_and_its_successor_too() -> None:
+    async def scenario(world: World) -> None:
+        def welcomed() -> list[tuple[str, str]]:
+            events = [event for event in world.list("events") if event["reason"] == "RegisteredNode"]
+            return sorted((event["message"], event["source"]["component"]) for event in events)
+
+        Kubelets(world, ["a", "b"])
+        await asyncio.sleep(100)
+        both = [(f"Node {name} event: Registered Node {name} in Controller", "node-controller") for name in "ab"]
+        assert welcomed() == both
+
+        world.delete("nodes", "a", "")
+        await asyncio.sleep(1)
+        world.create("nodes", {"metadata": {"name": "a"}, "spec": {}})
+        await asyncio.sleep(1)
+
+        assert welcomed() == sorted([both[0], *both])
+
+    in_world(scenario)
+
+
 def test_a_node_that_comes_back_in_time_keeps_its_pods() -> None:
     async def scenario(world: World) -> None:
         kubelets = Kubelets(world, ["a", "b", "c"])

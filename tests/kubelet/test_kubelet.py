@@ -58,6 +58,36 @@ def test_a_node_says_that_its_runtime_is_down_and_that_it_is_back() -> None:
     run(scenario)
 
 
+def test_events_tell_what_a_node_has_become() -> None:
+    async def scenario(node: NodeWorld) -> None:
+        async def told() -> list[str]:
+            events = await node.client.list("events", "default")
+            return [each["reason"] for each in events if each["involvedObject"]["kind"] == "Node"]
+
+        pressures = {"NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"}
+        await node.world.sleep(30)
+        assert sorted(await told()) == sorted(["Starting", *pressures])
+
+        known = await node.client.get("nodes", "node-1")
+        await node.client.update("nodes", {**known, "spec": {**known["spec"], "unschedulable": True}})
+        node.world.crash(RUNTIME)
+        await node.world.sleep(60)
+        await node.world.restart(RUNTIME)
+        await node.world.sleep(60)
+
+        [event] = [each for each in await node.client.list("events", "default") if each["reason"] == "NodeReady"]
+        assert sorted(await told()) == sorted(
+            ["Starting", *pressures, "NodeNotSchedulable", "NodeNotReady", "NodeReady"]
+        )
+        assert (event["message"], event["source"]) == (
+            "Node node-1 status is now: NodeReady",
+            {"component": "kubelet", "host": "node-1"},
+        )
+        assert event["involvedObject"] == {"kind": "Node", "name": "node-1", "uid": "node-1"}
+
+    run(scenario)
+
+
 def test_a_pod_runs_becomes_ready_and_leaves_nothing_behind_when_it_is_deleted() -> None:
     async def scenario(node: NodeWorld) -> None:
         probe = {"httpGet": {"port": 8080}, "periodSeconds": 10}

@@ -167,4 +167,18 @@ NODE = [
         "        elif running.image != self._image():\n",
         "tests/kubelet/test_pod_worker.py::test_another_image_is_run_even_where_nothing_is_started_again",
     ),
+    Bug(
+        "a node that is ready again is not said to be",
+        "actors/kubelet/node_status.py",
+        'yield "NodeReady" if status == "True" else "NodeNotReady"',
+        'yield "NodeNotReady"',
+        "tests/kubelet/test_kubelet.py::test_events_tell_what_a_node_has_become",
+    ),
+    Bug(
+        "a node is welcomed each time that it is looked at",
+        "actors/controllers/node_lifecycle.py",
+        "    known[name] = entry.uid\n",
+        "",
+        "tests/controllers/test_nodes.py::test_a_node_is_welcomed_once_and_its_successor_too",
+    ),
 ]
