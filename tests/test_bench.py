@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.awake import processors_awake
 from bench.messages.questions import QUESTIONS, Question
 from bench.messages.turns import Answer, take_turns
 from bench.report import replace, shares, table, targets
@@ -48,6 +50,16 @@ def test_the_writer_of_a_stream_is_never_more_than_the_window_ahead_of_its_reade
 
     assert isinstance(answer, Answer)
     assert 0 < (answer.median("actorkube") or 0) <= 65
+
+
+def test_what_keeps_processors_awake_gives_way_to_all_and_is_gone_afterwards() -> None:
+    with processors_awake() as spinners:
+        give_up_at = time.monotonic() + 30
+        while not all(os.sched_getscheduler(pid) == os.SCHED_IDLE for pid in spinners):
+            assert time.monotonic() < give_up_at
+        places = [os.sched_getaffinity(pid) for pid in spinners]
+    assert sorted(places, key=min) == [{cpu} for cpu in sorted(os.sched_getaffinity(0))]
+    assert not any(is_running(pid) for pid in spinners)
 
 
 def test_a_subject_ends_with_the_process_that_started_it_in_the_midst_of_a_measurement() -> None:

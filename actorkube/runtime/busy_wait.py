@@ -2,7 +2,7 @@
 
 To sleep and be woken takes longer than a short exchange does itself, in virtual machines many times as long. So, as
 Erlang's schedulers do (`+sbwt`), a loop looks at its sockets again and again for a while before it sleeps; but only
-where that has paid lately, so that who hears little, or shares too few processors, does not wait at others' cost.
+where words come that soon, and no more where that was in vain: whose peer needs the same processor, keeps it waiting.
 """
 
 from __future__ import annotations
@@ -12,31 +12,42 @@ import contextvars
 import os
 from time import monotonic
 
-TRUST_MAX = 16
-TRUSTED = 8  # in so many short gaps more than long ones, weighed, waiting is worth it
-DOUBT = 4  # to have waited in vain costs what several good waits save
-SLEPT = 2  # who sleeps hears later than who is awake: a gap of so many windows would have been one within
+REST_LEAST, REST_FIRST, REST_MOST = 1, 8, 1024  # words in a row that come soon, before waiting is tried (again)
+WORTH_IT = 4  # words that were waited for make up for one that did not come
 
 
 class Rhythm:
-    """Whether the next word will come soon, told by how soon the last ones came: times in, a judgement out."""
+    """Whether to wait for the next word, told by how the last ones came: times in, a judgement out.
 
-    __slots__ = ("_last", "_soon_s", "_trust")
+    `window_s`: what soon is. Where waiting was in vain, more words than before must come soon until it is tried again.
+    """
+
+    __slots__ = ("_heard", "_last", "_left", "_rest", "_window_s")
 
     def __init__(self, window_s: float) -> None:
-        self._soon_s = SLEPT * window_s
+        self._window_s = window_s
         self._last = -1e9
-        self._trust = 0
+        self._rest = REST_FIRST
+        self._left = REST_FIRST
+        self._heard = 0  # since a wait was in vain
 
-    def beat(self, now: float) -> bool:
-        """Something was heard. Returns whether to wait for more."""
-        if now - self._last < self._soon_s:
-            if self._trust < TRUST_MAX:
-                self._trust += 1
-        elif self._trust:
-            self._trust = max(0, self._trust - DOUBT)
+    def woken(self, now: float) -> bool:
+        """A word has come to who slept. Returns whether to wait for the next one."""
+        soon = now - self._last < self._window_s
         self._last = now
-        return self._trust >= TRUSTED
+        self._left = self._left - 1 if soon else self._rest
+        return self._left <= 0
+
+    def heard(self, now: float) -> None:
+        """A word has come to who waited."""
+        self._last = now
+        self._heard += 1
+
+    def in_vain(self) -> None:
+        """No word has come to who waited."""
+        worth_it = self._heard >= WORTH_IT
+        self._rest = max(self._rest // 2, REST_LEAST) if worth_it else min(self._rest * 2, REST_MOST)
+        self._left, self._heard = self._rest, 0
 
 
 class BusyWait:
@@ -51,12 +62,15 @@ class BusyWait:
         self.is_awake = False
 
     def heard(self) -> None:
+        """Something was read."""
         now = monotonic()
-        if self._rhythm.beat(now):
+        if self.is_awake:
+            self._rhythm.heard(now)
             self._until = now + self._window_s
-            if not self.is_awake:
-                self.is_awake = True
-                self._loop.call_soon(self._stay_awake, context=self._context)
+        elif self._rhythm.woken(now):
+            self._until = now + self._window_s
+            self.is_awake = True
+            self._loop.call_soon(self._stay_awake, context=self._context)
 
     def _stay_awake(self) -> None:
         """The loop polls its sockets between two calls of this, and does not block while one is due."""
@@ -64,6 +78,7 @@ class BusyWait:
             self._loop.call_soon(self._stay_awake, context=self._context)
         else:
             self.is_awake = False
+            self._rhythm.in_vain()
 
 
 def window(loop: asyncio.AbstractEventLoop, wanted_s: float, cpus: int) -> float:

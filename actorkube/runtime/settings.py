@@ -21,5 +21,5 @@ class Settings:
     renew_s: float = 10.0  # to go over to a connection with new certificates
     say_every_s: float = 5.0  # a reason for which connections are refused is logged at most so often
     connect_all: bool = True  # to acquaintances of acquaintances, where names are used (names.py)
-    busy_wait_s: float = 0.0002  # a loop looks out so long for the next word, where words come that soon; 0: never
+    busy_wait_s: float = 0.0003  # a loop looks out so long for the next word, where words come that soon; 0: never
     linger_s: float = 2.0  # a closed connection's last bytes have so long to leave

@@ -230,15 +230,29 @@ LINKS = [
     Bug(
         "a loop waits awake for whoever was heard once",
         "actorkube/runtime/busy_wait.py",
-        "return self._trust >= TRUSTED",
+        "return self._left <= 0",
         "return True",
         "tests/runtime/test_busy_wait.py",
     ),
     Bug(
-        "a loop never tires of waiting for who has become slow",
+        "a loop never tires of waiting in vain",
         "actorkube/runtime/busy_wait.py",
-        "self._trust = max(0, self._trust - DOUBT)",
-        "pass",
+        "min(self._rest * 2, REST_MOST)",
+        "self._rest",
+        "tests/runtime/test_busy_wait.py",
+    ),
+    Bug(
+        "whoever was waited for in vain once is waited for less and less",
+        "actorkube/runtime/busy_wait.py",
+        "max(self._rest // 2, REST_LEAST) if worth_it else ",
+        "",
+        "tests/runtime/test_busy_wait.py",
+    ),
+    Bug(
+        "who is late is not less worth waiting for",
+        "actorkube/runtime/busy_wait.py",
+        "self._left - 1 if soon else self._rest",
+        "self._left - 1",
         "tests/runtime/test_busy_wait.py",
     ),
     Bug(
