@@ -127,13 +127,13 @@ def test_a_silent_node_is_marked_shunned_and_emptied_and_recovers() -> None:
 
 def test_a_node_is_welcomed_once_and_its_successor_too() -> None:
     async def scenario(world: World) -> None:
-        def welcomed() -> list[tuple[str, str]]:
+        def welcomed() -> list[tuple[str, str, int]]:
             events = [event for event in world.list("events") if event["reason"] == "RegisteredNode"]
-            return sorted((event["message"], event["source"]["component"]) for event in events)
+            return sorted((event["message"], event["source"]["component"], event["count"]) for event in events)
 
         Kubelets(world, ["a", "b"])
         await asyncio.sleep(100)
-        both = [(f"Node {name} event: Registered Node {name} in Controller", "node-controller") for name in "ab"]
+        both = [(f"Node {name} event: Registered Node {name} in Controller", "node-controller", 1) for name in "ab"]
         assert welcomed() == both
 
         world.delete("nodes", "a", "")
