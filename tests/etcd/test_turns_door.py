@@ -147,6 +147,7 @@ async def test_who_names_no_lease_has_one_of_a_minute(store: Store, name: bytes)
 
     assert held.key == name + f"/{kv.lease:x}".encode()
     assert (left.grantedTTL, kv.value) == (60, b"")
+    assert kv.lease > 1 << 32, "a client could mean another lease by it"
 
 
 @pytest.mark.parametrize("how", ["cancel", "time"])

@@ -63,6 +63,13 @@ GRPC = [
         TURNS_DOOR + "test_a_lock_is_a_key_named_after_the_lease_and_goes_to_who_asked_next",
     ),
     Bug(
+        "turns: a lease that nobody named has a number that others have had",
+        TURNS,
+        "LeaseGrant(LEASE_S, unguessed)",
+        "LeaseGrant(LEASE_S)",
+        TURNS_DOOR + "test_who_names_no_lease_has_one_of_a_minute",
+    ),
+    Bug(
         "turns: who waits waits for itself",
         TURNS,
         "max_create_revision=place.created - 1",

@@ -96,7 +96,8 @@ class Caller:
 
     async def _take_place(self, name: bytes, lease: int, value: bytes) -> Place:
         if lease == 0:
-            lease = (await self.asked(LeaseGrant(LEASE_S))).lease
+            unguessed = self._turns.ctx.random.getrandbits(63) or 1  # which no client has from another store
+            lease = (await self.asked(LeaseGrant(LEASE_S, unguessed))).lease
         prefix = name + b"/"
         key = prefix + f"{lease:x}".encode()
         first, own = Op("range", prefix, range=first_of(prefix)), Op("range", key)
