@@ -22,7 +22,7 @@ from actors.scheduler.counts import Counts, clock
 from actors.scheduler.demand import PodDemand
 from actors.scheduler.devices.needs import why_not_now
 from actors.scheduler.diagnosis import NO_NODES, Unschedulable, explain, refuse_altogether
-from actors.scheduler.framework import Helpless, Nomination, Profile, Refusal
+from actors.scheduler.framework import Helpless, Profile, Refusal
 from actors.scheduler.node_answers import NodeAnswers
 from actors.scheduler.node_state import Placed
 from actors.scheduler.plugin_failure import PluginFailed, ask_plugin, names_plugin
@@ -117,24 +117,25 @@ class SchedulingCycle:
 
     def _after_filters(self, pod: PodDemand, found: Unschedulable) -> Unschedulable:
         """PostFilter: the first plugin that can do something about it is believed."""
-        began, said = clock(), []
+        if not self.profile.post_filter:
+            return found
+        began, said = clock(), ""
         for plugin in self.profile.post_filter:
             self.counts.preemptions += plugin.preempts
-            match plugin.post_filter(self, pod, found):
-                case Nomination() as nomination:
-                    found.nomination = nomination
-                    if plugin.preempts:
-                        self.counts.victims.observe(len(nomination.victims))
-                    break
-                case Helpless(why, waits, frees):
-                    said.append(why)
-                    found.waits = found.waits or waits
-                    found.frees = found.frees or frees
-        if found.nomination is None:
-            found.message = " ".join(filter(None, (found.message, ", ".join(said))))
-        if self.profile.post_filter:
-            status = "Success" if found.nomination is not None else "Unschedulable"
-            self.counts.point("PostFilter", status, self.profile.name, began)
+            answer = plugin.post_filter(self, pod, found)
+            if isinstance(answer, Helpless):
+                said = f"{said}, {answer.why}" if said else answer.why
+                found.waits = found.waits or answer.waits
+                found.frees = found.frees or answer.frees
+            elif answer is not None:
+                found.nomination = answer
+                if plugin.preempts:
+                    self.counts.victims.observe(len(answer.victims))
+                break
+        if found.nomination is None and said:
+            found.message = f"{found.message} {said}" if found.message else said
+        status = "Success" if found.nomination is not None else "Unschedulable"
+        self.counts.point("PostFilter", status, self.profile.name, began)
         return found
 
     def why_not(self, pod: PodDemand, node: str, beside: Sequence[PodDemand] = ()) -> tuple[str, ...] | None:

@@ -69,7 +69,7 @@ def explain(state: ClusterState, template: Template, crowded: Ints | None = None
     `crowded`: the verdicts of rows that only those who are nominated there make unfit."""
     verdicts = template.all_verdicts()
     verdicts = np.where(verdicts == 0, crowded, verdicts) if crowded is not None else verdicts.copy()
-    reasons: Counter[str] = Counter()
+    reasons: dict[str, int] = {}
     meanings: dict[int, Refusal] = {}
     refused_by = list(template.narrowed_by)
     for number, nodes in count(verdicts, len(state.objects.row_of)).items():
@@ -77,7 +77,7 @@ def explain(state: ClusterState, template: Template, crowded: Ints | None = None
         refused_by.append(plugin)
         meanings[number] = refusal
         for reason in refusal.reasons:
-            reasons[reason] += nodes
+            reasons[reason] = reasons.get(reason, 0) + nodes
     message = _sentence(len(state.nodes), in_words(reasons))
     return Unschedulable(message, refused_by, verdicts, meanings, state.objects.row_of)
 
@@ -119,7 +119,7 @@ def count(verdicts: Ints, nodes: int) -> dict[int, int]:
     return counted
 
 
-def in_words(reasons: Counter[str]) -> str:
+def in_words(reasons: Mapping[str, int]) -> str:
     """Equal reasons counted; sorted as text, as kube-scheduler does ("1 a, 10 b, 2 c")."""
     return ", ".join(sorted(f"{number} {reason}" for reason, number in reasons.items()))
 

@@ -27,4 +27,6 @@ class DefaultPreemption(PostFilter):
         if pod.gang is not None:
             return Helpless("preemption: it is for its gang as a whole, when all of it was tried.", waits=True)
         answer = preempt(cycle, pod, found, self.enough)
-        return answer._replace(why=f"preemption: {answer.why}") if isinstance(answer, Helpless) else answer
+        if not isinstance(answer, Helpless):
+            return answer
+        return Helpless(f"preemption: {answer.why}", answer.waits, answer.frees)
