@@ -146,7 +146,7 @@ class _Pool:
         return known
 
     def reached_from(self, node: Object) -> Reached | None:
-        anywhere = [offered for offered in self._by_node.get("", ()) if offered.place.reaches(node)]
+        anywhere = self._reached_elsewhere(node)
         found = self._by_node.get(name_of(node), [])
         if anywhere and found:  # in the order in which the slices tell of them
             wanted = {id(offered) for offered in (*anywhere, *found)}
@@ -159,6 +159,19 @@ class _Pool:
         if self.problem or len({offered.device for offered in devices}) < len(devices):
             return Reached(self.id, (), is_invalid=True)
         return Reached(self.id, devices, self.counters, self.consumers)
+
+    def _reached_elsewhere(self, node: Object) -> list[Offered]:
+        """Of those that are not on one node. Devices of a slice have their selector in common, mostly."""
+        reached: dict[int, bool] = {}
+        found = []
+        for offered in self._by_node.get("", ()):
+            place = offered.place
+            is_reached = reached.get(id(place.selector))
+            if is_reached is None:
+                is_reached = reached[id(place.selector)] = place.reaches(node)
+            if is_reached:
+                found.append(offered)
+        return found
 
 
 class Pools:
