@@ -322,32 +322,27 @@ async def test_the_same_in_json(store: Store, name: bytes) -> None:
 # -- ours alone -------------------------------------------------------------------------------------------------------
 
 
-async def test_nobody_leads_by_a_lease_that_ended_while_it_waited(tmp_path: Path) -> None:
-    """etcd says so of whoever waited, and never looks."""
+@pytest.mark.parametrize(
+    ("wait", "go", "what_is_held", "refusal"),
+    [
+        ("Election/Campaign", "Election/Resign", "leader", NOT_LEADER),
+        ("Lock/Lock", "Lock/Unlock", "key", (UNKNOWN, "mutex: session is expired")),
+    ],
+)
+async def test_who_has_lost_its_lease_while_it_waited_has_not_won(
+    tmp_path: Path, wait: str, go: str, what_is_held: str, refusal: tuple[grpc.StatusCode, str]
+) -> None:
+    """etcd says that it leads, and never looks; of a lock an etcd of today says what we do, and Debian's does not."""
     async with housed(tmp_path) as house, connected(house.port) as store:
         lease = await store.lease()
-        first = await store.call("Election/Campaign", name=b"e")
-        second = asyncio.ensure_future(store.refusal("Election/Campaign", 60.0, name=b"e", lease=lease))
-        await store.until_there_are(2, b"e")
+        first = await store.call(wait, name=b"n")
+        second = asyncio.ensure_future(store.refusal(wait, 60.0, name=b"n", lease=lease))
+        await store.until_there_are(2, b"n")
 
         await store.call("Lease/LeaseRevoke", ID=lease)
-        await store.call("Election/Resign", leader=first.leader)
+        await store.call(go, **{what_is_held: getattr(first, what_is_held)})
 
-        assert await second == NOT_LEADER
-
-
-async def test_who_has_lost_its_lease_while_it_waited_has_no_lock(tmp_path: Path) -> None:
-    """So does an etcd of today; Debian's says that it has."""
-    async with housed(tmp_path) as house, connected(house.port) as store:
-        lease = await store.lease()
-        held = await store.call("Lock/Lock", name=b"l")
-        second = asyncio.ensure_future(store.refusal("Lock/Lock", 60.0, name=b"l", lease=lease))
-        await store.until_there_are(2, b"l")
-
-        await store.call("Lease/LeaseRevoke", ID=lease)
-        await store.call("Lock/Unlock", key=held.key)
-
-        assert await second == (UNKNOWN, "mutex: session is expired")
+        assert await second == refusal
         assert not await store.keys(b"l")
 
 
