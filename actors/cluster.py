@@ -265,6 +265,7 @@ def api_host(spec: ClusterSpec, name: str = "apiserver") -> Host:
                 users=GuestUsers(spec.guests),
                 kubernetes_version=spec.kubernetes_version,
                 alone=spec.apiservers == 1,
+                sole_writer=spec.store is None,
                 pod_tokens=rest is not None and spec.runtime == "process",
                 audit=audit_config(spec.protection, name),
                 encryption=encryption_of(spec.protection),

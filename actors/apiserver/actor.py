@@ -97,13 +97,15 @@ class ApiServer(Actor):
         toleration_s: int = 300,
         kubernetes_version: str = "",
         alone: bool = True,
+        sole_writer: bool = False,
         pod_tokens: bool = False,
         audit: AuditConfig | None = None,
         encryption: Encryption | None = None,
     ) -> None:
         """`kubernetes_version`: the API that is served, such as "1.33", of those that `served_versions` gives.
 
-        `alone`: False when other API servers serve the same store. `audit`: what is asked is written to a log.
+        `alone`: False when other API servers serve the same store. `sole_writer`: nor does anybody else write to it:
+        reads are current without a question to the store (decision 95). `audit`: what is asked is written to a log.
         `encryption`: how what is stored is sealed.
         `pod_tokens`: the whole ServiceAccount plugin, for clusters whose controllers make accounts and whose containers
         can read tokens. Otherwise a pod is only given the name `default`.
@@ -115,6 +117,7 @@ class ApiServer(Actor):
         self._toleration_s = toleration_s
         self._kubernetes_version = kubernetes_version
         self._alone = alone
+        self._sole_writer = sole_writer and alone
         self._pod_tokens = pod_tokens
         self._audit_config = audit
         self._encryption = encryption
@@ -126,7 +129,8 @@ class ApiServer(Actor):
 
     async def on_start(self) -> None:
         """Messages wait until this returns; health is answered from the beginning."""
-        core = Core.of(self.ctx, self._etcd, self._encryption, _types(self._kubernetes_version or DEFAULT_VERSION))
+        types = _types(self._kubernetes_version or DEFAULT_VERSION)
+        core = Core.of(self.ctx, self._etcd, self._encryption, types, sole_writer=self._sole_writer)
         quotas = Quotas(core.cache, core.stored, self.ctx.random)
         tokens = self._authenticator(core)
         self._compose(core, quotas, tokens)

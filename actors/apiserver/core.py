@@ -35,9 +35,17 @@ class Core:
     served: Served
 
     @classmethod
-    def of(cls, ctx: Context, etcd: Sequence[str], encryption: Encryption | None, types: Types) -> Core:
+    def of(
+        cls,
+        ctx: Context,
+        etcd: Sequence[str],
+        encryption: Encryption | None,
+        types: Types,
+        *,
+        sole_writer: bool = False,
+    ) -> Core:
         causes, cache = Causes(), Cache()
-        store = Store(ctx, etcd, causes, encryption)
+        store = Store(ctx, etcd, causes, encryption, sole_writer=sole_writer)
         feed = Feed(ctx, store, cache, causes)
         commits = Commits(ctx, store, feed, cache)
         authorizer = Authorizer(cache, default_policy())

@@ -64,8 +64,13 @@ class Store:
         replicas: Sequence[str],
         causes: Causes | None = None,
         encryption: Encryption | None = None,
+        *,
+        sole_writer: bool = False,
     ) -> None:
-        """`encryption`: what is sealed on the way to the store, and opened on the way back."""
+        """`encryption`: what is sealed on the way to the store, and opened on the way back. `sole_writer`: nobody else
+        writes to it."""
+        self.sole_writer = sole_writer
+        self.newest = 0  # the newest revision that an answer has told of
         self._encryption = encryption or Encryption()
         self._ctx = ctx
         self._causes = causes or Causes()
@@ -179,6 +184,7 @@ class Store:
                 left_s = max(0.001, until - loop.time())
                 answer = await self._ctx.ask(self._leader, request, min(ATTEMPT_S, left_s))
                 self._note_leader()
+                self.newest = max(self.newest, getattr(answer, "revision", 0))
                 return answer, doubt
             except NotLeader as refusal:
                 probe("api server: a replica does not lead")

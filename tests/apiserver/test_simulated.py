@@ -1,9 +1,10 @@
-"""Two API servers before three store replicas, in a world with faults: nothing is lost, nothing happens twice."""
+"""One API server or two before three replicas, in a world with faults: nothing is lost, nothing happens twice."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 from typing import TypeVar
 
 import pytest
@@ -29,25 +30,30 @@ from tests.apiserver.world import config_map, service
 
 R = TypeVar("R")
 MEMBERS = ("etcd-0", "etcd-1", "etcd-2")
-SERVERS = ("apiserver", "apiserver-2")
+ONE, TWO = ("apiserver",), ("apiserver", "apiserver-2")
 STORE = [f"{member}/etcd" for member in MEMBERS]
 CIDR = "127.66.0.0/28"
 
 
-async def boot(world: World) -> System:
+async def boot(world: World, servers: tuple[str, ...]) -> System:
     peers = {member: f"{member}/etcd" for member in MEMBERS}
     for member in MEMBERS:
         await world.boot(member, lambda system, member=member: system.spawn(lambda: Etcd(member, peers), "etcd"))
-    for server in SERVERS:
-        await world.boot(server, lambda system: system.spawn(lambda: ApiServer(STORE, service_cidr=CIDR), "api"))
+    sole = len(servers) == 1
+    for server in servers:
+        await world.boot(
+            server,
+            lambda system: system.spawn(lambda: ApiServer(STORE, service_cidr=CIDR, sole_writer=sole), "api"),
+        )
     return await world.boot("user")
 
 
 class Users:
     """They count, and create and delete Services, each through whichever API server answers; they remember outcomes."""
 
-    def __init__(self, world: World, system: System) -> None:
+    def __init__(self, world: World, system: System, servers: tuple[str, ...]) -> None:
         self.system = system
+        self.servers = servers
         self.chance = world.chance("users")
         self.counted, self.perhaps_counted = 0, 0
         self.services: dict[str, str] = {}  # name -> "there", "gone", or "?" when nobody can know
@@ -55,7 +61,7 @@ class Users:
         self.over = False
 
     def server(self) -> str:
-        return f"{self.chance.choice(SERVERS)}/api"
+        return f"{self.chance.choice(self.servers)}/api"
 
     async def ask(self, request: api.Request, timeout_s: float = 3.0) -> Object:  # type: ignore[type-arg]
         stored = await self.system.ask(self.system.ref(self.server()), request, timeout_s)
@@ -138,15 +144,15 @@ class View:
             revisions[name] = event.revision
 
 
-async def scenario(world: World) -> None:
-    system = await boot(world)
-    users, view = Users(world, system), View(system)
+async def scenario(world: World, servers: tuple[str, ...]) -> None:
+    system = await boot(world, servers)
+    users, view = Users(world, system, servers), View(system)
     counter_of_users = {**config_map("counter"), "data": {"n": "0"}}
     await eventually(system, api.Create("configmaps", encode_object(counter_of_users), "default"))
     tasks = [asyncio.ensure_future(coroutine) for coroutine in (users.count(), users.count(), view.follow())]
     tasks += [asyncio.ensure_future(users.serve(name)) for name in ("a", "b", "c")]
 
-    await nemesis(world, [*MEMBERS, *SERVERS], for_s=15)
+    await nemesis(world, [*MEMBERS, *servers], for_s=15)
     users.over = True
     await world.recover()
     await asyncio.gather(*tasks[:2], *tasks[3:])
@@ -191,10 +197,11 @@ def named(listed: api.StoredList) -> dict[str, Object]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_what_was_acknowledged_is_there_once_whatever_failed(seed: int) -> None:
-    World.run_sync(scenario, seed)
+@pytest.mark.parametrize("servers", [ONE, TWO], ids=len)
+def test_what_was_acknowledged_is_there_once_whatever_failed(servers: tuple[str, ...], seed: int) -> None:
+    World.run_sync(partial(scenario, servers=servers), seed)
 
 
 @pytest.mark.slow
 def test_a_seed_runs_the_same_way_twice() -> None:
-    World.check(scenario, 4)
+    World.check(partial(scenario, servers=TWO), 4)

@@ -145,6 +145,27 @@ API_SERVER = [
         "tests/apiserver/test_several_servers.py::test_a_role_that_was_granted_at_one_server_counts_at_the_other",
     ),
     Bug(
+        "an API server that alone writes forgets what it was told of",
+        "actors/apiserver/store.py",
+        '                self.newest = max(self.newest, getattr(answer, "revision", 0))\n',
+        "",
+        "tests/apiserver/test_sole_writer.py",
+    ),
+    Bug(
+        "an API server beside others does not ask what they have written",
+        "actors/apiserver/actor.py",
+        "sole_writer and alone",
+        "sole_writer",
+        "tests/apiserver/test_sole_writer.py",
+    ),
+    Bug(
+        "an API server asks the store though nobody else writes to it",
+        "actors/apiserver/feed.py",
+        "        if self._store.sole_writer:",
+        "        if False:",
+        "tests/apiserver/test_sole_writer.py",
+    ),
+    Bug(
         "API server accepts a stale resourceVersion",
         "actors/apiserver/changes.py",
         "if revision_of(new) not in (0, item.revision):",
