@@ -50,8 +50,17 @@ def test_why_a_pod_is_there_and_what_every_actor_does(
     everybody += ["node-1-kubelet/kubelet", "node-1-runtime/runtime", "node-1-proxy/proxy"]
     assert actors.issuperset(everybody)
     assert "GET /api/v1/namespaces/default/pods" in got[1]
-    assert any("etcd-0/etcd  Range" in line for line in got)
+    assert len(got) == 2  # who alone writes to the store asks it nothing
     assert json.loads(file.read_text())["resourceSpans"]
+
+
+def test_a_read_that_has_to_ask_the_store_is_followed_there(start_cluster: Callable[..., LiveCluster]) -> None:
+    cluster = start_cluster("--nodes", "0", "--etcd", "1", "--apiservers", "2")
+
+    got = actorkube(cluster, "trace", "get", "pods").splitlines()
+
+    assert "GET /api/v1/namespaces/default/pods" in got[1]
+    assert any("etcd-0/etcd  Range" in line for line in got)
 
 
 def test_a_cluster_in_one_process_is_looked_into_as_well(start_cluster: Callable[..., LiveCluster]) -> None:
