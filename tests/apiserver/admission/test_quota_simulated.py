@@ -13,7 +13,7 @@ from protocols import api
 from protocols.errors import AlreadyExists, Answer, AskError, Forbidden, NotFound
 from protocols.objects import decode_object, encode_object
 from tests.apiserver.admission.test_quota import quota
-from tests.apiserver.test_simulated import MEMBERS, SERVERS, boot, eventually, named
+from tests.apiserver.test_simulated import MEMBERS, TWO, boot, eventually, named
 from tests.apiserver.world import config_map
 
 ROOM = 4
@@ -30,7 +30,7 @@ class Writers:
         self.created, self.refused, self.most = 0, 0, 0
 
     async def ask(self, request: api.Create | api.Delete | api.List) -> object:
-        return await self.system.ask(self.system.ref(f"{self.chance.choice(SERVERS)}/api"), request, 3.0)
+        return await self.system.ask(self.system.ref(f"{self.chance.choice(TWO)}/api"), request, 3.0)
 
     async def write(self, who: int) -> None:
         turn = 0
@@ -60,15 +60,15 @@ class Writers:
 
 
 async def scenario(world: World) -> None:
-    system = await boot(world)
+    system = await boot(world, TWO)
     writers = Writers(world, system)
     await eventually(system, api.Create("resourcequotas", encode_object(quota(configmaps=str(ROOM))), "default"))
-    for server in SERVERS:  # who has seen it is bound by it
+    for server in TWO:  # who has seen it is bound by it
         await system.ask(system.ref(f"{server}/api"), api.Get("resourcequotas", "quota", "default"), 10.0)
     tasks = [asyncio.ensure_future(writers.write(who)) for who in range(WRITERS)]
     tasks.append(asyncio.ensure_future(writers.look()))
 
-    await nemesis(world, [*MEMBERS, *SERVERS], for_s=15)
+    await nemesis(world, [*MEMBERS, *TWO], for_s=15)
     writers.over = True
     await world.recover()
     await asyncio.gather(*tasks)
@@ -108,7 +108,7 @@ async def create(system: System, name: str) -> bool:
     """Whether it was let in; an AlreadyExists counts as let in."""
     try:
         await system.ask(
-            system.ref(f"{SERVERS[0]}/api"), api.Create("configmaps", encode_object(config_map(name)), "default"), 10.0
+            system.ref(f"{TWO[0]}/api"), api.Create("configmaps", encode_object(config_map(name)), "default"), 10.0
         )
     except AlreadyExists:
         return True
@@ -119,13 +119,13 @@ async def create(system: System, name: str) -> bool:
 
 async def limited(system: System, room: int) -> None:
     await eventually(system, api.Create("resourcequotas", encode_object(quota(configmaps=str(room))), "default"))
-    for server in SERVERS:
+    for server in TWO:
         await system.ask(system.ref(f"{server}/api"), api.Get("resourcequotas", "quota", "default"), 10.0)
 
 
 def test_writers_that_a_quota_counts_do_not_wait_for_each_other() -> None:
     async def play(world: World) -> None:
-        system = await boot(world)
+        system = await boot(world, TWO)
         await limited(system, 100)
         await create(system, "first")
         begin = world.now
@@ -143,7 +143,7 @@ def test_writers_that_a_quota_counts_do_not_wait_for_each_other() -> None:
 
 def test_nobody_is_refused_for_room_that_a_refused_write_had_taken() -> None:
     async def play(world: World) -> None:
-        system = await boot(world)
+        system = await boot(world, TWO)
         await limited(system, 2)
 
         # There is room for both names, but not for one that is asked for twice and charged until the store refuses it.
