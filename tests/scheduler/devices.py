@@ -139,6 +139,7 @@ def _breaks_no_rule(
         own: set[Device] = set()
         for wanted, offered in picks:
             if offered.is_shared and not wanted.admin:
+                own.add(offered.device)
                 continue
             if offered.device in own or (not wanted.admin and offered.device in given | taken):
                 return False

@@ -280,6 +280,15 @@ def test_several_claims_have_a_shared_device_as_long_as_there_is_some_of_it() ->
     assert allocate([asked({"spec": some})], reached, the_class, two) is not None
 
 
+def test_an_administrator_looks_at_no_device_of_which_the_same_claim_has_a_share() -> None:
+    pools = pools_of(device_slice("s", device("d0", **{SHARED: True}), node="a"))
+    some, look = exactly("some"), exactly("look", adminAccess=True)
+
+    assert allocated([claim_spec(some, look)], pools) is None
+    assert allocated([claim_spec(look, some)], pools) == [[("look", "d0"), ("some", "d0")]]
+    assert allocated([claim_spec(some), claim_spec(look)], pools) == [[("some", "d0")], [("look", "d0")]]
+
+
 def test_a_search_without_hope_ends() -> None:
     devices = [device(f"d{n}", attributes={"colour": n}) for n in range(40)]
     pools = pools_of(device_slice("s", *devices, node="a"))
