@@ -1,10 +1,9 @@
 """Nodes that reach alike devices, of which alike ones are free: whether a claim can be allocated there has one answer.
 
 What matters of a node's own pools is what its devices are (as far as anybody looks at it) and who has them, not what
-they are called. What matters of
-the pools that are not on one node is which of their devices the node reaches. Nodes that have both in common are of one
-kind. A device that is given away changes the kind of its node, which is worked out anew; the nodes that have what it
-was before, or what it is now, are known already.
+they are called. What matters of the pools that are not on one node is which of their devices the node reaches. Nodes
+that have both in common are of one kind. A device that is given away changes the kind of its node, which is worked out
+anew; the nodes that have what it was before, or what it is now, are known already.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 NOBODY = 0  # the kind of a row that no node has
 _SPARE_MAX = 1024
-State = tuple[tuple[object, ...], ...]  # who has what of a part
 
 
 class Kinds:
