@@ -90,6 +90,9 @@ def read(objects: Iterable[Object], namespace: str, known: Sequence[Object], nod
         if number > PODS_MAX:
             raise BadManifest(f"{_named(obj)}: these are more than {PODS_MAX:,} pods")
         found.others.extend(_sets(stored))
+        if obj["kind"] == "Pod":  # whose selectors have the requirements of its label keys by now: twice is refused
+            found.pods.append(FromManifest(stored, _named(obj)))
+            continue
         found.pods.extend(
             FromManifest(admitted(_pods(), pod, namespace, classes), _named(obj)) for pod in pods_of(stored, nodes)
         )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 _NEW = re.compile(r'"Plugin scored node for pod" pod="([^"]+)" plugin="([^"]+)" node="([^"]+)" score=(-?\d+)')
 _BETWEEN = re.compile(r'"Plugin scored nodes for pod" pod="([^"]+)" plugin="([^"]+)" scores=(.*)')
 _OLD = re.compile(r"Plugin (\S+) scores on (\S+) => \[(.*)\]")
+_GATED = re.compile(r'"Status after running PreEnqueue plugin" pod="([^"]+)" plugin="[^"]+" status="((?:[^"\\]|\\.)*)"')
 _PAIR = re.compile(r"\{(?:Name:)?(\S+) (?:Score:)?(-?\d+)\}")
 
 
@@ -41,6 +42,12 @@ def read_scores(log: str, pod: str) -> Scores:
         elif (match := _OLD.search(line)) and match[2] == pod:
             found[match[1]] = _pairs(match[3])
     return Scores(dict(found))
+
+
+def read_gate(log: str, pod: str) -> str:
+    """Why the pod may not be tried yet, as it said last."""
+    said = [match[2] for match in _GATED.finditer(log) if match[1] == pod]
+    return said[-1].replace('\\"', '"') if said else ""
 
 
 def _pairs(text: str) -> dict[str, int]:

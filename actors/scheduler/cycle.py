@@ -127,6 +127,8 @@ class SchedulingCycle:
                 said = f"{said}, {answer.why}" if said else answer.why
                 found.waits = found.waits or answer.waits
                 found.frees = found.frees or answer.frees
+                if answer.final:
+                    break
             elif answer is not None:
                 found.nomination = answer
                 if plugin.preempts:

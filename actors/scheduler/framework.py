@@ -175,11 +175,13 @@ class Nomination(NamedTuple):
 
 class Helpless(NamedTuple):
     """No pod has to go. `waits`: enough was done already, and what the pod is nominated for stays its own.
-    `frees`: a claim that is to give back its devices, so that it can get others ("": none)."""
+    `frees`: a claim that is to give back its devices, so that it can get others ("": none).
+    `final`: the plugins after this one are not asked."""
 
     why: str
     waits: bool = False
     frees: str = ""
+    final: bool = False
 
 
 class PostFilter(Plugin, ABC):

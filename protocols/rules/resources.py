@@ -44,16 +44,17 @@ def container_requests(container: Mapping[str, Any]) -> Amounts:
     return amounts({**(resources.get("limits") or {}), **(resources.get("requests") or {})})
 
 
-def pod_requests(pod: Object, assumed: Mapping[str, int] | None = None) -> Amounts:
+def pod_requests(pod: Object, assumed: Mapping[str, int] | None = None, *, pod_level: bool = True) -> Amounts:
     """The pod's effective requests, overhead included; `assumed` stands in where a container asks for nothing.
+    Without `pod_level` what the pod asks for as a whole does not count.
 
     While a running pod is resized (KEP-1287) it counts with the most of what it asks for, was allocated and has; with
     what it has alone where its node cannot do what it asks for."""
     spec = pod.get("spec") or {}
     resized = {each.name: each for each in resizes(pod)}
     total = _containers_requests(spec, assumed or {}, resized)
-    pod_level = _counted("", spec, resized)
-    total.update({resource: pod_level[resource] for resource in pod_level if _is_pod_level(resource)})
+    whole = _counted("", spec, resized) if pod_level else {}
+    total.update({resource: whole[resource] for resource in whole if _is_pod_level(resource)})
     _add(total, amounts(spec.get("overhead")))
     return total
 
@@ -119,6 +120,12 @@ def _is_pod_level(resource: str) -> bool:
 def scoring_requests(pod: Object) -> Amounts:
     """The requests that scores count: a container that names no CPU or memory is taken for a small one."""
     return pod_requests(pod, ASSUMED_REQUESTS)
+
+
+def rated_requests(pod: Object) -> Amounts:
+    """What kube-scheduler 1.36 counts of the pod that it rates nodes for: its containers, though it asks for something
+    as a whole; as soon as it is placed, that counts."""
+    return pod_requests(pod, ASSUMED_REQUESTS, pod_level=False)
 
 
 def qos_class(pod: Object) -> QosClass:

@@ -62,7 +62,7 @@ def test_a_waiting_and_a_placed_pod_are_explained_as_the_scheduler_decided(
     placed = actorkube(cluster, "why", f"pod/{pod}", "--score-table").splitlines()
 
     assert event.startswith(
-        "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. preemption: 0/3 nodes"
+        "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. no new claims"
     )
     assert event == found["message"] == found["said"]
     assert event in kubectl("describe", "pod", "huge")

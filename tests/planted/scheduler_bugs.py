@@ -6,6 +6,34 @@ from tests.planted.bug import Bug
 
 SCHEDULER = [
     Bug(
+        "a pod that asks for something as a whole is rated by that",
+        "actors/scheduler/plugins/node_resources_fit.py",
+        'rated_requests(shape.pod) if shape.spec.get("resources") else shape.footprint.scoring',
+        "shape.footprint.scoring",
+        "tests/scheduler/test_cycle.py::test_nodes_are_rated_by_what_the_containers_ask_for",
+    ),
+    Bug(
+        "nothing is said of claims where a pod has none",
+        "actors/scheduler/plugins/dynamic_resources.py",
+        '            return Helpless("no new claims to deallocate")',
+        '            return Helpless("")',
+        "tests/scheduler/test_cycle.py::test_says_what_is_wrong_with_each_node",
+    ),
+    Bug(
+        "who is refused altogether is told of claims and preemption",
+        "actors/scheduler/plugins/dynamic_resources.py",
+        "        if found.verdicts is None and self.name not in found.refused_by:",
+        "        if False:",
+        "tests/scheduler/test_cycle.py::test_contradictory_names_are_refused_altogether",
+    ),
+    Bug(
+        "label keys of a manifest's pod become requirements twice",
+        "actors/manifests.py",
+        '        if obj["kind"] == "Pod":  # whose',
+        '        if obj["kind"] == "":  # whose',
+        "tests/scheduler/test_manifests.py::test_label_keys_of_a_spread_become_requirements_once",
+    ),
+    Bug(
         "the labels that a binding gives a pod are not seen",
         "actors/scheduler/cluster_state.py",
         "self.counts.add(placed.footprint.sort, state.row, 1)\n                state.pods[key] = placed",

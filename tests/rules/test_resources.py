@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.rules.resources import container_requests, pod_limits, pod_requests, qos_class, scoring_requests
+from protocols.rules.resources import (
+    container_requests,
+    pod_limits,
+    pod_requests,
+    qos_class,
+    rated_requests,
+    scoring_requests,
+)
 
 MIB = 1024 * 1024
 
@@ -126,6 +133,13 @@ def test_scores_take_a_container_without_requests_for_a_small_one() -> None:
     spec = {"containers": [container(), container("0", "1Mi")]}
 
     assert scoring_requests({"spec": spec}) == {"cpu": 100, "memory": 201 * MIB}
+
+
+def test_a_pod_is_rated_by_its_containers_and_counts_with_what_it_asks_for_as_a_whole() -> None:
+    spec = {"resources": {"requests": {"cpu": "3"}}, "containers": [container("500m", "1Mi")], "overhead": {"cpu": "1"}}
+
+    assert rated_requests({"spec": spec}) == {"cpu": 1500, "memory": MIB}
+    assert scoring_requests({"spec": spec}) == {"cpu": 4000, "memory": MIB}
 
 
 @pytest.mark.parametrize(

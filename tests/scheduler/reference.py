@@ -164,10 +164,10 @@ def limits_of(container: Object) -> dict[str, Any]:
     return (container.get("resources") or {}).get("limits") or {}
 
 
-def requested(pod: Object, resource: str, small: int = 0) -> int:
+def requested(pod: Object, resource: str, small: int = 0, whole: bool = True) -> int:
     """KEP-753: while init container i starts, the sidecars before it run; afterwards all sidecars and containers.
 
-    `small` is what a container counts that asks for nothing.
+    `small` is what a container counts that asks for nothing; `whole`: what the pod asks for as a whole counts instead.
     """
 
     def of(container: Object) -> int:
@@ -183,14 +183,15 @@ def requested(pod: Object, resource: str, small: int = 0) -> int:
             peak = max(peak, sidecars + of(container))
     total = max(peak, sidecars + sum(of(container) for container in pod["spec"]["containers"]))
     pod_level = {**limits_of(pod["spec"]), **requests_of(pod["spec"])}
-    if resource in ("cpu", "memory") and resource in pod_level:
+    if whole and resource in ("cpu", "memory") and resource in pod_level:
         total = amount(resource, pod_level[resource])
     return total + amount(resource, (pod["spec"].get("overhead") or {}).get(resource, 0))
 
 
-def counted(pod: Object, resource: str) -> int:
-    """What scores count: a container without a request is taken for a small one."""
-    return requested(pod, resource, {"cpu": 100, "memory": 200 * MIB}.get(resource, 0))
+def counted(pod: Object, resource: str, placed: bool = True) -> int:
+    """What scores count: a container without a request is taken for a small one. Of the pod that they are for, 1.36
+    counts the containers alone."""
+    return requested(pod, resource, {"cpu": 100, "memory": 200 * MIB}.get(resource, 0), placed)
 
 
 # -- scores -----------------------------------------------------------------------------------------------------------
@@ -234,7 +235,8 @@ def resources_fit(pod: Object, node: Object, cluster: Cluster, settings: Setting
         cap = capacity(node, resource)
         if cap == 0 or (resource not in ("cpu", "memory", "ephemeral-storage") and not requested(pod, resource)):
             continue
-        taken = sum(counted(other, resource) for other in [pod, *cluster.pods_on(name_of(node))])
+        taken = counted(pod, resource, placed=False)
+        taken += sum(counted(other, resource) for other in cluster.pods_on(name_of(node)))
         match settings.fit:
             case "LeastAllocated":
                 parts.append((0 if taken > cap else (cap - taken) * 100 // cap, weight))

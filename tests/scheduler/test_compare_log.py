@@ -6,7 +6,8 @@ from pathlib import Path
 
 from actors.manifests import read
 from bench.scheduler_compare import configuration, is_shifted, words
-from bench.scheduler_compare_log import read_scores
+from bench.scheduler_compare_log import read_gate, read_scores
+from bench.scheduler_compare_stock import claims_for, make_stock, path_of
 from bench.scheduler_compare_world import make_nodes, make_pods
 
 NEW = """\
@@ -34,6 +35,16 @@ def test_scores_are_read_from_the_logs_of_new_and_old_versions() -> None:
     assert read_scores(NEW, "default/r").nodes == []
 
 
+def test_why_a_pod_is_not_tried_is_read_too() -> None:
+    line = 'I1 1 q.go:1] "Status after running PreEnqueue plugin" pod="default/p" plugin="DynamicResources" status="{}"'
+    log = "\n".join([line.format("first"), line.format('could not find ResourceClaim \\"default/x\\"')])
+
+    assert (read_gate(log, "default/p"), read_gate(log, "default/q")) == (
+        'could not find ResourceClaim "default/x"',
+        "",
+    )
+
+
 def test_scores_are_equal_up_to_a_constant() -> None:
     assert is_shifted({"a": 1, "b": 5}, {"a": 101, "b": 105})
     assert not is_shifted({"a": 1, "b": 5}, {"a": 101, "b": 106})
@@ -41,9 +52,10 @@ def test_scores_are_equal_up_to_a_constant() -> None:
 
 
 def test_what_is_said_of_preemption_is_not_compared() -> None:
-    assert words("0/1 nodes are available: 1 Too many pods. preemption: 0/1 nodes") == words(
-        "0/1 nodes are available: 1 Too many pods."
-    )
+    for more in ("preemption: 0/1 nodes", "no new claims to deallocate, preemption: 0/1 nodes"):
+        assert words(f"0/1 nodes are available: 1 Too many pods. {more}") == words(
+            "0/1 nodes are available: 1 Too many pods."
+        )
 
 
 def test_the_configuration_is_one_that_the_version_reads() -> None:
@@ -55,8 +67,11 @@ def test_the_configuration_is_one_that_the_version_reads() -> None:
 
 def test_every_api_server_takes_the_pods_and_nodes_and_the_same_seed_makes_the_same() -> None:
     pods, nodes = make_pods(100, 3, "mine"), make_nodes(20, 3)
+    stock, claims = make_stock(nodes, 3), [claim for pod in pods for claim in claims_for(pod)]
 
-    found = read([*pods, *nodes], "default", [])
+    found = read([*stock, *pods, *nodes, *claims], "default", [])
 
-    assert (len(found.pods), len(found.others), found.left_out) == (100, 20, [])
+    assert len(found.pods) == 100
+    assert {obj["kind"] for obj in found.others} >= {"Namespace", "Node", "Service"}
+    assert {path_of(obj).startswith("/") for obj in (*stock, *claims)} == {True}
     assert pods == make_pods(100, 3, "mine") != make_pods(100, 4, "mine")

@@ -65,7 +65,7 @@ def decided(pod: Object, *claims: Object) -> Decision | Unschedulable:
 @pytest.mark.parametrize(
     ("pod", "claims", "why"),
     [
-        (wanting("gpu"), [], 'resourceclaim "gpu" not found'),
+        (wanting("gpu"), [], 'could not find ResourceClaim "default/gpu"'),
         (wanting("gpu"), [claim("gpu")], "request gpu: device class gpu does not exist"),
         (wanting("gpu"), [claim("gpu", {}, deletionTimestamp="t")], 'resourceclaim "gpu" is being deleted'),
         (wanting("new"), [], 'pod "default/p": ResourceClaim not created yet'),
@@ -228,7 +228,10 @@ async def test_a_pod_enters_the_queue_when_its_claim_comes() -> None:
         world.create("pods", make_pod("p", resourceClaims=wants("gpu")))
         await world.until(lambda: world.condition("p") is not None)
         told = world.condition("p")
-        assert (told["reason"], told["message"]) == ("Unschedulable", 'resourceclaim "gpu" not found')
+        assert (told["reason"], told["message"]) == (
+            "Unschedulable",
+            'could not find ResourceClaim "default/gpu"',
+        )
         assert world.store.list("events") == []
 
         world.create(CLAIMS, claim("gpu"))

@@ -124,7 +124,7 @@ def test_a_pod_hears_what_is_wrong_with_its_claim_now() -> None:
         assert isinstance(found, Unschedulable)
         said.append(found.message)
 
-    assert 'resourceclaim "x" not found' in said[0]
+    assert 'could not find ResourceClaim "default/x"' in said[0]
     assert 'resourceclaim "x" is being deleted' in said[1]
 
 

@@ -113,6 +113,27 @@ def test_pods_are_as_they_would_be_stored() -> None:
     assert made.pod["metadata"]["ownerReferences"][0]["kind"] == "ReplicaSet"
 
 
+@pytest.mark.parametrize("kind", ["Pod", "Deployment"])
+def test_label_keys_of_a_spread_become_requirements_once(kind: str) -> None:
+    by_app = {"labelSelector": {"matchLabels": {"app": "web"}}, "matchLabelKeys": ["app"]}
+    by_tier = {"labelSelector": {"matchLabels": {"app": "web"}}, "matchLabelKeys": ["tier"]}
+    spread = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    template = {
+        "metadata": {"labels": {"app": "web", "tier": "front"}},
+        "spec": {**TEMPLATE["spec"], "topologySpreadConstraints": [spread | by_tier]},
+    }
+    given = {**pod(), **template} if kind == "Pod" else workload(kind, template=template)
+    given["metadata"] = {"name": "web", **given["metadata"]}
+
+    (found,) = read([given], "default", []).pods
+
+    (constraint,) = found.pod["spec"]["topologySpreadConstraints"]
+    assert constraint["labelSelector"]["matchExpressions"] == [{"key": "tier", "operator": "In", "values": ["front"]}]
+    with pytest.raises(BadManifest, match="exists in both matchLabelKeys and labelSelector"):
+        template["spec"]["topologySpreadConstraints"] = [spread | by_app]
+        read([given], "default", [])
+
+
 def test_the_set_that_a_deployment_makes_is_known_for_it_spreads_its_pods() -> None:
     found = read([workload("Deployment")], "shop", [])
 

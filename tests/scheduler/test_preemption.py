@@ -221,7 +221,7 @@ def test_it_says_why_nobody_can_be_preempted(pod: Object, why: str) -> None:
     found = SchedulingCycle(cluster([make_node("n0", "4")], pods), DEFAULT_PROFILE).decide(PodDemand(pod))
 
     assert isinstance(found, Unschedulable) and found.nomination is None
-    assert found.message.endswith(f". preemption: {why}")
+    assert found.message.endswith(f". no new claims to deallocate, preemption: {why}")
 
 
 # -- nominations ------------------------------------------------------------------------------------------------------

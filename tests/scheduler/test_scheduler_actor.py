@@ -133,7 +133,7 @@ async def test_says_why_a_pod_is_pending_and_schedules_it_when_that_changes(worl
     await world.until(lambda: bool(world.events("p")))
     message = (
         "0/1 nodes are available: 1 Insufficient cpu. "
-        "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+        "no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
     )
     assert world.events("p") == [("FailedScheduling", message)]
     condition = world.condition("p")

@@ -195,7 +195,7 @@ def test_refusals_are_counted_as_kube_scheduler_counts_them() -> None:
         ("NodeResourcesFit", "Insufficient cpu", 2),
     ]
     assert found.message.startswith(
-        "0/5 nodes are available: 2 Insufficient cpu, 3 node(s) had untolerated taint(s). preemption: 0/5 nodes"
+        "0/5 nodes are available: 2 Insufficient cpu, 3 node(s) had untolerated taint(s). no new claims"
     )
 
 

@@ -43,7 +43,7 @@ def unusable(state: ClusterState, pod: Object, wanted: WantedClaim) -> str:
         return f'pod "{key_of(pod)}": ResourceClaim not created yet'
     claim = state.devices.get(wanted.key)
     if claim is None:
-        return f'resourceclaim "{split_key(wanted.key)[1]}" not found'
+        return f'could not find ResourceClaim "{wanted.key}"'
     if claim.is_deleting:
         return f'resourceclaim "{split_key(wanted.key)[1]}" is being deleted'
     return why_not_own(wanted.key, pod) if wanted.own and claim.owner != uid_of(pod) else ""

@@ -85,10 +85,15 @@ class DynamicResources(PreEnqueue, PreFilter, Filter, PostFilter, Reserve, PreBi
         needs = needs_of(cycle.state, cycle.shape.device_claims)
         return Refusal((_why_not(needs, answers.why(number)),), resolvable=False)
 
-    def post_filter(self, cycle: SchedulingCycle, pod: PodDemand, found: Unschedulable) -> Helpless | None:
-        """A claim of its own, or one that it shares with nobody, may have devices where the pod cannot go any more."""
-        if not pod.shape.device_claims:
-            return None
+    def post_filter(self, cycle: SchedulingCycle, pod: PodDemand, found: Unschedulable) -> Helpless:
+        """In kube-scheduler's words. It looks for what its own PreFilter has kept, which comes after that of most
+        plugins: where one of them refuses the pod, nothing is found, and nobody after it is asked.
+
+        A claim of its own, or one that it shares with nobody, may have devices where the pod cannot go any more."""
+        if found.verdicts is None and self.name not in found.refused_by:
+            return Helpless("not found", final=True)
+        if found.verdicts is None or not pod.shape.device_claims:
+            return Helpless("no new claims to deallocate")
         away = {name for name, refusal in found.refusals.items() if refusal.reasons == (_ELSEWHERE,)}
         for wanted in pod.shape.device_claims if away else ():
             claim = cycle.state.devices.get(wanted.key)

@@ -16,7 +16,7 @@ from actors.scheduler.demand import PodDemand
 from actors.scheduler.framework import ClusterEvent, Cycle, Filter, PreFilter, PreScore, Refusal, Scope, Score
 from actors.scheduler.resource_scoring import LEAST_ALLOCATED, Counted, Strategy, counted
 from actors.scheduler.room import Resource
-from protocols.rules.resources import is_extended
+from protocols.rules.resources import is_extended, rated_requests
 
 _FIRST = ("cpu", "memory", "ephemeral-storage")
 _UNRESOLVABLE = 2
@@ -104,9 +104,9 @@ class NodeResourcesFit(PreFilter, Filter, PreScore, Score):
         return Refusal((*crowded, *missing), not number & _UNRESOLVABLE)
 
     def pre_score(self, cycle: Cycle) -> None:
-        cycle.memo["NodeResourcesFit score"] = counted(
-            cycle, self._resources, cycle.shape.footprint.scoring, scoring=True
-        )
+        shape = cycle.shape
+        amounts = rated_requests(shape.pod) if shape.spec.get("resources") else shape.footprint.scoring
+        cycle.memo["NodeResourcesFit score"] = counted(cycle, self._resources, amounts, scoring=True)
 
     def score(self, cycle: Cycle, rows: Rows) -> Floats:
         found: list[Counted] = cycle.memo["NodeResourcesFit score"]
