@@ -58,13 +58,12 @@ class StatusError(Answer):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "code": self.code,
         }
         if self.reason:
             body["reason"] = self.reason
         if self.details:
             body["details"] = self.details
-        return body
+        return {**body, "code": self.code}
 
 
 class BadRequest(StatusError):

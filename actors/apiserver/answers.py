@@ -53,6 +53,5 @@ def forbidden(resource: Resource, name: str, why: str) -> Forbidden:
     return Forbidden(f"{named} is forbidden: {why}", details(resource, name))
 
 
-def method_not_allowed(resource: Resource, subresource: str, verb: str) -> MethodNotAllowed:
-    what = f"{resource.group_resource}/{subresource}" if subresource else resource.group_resource
-    return MethodNotAllowed(f"{verb} is not supported on resources of kind {what!r}".replace("'", '"'))
+def method_not_allowed() -> MethodNotAllowed:
+    return MethodNotAllowed("the server does not allow this method on the requested resource")

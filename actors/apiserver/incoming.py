@@ -123,7 +123,8 @@ def revision_named(text: str | None) -> int:
     if not text:
         return 0
     if not (text.isascii() and text.isdigit()):
-        raise BadRequest(f'invalid resource version "{text}": it must be a number that this server gave')
+        problem = f'strconv.ParseUint: parsing "{text}": invalid syntax'
+        raise BadRequest(f'invalid resource version: resourceVersion: Invalid value: "{text}": {problem}')
     return int(text)
 
 

@@ -140,7 +140,7 @@ class Pipeline:
         if call.subresource == "token":
             return await self._token(call, body)
         if call.subresource:
-            raise method_not_allowed(call.resource, call.subresource, "create")
+            raise method_not_allowed()
         if (alike := await self._moulds.create(call, body)) is not None:
             return alike
         obj = accept(self.types, call, body)
@@ -152,7 +152,7 @@ class Pipeline:
             await self.tokens.prepare(str((obj.get("spec") or {}).get("token") or ""))
         answer = answer_review(call, obj, self.authorizer, self.tokens)
         if answer is None:
-            raise method_not_allowed(call.resource, "", "create")
+            raise method_not_allowed()
         return _as_item(answer)
 
     async def _bind(self, call: Call, body: object) -> Item:
@@ -356,7 +356,9 @@ def check_served(call: Call, verb: str) -> None:
     if subresource and subresource not in resource.subresources:
         raise NotFound("the server could not find the requested resource")
     if verb not in (subresource_verbs(subresource) if subresource else resource.verbs):
-        raise method_not_allowed(resource, subresource, verb)
+        raise method_not_allowed()
+    if resource.namespaced and not call.namespace and verb not in ("list", "watch"):
+        raise method_not_allowed()  # of all namespaces at once
 
 
 def _of(call: Call, group_resource: str, name: str = "") -> Call:

@@ -109,7 +109,9 @@ class Reads:
         await self._feed.confirm()
 
     def selection(self, call: Call, query: Query) -> Selection:
-        return select(call.resource.storage, call.namespace, query.labels, query.fields, call.resource.selectable)
+        resource = call.resource
+        selectable = resource.selectable if resource.custom is not None else None
+        return select(resource.storage, call.namespace, query.labels, query.fields, selectable, resource.group_resource)
 
     @property
     def revision(self) -> int:
@@ -120,7 +122,7 @@ class Reads:
         if revision == CURRENT:
             await self._feed.confirm()
         elif not await self._reaches(revision):
-            message = f"Too large resource version: {revision}, current: {self._cache.revision}"
+            message = f"Timeout: Too large resource version: {revision}, current: {self._cache.revision}"
             cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
             raise Timeout(message, {"causes": [cause], "retryAfterSeconds": 1})
 
@@ -152,7 +154,7 @@ def _decode_token(text: str) -> tuple[int, str]:
         data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         token = _token_decoder.decode(data)
     except (binascii.Error, ValueError, msgspec.DecodeError):
-        raise BadRequest("continue key is not valid: it is no token of this server") from None
+        raise BadRequest("invalid continue token: continue key is not valid: it is no token of this server") from None
     if token.rv <= 0:
-        raise BadRequest("continue key is not valid: it names no resource version")
+        raise BadRequest("invalid continue token: continue key is not valid: it names no resource version")
     return token.rv, token.start.removesuffix("\0")

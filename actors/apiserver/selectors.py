@@ -14,6 +14,7 @@ import msgspec
 
 from actors.apiserver.item import Head, Item
 from protocols.errors import BadRequest
+from protocols.objects import Object
 from protocols.rules.selectors import (
     FieldRequirement,
     InvalidSelector,
@@ -25,10 +26,7 @@ from protocols.rules.selectors import (
 )
 
 _INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-_EVENT_FIELDS = (
-    *(f"involvedObject.{field}" for field in _INVOLVED),
-    *("reason", "reportingComponent", "source.component", "type"),
-)
+_EVENT_FIELDS = (*(f"involvedObject.{field}" for field in _INVOLVED), "reason", "reportingComponent", "source", "type")
 
 # What can be selected by, beside metadata.name and metadata.namespace.
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -40,6 +38,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "spec.hostNetwork",
         "status.phase",
         "status.podIP",
+        "status.podIPs",
         "status.nominatedNodeName",
     ),
     "nodes": ("spec.unschedulable",),
@@ -48,9 +47,27 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "secrets": ("type",),
     "services": ("spec.clusterIP", "spec.type"),
     "replicationcontrollers": ("status.replicas",),
-    "replicasets.apps": ("status.replicas",),
     "jobs.batch": ("status.successful",),
+    "certificatesigningrequests.certificates.k8s.io": ("spec.signerName",),
     "resourceslices.resource.k8s.io": ("spec.driver", "spec.nodeName"),
+}
+
+# What is selected by under a name of its own: the first of these fields that says something.
+_READ = {"source": ("source.component", "reportingComponent")}
+
+# Of these an object's namespace is nothing to select by: they have none, and have a table of their own.
+_WITHOUT_NAMESPACE = (
+    "namespaces",
+    "nodes",
+    "certificatesigningrequests.certificates.k8s.io",
+    "resourceslices.resource.k8s.io",
+)
+
+# How events.k8s.io/v1 names what it selects by -> how v1 does, in which events are kept.
+_OF_EVENTS = {
+    **{f"regarding.{field}": f"involvedObject.{field}" for field in _INVOLVED},
+    "reportingController": "reportingComponent",
+    **{name: name for name in ("reason", "type", "metadata.name", "metadata.namespace")},
 }
 
 # Lists and watches by this field cost what they find, not what there is: every kubelet watches its pods and its node.
@@ -109,33 +126,67 @@ class Selection:
 
 
 def select(
-    group_resource: str, namespace: str = "", labels: str = "", fields: str = "", selectable: tuple[str, ...] = ()
+    group_resource: str,
+    namespace: str = "",
+    labels: str = "",
+    fields: str = "",
+    selectable: tuple[str, ...] | None = None,
+    seen_as: str = "",
 ) -> Selection:
-    """The selection of a request; `selectable` are a custom resource's own fields. Raises BadRequest."""
+    """The selection of a request; `selectable` are a custom resource's own fields, None of a built-in one; `seen_as` is
+    what was asked for where objects are kept as another resource. Raises BadRequest.
+    """
     try:
         label_requirements = parse_label_selector(labels)
         field_requirements = parse_field_selector(fields)
     except InvalidSelector as error:
         raise BadRequest(str(error)) from None
-    known = FIELDS.get(group_resource, selectable)
+    if seen_as == "events.events.k8s.io":
+        field_requirements = [_of_events(requirement) for requirement in field_requirements]
+    known = (*FIELDS.get(group_resource, selectable or ()), "metadata.name")
+    if group_resource not in _WITHOUT_NAMESPACE:
+        known = (*known, "metadata.namespace")
     for requirement in field_requirements:
-        if requirement.path not in known and requirement.path not in ("metadata.name", "metadata.namespace"):
-            raise BadRequest(f"field label not supported: {requirement.path}")
+        if requirement.path not in known:
+            raise BadRequest(_not_supported(group_resource, requirement.path, custom=selectable is not None))
     return Selection(group_resource, namespace, label_requirements, field_requirements, selectable or None)
+
+
+def _of_events(requirement: FieldRequirement) -> FieldRequirement:
+    path = _OF_EVENTS.get(requirement.path)
+    if path is None:
+        raise BadRequest(f"field label not supported: {requirement.path}")
+    return requirement._replace(path=path)
+
+
+def _not_supported(group_resource: str, path: str, custom: bool) -> str:
+    """Kubernetes has four sentences for it: kinds with fields of their own say it as each was written."""
+    if group_resource == "jobs.batch":
+        return f'field label "{path}" not supported for Job'
+    if group_resource == "resourceslices.resource.k8s.io":
+        return f"field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {path}"
+    if group_resource in FIELDS or custom:
+        return f"field label not supported: {path}"
+    return f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
 
 @cache
 def reader(group_resource: str) -> Callable[[Item], Head]:
     """A function that reads a Head off an item's bytes; all other fields are skipped, not decoded."""
     paths = FIELDS.get(group_resource, ())
-    decoder = msgspec.msgpack.Decoder(_shape(("metadata.labels", *paths)))
+    read = [each for path in paths for each in _READ.get(path, (path,))]
+    decoder = msgspec.msgpack.Decoder(_shape(("metadata.labels", *dict.fromkeys(read))))
 
     def look(item: Item) -> Head:
         part = msgspec.to_builtins(decoder.decode(item.body))
         labels = (part["metadata"] or {}).get("labels") or {}
-        return Head(labels, tuple(field_value(part, path) for path in paths))
+        return Head(labels, tuple(_value(part, path) for path in paths))
 
     return look
+
+
+def _value(obj: Object, path: str) -> str:
+    return next(filter(None, (field_value(obj, each) for each in _READ.get(path, (path,)))), "")
 
 
 def _head_of(item: Item, paths: tuple[str, ...]) -> Head:

@@ -167,7 +167,7 @@ async def test_an_open_watch_does_not_hold_up_a_restart(api: Rest) -> None:
 async def test_a_list_of_a_revision_that_there_never_was_says_so(api: Rest) -> None:
     answer = await api.get(f"{MAPS}?resourceVersion=1000000&resourceVersionMatch=NotOlderThan")
 
-    assert answer.json["message"].startswith("Too large resource version: 1000000, current: ")
+    assert answer.json["message"].startswith("Timeout: Too large resource version: 1000000, current: ")
     assert (answer.code, answer.json["reason"], answer.headers["Retry-After"]) == (504, "Timeout", "1")
     assert answer.json["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
 

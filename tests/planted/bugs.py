@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tests.planted.access_bugs import ACCESS
 from tests.planted.admission_bugs import ADMISSION
+from tests.planted.answer_bugs import ANSWERS
 from tests.planted.auth_bugs import AUTHORISATION
 from tests.planted.autoscale_bugs import AUTOSCALING
 from tests.planted.controller_bugs import CONTROLLERS
@@ -42,6 +43,7 @@ BUGS = [
     *GRPC,
     *AUTHORISATION,
     *API_SERVER,
+    *ANSWERS,
     *LISTS,
     *ADMISSION,
     *ACCESS,

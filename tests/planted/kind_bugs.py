@@ -268,8 +268,8 @@ KINDS = [
     Bug(
         "nobody is warned of what is said twice",
         "actors/apiserver/rest/verbs.py",
-        "        return warning_headers([*self.call.repeated, *self.call.warnings])\n",
-        "        return warning_headers(self.call.warnings)\n",
+        "        return [*self.call.repeated, *self.call.warnings]\n",
+        "        return self.call.warnings\n",
         "tests/apiserver/test_updating.py::test_who_says_something_twice_is_warned_of_it",
     ),
     Bug(
@@ -324,7 +324,7 @@ KINDS = [
     Bug(
         "a POST to an object's own address creates it",
         "actors/apiserver/rest/verbs.py",
-        "        if call.name and not call.subresource:\n            raise MethodNotAllowed(_NOT_ALLOWED)\n",
+        "        if call.name and not call.subresource:\n            raise method_not_allowed()\n",
         "",
         "tests/apiserver/test_updating.py::test_what_is_sent_names_the_object_and_its_address_the_collection",
     ),

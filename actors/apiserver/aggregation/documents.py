@@ -40,8 +40,7 @@ def with_items(document: Document, remotes: Sequence[Remote], said: Mapping[str,
     items = {item["metadata"].get("name", ""): item for item in document["items"]}
     for remote in remotes:
         if remote.name in said:
-            metadata = {"name": remote.group, "creationTimestamp": None}
-            item = items.get(remote.group) or {"metadata": metadata, "versions": []}
+            item = items.get(remote.group) or {"metadata": {"name": remote.group}, "versions": []}
             versions = [each for each in item["versions"] if each["version"] != remote.version]
             items[remote.group] = {**item, "versions": [*versions, _version(remote, said[remote.name])]}
     return {**document, "items": [*items.values()]}

@@ -36,6 +36,9 @@ _DISCOVERY_GROUP = "apidiscovery.k8s.io"
 _GNOSTIC = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _GNOSTIC_NAMES = (_GNOSTIC, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
 _TEXT = "text/plain; charset=utf-8"
+_NO_SNIFF = (("X-Content-Type-Options", "nosniff"),)
+_PUBLIC = ("Cache-Control", "public")
+_OF_TOKENS = (("Cache-Control", "public, max-age=3600"),)
 _PATHS = ("/api", "/api/v1", "/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/version", DISCOVERY_PATH, KEYS_PATH)
 
 
@@ -82,6 +85,11 @@ class Documents:
         page = self._zpages.find(path, accept, self._now(), self._paths())
         return Reply(page.body, content_type=page.content_type) if page is not None else None
 
+    def is_of_api(self, path: str) -> bool:
+        """Whether a client would expect a Status where there is nothing: below the core's path or that of a group."""
+        _, *parts = f"{path}///".split("/")
+        return parts[0] == "api" or (parts[0] == "apis" and any(each.group == parts[1] for each in self._resources()))
+
     def _paths(self) -> list[str]:
         versions = dict.fromkeys((resource.group, resource.version) for resource in self._resources())
         apis = [f"/apis/{group}/{version}" for group, version in versions if group]
@@ -93,14 +101,15 @@ class Documents:
         if self._issuer is None:
             return None
         found = discovery_of_tokens(self._address) if path == DISCOVERY_PATH else self._issuer.keys()
-        return Reply(orjson.dumps(found), content_type=JSON if path == DISCOVERY_PATH else KEYS_TYPE)
+        content_type = JSON if path == DISCOVERY_PATH else KEYS_TYPE
+        return Reply(orjson.dumps(found), content_type=content_type, headers=_OF_TOKENS)
 
     # -- health ---------------------------------------------------------------------------------------------------
 
     def _health(self, path: str, verbose: bool, excluded: Sequence[str]) -> Reply | None:
         checks = self._checks(path[1:].partition("/")[0])
         found = report(path, checks, verbose, excluded)
-        return Reply(found[1].encode(), found[0], _TEXT) if found is not None else None
+        return Reply(found[1].encode(), found[0], _TEXT, _NO_SNIFF) if found is not None else None
 
     def _checks(self, kind: str) -> dict[str, bool]:
         return {"ping": True, "log": True} | ({} if kind == "livez" else {"etcd": self._serving()})
@@ -116,7 +125,7 @@ class Documents:
                     document = remote_documents.with_items(document, self._remotes.all(), self._remotes.said)
                 reply = renderer.document(document)
                 body = reply.body.whole() if isinstance(reply.body, Parts) else reply.body
-                return _page(Page.of(body), discovery.aggregated_content_type(version))
+                return _page(Page.of(body), discovery.aggregated_content_type(version), _PUBLIC)
         found = self._legacy(path.split("/")[1:])
         return renderer.document(found) if found is not None else None
 
@@ -174,8 +183,8 @@ class Documents:
         return _page(found, JSON) if found is not None else None
 
 
-def _page(page: Page, content_type: str) -> Reply:
-    return Reply(page.body, content_type=content_type, headers=(("ETag", page.etag), ("Vary", "Accept")))
+def _page(page: Page, content_type: str, *headers: tuple[str, str]) -> Reply:
+    return Reply(page.body, content_type=content_type, headers=(("ETag", page.etag), ("Vary", "Accept"), *headers))
 
 
 def _aggregated_version(accept: str) -> discovery.AggregatedVersion | None:

@@ -47,8 +47,10 @@ def negotiate(accept: str, *, protobuf: bool = False) -> Output:
                 return Output(form, wanted, version)  # type: ignore[arg-type]
     if protobuf and any(media.media_type == PROTOBUF and "as" not in media.params for media in ranges):
         return Output(PROTOBUF)
-    kinds = [JSON, YAML, PROTOBUF] if protobuf else [JSON, YAML]
-    raise NotAcceptable(f"only the following media types are accepted: {', '.join(kinds)}")
+    kinds = ", ".join([JSON, YAML, PROTOBUF] if protobuf else [JSON, YAML])
+    if any(media.media_type in _MEDIA_TYPES for media in ranges):  # but not as what was asked for
+        raise NotAcceptable(f"only the following media types are accepted: {kinds}")
+    raise NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {kinds}")
 
 
 def media_type_of(content_type: str, default: str = JSON) -> str:
@@ -58,7 +60,6 @@ def media_type_of(content_type: str, default: str = JSON) -> str:
 def unsupported(content_type: str, supported: list[str]) -> UnsupportedMediaType:
     return UnsupportedMediaType(
         f"the body of the request was in an unknown format - accepted media types include: {', '.join(supported)}"
-        f" (it was {content_type})"
     )
 
 

@@ -67,7 +67,9 @@ class Params:
     def include_object(self) -> Include:
         value = self.text("includeObject") or "Metadata"
         if value not in ("Metadata", "Object", "None"):
-            raise BadRequest(f'unrecognized includeObject value: "{value}"')
+            problem = "must be 'Metadata', 'Object', 'None', or empty"
+            why = f'includeObject: Invalid value: "{value}": {problem}'
+            raise BadRequest(f"Unable to convert to Table as requested: {why}")
         return cast("Include", value)
 
     @property
@@ -81,9 +83,10 @@ class Params:
         fields = self.text("fieldSelector")
         if name:
             fields = f"metadata.name={name},{fields}".rstrip(",")
-        revision, token = self.revision, self.text("continue")
-        if token and revision not in (CURRENT, 0):
+        token = self.text("continue")
+        if token and self.text("resourceVersion") not in ("", "0"):
             raise BadRequest("specifying resource version is not allowed when using continue")
+        revision = self.revision
         exact = self.text("resourceVersionMatch") == "Exact"
         return Query(self.text("labelSelector"), fields, max(0, self.number("limit")), token, revision, exact)
 

@@ -22,6 +22,7 @@ from actorkube.runtime.tracing import note
 from actors.apiserver.access.attributes import Attributes
 from actors.apiserver.access.impersonation import impersonated
 from actors.apiserver.aggregation.remotes import Remotes
+from actors.apiserver.answers import method_not_allowed
 from actors.apiserver.audit.trail import Trail
 from actors.apiserver.callers import Caller
 from actors.apiserver.flowcontrol.gate import Gate
@@ -53,7 +54,6 @@ from protocols.errors import (
     AskError,
     Forbidden,
     InternalError,
-    MethodNotAllowed,
     NotAcceptable,
     NotFound,
     RequestEntityTooLarge,
@@ -66,6 +66,9 @@ from protocols.errors import (
 from protocols.trace import TraceContext, parse_traceparent
 
 DUMPS = "/debug/api_priority_and_fairness/"
+_READ_ONLY = ("/api", "/version")  # what else there is answers whatever method, as Kubernetes does it
+_TEXT = "text/plain; charset=utf-8"
+_NO_SNIFF = (("X-Content-Type-Options", "nosniff"),)
 _PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 _SHUTDOWN_S = 0.2  # requests under way may end; watches never would
 IN_FLIGHT_MAX = 4096
@@ -156,15 +159,15 @@ class RestServer:
                 raise TooManyRequests("Too many requests, please try again later.", {"retryAfterSeconds": 1})
             return await self._answer(request)
         except StatusError as refusal:
-            return _refusal(refusal)
+            return _refusal(request, refusal)
         except AskError as error:
-            return _refusal(ServerTimeout(f"the outcome is not known: {error}", {"retryAfterSeconds": 1}))
+            return _refusal(request, ServerTimeout(f"the outcome is not known: {error}", {"retryAfterSeconds": 1}))
         except Refusal as refusal:
-            return _refusal(InternalError(f"Internal error occurred: {refusal}"))
+            return _refusal(request, InternalError(f"Internal error occurred: {refusal}"))
         except Exception as bug:
             request[FAILED] = True
             self._context.log.error("a request failed", method=request.method, path=request.path, exc_info=bug)
-            return _refusal(InternalError(f"Internal error occurred: {type(bug).__name__}: {bug}"))
+            return _refusal(request, InternalError(f"Internal error occurred: {type(bug).__name__}: {bug}"))
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
         token = bearer_token(request)
@@ -237,7 +240,7 @@ class RestServer:
     async def _about(self, target: Target, request: web.BaseRequest, params: Params, caller: Caller) -> Answer:
         if target.watches:
             if request.method not in ("GET", "HEAD"):
-                raise MethodNotAllowed("the server does not allow this method on the requested resource")
+                raise method_not_allowed()
             params = params.watching()
         if text := deprecation(target.resource, self._pipeline.types.version):
             request[WARNINGS] = [text]
@@ -246,7 +249,11 @@ class RestServer:
         agent = request.headers.get("User-Agent", "")
         record = record_of(request) if self._trail is not None else None
         verbs = Verbs(self._context, self._pipeline, caller, target, params, renderer, agent, record)
-        return await verbs.run(request)
+        try:
+            return await verbs.run(request)
+        except StatusError:
+            request[WARNINGS] = [*request.get(WARNINGS, ()), *verbs.warnings]  # who is refused is warned as well
+            raise
 
     async def _until_serving(self) -> None:
         """A request that comes while the server starts, or starts again, waits for it."""
@@ -274,8 +281,12 @@ class RestServer:
         verbose = params.flag("verbose")
         excluded = request.query.getall("exclude", [])
         reply = await self._documents.find(request.path, accept, verbose, renderer, excluded)
-        if reply is None:
+        if reply is None and self._documents.is_of_api(request.path):
             raise NotFound("the server could not find the requested resource")
+        if reply is None:
+            return Reply(b"404 page not found\n", 404, _TEXT, _NO_SNIFF)
+        if request.method not in ("GET", "HEAD") and request.path.startswith(_READ_ONLY):
+            raise method_not_allowed()
         known = request.headers.get("If-None-Match", "")
         return kept(reply, request.path, request.query, known, self._context.now)
 
@@ -283,7 +294,7 @@ class RestServer:
         text = self._gate.dump(what)
         if text is None:
             raise NotFound("the server could not find the requested resource")
-        return Reply(text.encode(), content_type="text/plain; charset=utf-8")
+        return Reply(text.encode(), content_type=_TEXT)
 
     def _renderer(self, request: web.BaseRequest, params: Params, output: Output) -> Renderer:
         wanted = params.optional_flag("pretty")
@@ -315,11 +326,16 @@ def _reads_gzip(request: web.BaseRequest) -> bool:
     return "gzip" in request.headers.get("Accept-Encoding", "")
 
 
-def _refusal(error: StatusError) -> Reply:
+def _refusal(request: web.BaseRequest, error: StatusError) -> Reply:
+    """In the form that the client asked for: who reads nothing but protobuf or YAML is told in it why not."""
     headers = []
     if error.details.get("retryAfterSeconds"):
         headers.append(("Retry-After", str(error.details["retryAfterSeconds"])))
-    return Renderer(Output(), float, "None").document(error.status(), error.code, headers)
+    try:
+        output = Output(negotiate(request.headers.get("Accept", ""), protobuf=True).media_type)
+    except NotAcceptable:
+        output = Output()
+    return Renderer(output, float, "None").document(error.status(), error.code, headers)
 
 
 def _respond(request: web.BaseRequest, reply: Reply) -> web.Response:

@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from actorkube.runtime import Context
+from actors.apiserver.answers import method_not_allowed
 from actors.apiserver.audit.trail import Record
 from actors.apiserver.callers import Caller
 from actors.apiserver.calls import Call
@@ -26,12 +27,11 @@ from actors.apiserver.rest.render import Renderer, Reply, warning_headers
 from actors.apiserver.rest.repeated import repeated, strict_problem
 from actors.apiserver.rest.watch import RestWatch, watch_options
 from actors.apiserver.schema.check import cannot_be_handled
-from protocols.errors import BadRequest, MethodNotAllowed, RequestEntityTooLarge
+from protocols.errors import BadRequest, RequestEntityTooLarge
 from protocols.objects import Object
 
 Answer = Reply | web.StreamResponse
 
-_NOT_ALLOWED = "the server does not allow this method on the requested resource"
 _SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 
 
@@ -95,7 +95,7 @@ class Verbs:
             case "DELETE":
                 options = decode_body(body, content_type) if body else None
                 return await self._delete(accept_options(self._pipeline.types, options))
-        raise MethodNotAllowed(_NOT_ALLOWED)
+        raise method_not_allowed()
 
     def _decoded(self, body: bytes, content_type: str) -> Any:
         decoded = decode_body(body, content_type)
@@ -118,8 +118,12 @@ class Verbs:
             why = f"strict decoding error: {problem}"
             raise BadRequest(cannot_be_handled(resource.api_version, resource.kind, why))
 
+    @property
+    def warnings(self) -> list[str]:
+        return [*self.call.repeated, *self.call.warnings]
+
     def _warnings(self) -> list[tuple[str, str]]:
-        return warning_headers([*self.call.repeated, *self.call.warnings])
+        return warning_headers(self.warnings)
 
     def _verb(self, method: str) -> str:
         """Kubernetes' verb for an HTTP method."""
@@ -158,7 +162,7 @@ class Verbs:
     async def _create(self, body: Any) -> Reply:
         call = self.call
         if call.name and not call.subresource:
-            raise MethodNotAllowed(_NOT_ALLOWED)
+            raise method_not_allowed()
         item = await self._pipeline.create(call, body)
         if self._record is not None:
             self._record.created(call.name)
@@ -201,7 +205,7 @@ class Verbs:
 
     def _named(self) -> None:
         if not self.call.name:
-            raise MethodNotAllowed(_NOT_ALLOWED)
+            raise method_not_allowed()
 
 
 async def read_body(request: web.BaseRequest, bytes_max: int = BODY_BYTES_MAX) -> bytes:

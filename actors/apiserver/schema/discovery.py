@@ -6,12 +6,14 @@ aggregated one says the same in two documents, so that a cold `kubectl get` take
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import platform
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-from actors.apiserver.schema.resources import Resource, subresource_kind, subresource_verbs
+from actors.apiserver.schema.resources import Resource, find, subresource_kind, subresource_verbs
 
 Document = dict[str, Any]
 AggregatedVersion = Literal["v2", "v2beta1"]
@@ -66,6 +68,10 @@ def version_document(api_version: str, build: str) -> Document:
     return {
         "major": major,
         "minor": minor,
+        "emulationMajor": major,
+        "emulationMinor": minor,
+        "minCompatibilityMajor": major,
+        "minCompatibilityMinor": str(int(minor) - 1),
         "gitVersion": f"v{api_version}.0+actorkube-{build}",
         "gitCommit": "",
         "gitTreeState": "clean",
@@ -102,9 +108,18 @@ def _legacy_entries(resource: Resource) -> Iterator[Document]:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:
         entry["categories"] = list(resource.categories)
+    if resource.stored:
+        entry["storageVersionHash"] = storage_version_hash(resource)
     yield entry
     for subresource in resource.subresources:
         yield _legacy_subresource(resource, subresource)
+
+
+def storage_version_hash(resource: Resource) -> str:
+    """By which a client notices that objects are kept in another version: those that nobody converted are rewritten."""
+    kept = resource.custom.storage if resource.custom is not None else find(resource.storage) or resource
+    named = f"{kept.group}/{kept.version}/{kept.kind}"
+    return base64.b64encode(hashlib.sha256(named.encode()).digest()[:8]).decode()
 
 
 def _legacy_subresource(resource: Resource, subresource: str) -> Document:
@@ -128,14 +143,13 @@ def _aggregated_group(name: str, resources: list[Resource]) -> Document:
         {"version": version, "resources": [_aggregated_entry(resource) for resource in served], "freshness": "Current"}
         for version, served in by_version.items()
     ]
-    metadata = {"name": name, "creationTimestamp": None} if name else {"creationTimestamp": None}
-    return {"metadata": metadata, "versions": versions}
+    return {"metadata": {"name": name} if name else {}, "versions": versions}
 
 
 def _aggregated_entry(resource: Resource) -> Document:
     entry: Document = {
         "resource": resource.plural,
-        "responseKind": _kind(resource.group, resource.version, resource.kind),
+        "responseKind": _kind(resource, resource.group, resource.version, resource.kind),
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
         "verbs": list(resource.verbs),
@@ -152,10 +166,13 @@ def _aggregated_entry(resource: Resource) -> Document:
 def _aggregated_subresource(resource: Resource, subresource: str) -> Document:
     return {
         "subresource": subresource,
-        "responseKind": _kind(*subresource_kind(resource, subresource)),
+        "responseKind": _kind(resource, *subresource_kind(resource, subresource)),
         "verbs": list(subresource_verbs(subresource)),
     }
 
 
-def _kind(group: str, version: str, kind: str) -> Document:
+def _kind(resource: Resource, group: str, version: str, kind: str) -> Document:
+    """A built-in kind's group and version are left out where they are those of the document, as Kubernetes does it."""
+    if resource.custom is None and (group, version) == (resource.group, resource.version):
+        group = version = ""
     return {"group": group, "version": version, "kind": kind}

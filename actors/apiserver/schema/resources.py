@@ -68,15 +68,18 @@ Event                     events                     ev      ns       all     - 
 LimitRange                limitranges                limits  ns       all     -                            -
 Namespace                 namespaces                 ns      cluster  single  finalize,status              -
 Node                      nodes                      no      cluster  all     proxy,status                 -
-PersistentVolume          persistentvolumes          pv      cluster  all     status                       -
 PersistentVolumeClaim     persistentvolumeclaims     pvc     ns       all     status                       -
+PersistentVolume          persistentvolumes          pv      cluster  all     status                       -
 Pod pods po ns all attach,binding,ephemeralcontainers,eviction,exec,log,portforward,proxy,resize,status all
 PodTemplate               podtemplates               -       ns       all     -                            -
 ReplicationController     replicationcontrollers     rc      ns       all     scale,status                 all
 ResourceQuota             resourcequotas             quota   ns       all     status                       -
 Secret                    secrets                    -       ns       all     -                            -
-Service                   services                   svc     ns       all     proxy,status                 all
 ServiceAccount            serviceaccounts            sa      ns       all     token                        -
+Service                   services                   svc     ns       all     proxy,status                 all
+
+= apiregistration.k8s.io/v1
+APIService apiservices - cluster all status api-extensions
 
 = apps/v1
 ControllerRevision        controllerrevisions        -       ns       all     -                            -
@@ -108,6 +111,9 @@ HorizontalPodAutoscaler   horizontalpodautoscalers   hpa     ns       all     st
 CronJob                   cronjobs                   cj      ns       all     status                       all
 Job                       jobs                       -       ns       all     status                       all
 
+= certificates.k8s.io/v1
+CertificateSigningRequest certificatesigningrequests csr   cluster  all     approval,status              -
+
 = networking.k8s.io/v1
 IngressClass              ingressclasses             -       cluster  all     -                            -
 Ingress                   ingresses                  ing     ns       all     status                       -
@@ -132,8 +138,16 @@ StorageClass              storageclasses             sc      cluster  all     - 
 VolumeAttachment          volumeattachments          -       cluster  all     status                       -
 VolumeAttributesClass     volumeattributesclasses    vac     cluster  all     -                            -
 
-= certificates.k8s.io/v1
-CertificateSigningRequest certificatesigningrequests csr   cluster  all     approval,status              -
+= admissionregistration.k8s.io/v1
+MutatingAdmissionPolicy          mutatingadmissionpolicies         - cluster all -      api-extensions
+MutatingAdmissionPolicyBinding   mutatingadmissionpolicybindings   - cluster all -      api-extensions
+MutatingWebhookConfiguration     mutatingwebhookconfigurations     - cluster all -      api-extensions
+ValidatingAdmissionPolicy        validatingadmissionpolicies       - cluster all status api-extensions
+ValidatingAdmissionPolicyBinding validatingadmissionpolicybindings - cluster all -      api-extensions
+ValidatingWebhookConfiguration   validatingwebhookconfigurations   - cluster all -      api-extensions
+
+= apiextensions.k8s.io/v1
+CustomResourceDefinition  customresourcedefinitions  crd,crds cluster all    status                       api-extensions
 
 = scheduling.k8s.io/v1
 PriorityClass             priorityclasses            pc      cluster  all     -                            -
@@ -144,18 +158,6 @@ Workload                  workloads                  -       ns       all     - 
 
 = scheduling.k8s.io/v1alpha1
 Workload                  workloads                  -       ns       all     -                            -
-
-= flowcontrol.apiserver.k8s.io/v1
-FlowSchema                  flowschemas                  -     cluster  all     status                       -
-PriorityLevelConfiguration  prioritylevelconfigurations  -     cluster  all     status                       -
-
-= flowcontrol.apiserver.k8s.io/v1beta3
-FlowSchema                  flowschemas                  -     cluster  all     status                       -
-PriorityLevelConfiguration  prioritylevelconfigurations  -     cluster  all     status                       -
-
-= flowcontrol.apiserver.k8s.io/v1beta2
-FlowSchema                  flowschemas                  -     cluster  all     status                       -
-PriorityLevelConfiguration  prioritylevelconfigurations  -     cluster  all     status                       -
 
 = coordination.k8s.io/v1
 Lease                     leases                     -       ns       all     -                            -
@@ -172,19 +174,17 @@ ResourceClaim             resourceclaims             -       ns       all     st
 ResourceClaimTemplate     resourceclaimtemplates     -       ns       all     -                            -
 ResourceSlice             resourceslices             -       cluster  all     -                            -
 
-= admissionregistration.k8s.io/v1
-MutatingAdmissionPolicy          mutatingadmissionpolicies         - cluster all -      api-extensions
-MutatingAdmissionPolicyBinding   mutatingadmissionpolicybindings   - cluster all -      api-extensions
-MutatingWebhookConfiguration     mutatingwebhookconfigurations     - cluster all -      api-extensions
-ValidatingAdmissionPolicy        validatingadmissionpolicies       - cluster all status api-extensions
-ValidatingAdmissionPolicyBinding validatingadmissionpolicybindings - cluster all -      api-extensions
-ValidatingWebhookConfiguration   validatingwebhookconfigurations   - cluster all -      api-extensions
+= flowcontrol.apiserver.k8s.io/v1
+FlowSchema                  flowschemas                  -     cluster  all     status                       -
+PriorityLevelConfiguration  prioritylevelconfigurations  -     cluster  all     status                       -
 
-= apiregistration.k8s.io/v1
-APIService apiservices - cluster all status api-extensions
+= flowcontrol.apiserver.k8s.io/v1beta3
+FlowSchema                  flowschemas                  -     cluster  all     status                       -
+PriorityLevelConfiguration  prioritylevelconfigurations  -     cluster  all     status                       -
 
-= apiextensions.k8s.io/v1
-CustomResourceDefinition  customresourcedefinitions  crd,crds cluster all    status                       api-extensions
+= flowcontrol.apiserver.k8s.io/v1beta2
+FlowSchema                  flowschemas                  -     cluster  all     status                       -
+PriorityLevelConfiguration  prioritylevelconfigurations  -     cluster  all     status                       -
 """
 
 

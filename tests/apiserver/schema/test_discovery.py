@@ -30,13 +30,14 @@ def aggregated_facts():
                     at = (group["metadata"].get("name", ""), version["version"], entry["resource"])
                     names = tuple(entry.get("shortNames", ())), tuple(entry.get("categories", ()))
                     facts = (entry["scope"], (entry["singularResource"], *names))
-                    yield (*at, "", kind_of(entry), tuple(entry["verbs"]), *facts)
+                    yield (*at, "", kind_of(entry, at), tuple(entry["verbs"]), *facts)
                     for below in entry.get("subresources", ()):
-                        yield (*at, below["subresource"], kind_of(below), tuple(below["verbs"]), (), ())
+                        yield (*at, below["subresource"], kind_of(below, at), tuple(below["verbs"]), (), ())
 
 
-def kind_of(entry):
-    return tuple(entry["responseKind"][key] for key in ("group", "version", "kind"))
+def kind_of(entry, at):
+    kind = entry["responseKind"]
+    return (*((kind["group"], kind["version"]) if kind["version"] else at[:2]), kind["kind"])
 
 
 def test_both_forms_of_discovery_say_the_same_in_the_same_order():
