@@ -249,8 +249,6 @@ def _terminated(status: ContainerStatus, node: Node) -> dict[str, Any]:
     }
     if status.started_at:
         terminated["startedAt"] = time_of(status.started_at)
-    if status.signal:
-        terminated["signal"] = status.signal
     if status.message:
         terminated["message"] = status.message
     return {"terminated": terminated}

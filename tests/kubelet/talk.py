@@ -160,11 +160,11 @@ class Talk:
     def running(self, name: str = "main") -> Container | None:
         return next((each for each in self.ledger.running() if each.name == name), None)
 
-    def exits(self, code: int = 1, name: str = "main") -> None:
+    def exits(self, code: int = 1, name: str = "main", signal: int = 0) -> None:
         """The running instance ends by itself, and the worker hears of it."""
         each = self.running(name)
         assert each is not None, f"{name} does not run"
-        self.ledger.exited(each, code, 0, self.now)
+        self.ledger.exited(each, code, signal, self.now)
         self.facts.container_seen(each.status())
 
     def forgets_everything(self) -> None:

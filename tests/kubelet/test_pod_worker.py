@@ -270,6 +270,20 @@ def test_a_crash_looping_container_waits_in_sight() -> None:
     assert (talk.status["phase"], talk.condition("Ready"), talk.reasons().count("BackOff")) == ("Running", "False", 1)
 
 
+def test_what_ended_a_container_is_told_by_its_exit_code_alone() -> None:
+    """No kubelet fills in `signal`: with it, `kubectl get pods` would print Signal:9 where others see Error."""
+    talk = Talk(pod())
+    talk.run()
+    talk.exits(137, signal=9)
+    talk.run()
+
+    ended = talk.last_state()["terminated"]
+
+    assert (ended["exitCode"], ended["reason"]) == (137, "Error")
+    assert "signal" not in ended
+
+
+
 def test_a_container_that_ran_ten_minutes_is_forgiven() -> None:
     talk = Talk(pod())
     talk.run()
