@@ -52,6 +52,7 @@ from actors.apiserver.pipeline import Pipeline
 from actors.apiserver.pod_metrics import POD_METRICS, MetricsDoor
 from actors.apiserver.reads import Reads
 from actors.apiserver.schema.types import DEFAULT_VERSION, Types
+from actors.apiserver.store_health import StoreHealth
 from actors.apiserver.tokens.authenticator import TokenAuthenticator
 from actors.apiserver.tokens.claims import legacy_claims
 from actors.apiserver.tokens.keeper import SecretKeeper
@@ -351,7 +352,15 @@ class ApiServer(Actor):
         aggregator = Aggregator(config, core.stored, self.ctx.random)
         self._gate = gate = Gate(self.ctx, core.cache, config.seats)
         self._rest_server = server = RestServer(
-            self.ctx, self._pipeline, config, lambda: self._serving, remotes, aggregator, gate, trail
+            self.ctx,
+            self._pipeline,
+            config,
+            lambda: self._serving,
+            StoreHealth(self.ctx, core.store).answers,
+            remotes,
+            aggregator,
+            gate,
+            trail,
         )
         self.ctx.background(gate.run(), "priority and fairness")
         self.ctx.background(aggregator.run(), "aggregator")

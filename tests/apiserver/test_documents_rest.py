@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -52,7 +53,7 @@ async def test_a_check_of_health_may_be_left_out_and_is_said_to_be(api: Rest) ->
     verbose = (await api.get("/readyz?verbose&exclude=etcd&exclude=nothing")).body.decode().splitlines()
 
     assert verbose == [
-        *("[+]ping ok", "[+]log ok", "[+]etcd excluded: ok"),
+        *("[+]ping ok", "[+]log ok", "[+]etcd excluded: ok", "[+]etcd-readiness ok", "[+]informer-sync ok"),
         'warn: some health checks cannot be excluded: no matches for "nothing"',
         "readyz check passed",
     ]
@@ -101,3 +102,23 @@ async def test_what_no_cluster_can_be_without_comes_back(api: Rest, kind: str) -
     after = (await api.get(f"{kind}/kubernetes")).json
     assert {**after, "metadata": {}} == {**before, "metadata": {}}
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
+
+
+async def test_health_tells_that_the_store_has_gone(api: Rest) -> None:
+    """Reads may go on without it; whoever asks how the server is, hears it all the same."""
+    before = [(await api.get(path)).code for path in ("/healthz", "/livez", "/readyz", "/readyz/etcd")]
+    await api.world.stop_system("etcd-0")
+
+    asked = await asyncio.gather(*(api.get(path) for path in ("/healthz", "/livez", "/readyz?verbose", "/livez/ping")))
+
+    assert before == [200] * 4
+    assert [answer.code for answer in asked] == [500, 500, 500, 200]
+    assert asked[2].body.decode().splitlines() == [
+        *("[+]ping ok", "[+]log ok", "[-]etcd failed: reason withheld", "[-]etcd-readiness failed: reason withheld"),
+        *("[+]informer-sync ok", "readyz check failed"),
+    ]
+    assert (await api.get("/readyz?exclude=etcd&exclude=etcd-readiness")).body == b"ok"
+
+    await api.world.store()
+
+    assert (await api.get("/readyz")).body == b"ok"

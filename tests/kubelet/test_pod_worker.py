@@ -283,7 +283,6 @@ def test_what_ended_a_container_is_told_by_its_exit_code_alone() -> None:
     assert "signal" not in ended
 
 
-
 def test_a_container_that_ran_ten_minutes_is_forgiven() -> None:
     talk = Talk(pod())
     talk.run()

@@ -6,6 +6,13 @@ from tests.planted.bug import Bug
 
 NODE = [
     Bug(
+        "Kubelet: a container that ended badly is told as completed",
+        "actors/kubelet/status.py",
+        '        "reason": status.reason,\n',
+        '        "reason": "Completed",\n',
+        "tests/kubelet/test_pod_worker.py::test_what_ended_a_container_is_told_by_its_exit_code_alone",
+    ),
+    Bug(
         "who waits for an image is told what the kubelet calls it",
         "actors/kubelet/logs.py",
         "        return _PULLS.get(container.waiting.reason, container.waiting.reason)\n",

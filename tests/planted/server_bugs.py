@@ -15,6 +15,13 @@ API_SERVER = [
         "tests/apiserver/test_hostile_requests.py::test_a_first_request_that_does_not_come_ends",
     ),
     Bug(
+        "API server says that it is well while its store is gone",
+        "actors/apiserver/store_health.py",
+        "        good = False\n",
+        "        good = True\n",
+        "tests/apiserver/test_documents_rest.py::test_health_tells_that_the_store_has_gone",
+    ),
+    Bug(
         "A sealed value may be moved to another key of the store",
         "actors/apiserver/encryption/sealing.py",
         "self.prefix + nonce + self._cipher.encrypt(nonce, value, key)",

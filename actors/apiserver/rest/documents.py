@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,7 @@ class Documents:
         served: Served,
         address: str,
         serving: Callable[[], bool],
+        store_answers: Callable[[], Awaitable[bool]],
         issuer: Issuer | None,
         remotes: Remotes,
         zpages: ZPages,
@@ -64,6 +65,7 @@ class Documents:
         self._served = served
         self._address = address
         self._serving = serving
+        self._store_answers = store_answers
         self._building = asyncio.Lock()
 
     async def find(
@@ -71,7 +73,7 @@ class Documents:
     ) -> Reply | None:
         """The document at a path; None when there is none. `excluded` are checks of health that do not count."""
         if path.startswith(KINDS):
-            return self._health(path, verbose, excluded)
+            return await self._health(path, verbose, excluded)
         if path in (DISCOVERY_PATH, KEYS_PATH):
             return self._of_tokens(path)
         if path.startswith("/openapi/"):
@@ -106,13 +108,17 @@ class Documents:
 
     # -- health ---------------------------------------------------------------------------------------------------
 
-    def _health(self, path: str, verbose: bool, excluded: Sequence[str]) -> Reply | None:
-        checks = self._checks(path[1:].partition("/")[0])
+    async def _health(self, path: str, verbose: bool, excluded: Sequence[str]) -> Reply | None:
+        kind, _, check = path[1:].partition("/")
+        asks = not check or check.startswith("etcd")
+        checks = self._checks(kind, store=await self._store_answers() if asks else False)
         found = report(path, checks, verbose, excluded)
         return Reply(found[1].encode(), found[0], _TEXT, _NO_SNIFF) if found is not None else None
 
-    def _checks(self, kind: str) -> dict[str, bool]:
-        return {"ping": True, "log": True} | ({} if kind == "livez" else {"etcd": self._serving()})
+    def _checks(self, kind: str, *, store: bool = False) -> dict[str, bool]:
+        """By name. `store`: whether it answers, where that has been asked."""
+        checks = {"ping": True, "log": True, "etcd": store}
+        return checks | {"etcd-readiness": store, "informer-sync": self._serving()} if kind == "readyz" else checks
 
     # -- discovery ------------------------------------------------------------------------------------------------
 

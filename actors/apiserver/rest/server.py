@@ -10,7 +10,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import cast
 
@@ -86,6 +86,7 @@ class RestServer:
         pipeline: Pipeline,
         config: RestConfig,
         serving: Callable[[], bool],
+        store_answers: Callable[[], Awaitable[bool]],
         remotes: Remotes,
         aggregator: Aggregator,
         gate: Gate,
@@ -106,7 +107,9 @@ class RestServer:
         issuer = pipeline.tokens.issuer
         address, now = f"{host}:{port}", lambda: context.now
         zpages = ZPages("kube-apiserver", pipeline.types.version, context.now, lambda: flags_of(config))
-        self._documents = Documents(pipeline.types, pipeline.served, address, serving, issuer, remotes, zpages, now)
+        self._documents = Documents(
+            pipeline.types, pipeline.served, address, serving, store_answers, issuer, remotes, zpages, now
+        )
 
     async def serve(self) -> None:
         handle = audited(self.handle, self._trail, self._context.uuid) if self._trail is not None else self.handle
