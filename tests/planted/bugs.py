@@ -27,6 +27,7 @@ from tests.planted.link_bugs import HOSTILE_PEERS, LINKS
 from tests.planted.list_bugs import LISTS
 from tests.planted.node_bugs import NODE
 from tests.planted.preemption_bugs import PREEMPTION
+from tests.planted.rule_bugs import RULES
 from tests.planted.runtime_bugs import BACKOFF, CLOCK, GUESTS, MAILBOXES, RUNTIME, SHORT_WAYS
 from tests.planted.scheduler_bugs import SCHEDULER
 from tests.planted.server_bugs import API_SERVER
@@ -50,6 +51,7 @@ BUGS = [
     *FLOWS,
     *CUSTOM,
     *KINDS,
+    *RULES,
     *STREAMS,
     *SCHEDULER,
     *PREEMPTION,

@@ -12,7 +12,7 @@ from typing import Any
 
 from actors.apiserver.alike import REMEMBERED, again, exactly
 from actors.apiserver.rules.allocated import keep_allocated, normalize_cluster_ips
-from actors.apiserver.rules.job_selector import generate_selector
+from actors.apiserver.rules.job_selector import generate_selector, label_like_its_pods
 from actors.apiserver.rules.label_keys import with_merged_keys
 from actors.apiserver.rules.signing_requests import kept_apart
 from actors.apiserver.rules.template_generation import begin_template_generation, count_template_generation
@@ -27,10 +27,11 @@ from protocols.rules.times import time_of
 
 GENERATED_NAME_BASE_MAX = 58  # 63 less the five characters that follow
 
-# Kinds with a spec whose generation Kubernetes leaves alone, and one without a spec that has a generation.
+# Kinds with a spec whose generation Kubernetes leaves alone, and some without a spec that have a generation.
 _UNCOUNTED = frozenset(
     {
         "certificatesigningrequests.certificates.k8s.io",
+        "csinodes.storage.k8s.io",
         "horizontalpodautoscalers.autoscaling",
         "ipaddresses.networking.k8s.io",
         "leases.coordination.k8s.io",
@@ -47,7 +48,17 @@ _UNCOUNTED = frozenset(
         "volumeattachments.storage.k8s.io",
     }
 )
-_COUNTED_WHOLE = "endpointslices.discovery.k8s.io"
+_COUNTED_WHOLE = frozenset(
+    {
+        "endpointslices.discovery.k8s.io",
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        "podtemplates",
+        "validatingwebhookconfigurations.admissionregistration.k8s.io",
+    }
+)
+# These have the first one, and those none until they change.
+_NEVER_COUNTED_ON = "priorityclasses.scheduling.k8s.io"
+_COUNTED_FROM_NONE = frozenset({"apiservices.apiregistration.k8s.io", "csidrivers.storage.k8s.io"})
 # Annotations of a deployment are instructions to its controller.
 _ANNOTATIONS_COUNT = "deployments.apps"
 
@@ -56,6 +67,24 @@ _FIRST_STATUS: dict[str, dict[str, Any]] = {
     "persistentvolumes": {"phase": "Pending"},
     "persistentvolumeclaims": {"phase": "Pending"},
     "services": {"loadBalancer": {}},
+    "replicationcontrollers": {"replicas": 0},
+    "replicasets.apps": {"replicas": 0},
+    "statefulsets.apps": {"replicas": 0, "availableReplicas": 0},
+    "daemonsets.apps": {
+        "currentNumberScheduled": 0,
+        "desiredNumberScheduled": 0,
+        "numberMisscheduled": 0,
+        "numberReady": 0,
+    },
+    "horizontalpodautoscalers.autoscaling": {"desiredReplicas": 0},
+    "ingresses.networking.k8s.io": {"loadBalancer": {}},
+    "poddisruptionbudgets.policy": {
+        "currentHealthy": 0,
+        "desiredHealthy": 0,
+        "disruptionsAllowed": 0,
+        "expectedPods": 0,
+    },
+    "volumeattachments.storage.k8s.io": {"attached": False},
 }
 # Kubelets register with a status; kinds whose status endpoint may also change labels, annotations and finalizers.
 _CREATED_WITH_STATUS = "nodes"
@@ -91,7 +120,7 @@ def prepare_create(
     metadata["uid"] = uid
     metadata["creationTimestamp"] = time_of(now)
     created = {**_headed(resource, obj), "metadata": metadata}
-    if _counts_generations(resource, created):
+    if _begins_at_one(resource, created):
         metadata["generation"] = 1
     _drop_unreadable_managed_fields(metadata)
     _first_status(resource, created, now)
@@ -102,6 +131,7 @@ def prepare_create(
             normalize_cluster_ips(created, None)
         case "jobs.batch":
             generate_selector(created)
+            label_like_its_pods(created)
         case "daemonsets.apps":
             begin_template_generation(created)
         case "podgroups.scheduling.k8s.io":
@@ -132,6 +162,8 @@ def prepare_update(resource: Resource, old: Object, new: Object, subresource: st
         case "services" if not subresource:
             normalize_cluster_ips(updated, old)
             keep_allocated(updated, old)
+        case "jobs.batch" if not subresource:
+            label_like_its_pods(updated)
         case "daemonsets.apps" if not subresource:
             count_template_generation(updated, old)
     if _counts_generations(resource, updated) and _acted_on_changed(resource, updated, old):
@@ -145,17 +177,22 @@ def _headed(resource: Resource, obj: Object) -> Object:
     return {"apiVersion": resource.api_version, "kind": resource.kind, **rest}
 
 
+def _begins_at_one(resource: Resource, obj: Object) -> bool:
+    name = resource.group_resource
+    return name == _NEVER_COUNTED_ON or (_counts_generations(resource, obj) and name not in _COUNTED_FROM_NONE)
+
+
 def _counts_generations(resource: Resource, obj: Object) -> bool:
     if resource.custom is not None:
         return True
-    return ("spec" in obj and resource.group_resource not in _UNCOUNTED) or resource.group_resource == _COUNTED_WHOLE
+    return ("spec" in obj and resource.group_resource not in _UNCOUNTED) or resource.group_resource in _COUNTED_WHOLE
 
 
 def _acted_on_changed(resource: Resource, new: Object, old: Object) -> bool:
     if resource.custom is not None:
         own = {"apiVersion", "metadata", "status"} if "status" in resource.subresources else {"apiVersion", "metadata"}
         return _without(own, new) != _without(own, old)
-    if resource.group_resource == _COUNTED_WHOLE:
+    if resource.group_resource in _COUNTED_WHOLE:
         return _without({"metadata"}, new) != _without({"metadata"}, old)
     if resource.group_resource == _ANNOTATIONS_COUNT and _annotations(new) != _annotations(old):
         return True
@@ -197,6 +234,8 @@ def _first_status(resource: Resource, created: Object, now: float) -> None:
             created["status"]["conditions"] = with_condition([], *_GATED, now)
     else:
         created["status"] = {**_FIRST_STATUS.get(resource.group_resource, {})}
+        if resource.group_resource == "persistentvolumes":
+            created["status"]["lastPhaseTransitionTime"] = time_of(now)
 
 
 def _qos_class(pod: Object) -> str:

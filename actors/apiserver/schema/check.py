@@ -2,8 +2,9 @@
 
 Kubernetes decodes into Go structs, and that is what clients see: a value of the wrong type is an error that names the
 field by its Go path (no list indexes), a field that is not there is dropped, and mentioned as far as the client asked
-for it (fieldValidation), null is the same as absent, and quantities and times come out in their one spelling. `check`
-does all that in one walk; nothing is allocated for what is right, and what another object may share is not changed.
+for it (fieldValidation), null is the same as absent, and so is each zero that Go leaves out ("", false, an empty list),
+and quantities and times come out in their one spelling. `check` does all that in one walk; nothing is allocated for
+what is right, and what another object may share is not changed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from actors.apiserver.alike import REMEMBERED, again, exactly
-from actors.apiserver.schema.types import Type, Types
+from actors.apiserver.schema.types import ZEROS, Type, Types
 from protocols.rules.quantity import InvalidQuantity, canonical_quantity
 
 FieldValidation = Literal["Ignore", "Warn", "Strict"]
@@ -148,7 +149,7 @@ class _Walk:
     def object(self, value: Any, type_: Type, place: _Place | None, struct: str) -> Any:
         if value.__class__ is not dict:
             return self._wrong(value, place, struct, _go_type(type_))
-        fields = type_.fields
+        fields, omitted = type_.fields, type_.omitted
         struct = type_.name.rpartition(".")[2] or struct
         gone, found = [], {}
         for name, below in value.items():
@@ -157,6 +158,8 @@ class _Walk:
                 gone.append(name)
                 if expected is None:
                     self._unknown((place, name, True))
+            elif not below and name in omitted and below.__class__ in ZEROS[expected.kind]:
+                gone.append(name)
             elif below.__class__ is not str or expected.kind != "string" or expected.format:
                 made = _METHODS[expected.kind](self, below, expected, (place, name, True), struct)
                 if made is not below:

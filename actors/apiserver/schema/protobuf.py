@@ -78,6 +78,19 @@ def _row(message: str, cell: str) -> tuple[int, Field]:
     return int(number), Field(name.removeprefix("~"), type_, shape, rest.endswith("!"), name.startswith("~"))
 
 
+def plain_fields(definition: str) -> Iterator[Field]:
+    """The fields of the JSON object that a definition of the schemas describes ("io.k8s.api.core.v1.Pod")."""
+    yield from _plain(".".join(definition.split(".")[-3:]))
+
+
+def _plain(message: str) -> Iterator[Field]:
+    for field in table().get(message, {}).values():
+        if field.inline:
+            yield from _plain(field.type)
+        else:
+            yield field
+
+
 def message_name(api_version: str, kind: str) -> str:
     """Packages are called after the first word of the group; these are one message in every group."""
     if kind in ("DeleteOptions", "Status"):

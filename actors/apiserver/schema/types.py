@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from actors.apiserver.schema.protobuf import plain_fields
 from actors.apiserver.schema.resources import Resource
 
 # What is served unless somebody wants another version: whatever the installed kubernetes-validate carries.
@@ -39,6 +40,16 @@ _SPECIAL_KINDS: dict[str, Kind] = {
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "int-or-string",
     "io.k8s.apimachinery.pkg.runtime.RawExtension": "any",
     _META + "FieldsV1": "any",
+}
+_TIMES = ("date-time", "micro-time")
+# The classes of the zeros of each kind; those of quantities and of what may be a number or a string are never left out.
+ZEROS: dict[Kind, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "map": (dict,),
 }
 _SCALARS: dict[str, Kind] = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean"}
 
@@ -137,6 +148,16 @@ class Type:
         properties = self._schema.properties if self.kind == "object" else {}
         fields = {field: self._types.node(schema) for field, schema in properties.items()}
         return _Open(fields, self._types) if self._schema.open else fields
+
+    @cached_property
+    def omitted(self) -> frozenset[str]:
+        """The fields whose zero ("", 0, false, an empty list or map) is as good as their absence: Go leaves it out."""
+        kept = {field.name: field.keep for field in plain_fields(self.name)}
+        return frozenset(
+            name
+            for name, below in self.fields.items()
+            if not (kept.get(name, True) or name in self.required or below.format in _TIMES) and below.kind in ZEROS
+        )
 
     @cached_property
     def items(self) -> Type:

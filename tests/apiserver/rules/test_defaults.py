@@ -7,6 +7,7 @@ import pytest
 
 from actors.apiserver.rules.defaults import apply_defaults
 from actors.apiserver.schema.resources import by_kind
+from tests.apiserver.rules.judged import ABSENT, created
 from tests.apiserver.rules.minimal import minimal_of
 
 
@@ -163,3 +164,11 @@ def test_small_kinds_are_completed() -> None:
     assert defaulted("NetworkPolicy", {"egress": [{}]})["spec"]["policyTypes"] == ["Ingress", "Egress"]
     limits = defaulted("LimitRange")["spec"]["limits"][0]
     assert (limits["default"], limits["defaultRequest"]) == ({"cpu": "1"}, {"cpu": "1"})
+
+
+def test_what_is_always_there_is_there_though_nothing_is_said() -> None:
+    assert created("PriorityClass", {"value": ABSENT})["value"] == 0
+    assert created("Lease", {"spec": ABSENT})["spec"] == {}
+    assert created("ResourceQuota", {"spec": ABSENT})["spec"] == {}
+    assert created("ResourceClaimTemplate")["spec"]["metadata"] == {}
+    assert created("EndpointSlice")["endpoints"][0]["conditions"] == {}

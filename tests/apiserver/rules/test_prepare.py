@@ -196,6 +196,70 @@ def test_a_job_selects_its_own_pods_by_uid() -> None:
     }
 
 
+def test_a_job_that_has_no_labels_has_those_of_its_pods() -> None:
+    jobs, template = resource("jobs.batch"), {"metadata": {"labels": {"a": "b"}}}
+    own = {"metadata": {"name": "pi", "labels": {"mine": "yes"}}, "spec": {"template": template}}
+
+    job = create({"metadata": {"name": "pi"}, "spec": {"template": template}}, jobs)
+
+    assert job["metadata"]["labels"] == job["spec"]["template"]["metadata"]["labels"]
+    assert create(own, jobs)["metadata"]["labels"] == {"mine": "yes"}
+    unlabelled = {**job, "metadata": {**job["metadata"], "labels": {}}}
+    assert prepare_update(jobs, job, unlabelled, "")["metadata"]["labels"] == job["metadata"]["labels"]
+
+
+def test_a_job_that_selects_by_hand_is_left_alone() -> None:
+    spec = {"manualSelector": True, "template": {"metadata": {"labels": {"a": "b"}}}}
+
+    job = create({"metadata": {"name": "pi"}, "spec": spec}, resource("jobs.batch"))
+
+    assert job["spec"] == spec
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("replicationcontrollers", {"replicas": 0}),
+        ("replicasets.apps", {"replicas": 0}),
+        ("statefulsets.apps", {"replicas": 0, "availableReplicas": 0}),
+        ("ingresses.networking.k8s.io", {"loadBalancer": {}}),
+        ("volumeattachments.storage.k8s.io", {"attached": False}),
+        ("persistentvolumes", {"phase": "Pending", "lastPhaseTransitionTime": "2026-01-01T00:00:00Z"}),
+        (
+            "daemonsets.apps",
+            {"currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0},
+        ),
+        (
+            "poddisruptionbudgets.policy",
+            {"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0},
+        ),
+    ],
+)
+def test_what_counts_something_begins_with_zeros(kind: str, status: dict[str, Any]) -> None:
+    assert create({"metadata": {"name": "web"}, "spec": {}}, resource(kind))["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "generations"),
+    [
+        ("podtemplates", "template", [1, 2]),
+        ("mutatingwebhookconfigurations.admissionregistration.k8s.io", "webhooks", [1, 2]),
+        ("validatingwebhookconfigurations.admissionregistration.k8s.io", "webhooks", [1, 2]),
+        ("priorityclasses.scheduling.k8s.io", "value", [1, 1]),
+        ("csidrivers.storage.k8s.io", "spec", [None, 1]),
+        ("apiservices.apiregistration.k8s.io", "spec", [None, 1]),
+        ("csinodes.storage.k8s.io", "spec", [None, None]),
+        ("deviceclasses.resource.k8s.io", "spec", [1, 2]),
+    ],
+)
+def test_what_a_generation_counts_depends_on_the_kind(kind: str, field: str, generations: list[int | None]) -> None:
+    old = create({"metadata": {"name": "web"}, field: {"a": 1}}, resource(kind))
+    labelled = prepare_update(resource(kind), old, {**old, "metadata": {**old["metadata"], "labels": {"a": "b"}}}, "")
+    changed = prepare_update(resource(kind), old, {**old, field: {"a": 2}}, "")
+
+    assert [each["metadata"].get("generation") for each in (labelled, changed)] == generations
+
+
 def test_the_main_endpoint_keeps_the_status_and_counts_changes_of_the_spec() -> None:
     old = {**create(deployment(1)), "status": {"replicas": 1}}
 

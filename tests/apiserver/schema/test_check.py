@@ -245,3 +245,57 @@ def test_what_is_below_an_object_may_be_shared_and_stays_as_it_is(type_, seed):
     check({**below}, type_)
 
     assert below == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "left"),
+    [
+        ("services", {"type": "", "clusterIP": "", "selector": {}, "publishNotReadyAddresses": False}, {}),
+        ("services", {"ports": [{"port": 80, "protocol": "", "name": "", "nodePort": 0}]}, {"ports": [{"port": 80}]}),
+        ("pods", {"nodeSelector": {}, "hostNetwork": False, "volumes": [], "nodeName": ""}, {}),
+        (
+            "pods",
+            {
+                "containers": [
+                    {"name": "a", "image": "", "tty": False, "envFrom": [{"prefix": "", "secretRef": {"name": ""}}]}
+                ]
+            },
+            {"containers": [{"name": "a", "envFrom": [{"secretRef": {}}]}]},
+        ),
+        ("cronjobs.batch", {"schedule": "", "concurrencyPolicy": ""}, {"schedule": ""}),
+    ],
+)
+def test_what_is_empty_is_as_good_as_absent_where_go_leaves_it_out(kind: str, spec: dict, left: dict) -> None:
+    obj = {"metadata": {"name": "a", "namespace": "", "labels": {}, "finalizers": []}, "spec": spec}
+
+    found = check(obj, TYPES.of(find(kind)))
+
+    assert (found.errors, found.unknown) == ([], [])
+    assert obj == {"metadata": {"name": "a"}, "spec": left}
+
+
+@pytest.mark.parametrize(
+    ("kind", "obj"),
+    [
+        ("deployments.apps", {"spec": {"replicas": 0, "strategy": {"rollingUpdate": {"maxSurge": 0}}}}),
+        ("services", {"spec": {"ports": [{"port": 0, "appProtocol": "", "targetPort": 0}], "loadBalancerClass": ""}}),
+        ("pods", {"spec": {"containers": [{"name": "", "securityContext": {"runAsUser": 0, "privileged": False}}]}}),
+        ("pods", {"spec": {"containers": [], "terminationGracePeriodSeconds": 0}}),
+        ("persistentvolumeclaims", {"spec": {"storageClassName": "", "resources": {"requests": {"storage": "0"}}}}),
+        ("roles.rbac.authorization.k8s.io", {"rules": []}),
+        ("endpointslices.discovery.k8s.io", {"endpoints": [], "ports": [{"name": "", "port": 0}]}),
+    ],
+)
+def test_what_is_empty_stays_where_that_says_something(kind: str, obj: dict) -> None:
+    before = copy.deepcopy(obj)
+
+    check(obj, TYPES.of(find(kind)))
+
+    assert obj == before
+
+
+def test_an_empty_value_of_another_type_is_an_error() -> None:
+    for wrong in ({"tty": 0}, {"workingDir": False}, {"env": {}}, {"env": ""}):
+        found = check({"spec": {"containers": [{"name": "a", **wrong}]}}, POD)
+
+        assert found.errors, wrong

@@ -42,6 +42,8 @@ _DEFAULTS: dict[str, Callable[[Object], None]] = {
     "namespaces": cluster.namespace,
     "secrets": cluster.secret,
     "nodes": cluster.node,
+    "leases.coordination.k8s.io": cluster.with_a_spec,
+    "resourcequotas": cluster.with_a_spec,
     "rolebindings.rbac.authorization.k8s.io": cluster.role_binding,
     "clusterrolebindings.rbac.authorization.k8s.io": cluster.role_binding,
     "priorityclasses.scheduling.k8s.io": cluster.priority_class,

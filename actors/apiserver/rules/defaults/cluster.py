@@ -42,4 +42,9 @@ def role_binding(obj: Object) -> None:
 
 
 def priority_class(obj: Object) -> None:
-    fill(obj, preemptionPolicy="PreemptLowerPriority")
+    fill(obj, value=0, preemptionPolicy="PreemptLowerPriority")
+
+
+def with_a_spec(obj: Object) -> None:
+    """Kinds whose spec is there though it says nothing."""
+    section(obj, "spec")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from actors.apiserver.rules.defaults.fill import section
 from protocols.objects import Object
 
 
@@ -16,7 +17,9 @@ def resource_claim(obj: Object) -> None:
 
 
 def resource_claim_template(obj: Object) -> None:
-    _claim((obj.get("spec") or {}).get("spec") or {})
+    spec = section(obj, "spec")
+    section(spec, "metadata")
+    _claim(section(spec, "spec"))
 
 
 def _claim(spec: dict[str, Any]) -> None:

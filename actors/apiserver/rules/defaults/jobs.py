@@ -25,11 +25,7 @@ def job(obj: Object) -> None:
     for rule in (spec.get("podFailurePolicy") or {}).get("rules") or ():
         for pattern in rule.get("onPodConditions") or ():
             fill(pattern, status="True")
-    template = section(spec, "template")
-    pod_template(template)
-    metadata = section(obj, "metadata")
-    if not metadata.get("labels") and template["metadata"].get("labels"):
-        metadata["labels"] = dict(template["metadata"]["labels"])
+    pod_template(section(spec, "template"))
 
 
 def cron_job(obj: Object) -> None:

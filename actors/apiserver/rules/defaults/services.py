@@ -37,6 +37,8 @@ def endpoints(obj: Object) -> None:
 
 
 def endpoint_slice(obj: Object) -> None:
+    for endpoint in obj.get("endpoints") or ():
+        section(endpoint, "conditions")
     for port in obj.get("ports") or ():
         fill(port, name="", protocol="TCP")
 
