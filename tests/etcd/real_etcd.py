@@ -70,6 +70,9 @@ class RealEtcd:
                 raise AssertionError(f"etcd did not start:\n{log}")
             time.sleep(0.02)
 
+    def pid(self, member: str = "m0") -> int:
+        return self._processes[member].pid
+
     def kill(self, member: str = "m0") -> None:
         process = self._processes.pop(member)
         process.kill()
