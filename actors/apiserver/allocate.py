@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.apiserver.keys import claim_key
+from actors.apiserver.rules.addresses import is_one
 from actors.apiserver.rules.field import FieldError, invalid_value
 from actors.apiserver.writes import Claim
 from protocols.errors import InternalError
@@ -87,6 +88,8 @@ def held_by(service: Object) -> list[tuple[str, str]]:
     spec = service.get("spec") or {}
     ip = spec.get("clusterIP") or ""
     ports = [port["nodePort"] for port in spec.get("ports") or () if port.get("nodePort")]
+    if spec.get("healthCheckNodePort"):
+        ports.append(spec["healthCheckNodePort"])
     held = [(IPS, ip)] if ip and ip != NONE else []
     return held + [(PORTS, str(port)) for port in dict.fromkeys(ports)]
 
@@ -138,6 +141,8 @@ class _Allocating:
         spec = self.spec
         given = spec.get("clusterIPs") or []
         ip = spec.get("clusterIP") or (given[0] if given else "")
+        if (given and given != [spec.get("clusterIP")]) or (ip not in ("", NONE) and not is_one(ip)):
+            return  # validation says why
         if not ip:
             ip = self._free_ip()
         elif ip != NONE and (IPS, ip) not in self.mine and not self._has_one():
@@ -175,11 +180,23 @@ class _Allocating:
             raise NotAvailable(invalid_value("spec.clusterIPs", [ip], failed + "provided IP is already allocated"))
 
     def _give_ports(self) -> None:
-        if not self._wants_node_ports():
-            return
         chosen: dict[int, None] = {}
-        for index, port in enumerate(self.spec.get("ports") or ()):
-            chosen[self._give_port(index, port, chosen)] = None
+        if self._wants_node_ports():
+            for index, port in enumerate(self.spec.get("ports") or ()):
+                chosen[self._give_port(index, port, chosen)] = None
+        if self.spec.get("type") == "LoadBalancer":
+            self._give_health_check_port(chosen)
+
+    def _give_health_check_port(self, chosen: Mapping[int, None]) -> None:
+        """By which a load balancer asks a node whether it has endpoints of its own."""
+        number = self.spec.get("healthCheckNodePort")
+        if self.spec.get("externalTrafficPolicy") != "Local":
+            if number and number == self.old_spec.get("healthCheckNodePort"):
+                del self.spec["healthCheckNodePort"]  # sent back as it was, by who changed the policy
+        elif not number:
+            self.spec["healthCheckNodePort"] = self._free_port(chosen)
+        elif (PORTS, str(number)) not in self.mine:
+            self._check_port("spec.healthCheckNodePort", number)
 
     def _wants_node_ports(self) -> bool:
         type = self.spec.get("type")
@@ -193,7 +210,7 @@ class _Allocating:
         if not number:
             number = self._free_port(chosen)
         elif (PORTS, str(number)) not in self.mine and number not in chosen:
-            self._check_port(index, number)
+            self._check_port(f"spec.ports[{index}].nodePort", number)
         port["nodePort"] = number
         return int(number)
 
@@ -206,8 +223,7 @@ class _Allocating:
                 return number
         raise InternalError("Internal error occurred: failed to allocate a nodePort: range is full")
 
-    def _check_port(self, index: int, number: int) -> None:
-        field = f"spec.ports[{index}].nodePort"
+    def _check_port(self, field: str, number: int) -> None:
         if number not in self.ranges.node_ports:
             low, high = self.ranges.node_ports[0], self.ranges.node_ports[-1]
             why = f"provided port is not in the valid range. The range of valid ports is {low}-{high}"

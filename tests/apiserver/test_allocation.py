@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actors.apiserver.allocate import Ranges, allocate, held_by, releases_of
+from actors.apiserver.allocate import NotAvailable, Ranges, allocate, held_by, releases_of
 from actors.apiserver.keys import parse_store_key
 from protocols.errors import InternalError, Invalid
 from protocols.objects import Object
@@ -128,3 +128,24 @@ async def test_a_restart_forgets_nothing_that_is_held(tmp_path: Path) -> None:
             await here.create("services", service("f"))
         await here.delete("services", "c")
         assert (await here.create("services", service("f")))["spec"]["clusterIP"] == ips[2]
+
+
+def test_a_load_balancer_that_keeps_local_has_a_port_for_health_checks() -> None:
+    local = service("a", "LoadBalancer", clusterIP="None", externalTrafficPolicy="Local")
+
+    given = allocate(local, None, {}, SMALL, random.Random(1))
+    anywhere = {**given.service, "spec": {**given.service["spec"], "externalTrafficPolicy": "Cluster"}}
+    later = allocate(anywhere, given.service, {}, SMALL, random.Random(1))
+
+    number = given.service["spec"]["healthCheckNodePort"]
+    assert ("nodeport", str(number)) in held_by(given.service)
+    assert number != given.service["spec"]["ports"][0]["nodePort"]
+    assert "healthCheckNodePort" not in later.service["spec"]
+    assert [key.decode().rpartition("/")[2] for key in later.releases] == [str(number)]
+
+
+def test_a_port_for_health_checks_that_is_taken_is_refused() -> None:
+    asked = service("a", "LoadBalancer", clusterIP="None", externalTrafficPolicy="Local", healthCheckNodePort=30001)
+
+    with pytest.raises(NotAvailable, match="30001: provided port is already allocated"):
+        allocate(asked, None, {"nodeport": {"30001": "x"}}, SMALL, random.Random(1))

@@ -29,7 +29,8 @@ READY_WITHIN_S = 60
 _OWN = ("uid", "resourceVersion", "creationTimestamp", "managedFields", "selfLink", "deletionTimestamp")
 _TOKEN_VOLUME = re.compile(r"kube-api-access-[a-z0-9]{5}")
 _RANGE = "127.70.0.0/16"  # of the addresses of services, here and there
-_ADDRESS = re.compile(r'"127\.70\.\d+\.\d+"')
+_ADDRESS = re.compile(r'"127\.\d+\.\d+\.\d+"')
+_PORT = re.compile(r'"(nodePort|healthCheckNodePort)": 3\d{4}')
 _TIME = re.compile(r'"(lastPhaseTransitionTime)": "[^"]*"')
 _NOTHING = "nothing"
 # Some distributions project the authority of their own services, too.
@@ -168,7 +169,8 @@ def plain(body: Any) -> Any:
         for name in _OWN:
             body["metadata"].pop(name, None)
     _without_other_authorities(body)
-    text = _TIME.sub(r'"\1": "then"', _ADDRESS.sub('"127.70.0.0"', json.dumps(body)))
+    text = _TIME.sub(r'"\1": "then"', _ADDRESS.sub('"127.0.0.0"', json.dumps(body)))
+    text = _PORT.sub(r'"\1": 30000', text)
     return json.loads(_TOKEN_VOLUME.sub("kube-api-access-x", text))
 
 

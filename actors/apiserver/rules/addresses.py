@@ -15,6 +15,8 @@ _CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 _INTERFACE = "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)"
 _MAPPED = "must not {} an IPv4-mapped IPv6 address"
 
+_LINK_LOCAL_MULTICAST = (ipaddress.ip_network("224.0.0.0/24"), ipaddress.ip_network("ff02::/16"))
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -45,6 +47,45 @@ def interface(value: str) -> Iterator[str]:
     problem = _problem(value, _parts(value), _INTERFACE)
     if problem:
         yield problem
+
+
+def is_one(value: str) -> bool:
+    return _address(value) is not None
+
+
+def network(value: str) -> Iterator[str]:
+    """A network as fields take it that are older: it may be written in other ways than the canonical one."""
+    parts = _parts(value)
+    if parts is None:
+        yield _CIDR
+    elif parts[0] != ipaddress.ip_network(f"{parts[0]}/{parts[1]}", strict=False).network_address:
+        yield "must not have bits set beyond the prefix length"
+
+
+def reachable(value: str) -> Iterator[str]:
+    """An address of somebody else, who is not reached by chance."""
+    address = _address(value)
+    if address is None:
+        yield _IP
+    elif _without_zeros(value) != value:
+        yield "must not have leading 0s"
+    elif address.is_unspecified:
+        yield f"may not be unspecified ({value})"
+    elif address.is_loopback:
+        yield "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+    elif address.is_link_local:
+        yield "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+    elif any(address in each for each in _LINK_LOCAL_MULTICAST):
+        yield "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+
+
+def is_strictly_within(inner: str, outer: str) -> bool:
+    """Of two networks; True where one of them is none, which is said elsewhere."""
+    try:
+        small, large = (ipaddress.ip_network(value, strict=False) for value in (inner, outer))
+    except ValueError:
+        return True
+    return small.version == large.version and small.prefixlen > large.prefixlen and small.network_address in large
 
 
 def is_dual_stack(first: str, second: str) -> bool:

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_WILDCARD = rf"\*\.{_SUBDOMAIN}"
+_SEARCHED = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SEARCH_PATH = rf"{_SEARCHED}(\.{_SEARCHED})*"
 _DNS_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LABEL_VALUE = f"({_QUALIFIED})?"
@@ -24,6 +27,8 @@ _config_key = re.compile(_CONFIG_KEY)
 _percent = re.compile(_PERCENT)
 _header = re.compile(_HEADER)
 _port_name_characters = re.compile("[-a-z0-9]+")
+_wildcard = re.compile(_WILDCARD)
+_search_path = re.compile(_SEARCH_PATH)
 _letter = re.compile("[a-z]")
 
 _ALPHANUMERIC = "and must start and end with an alphanumeric character"
@@ -48,6 +53,29 @@ def dns_subdomain(value: str) -> Iterator[str]:
     if not _subdomain.fullmatch(value):
         rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
         yield _form(rule + _ALPHANUMERIC, _SUBDOMAIN, "example.com")
+
+
+def host(value: str) -> Iterator[str]:
+    """A host's name, or that of all hosts right below it: `*.example.com`."""
+    if "*" not in value:
+        yield from dns_subdomain(value)
+    elif len(value) > 253 or not _wildcard.fullmatch(value):
+        rule = (
+            "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist "
+        )
+        rule += "of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character"
+        yield _form(rule, _WILDCARD, "*.example.com")
+
+
+def search_path(value: str) -> Iterator[str]:
+    """Where a resolver looks: a subdomain that may begin with underscores and end with a dot, or the root."""
+    if value == ".":
+        return
+    value = value.removesuffix(".")
+    yield from _at_most(253, value)
+    if not _search_path.fullmatch(value):
+        rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', "
+        yield _form(rule + _ALPHANUMERIC, _SEARCH_PATH, "example.com")
 
 
 def dns_1035_label(value: str) -> Iterator[str]:
@@ -85,13 +113,13 @@ def label_key(value: str) -> Iterator[str]:
         yield from (f"prefix part {problem}" for problem in dns_subdomain(prefix))
     if not name:
         yield "name part must be non-empty"
-    yield from (f"name part {problem}" for problem in _at_most(63, name))
+    yield from (f"name part {problem}" for problem in _at_most(63, name, "bytes"))
     if not _qualified.fullmatch(name):
         yield f"name part {_qualified_form()}"
 
 
 def label_value(value: str) -> Iterator[str]:
-    yield from _at_most(63, value)
+    yield from _at_most(63, value, "bytes")
     if not _label_value.fullmatch(value):
         rule = (
             "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
@@ -173,9 +201,9 @@ def in_range(low: int, high: int) -> str:
     return f"must be between {low} and {high}, inclusive"
 
 
-def _at_most(characters_max: int, value: str) -> Iterator[str]:
-    if len(value) > characters_max:
-        yield f"must be no more than {characters_max} characters"
+def _at_most(length_max: int, value: str, unit: str = "characters") -> Iterator[str]:
+    if len(value) > length_max:
+        yield f"must be no more than {length_max} {unit}"
 
 
 def _qualified_form() -> str:

@@ -172,3 +172,26 @@ def test_what_is_always_there_is_there_though_nothing_is_said() -> None:
     assert created("ResourceQuota", {"spec": ABSENT})["spec"] == {}
     assert created("ResourceClaimTemplate")["spec"]["metadata"] == {}
     assert created("EndpointSlice")["endpoints"][0]["conditions"] == {}
+
+
+def test_a_pod_with_limits_of_its_own_asks_for_what_its_containers_do() -> None:
+    asked = {"requests": {"cpu": "100m", "memory": "1Mi"}, "limits": {"cpu": "200m"}}
+
+    pod = created("Pod", {"spec.resources": {"limits": {"cpu": "1"}}, "spec.containers.0.resources": asked})
+    alone = created("Pod", {"spec.resources": {"limits": {"cpu": "1", "memory": "1Gi"}}})
+
+    assert pod["spec"]["resources"]["requests"] == {"cpu": "100m", "memory": "1Mi"}
+    assert alone["spec"]["resources"]["requests"] == {"cpu": "1", "memory": "1Gi"}
+
+
+def test_a_pod_that_may_not_take_any_time_has_a_second() -> None:
+    assert created("Pod", {"spec.terminationGracePeriodSeconds": -1})["spec"]["terminationGracePeriodSeconds"] == 1
+    assert created("Pod", {"spec.terminationGracePeriodSeconds": 0})["spec"]["terminationGracePeriodSeconds"] == 0
+
+
+def test_a_volume_of_an_image_is_pulled_as_a_container_is() -> None:
+    volumes = [{"name": "a", "image": {"reference": "a"}}, {"name": "b", "image": {"reference": "a:1"}}]
+
+    pod = created("Pod", {"spec.volumes": volumes})
+
+    assert [volume["image"]["pullPolicy"] for volume in pod["spec"]["volumes"]] == ["Always", "IfNotPresent"]

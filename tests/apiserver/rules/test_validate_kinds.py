@@ -103,7 +103,7 @@ METRIC = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Ut
         ("CronJob", {"spec.concurrencyPolicy": "Maybe"}, 'Unsupported value: "Maybe": supported values: "Allow", '),
         ("Service", {"spec.ports": []}, "spec.ports: Required value"),
         ("Service", {"spec.ports": [{"port": 80}, {"port": 81}]}, "spec.ports[0].name: Required value"),
-        ("Service", {"spec.ports": PORTS}, 'spec.ports[1]: Duplicate value: {"protocol":"TCP","port":80}'),
+        ("Service", {"spec.ports": PORTS}, 'spec.ports[1]: Duplicate value: {"Name":"","Protocol":"TCP",'),
         ("Service", {"spec.type": "Magic"}, 'spec.type: Unsupported value: "Magic": supported values: "ClusterIP", '),
         (
             "Service",

@@ -49,7 +49,7 @@ def test_kinds_of_the_core_group_have_no_suffix() -> None:
     [
         ("ConfigMap", {"metadata.name": ABSENT}, "metadata.name: Required value: name or generateName is required"),
         ("ConfigMap", {"metadata.name": "A"}, 'metadata.name: Invalid value: "A": a lowercase RFC 1123 subdomain'),
-        ("Service", {"metadata.name": "1a"}, 'metadata.name: Invalid value: "1a": a DNS-1035 label'),
+        ("Service", {"metadata.name": "a.b"}, 'metadata.name: Invalid value: "a.b": must not contain dots'),
         ("Namespace", {"metadata.name": "a.b"}, 'metadata.name: Invalid value: "a.b": must not contain dots'),
         ("ClusterRole", {"metadata.name": "a/b"}, "metadata.name: Invalid value: \"a/b\": may not contain '/'"),
         ("CronJob", {"metadata.name": "a" * 53}, "must be no more than 52 characters"),

@@ -74,8 +74,8 @@ def test_a_command_needs_no_image_and_nothing_at_all_is_refused_with_advice() ->
         ({C + "env": [{"value": "b"}]}, "spec.containers[0].env[0].name: Required value"),
         (
             {C + "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.secret"}}}]},
-            'spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Unsupported value: "spec.secret": supported '
-            'values: "metadata.name", ',
+            'spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Invalid value: "spec.secret": error converting '
+            "fieldPath: field label not supported: spec.secret",
         ),
         ({C + "env": [{"name": "A", "valueFrom": {}}]}, "must specify one of: `fieldRef`, `resourceFieldRef`, "),
         (
@@ -103,8 +103,8 @@ def test_a_command_needs_no_image_and_nothing_at_all_is_refused_with_advice() ->
             'requests[cpu]: Invalid value: "-1": must be greater than or equal',
         ),
         (
-            {C + "resources": {"requests": {"cpus": "1"}}},
-            'Invalid value: "cpus": must be a standard resource for containers',
+            {C + "resources": {"requests": {"pods": "1"}}},
+            'Invalid value: "pods": must be a standard resource for containers',
         ),
         (
             {C + "resources": {"limits": {"a.b/gpu": "2"}, "requests": {"a.b/gpu": "1"}}},

@@ -6,6 +6,8 @@ from typing import Any
 
 from actors.apiserver.rules.defaults.fill import fill, section
 from protocols.objects import Object
+from protocols.rules.quantity import NANOS, InvalidQuantity, format_quantity
+from protocols.rules.resources import pod_requests
 
 Spec = dict[str, Any]
 
@@ -19,11 +21,37 @@ def pod(obj: Object) -> None:
     spec = section(obj, "spec")
     pod_spec(spec)
     fill(spec, enableServiceLinks=True)
+    spec["terminationGracePeriodSeconds"] = _grace(spec["terminationGracePeriodSeconds"])
     for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]:
         _requests_from_limits(container)
         if spec.get("hostNetwork"):
             for port in container.get("ports") or ():
                 fill(port, hostPort=port.get("containerPort"))
+    _requests_of_the_pod(spec)
+
+
+def _requests_of_the_pod(spec: Spec) -> None:
+    """A pod with limits of its own asks for what its containers ask for, and else for its limits."""
+    resources = spec.get("resources") or {}
+    if not resources.get("limits"):
+        return
+    try:
+        together = pod_requests({"spec": {**spec, "resources": {}, "overhead": {}}})
+    except InvalidQuantity:
+        return  # validation says where
+    asked = {name: _spelt(name, together[name]) for name in ("cpu", "memory") if together.get(name)}
+    resources["requests"] = {**resources["limits"], **asked, **(resources.get("requests") or {})}
+
+
+def _spelt(resource: str, amount: int) -> str:
+    if resource == "cpu":
+        return format_quantity(amount * NANOS // 1000)
+    return format_quantity(amount * NANOS, "BinarySI")
+
+
+def _grace(seconds: int) -> int:
+    """What is over before it begins ends at once."""
+    return 1 if seconds < 0 else seconds
 
 
 def pod_template(template: Spec) -> None:
@@ -125,6 +153,8 @@ def _volume(volume: Spec) -> None:
     for kind in ("secret", "configMap", "downwardAPI", "projected"):
         if volume.get(kind) is not None:
             fill(volume[kind], defaultMode=_FILE_MODE)
+    if volume.get("image") is not None:
+        fill(volume["image"], pullPolicy=_pull_policy(volume["image"].get("reference") or ""))
     if volume.get("hostPath") is not None:
         fill(volume["hostPath"], type="")
     _downward_items(volume.get("downwardAPI") or {})

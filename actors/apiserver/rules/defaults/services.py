@@ -16,6 +16,8 @@ def service(obj: Object) -> None:
     fill(spec, type="ClusterIP", sessionAffinity="None")
     if spec["sessionAffinity"] == "ClientIP":
         fill(section(section(spec, "sessionAffinityConfig"), "clientIP"), timeoutSeconds=_AFFINITY_S)
+    else:
+        spec.pop("sessionAffinityConfig", None)  # left over from a time when there was an affinity
     for port in spec.get("ports") or ():
         fill(port, protocol="TCP")
         if port.get("targetPort") in (None, 0, ""):
@@ -51,6 +53,7 @@ def ingress_class(obj: Object) -> None:
 
 def network_policy(obj: Object) -> None:
     spec = section(obj, "spec")
+    section(spec, "podSelector")
     for direction in ("ingress", "egress"):
         for rule in spec.get(direction) or ():
             for port in rule.get("ports") or ():

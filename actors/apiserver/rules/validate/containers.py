@@ -24,12 +24,15 @@ from actors.apiserver.rules.field import (
 from actors.apiserver.rules.validate.environment import env, env_from
 from actors.apiserver.rules.validate.probes import lifecycle, probes
 from actors.apiserver.rules.validate.resources import resource_requirements
+from actors.apiserver.rules.validate.security_context import container_context
 from actors.apiserver.rules.validate.volumes import volume_devices, volume_mounts
 
 Container = dict[str, Any]
 
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+_RESIZED = ("cpu", "memory")
+_ON_RESIZE = ("NotRequired", "RestartContainer")
 _MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
 _SIDECAR_ONLY = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
 _NOT_EPHEMERAL = (*_SIDECAR_ONLY, "ports", "resizePolicy", "restartPolicy")
@@ -44,10 +47,12 @@ def containers(field: str, spec: dict[str, Any], volume_names: Set[str], *, is_p
     for index, container in enumerate(listed):
         where, name = f"{field}[{index}]", container.get("name") or ""
         yield from _container(where, container, volume_names)
+        yield from container_context(f"{where}.securityContext", container, spec)
         yield from _unique(where, name, seen)
         yield from _running(where, container, spec)
         if container.get("restartPolicy") is not None:
             yield forbidden(f"{where}.restartPolicy", "may not be set for non-init containers")
+        yield from _resize_policy(f"{where}.resizePolicy", container.get("resizePolicy") or (), spec)
         if is_pod and container.get("image") and container["image"] != container["image"].strip():
             detail = "must not have leading or trailing whitespace"
             yield invalid_value(f"{where}.image", container["image"], detail)
@@ -59,7 +64,9 @@ def init_containers(field: str, spec: dict[str, Any], volume_names: Set[str]) ->
     for index, container in enumerate(spec.get("initContainers") or ()):
         where = f"{field}[{index}]"
         yield from _container(where, container, volume_names)
+        yield from container_context(f"{where}.securityContext", container, spec)
         yield from _unique(where, container.get("name") or "", seen)
+        yield from _resize_policy(f"{where}.resizePolicy", container.get("resizePolicy") or (), spec)
         if container.get("restartPolicy") == "Always":
             yield from _running(where, container, spec)
             continue
@@ -77,6 +84,7 @@ def ephemeral_containers(field: str, spec: dict[str, Any], volume_names: Set[str
     for index, container in enumerate(spec.get("ephemeralContainers") or ()):
         where = f"{field}[{index}]"
         yield from _container(where, container, volume_names)
+        yield from container_context(f"{where}.securityContext", container, spec)
         yield from _unique(where, container.get("name") or "", seen)
         target = container.get("targetContainerName")
         if target and target not in others:
@@ -105,6 +113,19 @@ def _container(field: str, container: Container, volume_names: Set[str]) -> Fiel
     yield from volume_devices(f"{field}.volumeDevices", container, volume_names)
     yield from one_of(f"{field}.imagePullPolicy", container.get("imagePullPolicy"), _PULL_POLICIES)
     yield from resource_requirements(f"{field}.resources", container.get("resources") or {})
+
+
+def _resize_policy(field: str, policies: Sequence[dict[str, Any]], spec: dict[str, Any]) -> FieldErrors:
+    seen: set[str] = set()
+    for index, policy in enumerate(policies):
+        resource, restart = policy.get("resourceName") or "", policy.get("restartPolicy") or ""
+        if resource in seen:
+            yield duplicate(f"{field}[{index}]", resource)
+        seen.add(resource)
+        yield from one_of(field, resource, _RESIZED)
+        yield from one_of(field, restart, _ON_RESIZE)
+        if spec.get("restartPolicy") == "Never" and restart != "NotRequired":
+            yield invalid_value(field, restart, "must be 'NotRequired' when pod `restartPolicy` is 'Never'")
 
 
 def _unique(field: str, name: str, seen: set[Any]) -> FieldErrors:

@@ -29,7 +29,25 @@ _RESOURCES = (
     "requests.ephemeral-storage",
     "requests.memory",
 )
+_BYTES = ("1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei")
+# The units, and in which words they are listed for which resource.
+_DIVISORS = {
+    "cpu": ("cpu", ("1m", "1"), "1m and 1"),
+    "memory": ("memory", _BYTES, ", ".join(_BYTES)),
+    "ephemeral-storage": ("local ephemeral storage", _BYTES, ", ".join(_BYTES)),
+    "hugepages": ("hugepages", _BYTES, ", ".join(_BYTES)),
+}
 _HUGEPAGES = ("limits.hugepages-", "requests.hugepages-")
+# What can be said of pods in a field selector or reference at all.
+_LABELS = (
+    *_FIELDS,
+    "metadata.annotations",
+    "metadata.labels",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "status.phase",
+    "status.nominatedNodeName",
+)
 _SUBSCRIPTED = re.compile(r"(metadata\.(?:labels|annotations))\['(.*)'\]")
 
 
@@ -55,7 +73,10 @@ def env_from(field: str, sources: Sequence[dict[str, Any]]) -> FieldErrors:
         elif not given:
             yield invalid_value(field, "", "must specify one of: `configMapRef` or `secretRef`")
         for key in given:
-            yield from _named(f"{where}.{key}.name", source[key].get("name"))
+            if source[key].get("name"):
+                yield from _named(f"{where}.{key}.name", source[key]["name"])
+            else:
+                yield required(f"{where}.{key}.name")
 
 
 def field_ref(field: str, reference: dict[str, Any], supported: tuple[str, ...] = _FIELDS) -> FieldErrors:
@@ -65,8 +86,15 @@ def field_ref(field: str, reference: dict[str, Any], supported: tuple[str, ...] 
         yield required(f"{field}.fieldPath")
         return
     subscripted = _SUBSCRIPTED.fullmatch(path)
-    if subscripted:
+    if reference.get("apiVersion") not in (None, "v1"):
+        detail = f"error converting fieldPath: unsupported pod version: {reference['apiVersion']}"
+        yield invalid_value(f"{field}.fieldPath", path, detail)
+    elif subscripted:
         yield from matches(field, subscripted[2], names.label_key(subscripted[2]))
+    elif path not in _LABELS:
+        problem = "does not support subscript" if "[" in path else "not supported"
+        detail = f"error converting fieldPath: field label {problem}: {path}"
+        yield invalid_value(f"{field}.fieldPath", path, detail)
     elif path not in supported:
         yield not_supported(f"{field}.fieldPath", path, supported)
 
@@ -89,7 +117,7 @@ def _source(field: str, key: str, reference: dict[str, Any]) -> FieldErrors:
     if key == "fieldRef":
         yield from field_ref(field, reference)
     elif key == "resourceFieldRef":
-        yield from _resource(field, reference.get("resource"))
+        yield from resource_ref(field, reference)
     else:
         yield from _named(f"{field}.name", reference.get("name"))
         if not reference.get("key"):
@@ -98,7 +126,20 @@ def _source(field: str, key: str, reference: dict[str, Any]) -> FieldErrors:
             yield from matches(f"{field}.key", reference["key"], names.config_key(reference["key"]))
 
 
-def _resource(field: str, resource: str | None) -> FieldErrors:
+def resource_ref(field: str, reference: dict[str, Any]) -> FieldErrors:
+    """What a container asks for or is limited to, counted in some unit."""
+    resource, divisor = reference.get("resource") or "", reference.get("divisor") or "0"
+    yield from _known_resource(field, resource)
+    of = resource.partition(".")[2]
+    if of.startswith("hugepages-"):
+        of = "hugepages"
+    if of in _DIVISORS and divisor not in ("0", *_DIVISORS[of][1]):
+        what, _, listed = _DIVISORS[of]
+        detail = f"only divisor's values {listed} are supported with the {what} resource"
+        yield invalid_value(f"{field}.divisor", resource, detail)
+
+
+def _known_resource(field: str, resource: str | None) -> FieldErrors:
     if not resource:
         yield required(f"{field}.resource")
     elif resource not in _RESOURCES and not resource.startswith(_HUGEPAGES):
@@ -106,7 +147,4 @@ def _resource(field: str, resource: str | None) -> FieldErrors:
 
 
 def _named(field: str, name: str | None) -> FieldErrors:
-    if not name:
-        yield required(field)
-    else:
-        yield from matches(field, name, names.dns_subdomain(name))
+    yield from matches(field, name or "", names.dns_subdomain(name or ""))

@@ -29,7 +29,7 @@ _IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestam
 _RBAC = ("roles", "clusterroles", "rolebindings", "clusterrolebindings")
 _NAME_FORMS: dict[str, Callable[[str], Iterator[str]]] = {
     "namespaces": names.dns_label,
-    "services": names.dns_1035_label,
+    "services": names.dns_label,
     "statefulsets.apps": names.dns_label,
     "apiservices.apiregistration.k8s.io": names.path_segment,
     "ipaddresses.networking.k8s.io": addresses.ip,
@@ -125,7 +125,7 @@ def _owner(field: str, owner: Mapping[str, Any]) -> FieldErrors:
     if owner.get("apiVersion", "").count("/") > 1:
         yield invalid_value(f"{field}.apiVersion", owner["apiVersion"], "must be <group>/<version> or <version>")
     if (owner.get("apiVersion"), owner.get("kind")) == ("v1", "Event"):
-        yield invalid_value(field, owner, "/v1, Kind=Event is disallowed from being an owner")
+        yield invalid_value("metadata.ownerReferences", owner, "/v1, Kind=Event is disallowed from being an owner")
 
 
 def _finalizers(finalizers: Sequence[str]) -> FieldErrors:

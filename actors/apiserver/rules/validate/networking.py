@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.apiserver.rules import names
+from actors.apiserver.rules import addresses, names
 from actors.apiserver.rules.field import (
     FieldErrors,
     forbidden,
@@ -21,26 +21,35 @@ from protocols.objects import Object
 Spec = dict[str, Any]
 
 _PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
-_POLICY_TYPES = ("Egress", "Ingress")
-_PROTOCOLS = ("SCTP", "TCP", "UDP")
+_NOT_IN_PATHS = ("//", "/./", "/../", "%2f", "%2F")
+_NOT_AT_THE_END = ("/..", "/.")
+_CLASS = "kubernetes.io/ingress.class"
+_POLICY_TYPES = ("Ingress", "Egress")
+_PROTOCOLS = ("TCP", "UDP", "SCTP")
 
 
 def ingress(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
     rules = spec.get("rules") or ()
     if not rules and spec.get("defaultBackend") is None:
-        yield invalid_value("spec", rules, "either `defaultBackend` or `rules` must be specified")
+        yield invalid_value("spec", None, "either `defaultBackend` or `rules` must be specified")
     if spec.get("defaultBackend") is not None:
         yield from _backend("spec.defaultBackend", spec["defaultBackend"])
     for index, rule in enumerate(rules):
         where, host = f"spec.rules[{index}]", rule.get("host") or ""
-        if host:
-            yield from matches(f"{where}.host", host, names.dns_subdomain(host.removeprefix("*.")))
+        if host and addresses.is_one(host):
+            yield invalid_value(f"{where}.host", host, "must be a DNS name, not an IP address")
+        elif host:
+            yield from matches(f"{where}.host", host, names.host(host))
         if rule.get("http") is not None:
             yield from _paths(f"{where}.http.paths", rule["http"].get("paths") or ())
-    if spec.get("ingressClassName"):
-        name = spec["ingressClassName"]
+    yield from _tls(spec)
+    name = spec.get("ingressClassName")
+    if name is not None:
         yield from matches("spec.ingressClassName", name, names.dns_subdomain(name))
+    annotated = ((obj.get("metadata") or {}).get("annotations") or {}).get(_CLASS)
+    if old is None and annotated is not None and name is not None and annotated != name:
+        yield invalid_value(f"annotations.{_CLASS}", annotated, "must match `ingressClassName` when both are specified")
 
 
 def ingress_class(obj: Object, old: Object | None) -> FieldErrors:
@@ -64,9 +73,22 @@ def network_policy(obj: Object, old: Object | None) -> FieldErrors:
                 yield from _policy_port(f"{where}.ports[{port_index}]", port)
             for peer_index, peer in enumerate(rule.get(peers) or ()):
                 yield from _peer(f"{where}.{peers}[{peer_index}]", peer)
-    for index, kind in enumerate(spec.get("policyTypes") or ()):
+    kinds = spec.get("policyTypes") or ()
+    if len(kinds) > len(_POLICY_TYPES):
+        yield invalid_value("spec.policyTypes", kinds, "may not specify more than two policyTypes")
+        return
+    for index, kind in enumerate(kinds):
         if kind not in _POLICY_TYPES:
             yield not_supported(f"spec.policyTypes[{index}]", kind, _POLICY_TYPES)
+
+
+def _tls(spec: Spec) -> FieldErrors:
+    for index, tls in enumerate(spec.get("tls") or ()):
+        where = f"spec.tls[{index}]"
+        for host_index, host in enumerate(tls.get("hosts") or ()):
+            yield from matches(f"{where}.hosts[{host_index}]", host, names.host(host))
+        if tls.get("secretName"):
+            yield from matches(f"{where}.secretName", tls["secretName"], names.dns_subdomain(tls["secretName"]))
 
 
 def _paths(field: str, paths: Any) -> FieldErrors:
@@ -74,10 +96,24 @@ def _paths(field: str, paths: Any) -> FieldErrors:
         yield required(field)
     for index, path in enumerate(paths):
         where, kind, text = f"{field}[{index}]", path.get("pathType"), path.get("path") or ""
-        yield from one_of(f"{where}.pathType", kind, _PATH_TYPES)
-        if kind in ("Exact", "Prefix") and not text.startswith("/"):
-            yield invalid_value(f"{where}.path", text, "must be an absolute path")
+        if not kind:
+            yield required(f"{where}.pathType", "pathType must be specified")
+        else:
+            yield from one_of(f"{where}.pathType", kind, _PATH_TYPES)
+        if kind in ("Exact", "Prefix"):
+            yield from _path(f"{where}.path", text)
         yield from _backend(f"{where}.backend", path.get("backend") or {})
+
+
+def _path(field: str, text: str) -> FieldErrors:
+    if not text.startswith("/"):
+        yield invalid_value(field, text, "must be an absolute path")
+    for part in _NOT_IN_PATHS:
+        if part in text:
+            yield invalid_value(field, text, f"must not contain '{part}'")
+    for end in _NOT_AT_THE_END:
+        if text.endswith(end):
+            yield invalid_value(field, text, f"cannot end with '{end}'")
 
 
 def _backend(field: str, backend: Spec) -> FieldErrors:
@@ -85,23 +121,27 @@ def _backend(field: str, backend: Spec) -> FieldErrors:
     if service is not None and resource is not None:
         yield invalid_value(field, "", "cannot set both resource and service backends")
     elif service is None and resource is None:
-        yield required(field, "resource or service backend is required")
+        yield invalid_value(field, "", "resource or service backend is required")
     elif service is not None:
-        yield from _service_backend(f"{field}.service", service)
+        yield from _service_backend(field, service)
+    else:
+        for key in ("kind", "name"):
+            if not backend["resource"].get(key):
+                yield required(f"{field}.resource.{key}")
 
 
 def _service_backend(field: str, service: Spec) -> FieldErrors:
     name, port = service.get("name") or "", service.get("port") or {}
     if not name:
-        yield required(f"{field}.name")
+        yield required(f"{field}.service.name")
     else:
-        yield from matches(f"{field}.name", name, names.dns_1035_label(name))
+        yield from matches(f"{field}.service.name", name, names.dns_label(name))
     if port.get("name") and port.get("number"):
         yield invalid_value(field, "", "cannot set both port name & port number")
     elif port.get("name"):
-        yield from matches(f"{field}.port.name", port["name"], names.port_name(port["name"]))
+        yield from matches(f"{field}.service.port.name", port["name"], names.port_name(port["name"]))
     elif port.get("number"):
-        yield from matches(f"{field}.port.number", port["number"], names.port_number(port["number"]))
+        yield from matches(f"{field}.service.port.number", port["number"], names.port_number(port["number"]))
     else:
         yield required(field, "port name or number is required")
 
@@ -112,10 +152,14 @@ def _policy_port(field: str, port: Spec) -> FieldErrors:
     number, last = port.get("port"), port.get("endPort")
     if number is not None:
         yield from matches(f"{field}.port", number, names.port_number_or_name(number))
-    if last is not None and not isinstance(number, int):
-        yield invalid_value(f"{field}.endPort", last, "may not be specified when `port` is unspecified or a name")
-    elif last is not None and isinstance(number, int) and last < number:
-        yield invalid_value(f"{field}.endPort", last, "must be greater than or equal to `port`")
+    if last is None:
+        return
+    if number is None:
+        yield invalid_value(f"{field}.endPort", last, "may not be specified when `port` is not specified")
+    elif not isinstance(number, int):
+        yield invalid_value(f"{field}.endPort", last, "may not be specified when `port` is non-numeric")
+    elif last < number:
+        yield invalid_value(f"{field}.endPort", number, "must be greater than or equal to `port`")
 
 
 def _peer(field: str, peer: Spec) -> FieldErrors:
@@ -127,7 +171,19 @@ def _peer(field: str, peer: Spec) -> FieldErrors:
         detail = "may not specify both ipBlock and another peer"
         yield forbidden(field, detail)
     elif block is not None:
-        address = block.get("cidr") or ""
-        yield from matches(f"{field}.ipBlock.cidr", address, names.cidr(address))
+        yield from _block(f"{field}.ipBlock", block)
     elif not selectors:
         yield required(field, "must specify a peer")
+
+
+def _block(field: str, block: Spec) -> FieldErrors:
+    whole = block.get("cidr") or ""
+    if not whole:
+        yield required(f"{field}.cidr")
+        return
+    yield from matches(f"{field}.cidr", whole, addresses.network(whole))
+    for index, part in enumerate(block.get("except") or ()):
+        where, problems = f"{field}.except[{index}]", list(addresses.network(part))
+        yield from matches(where, part, problems)
+        if not problems and not addresses.is_strictly_within(part, whole):
+            yield invalid_value(where, part, "must be a strict subset of `cidr`")

@@ -13,15 +13,19 @@ from actors.apiserver.rules.field import (
     forbidden,
     invalid_value,
     matches,
+    not_supported,
     one_of,
     required,
+    too_long,
 )
 from actors.apiserver.rules.validate import scheduling
 from actors.apiserver.rules.validate.containers import containers, ephemeral_containers, init_containers
 from actors.apiserver.rules.validate.metadata import annotation_map, label_map
 from actors.apiserver.rules.validate.pod_claims import generated_claims, resource_claims
 from actors.apiserver.rules.validate.pod_groups import scheduling_group
+from actors.apiserver.rules.validate.pod_resources import pod_resources
 from actors.apiserver.rules.validate.pod_update import pod_update
+from actors.apiserver.rules.validate.security_context import host_users, pod_context
 from actors.apiserver.rules.validate.volumes import volumes
 from protocols.objects import Object
 
@@ -30,6 +34,9 @@ _DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _PREEMPTION_POLICIES = ("PreemptLowerPriority", "Never")
 _INT32_MAX = 2**31 - 1
 _NAMESERVERS_MAX = 3
+_SEARCHES_MAX = 32
+_SYSTEMS = ("linux", "windows")
+_OVERRIDE_BYTES_MAX = 64
 
 
 def pod(obj: Object, old: Object | None) -> FieldErrors:
@@ -95,10 +102,15 @@ def pod_spec(field: str, spec: dict[str, Any], *, is_pod: bool, claimed: Set[str
     yield from scheduling.spread_constraints(
         f"{field}.topologySpreadConstraints", spec.get("topologySpreadConstraints") or ()
     )
+    yield from pod_resources(f"{field}.resources", spec)
+    yield from pod_context(f"{field}.securityContext", spec)
+    yield from host_users(field, spec)
     yield from _dns(f"{field}.dnsConfig", spec)
     yield from _gates(field, spec)
     yield from scheduling_group(field, spec)
     yield from _names(field, spec)
+    yield from _hostname_override(f"{field}.hostnameOverride", spec)
+    yield from _system(field, spec)
     yield from _durations(field, spec)
     if spec.get("preemptionPolicy") is not None:
         yield from one_of(f"{field}.preemptionPolicy", spec["preemptionPolicy"], _PREEMPTION_POLICIES)
@@ -127,6 +139,14 @@ def _dns(field: str, spec: dict[str, Any]) -> FieldErrors:
         yield invalid_value(f"{field}.nameservers", nameservers, detail)
     for index, nameserver in enumerate(nameservers):
         yield from matches(f"{field}.nameservers[{index}]", nameserver, names.ip_address(nameserver))
+    searches = (config or {}).get("searches") or []
+    if len(searches) > _SEARCHES_MAX:
+        yield invalid_value(f"{field}.searches", searches, f"must not have more than {_SEARCHES_MAX} search paths")
+    for index, search in enumerate(searches):
+        yield from matches(f"{field}.searches[{index}]", search, names.search_path(search))
+    for index, option in enumerate((config or {}).get("options") or ()):
+        if not option.get("name"):
+            yield required(f"{field}.options[{index}]", "must not be empty")
 
 
 def _gates(field: str, spec: dict[str, Any]) -> FieldErrors:
@@ -143,7 +163,11 @@ def _gates(field: str, spec: dict[str, Any]) -> FieldErrors:
 
 
 def _names(field: str, spec: dict[str, Any]) -> FieldErrors:
-    for key in ("serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"):
+    if spec.get("runtimeClassName") is not None:
+        yield from matches(
+            f"{field}.runtimeClassName", spec["runtimeClassName"], names.dns_subdomain(spec["runtimeClassName"])
+        )
+    for key in ("serviceAccountName", "nodeName", "priorityClassName"):
         if spec.get(key):
             yield from matches(f"{field}.{key}", spec[key], names.dns_subdomain(spec[key]))
     for key in ("hostname", "subdomain"):
@@ -155,6 +179,28 @@ def _names(field: str, spec: dict[str, Any]) -> FieldErrors:
         for host_index, host in enumerate(alias.get("hostnames") or ()):
             where = f"{field}.hostAliases[{index}].hostnames[{host_index}]"
             yield from matches(where, host, names.dns_subdomain(host))
+
+
+def _hostname_override(field: str, spec: dict[str, Any]) -> FieldErrors:
+    name = spec.get("hostnameOverride")
+    if name is None:
+        return
+    if len(name.encode()) > _OVERRIDE_BYTES_MAX:
+        yield too_long(field, _OVERRIDE_BYTES_MAX)
+    yield from matches(field, name, names.dns_subdomain(name))
+    for other in ("setHostnameAsFQDN", "hostNetwork"):
+        if spec.get(other):
+            yield forbidden(field, f"may not be specified when {other} is true")
+
+
+def _system(field: str, spec: dict[str, Any]) -> FieldErrors:
+    if spec.get("os") is None:
+        return
+    name = spec["os"].get("name") or ""
+    if not name:
+        yield required(f"{field}.os.name")
+    elif name not in _SYSTEMS:
+        yield not_supported(f"{field}.os", name, _SYSTEMS)
 
 
 def _durations(field: str, spec: dict[str, Any]) -> FieldErrors:

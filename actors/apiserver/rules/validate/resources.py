@@ -6,11 +6,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from actors.apiserver.rules import names
-from actors.apiserver.rules.field import NOT_NEGATIVE, FieldErrors, invalid_value, matches, required
+from actors.apiserver.rules.field import NOT_NEGATIVE, FieldErrors, forbidden, invalid_value, matches, required
 from protocols.rules.quantity import NANOS, InvalidQuantity, parse_quantity
 
 # Without a domain only these are resources of containers; everything else is an extended resource: `example.com/gpu`.
 _STANDARD = ("cpu", "memory", "ephemeral-storage")
+# Resources of quotas, volumes and nodes, which no container has.
+_ELSEWHERE = (
+    "storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "services.nodeports",
+    "services.loadbalancers",
+)
 _HUGEPAGES = "hugepages-"
 
 
@@ -18,14 +37,17 @@ def resource_requirements(field: str, resources: Mapping[str, Any]) -> FieldErro
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
     for name, value in limits.items():
         yield from _resource_name(f"{field}.limits[{name}]", name)
-        yield from quantity(f"{field}.limits[{name}]", value, whole=_is_whole(name))
+        yield from _amount(f"{field}.limits[{name}]", name, value)
     for name, value in requests.items():
         yield from _resource_name(f"{field}.requests[{name}]", name)
-        yield from quantity(f"{field}.requests[{name}]", value, whole=_is_whole(name))
+        yield from _amount(f"{field}.requests[{name}]", name, value)
         if name in limits:
             yield from _fits(f"{field}.requests", name, value, limits[name])
         elif _is_whole(name):
             yield required(f"{field}.limits", "Limit must be set for non overcommitable resources")
+    asked = {*limits, *requests}
+    if any(name.startswith(_HUGEPAGES) for name in asked) and not asked & {"cpu", "memory"}:
+        yield forbidden(field, "HugePages require cpu or memory")
 
 
 def quantity(field: str, value: Any, *, whole: bool = False, positive: bool = False) -> FieldErrors:
@@ -43,6 +65,18 @@ def quantity(field: str, value: Any, *, whole: bool = False, positive: bool = Fa
         yield invalid_value(field, value, "must be an integer")
 
 
+def _amount(field: str, name: str, value: Any) -> FieldErrors:
+    problems = list(quantity(field, value, whole=_is_whole(name)))
+    yield from problems
+    if not problems and name.startswith(_HUGEPAGES):
+        try:
+            page = parse_quantity(name.removeprefix(_HUGEPAGES))
+        except InvalidQuantity:
+            return
+        if page <= 0 or parse_quantity(value) % page:
+            yield invalid_value(field, value, f"{value} is not positive integer multiple of {name}")
+
+
 def _fits(field: str, name: str, request: Any, limit: Any) -> FieldErrors:
     try:
         asked, allowed = parse_quantity(request), parse_quantity(limit)
@@ -58,6 +92,8 @@ def _resource_name(field: str, name: str) -> FieldErrors:
     problems = list(names.label_key(name))
     yield from matches(field, name, problems)
     if not problems and "/" not in name and name not in _STANDARD and not name.startswith(_HUGEPAGES):
+        if name not in _ELSEWHERE:
+            yield invalid_value(field, name, "must be a standard resource type or fully qualified")
         yield invalid_value(field, name, "must be a standard resource for containers")
 
 

@@ -47,7 +47,9 @@ def spread_constraints(field: str, constraints: Sequence[dict[str, Any]]) -> Fie
             yield invalid_value(f"{where}.maxSkew", constraint.get("maxSkew", 0), "must be greater than zero")
         if not constraint.get("topologyKey"):
             yield required(f"{where}.topologyKey", "can not be empty")
-        yield from one_of(f"{where}.whenUnsatisfiable", constraint.get("whenUnsatisfiable"), _UNSATISFIABLE)
+        unsatisfiable = constraint.get("whenUnsatisfiable") or ""
+        if unsatisfiable not in _UNSATISFIABLE:
+            yield not_supported(f"{where}.whenUnsatisfiable", unsatisfiable, _UNSATISFIABLE)
         pair = (constraint.get("topologyKey"), constraint.get("whenUnsatisfiable"))
         if pair in seen:
             yield duplicate(f"{where}.{{topologyKey, whenUnsatisfiable}}", f"{{{pair[0]}, {pair[1]}}}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from actors.apiserver.rules import names
+from actors.apiserver.rules import addresses, names
 from actors.apiserver.rules.field import (
     FieldErrors,
     duplicate,
@@ -29,8 +29,10 @@ _AFFINITIES = ("ClientIP", "None")
 _TRAFFIC_POLICIES = ("Cluster", "Local")
 _FAMILIES = ("IPv4", "IPv6")
 _FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
-_DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
+_DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
+_PORT_IN_GO = {"Name": "", "Protocol": "", "AppProtocol": None, "Port": 0, "TargetPort": 0, "NodePort": 0}
 _ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
+_SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
 _AFFINITY_SECONDS_MAX = 86400
 _ENDPOINTS_MAX, _ENDPOINT_ADDRESSES_MAX, _ENDPOINT_PORTS_MAX = 1000, 100, 20000
 
@@ -45,11 +47,24 @@ def service(obj: Object, old: Object | None) -> FieldErrors:
     yield from _cluster_ips(spec)
     yield from _traffic(spec)
     for index, address in enumerate(spec.get("externalIPs") or ()):
-        yield from matches(f"spec.externalIPs[{index}]", address, names.ip_address(address))
+        yield from matches(f"spec.externalIPs[{index}]", address, addresses.reachable(address))
     for index, source in enumerate(spec.get("loadBalancerSourceRanges") or ()):
-        yield from matches(f"spec.LoadBalancerSourceRanges[{index}]", source, names.cidr(source.strip()))
+        yield from matches(f"spec.LoadBalancerSourceRanges[{index}]", source, addresses.network(source.strip()))
+    yield from _ranges_of_old(obj, spec)
     if old is not None:
         yield from _service_update(spec, old.get("spec") or {})
+
+
+def _ranges_of_old(obj: Object, spec: Spec) -> FieldErrors:
+    """Before there was a field for them, they were an annotation."""
+    text = ((obj.get("metadata") or {}).get("annotations") or {}).get(_SOURCE_RANGES)
+    if text is None or spec.get("loadBalancerSourceRanges"):
+        return
+    field = f"metadata.annotations[{_SOURCE_RANGES}]"
+    if spec.get("type") != "LoadBalancer":
+        yield forbidden(field, "may only be used when `type` is 'LoadBalancer'")
+    for source in text.split(",") if text.strip() else ():
+        yield from matches(field, text, addresses.network(source.strip()))
 
 
 def endpoints(obj: Object, old: Object | None) -> FieldErrors:
@@ -102,9 +117,9 @@ def _ports(spec: Spec) -> FieldErrors:
         if name and _seen(seen["name"], name):
             yield duplicate(f"{where}.name", name)
         if port.get("nodePort") and _seen(seen["nodePort"], (protocol, port["nodePort"])):
-            yield duplicate(f"{where}.nodePort", port["nodePort"])
+            yield invalid_value(f"{where}.nodePort", port["nodePort"], "provided port is already allocated")
         if _seen(seen["port"], (protocol, port.get("port"))):
-            yield duplicate(where, {"protocol": protocol, "port": port.get("port")})
+            yield duplicate(where, {**_PORT_IN_GO, "Protocol": protocol, "Port": port.get("port")})
 
 
 def _port(field: str, port: Spec, *, named: bool) -> FieldErrors:
@@ -117,9 +132,7 @@ def _port(field: str, port: Spec, *, named: bool) -> FieldErrors:
     yield from one_of(f"{field}.protocol", port.get("protocol"), _PROTOCOLS)
     target = port.get("targetPort", 0)
     yield from matches(f"{field}.targetPort", target, names.port_number_or_name(target))
-    if port.get("nodePort"):
-        yield from matches(f"{field}.nodePort", port["nodePort"], names.port_number(port["nodePort"]))
-    if port.get("appProtocol"):
+    if port.get("appProtocol") is not None:
         yield from matches(f"{field}.appProtocol", port["appProtocol"], names.label_key(port["appProtocol"]))
 
 
@@ -133,6 +146,10 @@ def _of_its_type(spec: Spec) -> FieldErrors:
         for index, port in enumerate(spec.get("ports") or ()):
             if port.get("nodePort"):
                 yield forbidden(f"spec.ports[{index}].nodePort", "may not be used when `type` is 'ClusterIP'")
+    if kind == "LoadBalancer" and spec.get("loadBalancerClass") is not None:
+        yield from matches(
+            "spec.loadBalancerClass", spec["loadBalancerClass"], names.label_key(spec["loadBalancerClass"])
+        )
     if kind != "LoadBalancer":
         for key in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
             if spec.get(key) is not None:
@@ -155,8 +172,6 @@ def _external_name(spec: Spec) -> FieldErrors:
 def _session_affinity(spec: Spec) -> FieldErrors:
     kind, config = spec.get("sessionAffinity"), spec.get("sessionAffinityConfig")
     yield from one_of("spec.sessionAffinity", kind, _AFFINITIES)
-    if kind == "None" and config is not None:
-        yield forbidden("spec.sessionAffinityConfig", "must not be set when session affinity is None")
     if kind == "ClientIP":
         seconds = ((config or {}).get("clientIP") or {}).get("timeoutSeconds")
         if seconds is None:
@@ -167,23 +182,26 @@ def _session_affinity(spec: Spec) -> FieldErrors:
 
 
 def _cluster_ips(spec: Spec) -> FieldErrors:
-    addresses: list[str] = spec.get("clusterIPs") or []
+    given: list[str] = spec.get("clusterIPs") or []
     first = spec.get("clusterIP") or ""
-    if first and not addresses:
+    if first and not given:
         yield required("spec.clusterIPs")
-    elif addresses and not first:
-        yield invalid_value("spec.clusterIPs", addresses, "must be empty when `clusterIP` is not specified")
-    elif addresses and addresses[0] != first:
-        yield invalid_value("spec.clusterIPs", addresses, "first value must match `clusterIP`")
-    for index, address in enumerate(addresses):
+    elif given and not first:
+        yield invalid_value("spec.clusterIPs", given, "must be empty when `clusterIP` is not specified")
+    elif given and given[0] != first:
+        yield invalid_value("spec.clusterIPs", given, "first value must match `clusterIP`")
+    for index, address in enumerate(given):
         if address == "None":
-            if len(addresses) > 1:
+            if len(given) > 1:
                 yield invalid_value(f"spec.clusterIPs[{index}]", address, "only one address may be 'None'")
         else:
             yield from matches(f"spec.clusterIPs[{index}]", address, names.ip_address(address))
+    seen: set[str] = set()
     for index, family in enumerate(spec.get("ipFamilies") or ()):
         if family not in _FAMILIES:
             yield not_supported(f"spec.ipFamilies[{index}]", family, _FAMILIES)
+        elif _seen(seen, family):
+            yield duplicate(f"spec.ipFamilies[{index}]", family)
     policy = spec.get("ipFamilyPolicy")
     if policy is not None and policy not in _FAMILY_POLICIES:
         yield not_supported("spec.ipFamilyPolicy", policy, _FAMILY_POLICIES)
@@ -195,19 +213,38 @@ def _one_family(spec: Spec) -> FieldErrors:
     policy, families = spec.get("ipFamilyPolicy"), spec.get("ipFamilies") or ()
     if policy == "SingleStack":
         for several, what in ((spec.get("clusterIPs"), "cluster IPs"), (families, "IP families")):
-            if len(several or ()) == 2:
+            if len(set(several or ())) == 2:
                 detail = f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified"
                 yield invalid_value("spec.ipFamilyPolicy", policy, detail)
     if spec.get("type") == "ExternalName" or (is_headless(spec) and not spec.get("selector")):
         return
     if policy == "RequireDualStack":
         yield invalid_value("spec.ipFamilyPolicy", policy, "this cluster is not configured for dual-stack services")
-    for index, family in enumerate(families):
-        if family in _FAMILIES and family != "IPv4":
-            yield invalid_value(f"spec.ipFamilies[{index}]", family, "not configured on this cluster")
+    given = [address for address in spec.get("clusterIPs") or () if addresses.is_one(address)]
+    if len(given) > 1:
+        yield from _several(given)
+    elif len(families) < 2:
+        for index, family in enumerate(families):
+            if family in _FAMILIES and family != "IPv4":
+                yield invalid_value(f"spec.ipFamilies[{index}]", family, "not configured on this cluster")
+    elif policy == "PreferDualStack" and families[0] != "IPv4":
+        yield invalid_value("spec.ipFamilies[0]", families[0], "not configured on this cluster")
+
+
+def _several(given: Sequence[str]) -> FieldErrors:
+    if not addresses.is_dual_stack(f"{given[0]}/0", f"{given[1]}/0"):
+        yield invalid_value("spec.clusterIPs", given, "may specify no more than one IP for each IP family")
+        return
+    for index, address in enumerate(given):
+        if ":" in address:
+            yield invalid_value(f"spec.clusterIPs[{index}]", given, "IPv6 is not configured on this cluster")
 
 
 def _traffic(spec: Spec) -> FieldErrors:
+    checks = spec.get("healthCheckNodePort")
+    if checks and (spec.get("type") != "LoadBalancer" or spec.get("externalTrafficPolicy") != "Local"):
+        detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+        yield invalid_value("spec.healthCheckNodePort", checks, detail)
     external = spec.get("externalTrafficPolicy")
     reachable = spec.get("type") in _EXTERNAL or (spec.get("type") == "ClusterIP" and spec.get("externalIPs"))
     if reachable:

@@ -17,11 +17,14 @@ from actors.apiserver.rules.field import (
     not_supported,
     required,
 )
-from actors.apiserver.rules.validate.resources import quantity
+from actors.apiserver.rules.validate.projections import descending, keys, own_fields, projected
+from protocols.rules.quantity import InvalidQuantity, parse_quantity
 
 Volume = dict[str, Any]
 
-_MODE_MAX = 0o777
+_PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+_PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
+_RECURSIVE = ("Disabled", "Enabled", "IfPossible")
 _HOST_PATH_TYPES = (
     "",
     "BlockDevice",
@@ -41,7 +44,25 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
     "nfs": ("server", "path"),
     "csi": ("driver",),
     "ephemeral": ("volumeClaimTemplate",),
+    "awsElasticBlockStore": ("volumeID",),
+    "azureDisk": ("diskName", "diskURI"),
+    "azureFile": ("secretName", "shareName"),
+    "cephfs": ("monitors",),
+    "cinder": ("volumeID",),
+    "flexVolume": ("driver",),
+    "gcePersistentDisk": ("pdName",),
+    "gitRepo": ("repository",),
+    "glusterfs": ("endpoints", "path"),
+    "image": ("reference",),
+    "iscsi": ("targetPortal", "iqn"),
+    "photonPersistentDisk": ("pdID",),
+    "portworxVolume": ("volumeID",),
+    "rbd": ("monitors", "image"),
+    "scaleIO": ("gateway", "system", "volumeName"),
+    "storageos": ("volumeName",),
+    "vsphereVolume": ("volumePath",),
 }
+_ISCSI_LUN_MAX = 255
 
 
 def volumes(field: str, listed: Sequence[Volume], volume_names: set[str]) -> FieldErrors:
@@ -76,7 +97,26 @@ def volume_mounts(field: str, container: dict[str, Any], volume_names: Set[str])
             detail = "subPathExpr and subPath are mutually exclusive"
             yield invalid_value(f"{where}.subPathExpr", mount["subPathExpr"], detail)
         for key in ("subPath", "subPathExpr"):
-            yield from _descending(f"{field}.{key}", mount.get(key) or "")
+            yield from descending(f"{field}.{key}", mount.get(key) or "")
+        yield from _propagation(field, mount, container)
+
+
+def _propagation(field: str, mount: dict[str, Any], container: dict[str, Any]) -> FieldErrors:
+    how, where = mount.get("mountPropagation"), f"{field}.mountPropagation"
+    if how is not None and how not in _PROPAGATIONS:
+        yield not_supported(where, how, _PROPAGATIONS)
+    elif how == "Bidirectional" and not (container.get("securityContext") or {}).get("privileged"):
+        yield forbidden(where, "Bidirectional mount propagation is available only to privileged containers")
+    recursive, where = mount.get("recursiveReadOnly"), f"{field}.recursiveReadOnly"
+    if recursive is None or recursive == "Disabled":
+        return
+    if recursive not in _RECURSIVE:
+        yield not_supported(where, recursive, _RECURSIVE)
+        return
+    if not mount.get("readOnly"):
+        yield forbidden(where, "may only be specified when readOnly is true")
+    if how not in (None, "None"):
+        yield forbidden(where, "may only be specified when mountPropagation is None or not specified")
 
 
 def volume_devices(field: str, container: dict[str, Any], volume_names: Set[str]) -> FieldErrors:
@@ -106,16 +146,39 @@ def _source(field: str, kind: str, source: dict[str, Any]) -> FieldErrors:
             yield required(f"{field}.{key}")
     match kind:
         case "emptyDir":
-            if source.get("sizeLimit") is not None:
-                yield from quantity(f"{field}.sizeLimit", source["sizeLimit"])
+            yield from _size_limit(f"{field}.sizeLimit", source.get("sizeLimit"))
         case "hostPath":
             yield from _host_path(field, source)
-        case "secret" | "configMap" | "downwardAPI":
-            yield from _files(field, source)
+        case "nfs":
+            if not (source.get("path") or "").startswith("/"):
+                yield invalid_value(f"{field}.path", source.get("path") or "", "must be an absolute path")
+        case "iscsi":
+            if not 0 <= (source.get("lun") or 0) <= _ISCSI_LUN_MAX:
+                yield invalid_value(f"{field}.lun", source["lun"], names.in_range(0, _ISCSI_LUN_MAX))
+        case "fc":
+            if not source.get("targetWWNs") and not source.get("wwids"):
+                yield required(f"{field}.targetWWNs", "must specify either targetWWNs or wwids, but not both")
+        case "secret" | "configMap":
+            yield from keys(field, source)
+        case "downwardAPI":
+            yield from own_fields(field, source)
         case "projected":
-            yield from _mode(f"{field}.defaultMode", source.get("defaultMode"))
-            for index, part in enumerate(source.get("sources") or ()):
-                yield from _projection(f"{field}.sources[{index}]", part)
+            yield from projected(field, source)
+        case "csi":
+            if source.get("driver"):
+                yield from matches(f"{field}.driver", source["driver"], names.dns_subdomain(source["driver"]))
+        case "image":
+            if source.get("pullPolicy") and source["pullPolicy"] not in _PULL_POLICIES:
+                yield not_supported(f"{field}.pullPolicy", source["pullPolicy"], _PULL_POLICIES)
+
+
+def _size_limit(field: str, limit: Any) -> FieldErrors:
+    try:
+        if limit is None or parse_quantity(limit) >= 0:
+            return
+    except InvalidQuantity:
+        pass
+    yield forbidden(field, "SizeLimit field must be a valid resource quantity")
 
 
 def _host_path(field: str, source: dict[str, Any]) -> FieldErrors:
@@ -124,36 +187,3 @@ def _host_path(field: str, source: dict[str, Any]) -> FieldErrors:
     kind = source.get("type") or ""
     if kind not in _HOST_PATH_TYPES:
         yield not_supported(f"{field}.type", kind, _HOST_PATH_TYPES)
-
-
-def _projection(field: str, part: dict[str, Any]) -> FieldErrors:
-    for kind in ("secret", "configMap", "downwardAPI"):
-        if part.get(kind) is not None:
-            yield from _files(f"{field}.{kind}", part[kind])
-    token = part.get("serviceAccountToken")
-    if token is not None and not token.get("path"):
-        yield required(f"{field}.serviceAccountToken.path")
-
-
-def _files(field: str, source: dict[str, Any]) -> FieldErrors:
-    yield from _mode(f"{field}.defaultMode", source.get("defaultMode"))
-    for index, item in enumerate(source.get("items") or ()):
-        where = f"{field}.items[{index}]"
-        if "key" in item and not item["key"]:
-            yield required(f"{where}.key")
-        if not item.get("path"):
-            yield required(f"{where}.path")
-        yield from _descending(f"{where}.path", item.get("path") or "")
-        yield from _mode(f"{where}.mode", item.get("mode"))
-
-
-def _mode(field: str, mode: int | None) -> FieldErrors:
-    if mode is not None and not 0 <= mode <= _MODE_MAX:
-        yield invalid_value(field, mode, "must be a number between 0 and 0777 (octal), both inclusive")
-
-
-def _descending(field: str, path: str) -> FieldErrors:
-    if path.startswith("/"):
-        yield invalid_value(field, path, "must be a relative path")
-    if ".." in path.split("/"):
-        yield invalid_value(field, path, "must not contain '..'")
