@@ -76,10 +76,10 @@ async def test_operations_of_a_json_patch_are_made_one_after_the_other(api: Worl
         ),
     )
 
-    created = await api.create("configmaps", config_map("one", labels={}))
+    created = await api.create("configmaps", config_map("one", labels={"of": "it"}))
 
     assert created["data"] == {"a": "1", "b": "1", "count": "2"}
-    assert created["metadata"]["labels"] == {"a.io/by": "one-1"}
+    assert created["metadata"]["labels"] == {"of": "it", "a.io/by": "one-1"}
 
 
 async def test_conditions_parameters_and_narrower_bindings_say_whom_it_is_about(api: World) -> None:
