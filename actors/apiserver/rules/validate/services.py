@@ -210,7 +210,7 @@ def _cluster_ips(spec: Spec) -> FieldErrors:
 
 def _one_family(spec: Spec) -> FieldErrors:
     """Services have IPv4 addresses; what is headless and selects nothing may have endpoints of any family."""
-    policy, families = spec.get("ipFamilyPolicy"), spec.get("ipFamilies") or ()
+    policy, families = spec.get("ipFamilyPolicy"), [*(spec.get("ipFamilies") or ())]
     if policy == "SingleStack":
         for several, what in ((spec.get("clusterIPs"), "cluster IPs"), (families, "IP families")):
             if len(set(several or ())) == 2:
