@@ -34,12 +34,11 @@ def ip(value: str) -> Iterator[str]:
 
 def cidr(value: str) -> Iterator[str]:
     """A network: no bit is set behind its prefix."""
-    parts = _parts(value)
-    problem = _problem(value, parts, _CIDR)
+    problem = _problem(value, _parts(value), _CIDR)
     if problem:
         yield problem
-    elif parts and parts[0] != ipaddress.ip_network(f"{parts[0]}/{parts[1]}", strict=False).network_address:
-        yield "must not have bits set beyond the prefix length"
+    else:
+        yield from network(value)
 
 
 def interface(value: str) -> Iterator[str]:
