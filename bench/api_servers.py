@@ -61,9 +61,9 @@ def ours(directory: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def kubernetes(binary: str, directory: Path) -> Iterator[Server]:
+def kubernetes(binary: str, directory: Path, *options: str) -> Iterator[Server]:
     """One etcd with fsync. ServiceAccount admission is off: there are no controllers that would make accounts."""
-    real = KubeApiServer(directory, "--disable-admission-plugins=ServiceAccount", binary=binary)
+    real = KubeApiServer(directory, "--disable-admission-plugins=ServiceAccount", *options, binary=binary)
     try:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -1,24 +1,30 @@
 """How many pods per second are created through the API server, bound, and seen by a watcher, and what does each cost?
 
     python -m bench.scheduler_end_to_end [--nodes 1000] [--pods 5000] [--memory]
+        [--peer /path/to/kube-apiserver --kube-scheduler /path/to/kube-scheduler]
 
 A real cluster in processes (3 etcd replicas with fsync, API server, scheduler, controllers). Its nodes are objects
 without kubelets, as in kube-scheduler's own scheduler_perf: 4 CPU, 32 GiB, 110 pods; pods ask for 100m and 500 MiB.
 Three runs: pods created by clients over REST, bound and seen; decisions with bindings alone, for the scheduler sleeps
 while the pods are created; and pods that the controller of a replica set creates, by messages. `--memory`: also what
-the scheduler takes with 50,000 pods. Anchor: kube-scheduler 1.36 with API server and etcd on 2 such CPUs, alone: 340 to
-360 pods/s at 1,000 nodes, 197 to 249 at 5,000.
+the scheduler takes with 50,000 pods. Where a kube-apiserver and a kube-scheduler are named (or by
+ACTORKUBE_KUBE_APISERVER and ACTORKUBE_KUBE_SCHEDULER) and there is an etcd, the first is measured with them, too, and
+the ratio printed. Anchor: kube-scheduler 1.36 with API server and etcd on 2 such CPUs, alone: 340 to 360 pods/s at
+1,000 nodes, 197 to 249 at 5,000.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
+import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,12 +32,13 @@ import msgspec
 import psutil
 import uvloop
 
-from bench.api_servers import Server
+from bench.api_servers import Server, kubernetes
 from bench.http_client import Connection
 from bench.rest import tls_context
 from bench.scale import Meter
 from bench.scheduler import HOST, ZONE
 from tests.cluster.live import LiveCluster
+from tests.cluster.real_kubernetes import scheduler as kube_scheduler
 
 CLIENTS = 32
 SIZES = (500, 1000, 5000)
@@ -39,6 +46,7 @@ PODS = "/api/v1/namespaces/default/pods"
 SETS = "/apis/apps/v1/namespaces/default/replicasets"
 MANY_PODS = 50_000
 NEVER_NOT_READY = "200h"  # nobody sends signs of life for these nodes
+UNHINDERED = ("--kube-api-qps=5000", "--kube-api-burst=5000")  # as scheduler_perf has it: by itself it asks seldom
 ANCHORS = {1000: "340 to 360", 5000: "197 to 249"}
 
 
@@ -64,7 +72,8 @@ class Watcher(asyncio.Protocol):
 
     def __init__(self, server: Server) -> None:
         headers = "".join(f"{name}: {value}\r\n" for name, value in {"Host": server.host, **server.headers}.items())
-        self._request = f"GET {PODS}?watch=true HTTP/1.1\r\n{headers}\r\n".encode()
+        # HTTP/1.0 knows no chunks, which would cut events into pieces.
+        self._request = f"GET {PODS}?watch=true HTTP/1.0\r\n{headers}\r\n".encode()
         self._bound: set[str] = set()
         self._changed = asyncio.Event()
         self._decode = msgspec.json.Decoder(_Event).decode
@@ -77,7 +86,7 @@ class Watcher(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            if line.startswith(b"{"):  # the head, and the lengths of chunks, are lines as well
+            if line.startswith(b"{"):  # the head has lines as well
                 pod = self._decode(line).object
                 if pod.spec.nodeName:
                     self._bound.add(pod.metadata.name)
@@ -92,31 +101,58 @@ class Watcher(asyncio.Protocol):
             await asyncio.wait_for(self._changed.wait(), 120)
 
 
-class Run:
-    def __init__(self, cluster: LiveCluster, clients: list[Connection], watcher: Watcher, nodes: int) -> None:
+class Load:
+    """What is asked of any cluster."""
+
+    def __init__(self, clients: list[Connection], watcher: Watcher, nodes: int) -> None:
         self._clients = clients
         self._watcher = watcher
-        self._cluster = cluster
-        self._scheduler = cluster.pids()["scheduler"]
         self._nodes = nodes
         self._numbers = 0
 
-    async def all(self, pods: int, memory: bool) -> None:
+    async def begin(self) -> None:
+        """There are nodes, and a first pod has gone all the way: the scheduler knows them."""
         await self._create("/api/v1/nodes", (make_node(index) for index in range(self._nodes)))
-        await self._settle()
-        beside = f" (kube-scheduler: {ANCHORS[self._nodes]})" if self._nodes in ANCHORS else ""
-        meter = self._meter()
+        await self.place(1)
+
+    async def place(self, pods: int) -> None:
+        """So many are created, bound and seen."""
         await self._create(PODS, self._pods(pods))
         await self._watcher.until(self._numbers)
-        meter.report(f"{self._nodes} nodes: created to seen{beside}", pods)
+
+    def _pods(self, number: int) -> Iterator[dict[str, Any]]:
+        first, self._numbers = self._numbers, self._numbers + number
+        return (make_pod(index) for index in range(first, first + number))
+
+    async def _create(self, path: str, objects: Iterator[dict[str, Any]]) -> None:
+        async def create(client: Connection) -> None:
+            for obj in objects:
+                await client.send("POST", path, obj)
+
+        await asyncio.gather(*map(create, self._clients))
+
+
+class Run(Load):
+    def __init__(self, cluster: LiveCluster, clients: list[Connection], watcher: Watcher, nodes: int) -> None:
+        super().__init__(clients, watcher, nodes)
+        self._cluster = cluster
+        self._scheduler = cluster.pids()["scheduler"]
+
+    async def all(self, pods: int, memory: bool) -> float:
+        """Returns how many seconds the first run took."""
+        await self.begin()
+        beside = f" (kube-scheduler: {ANCHORS[self._nodes]})" if self._nodes in ANCHORS else ""
+        meter = self._meter()
+        await self.place(pods)
+        seconds = meter.report(f"{self._nodes} nodes: created to seen{beside}", pods)
         await self._bindings_alone(pods)
         await self._by_controller(pods)
         if memory:
-            await self._create(PODS, self._pods(MANY_PODS - self._numbers))
-            await self._watcher.until(self._numbers)
+            await self.place(MANY_PODS - self._numbers)
             print(
                 f"{self._nodes} nodes, {self._numbers} pods: the scheduler's process takes {self._memory_mib():.0f} MiB"
             )
+        return seconds
 
     async def _bindings_alone(self, pods: int) -> None:
         os.kill(self._scheduler, signal.SIGSTOP)
@@ -137,26 +173,10 @@ class Run:
         await self._watcher.until(self._numbers)
         meter.report(f"{self._nodes} nodes: created by a controller to seen", pods)
 
-    async def _settle(self) -> None:
-        """A first pod has gone all the way: the scheduler knows the nodes."""
-        await self._create(PODS, self._pods(1))
-        await self._watcher.until(self._numbers)
-
     def _meter(self) -> Meter:
         meter = Meter(self._cluster)
         meter.include("this benchmark", [psutil.Process()])
         return meter
-
-    def _pods(self, number: int) -> Iterator[dict[str, Any]]:
-        first, self._numbers = self._numbers, self._numbers + number
-        return (make_pod(index) for index in range(first, first + number))
-
-    async def _create(self, path: str, objects: Iterator[dict[str, Any]]) -> None:
-        async def create(client: Connection) -> None:
-            for obj in objects:
-                await client.send("POST", path, obj)
-
-        await asyncio.gather(*map(create, self._clients))
 
     def _memory_mib(self) -> float:
         return psutil.Process(self._scheduler).memory_full_info().pss / 2**20
@@ -193,14 +213,64 @@ def replica_set(replicas: int) -> dict[str, Any]:
     return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "set"}, "spec": spec}
 
 
-async def run(cluster: LiveCluster, directory: Path, nodes: int, pods: int, memory: bool) -> None:
-    address, context = tls_context(cluster.kubeconfig, directory)
-    server = Server("ActorKube", address, context, psutil.Process(cluster.pids()["apiserver"]), cluster.family())
+@asynccontextmanager
+async def connected(server: Server) -> AsyncIterator[tuple[list[Connection], Watcher]]:
     clients = [await server.connect() for _ in range(CLIENTS)]
     watcher = await server.open(lambda: Watcher(server))
-    await Run(cluster, clients, watcher, nodes).all(pods, memory)
-    for connection in (*clients, watcher):
-        connection.close()
+    try:
+        yield clients, watcher
+    finally:
+        for connection in (*clients, watcher):
+            connection.close()
+
+
+async def run(cluster: LiveCluster, directory: Path, nodes: int, pods: int, memory: bool) -> float:
+    address, context = tls_context(cluster.kubeconfig, directory)
+    server = Server("ActorKube", address, context, psutil.Process(cluster.pids()["apiserver"]), cluster.family())
+    async with connected(server) as (clients, watcher):
+        return await Run(cluster, clients, watcher, nodes).all(pods, memory)
+
+
+async def placed(server: Server, nodes: int, pods: int) -> float:
+    """Seconds until the pods are on nodes in another's cluster."""
+    async with connected(server) as (clients, watcher):
+        load = Load(clients, watcher, nodes)
+        await load.begin()
+        began = time.perf_counter()
+        await load.place(pods)
+        return time.perf_counter() - began
+
+
+def beside(options: argparse.Namespace, directory: Path, nodes: int, ours_s: float) -> None:
+    """The same with kube-apiserver and kube-scheduler. No controllers: nodes are born without the taint that one of
+    them would have to take away."""
+    untainted = "--disable-admission-plugins=TaintNodesByCondition"
+    with (
+        kubernetes(options.peer, directory, untainted) as server,
+        kube_scheduler(directory, kubeconfig(directory, server), *UNHINDERED, binary=options.kube_scheduler),
+    ):
+        seconds = uvloop.run(placed(server, nodes, options.pods))
+    rate = options.pods / seconds
+    print(f"{nodes} nodes: kube-scheduler, created to seen {seconds:7.2f} s  {rate:7.1f} pods/s", flush=True)
+    print(f"    {seconds / ours_s:.1f} times the rate", flush=True)
+
+
+def kubeconfig(directory: Path, server: Server) -> Path:
+    cluster = {"server": server.address, "insecure-skip-tls-verify": True}
+    file = directory / "kubeconfig"
+    file.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "peer",
+                "contexts": [{"name": "peer", "context": {"cluster": "peer", "user": "peer"}}],
+                "clusters": [{"name": "peer", "cluster": cluster}],
+                "users": [{"name": "peer", "user": {"token": TOKEN}}],
+            }
+        )
+    )
+    return file
 
 
 def main() -> None:
@@ -208,14 +278,19 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, action="append")
     parser.add_argument("--pods", type=int, default=5000)
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--peer", default=os.environ.get("ACTORKUBE_KUBE_APISERVER", ""))
+    parser.add_argument("--kube-scheduler", default=os.environ.get("ACTORKUBE_KUBE_SCHEDULER", ""))
     options = parser.parse_args()
     for nodes in options.nodes or SIZES:
         with tempfile.TemporaryDirectory() as name:
             cluster = LiveCluster(Path(name), "--nodes", "0", "--node-monitor-grace-period", NEVER_NOT_READY).start()
             try:
-                uvloop.run(run(cluster, Path(name), nodes, options.pods, options.memory))
+                ours_s = uvloop.run(run(cluster, Path(name), nodes, options.pods, options.memory))
             finally:
                 cluster.stop()
+        if options.peer and options.kube_scheduler and shutil.which("etcd"):
+            with tempfile.TemporaryDirectory() as name:
+                beside(options, Path(name), nodes, ours_s)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
+import orjson
 import pytest
 
 from tests.apiserver.rest_client import Rest, rest
@@ -47,6 +49,23 @@ async def test_a_watch_from_nowhere_begins_with_what_exists(api: Rest, revision:
     async with api.watch(f"{MAPS}?watch=1{revision}") as watch:
         await api.create(MAPS, config_map("c"))
         assert await watch.names(3) == [("ADDED", "a"), ("ADDED", "b"), ("ADDED", "c")]
+
+
+async def test_who_speaks_http_1_0_is_told_without_chunks(api: Rest) -> None:
+    """As a proxy does that has not been told otherwise; the connection ends with the watch."""
+    await api.create(MAPS, config_map("a"))
+    at = urlsplit(api.base)
+    reader, writer = await asyncio.open_connection(at.hostname, at.port, ssl=api.context)
+    writer.write(f"GET {MAPS}?watch=1&timeoutSeconds=1 HTTP/1.0\r\n\r\n".encode())
+
+    async with asyncio.timeout(20):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+
+    writer.close()
+    assert (head.split()[1], b"chunked" in head.lower()) == (b"200", False)
+    assert [(event["type"], event["object"]["metadata"]["name"]) for event in map(orjson.loads, body.splitlines())] == [
+        ("ADDED", "a")
+    ]
 
 
 async def test_initial_events_end_with_the_bookmark_that_informers_wait_for(api: Rest) -> None:

@@ -15,6 +15,15 @@ API_SERVER = [
         "tests/apiserver/test_hostile_requests.py::test_a_first_request_that_does_not_come_ends",
     ),
     Bug(
+        "A watch is in chunks also for who speaks HTTP/1.0, and breaks",
+        "actors/apiserver/rest/watch.py",
+        '        return web.StreamResponse(headers={"Content-Type": kind, "Cache-Control": "no-cache, private"})\n',
+        '        response = web.StreamResponse(headers={"Content-Type": kind, "Cache-Control": "no-cache, private"})\n'
+        "        response.enable_chunked_encoding()\n"
+        "        return response\n",
+        "tests/apiserver/test_rest_watch.py::test_who_speaks_http_1_0_is_told_without_chunks",
+    ),
+    Bug(
         "API server says that it is well while its store is gone",
         "actors/apiserver/store_health.py",
         "        good = False\n",

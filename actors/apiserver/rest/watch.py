@@ -102,9 +102,7 @@ class RestWatch:
                 raise NotAcceptable("a watch over WebSocket is answered in JSON")
             return WatchSocket(request)
         kind = f"{PROTOBUF};stream=watch" if self._is_protobuf else JSON
-        response = web.StreamResponse(headers={"Content-Type": kind, "Cache-Control": "no-cache, private"})
-        response.enable_chunked_encoding()
-        return response
+        return web.StreamResponse(headers={"Content-Type": kind, "Cache-Control": "no-cache, private"})
 
     async def _beginning(self) -> tuple[Sequence[Item], int]:
         """The objects to send first, and the revision after which changes follow."""
