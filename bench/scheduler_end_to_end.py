@@ -54,12 +54,13 @@ class _Spec(msgspec.Struct):
     nodeName: str = ""
 
 
-class _Named(msgspec.Struct):
+class _Metadata(msgspec.Struct):
     name: str
+    resourceVersion: str
 
 
 class _Pod(msgspec.Struct):
-    metadata: _Named
+    metadata: _Metadata
     spec: _Spec
 
 
@@ -68,28 +69,40 @@ class _Event(msgspec.Struct):
 
 
 class Watcher(asyncio.Protocol):
-    """A watch of pods that counts those it has shown on a node."""
+    """A watch of pods that counts those it has shown on a node. Cut off (kube-apiserver does that to who reads slowly),
+    it goes on where it was."""
 
     def __init__(self, server: Server) -> None:
-        headers = "".join(f"{name}: {value}\r\n" for name, value in {"Host": server.host, **server.headers}.items())
-        # HTTP/1.0 knows no chunks, which would cut events into pieces.
-        self._request = f"GET {PODS}?watch=true HTTP/1.0\r\n{headers}\r\n".encode()
+        self._server = server
+        self._revision = "0"
         self._bound: set[str] = set()
         self._changed = asyncio.Event()
         self._decode = msgspec.json.Decoder(_Event).decode
         self._rest = b""
 
+    async def open(self) -> Watcher:
+        await self._server.open(lambda: self)
+        return self
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(self._request)
+        self._transport, self._rest = cast(asyncio.Transport, transport), b""
+        named = {"Host": self._server.host, **self._server.headers}
+        headers = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+        # HTTP/1.0 knows no chunks, which would cut events into pieces.
+        path = f"{PODS}?watch=true&resourceVersion={self._revision}"
+        self._transport.write(f"GET {path} HTTP/1.0\r\n{headers}\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             if line.startswith(b"{"):  # the head has lines as well
                 pod = self._decode(line).object
+                self._revision = pod.metadata.resourceVersion
                 if pod.spec.nodeName:
                     self._bound.add(pod.metadata.name)
+        self._changed.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
         self._changed.set()
 
     def close(self) -> None:
@@ -97,6 +110,8 @@ class Watcher(asyncio.Protocol):
 
     async def until(self, number: int) -> None:
         while len(self._bound) < number:
+            if self._transport.is_closing():
+                await self.open()
             self._changed.clear()
             await asyncio.wait_for(self._changed.wait(), 120)
 
@@ -216,7 +231,7 @@ def replica_set(replicas: int) -> dict[str, Any]:
 @asynccontextmanager
 async def connected(server: Server) -> AsyncIterator[tuple[list[Connection], Watcher]]:
     clients = [await server.connect() for _ in range(CLIENTS)]
-    watcher = await server.open(lambda: Watcher(server))
+    watcher = await Watcher(server).open()
     try:
         yield clients, watcher
     finally:
