@@ -37,6 +37,7 @@ from bench.http_client import Connection
 from bench.rest import tls_context
 from bench.scale import Meter
 from bench.scheduler import HOST, ZONE
+from tests.cluster.kube_apiserver import TOKEN
 from tests.cluster.live import LiveCluster
 from tests.cluster.real_kubernetes import scheduler as kube_scheduler
 
