@@ -66,6 +66,7 @@ class ClusterSpec:
     more_api_listeners: tuple[socket.socket, ...] = ()  # those of `apiserver-2` and so on
     apiservers: int = 1
     schedulers: int = 1
+    without: frozenset[str] = frozenset()  # components of somebody else's: "scheduler", "controller-manager", ...
     node_monitor_grace_s: float = 50.0
     eviction_timeout_s: float = 300.0
     guests: Mapping[str, None] = field(default_factory=dict)
@@ -116,8 +117,9 @@ def cluster_hosts(spec: ClusterSpec) -> list[Host]:
     hosts = [api_host(spec, name) for name in spec.api_servers]
     if spec.store is None:
         hosts += [etcd_host(spec, member) for member in spec.etcd_members]
-    hosts += [scheduler_host(spec, name) for name in spec.scheduler_names]
-    hosts += [controller_host(spec), cloud_host(spec)]
+    if "scheduler" not in spec.without:
+        hosts += [scheduler_host(spec, name) for name in spec.scheduler_names]
+    hosts += [host for host in (controller_host(spec), cloud_host(spec)) if host.name not in spec.without]
     for number in range(1, spec.nodes + 1):
         hosts += node_hosts(spec, f"node-{number}", number, f"{spec.nodes} nodes")
     return hosts

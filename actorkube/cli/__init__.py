@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from actorkube.cli.errors import CliError
 
+_REPLACEABLE = ("scheduler", "controller-manager", "cloud-controller-manager")
+
 EPILOG = """\
 first steps:
   python -m actorkube cluster                      start a cluster: 3 etcd, control plane, 3 nodes
@@ -92,6 +94,13 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     add("--store-key", default="", metavar="FILE", help="and the key of that")
     add("--schedulers", type=_count(1, 9), default=1, metavar="N", help="schedulers, of which one leads (default 1)")
     add("--scheduler-config", metavar="FILE", help="a KubeSchedulerConfiguration: profiles and plugins")
+    add(
+        "--without",
+        type=_components,
+        default=frozenset(),
+        metavar="NAMES",
+        help="components of somebody else's, such as a real kube-scheduler: " + ", ".join(_REPLACEABLE),
+    )
     add("--token-auth-file", metavar="FILE", help='bearer tokens of users: token,user,uid,"group1,group2" a line')
     add("--audit-policy-file", default="", metavar="FILE", help="what is audited: a Policy of audit.k8s.io/v1")
     add("--audit-log-path", default="", metavar="FILE", help="where to: one JSON event a line")
@@ -347,6 +356,13 @@ def _count(least: int, most: int) -> type[int]:
         return int(text)
 
     return parse  # type: ignore[return-value]
+
+
+def _components(text: str) -> frozenset[str]:
+    names = frozenset(text.split(","))
+    if unknown := sorted(names - set(_REPLACEABLE)):
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(_REPLACEABLE)}")
+    return names
 
 
 def _share(text: str) -> float:

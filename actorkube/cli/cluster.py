@@ -147,6 +147,7 @@ class Cluster:
             more_api_listeners=tuple(more),
             apiservers=options.apiservers,
             schedulers=options.schedulers,
+            without=options.without,
             node_monitor_grace_s=options.node_monitor_grace_period,
             eviction_timeout_s=options.pod_eviction_timeout,
             cluster=data.cluster_name(),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from actorkube.kube import Controller, View, Views, Watches
 from actorkube.kube.controller import Failure
-from actorkube.kube.writes import Create, Delete, Event, Patch, RequeueAfter, Update, UpdateStatus, Write, reference_to
+from actorkube.kube.writes import Create, Delete, Event, RequeueAfter, Update, UpdateStatus, Write, reference_to
 from actors.controllers import deployment_status as told
 from actors.controllers.claim import Owner, claim
 from actors.controllers.claimants import claimants_of
@@ -187,8 +187,7 @@ def ensure_new(it: Rollout) -> Sequence[Write] | None:
         return [UpdateStatus(RESOURCE, {**it.deployment, "status": status})]
     if complaint := _note_failure(it, obj, it.views.failure):
         return [complaint, _creation(it, obj, size)]
-    created = f'Created new replica set "{name_of(obj)}"'
-    return [_creation(it, obj, size), *([_progress(it, "True", "NewReplicaSetCreated", created)] if timed else [])]
+    return [_creation(it, obj, size), *([_begun(it, obj)] if timed else [])]
 
 
 def keep_proportions(it: Rollout) -> Sequence[Write] | None:
@@ -308,9 +307,18 @@ def _progress(it: Rollout, status: str, reason: str, message: str) -> Update:
     return UpdateStatus(RESOURCE, {**it.deployment, "status": new})
 
 
-def _with_revision(deployment: Object, revision: int) -> Patch:
-    patch = {"metadata": {"uid": uid_of(deployment), "annotations": {REVISION: str(revision)}}}
-    return Patch(RESOURCE, namespace_of(deployment), name_of(deployment), patch)
+def _begun(it: Rollout, obj: Object) -> Update:
+    """None of its pods is of the new set yet: so the first that is counts as progress, however soon it is seen."""
+    now = told.counted(it.deployment, None, it.old, it.limits, it.now)
+    created = f'Created new replica set "{name_of(obj)}"'
+    status = told.with_progress({**it.deployment, "status": now}, "True", "NewReplicaSetCreated", created, it.now)
+    return UpdateStatus(RESOURCE, {**it.deployment, "status": status})
+
+
+def _with_revision(deployment: Object, revision: int) -> Update:
+    """With the status: told with the deployment itself it would count as a change of it (`metadata.generation`)."""
+    annotations = {**annotations_of(deployment), REVISION: str(revision)}
+    return UpdateStatus(RESOURCE, {**deployment, "metadata": {**meta(deployment), "annotations": annotations}})
 
 
 def _size(replica_set: Object) -> SetSize:

@@ -46,6 +46,9 @@ def counted(deployment: Object, new: Object | None, old: Sequence[Object], limit
         "collisionCount": (deployment.get("status") or {}).get("collisionCount"),
     }
     status: dict[str, Any] = {field: number for field, number in numbers.items() if number}
+    terminating = [(each.get("status") or {}).get("terminatingReplicas") for each in sets]
+    if None not in terminating:  # every set has said so
+        status["terminatingReplicas"] = sum(terminating)
     if available >= limits.least_available:
         verdict = ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
     else:

@@ -80,6 +80,8 @@ def reconcile(sort: Sort, key: str, views: Views, now: float) -> list[Write]:
     active = [pod for pod in pods if pod.active]
     changes = [] if is_deleting(replica_set) else scale(sort, replica_set, active, views, now)
     status = new_status(replica_set, active, views.failure, now)
+    if sort is REPLICA_SET:
+        status["terminatingReplicas"] = terminating(replica_set, pods)
     writes: list[Write] = [Rest(len(pods) * REST_PER_POD_S)]
     if status != replica_set.get("status") and (views.failure or len(changes) in (0, BURST)):
         writes.append(UpdateStatus(sort.resource, {**replica_set, "status": status}))
@@ -186,6 +188,12 @@ def count(replica_set: Object, active: Sequence[PodSummary], now: float) -> Coun
         sum(pod.ready for pod in active),
         sum(pod.available(min_ready_s, now) for pod in active),
     )
+
+
+def terminating(replica_set: Object, pods: Sequence[PodSummary]) -> int:
+    """That are to go and have not ended yet (KEP-3973)."""
+    wanted = (replica_set["spec"].get("selector") or {}).get("matchLabels") or {}
+    return sum(pod.deleting and not pod.terminated and wanted.items() <= pod.labels.items() for pod in pods)
 
 
 def _conditions(old: Any, failure: Failure | None, now: float) -> list[dict[str, Any]]:

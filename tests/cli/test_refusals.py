@@ -13,6 +13,7 @@ from actorkube.cli.addresses import listen_for_api, take_block
 from actorkube.cli.composition import composition
 from actorkube.cli.data import FORMAT, DataDirectory
 from actorkube.cli.errors import CliError
+from actors.cluster import ClusterSpec, cluster_hosts
 
 
 def last_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -31,6 +32,17 @@ def test_a_data_directory_in_use_is_refused_with_the_owner(tmp_path: Path, capsy
         " stop that one, or choose another directory with --data"
     )
     first.close()
+
+
+def test_only_components_that_somebody_else_may_bring_can_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["cluster", "--without", "scheduler,etcd"])
+
+    assert "'etcd' is none of scheduler, controller-manager, cloud-controller-manager" in last_line(capsys)
+    left = {host.name for host in cluster_hosts(ClusterSpec(nodes=0, without=frozenset({"scheduler"})))}
+    assert left == {"apiserver", "etcd-0", "etcd-1", "etcd-2", "controller-manager", "cloud-controller-manager"}
+    less = ClusterSpec(nodes=0, without=frozenset({"controller-manager", "cloud-controller-manager"}))
+    assert [host.name for host in cluster_hosts(less)][-1] == "scheduler"
 
 
 def test_data_of_another_version_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.controllers import deployment, replicaset
-from protocols.objects import Object, meta, name_of, uid_of
+from protocols.objects import Object, decode_object, meta, name_of, uid_of
 from protocols.rules.conditions import find_condition
 from tests.controllers.virtual_time import run
 from tests.controllers.world import World
@@ -91,6 +91,7 @@ def test_a_new_deployment_gets_one_set_with_a_hash_and_says_when_it_is_done() ->
         numbers = {field: value for field, value in status(world).items() if field != "conditions"}
         assert numbers == {
             "observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3,
+            "terminatingReplicas": 0,
         }  # fmt: skip
         assert condition(world, "Available")["reason"] == "MinimumReplicasAvailable"
         assert condition(world, "Progressing")["reason"] == "NewReplicaSetAvailable"
@@ -99,6 +100,29 @@ def test_a_new_deployment_gets_one_set_with_a_hash_and_says_when_it_is_done() ->
         told = [e["message"] for e in world.list("events") if e["involvedObject"]["kind"] == "Deployment"]
         assert told == [f"Scaled up replica set web-{digest} from 0 to 3"]
         assert revision(world.get("deployments.apps", "web")) == "1"
+
+    in_world(scenario)
+
+
+def test_a_new_set_begins_without_updated_pods() -> None:
+    """So that the first of them is progress, as with a real controller, which tells of the set before it has pods."""
+
+    async def scenario(world: World) -> None:
+        world.create("deployments.apps", web())
+        await world.settled()
+        set_image(world, "v2")
+        await world.settled()
+
+        written = [decode_object(e.body) for resource, e in world.store.log if resource == "deployments.apps"]
+        told = [
+            (find_condition(o["status"].get("conditions"), "Progressing"), o["status"])
+            for o in written
+            if "status" in o
+        ]
+        begun = [status for progress, status in told if progress and progress["reason"] == "NewReplicaSetCreated"]
+        assert [status.get("updatedReplicas", 0) for status in begun] == [0] * len(begun)
+        assert len(begun) >= 2
+        assert [progress["reason"] for progress, _ in told if progress].count("ReplicaSetUpdated") > 0
 
     in_world(scenario)
 

@@ -63,11 +63,25 @@ def test_creates_the_pods_that_are_missing_and_says_so() -> None:
             assert meta(each)["ownerReferences"] == [{**reference, "controller": True, "blockOwnerDeletion": True}]
             assert meta(each)["labels"] == {"app": "web"}
         counts = dict.fromkeys(("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"), 3)
-        assert world.get("replicasets.apps", "web")["status"] == {**counts, "observedGeneration": 1}
+        assert world.get("replicasets.apps", "web")["status"] == {
+            **counts,
+            "observedGeneration": 1,
+            "terminatingReplicas": 0,
+        }
         events = sorted(e["message"] for e in world.list("events"))
         assert events == sorted(f"Created pod: {name_of(each)}" for each in pods)
 
     in_world(scenario)
+
+
+def test_pods_that_are_to_go_are_counted_until_they_have_ended() -> None:
+    def pod(deleting: bool, terminated: bool, **labels: str) -> PodSummary:
+        state = ("u", "owner", "n", "Running", deleting, terminated, None, 0.0, 0, 0, (), "")
+        return PodSummary("default/p", "p", *state, labels, ())
+
+    pods = [pod(False, False, app="web"), pod(True, False, app="web"), pod(True, True, app="web"), pod(True, False)]
+
+    assert replicaset.terminating(replica_set(), pods) == 1
 
 
 def test_deletes_the_pods_that_are_too_many() -> None:

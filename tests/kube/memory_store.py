@@ -80,7 +80,8 @@ class MemoryStore:
             )
         new = copy.deepcopy(obj)
         if subresource == "status":
-            new = {**copy.deepcopy(old), "status": new.get("status")}
+            told = {"annotations": meta(new)["annotations"]} if "annotations" in meta(new) else {}
+            new = {**copy.deepcopy(old), "status": new.get("status"), "metadata": {**meta(old), **told}}
         elif subresource == "finalize":
             new = {**copy.deepcopy(old), "spec": new.get("spec")}
         elif "status" in old:
@@ -88,6 +89,8 @@ class MemoryStore:
         for field in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
             if field in meta(old):
                 meta(new)[field] = meta(old)[field]
+        if resource == "deployments.apps" and not subresource and _annotations(new) != _annotations(old):
+            meta(new)["generation"] += 1
         return self._replace(resource, old, new)
 
     def patch(self, resource: str, namespace: str, name: str, patch: Any, subresource: str = "") -> Stored:
@@ -215,3 +218,7 @@ def merged(target: Any, patch: Any) -> Any:
         else:
             result[key] = merged(result.get(key), value)
     return result
+
+
+def _annotations(obj: Object) -> dict[str, str]:
+    return meta(obj).get("annotations") or {}

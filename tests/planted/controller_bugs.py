@@ -6,6 +6,41 @@ from tests.planted.bug import Bug
 
 CONTROLLERS = [
     Bug(
+        "pods that are to go count as terminating when they have ended, too",
+        "actors/controllers/replicaset.py",
+        "sum(pod.deleting and not pod.terminated and",
+        "sum(pod.deleting and",
+        "tests/controllers/test_replicaset.py::test_pods_that_are_to_go_are_counted_until_they_have_ended",
+    ),
+    Bug(
+        "the first pod of a new set is no progress where it is seen soon",
+        "actors/controllers/deployment.py",
+        '{**it.deployment, "status": now}, "True", "NewReplicaSetCreated"',
+        'it.deployment, "True", "NewReplicaSetCreated"',
+        "tests/controllers/test_deployment.py::test_a_new_set_begins_without_updated_pods",
+    ),
+    Bug(
+        "a component that is left out is started",
+        "actors/cluster.py",
+        "if host.name not in spec.without]",
+        "]",
+        "tests/cli/test_refusals.py::test_only_components_that_somebody_else_may_bring_can_be_left_out",
+    ),
+    Bug(
+        "to tell a deployment's revision counts as a change of it",
+        "actors/controllers/deployment.py",
+        '    return UpdateStatus(RESOURCE, {**deployment, "metadata": {**meta(',
+        '    return Update(RESOURCE, {**deployment, "metadata": {**meta(',
+        "tests/controllers/test_deployment.py::test_a_new_deployment_gets_one_set_with_a_hash_and_says_when_it_is_done",
+    ),
+    Bug(
+        "a write of the status changes nothing else",
+        "actors/apiserver/rules/prepare.py",
+        "    for key in _METADATA_BY_STATUS.get(resource.group_resource, ()):",
+        "    for key in ():",
+        "tests/apiserver/rules/test_prepare.py::test_what_a_write_of_the_status_changes_of_the_metadata",
+    ),
+    Bug(
         "each event of a series is written",
         "actorkube/kube/series.py",
         "return told.recorded if told.times == 2 else None",

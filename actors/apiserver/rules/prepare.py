@@ -86,10 +86,36 @@ _FIRST_STATUS: dict[str, dict[str, Any]] = {
     },
     "volumeattachments.storage.k8s.io": {"attached": False},
 }
-# Kubelets register with a status; kinds whose status endpoint may also change labels, annotations and finalizers.
+# Kubelets register with a status.
 _CREATED_WITH_STATUS = "nodes"
-_METADATA_BY_STATUS = frozenset({"nodes", "pods", "services", "persistentvolumes", "persistentvolumeclaims"})
-_SHARED_METADATA = ("labels", "annotations", "finalizers")
+# What a write of the status may change of the metadata, too, as a real kube-apiserver lets it: of these kinds all that
+# is anybody's to change, of others nothing. A deployment's controller tells the revision so, which is no change of it.
+_METADATA = ("labels", "annotations", "finalizers", "ownerReferences")
+_METADATA_BY_STATUS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        (
+            "nodes",
+            "namespaces",
+            "services",
+            "persistentvolumes",
+            "persistentvolumeclaims",
+            "resourcequotas",
+            "replicationcontrollers",
+            "replicasets.apps",
+            "statefulsets.apps",
+            "daemonsets.apps",
+            "jobs.batch",
+            "cronjobs.batch",
+            "horizontalpodautoscalers.autoscaling",
+            "poddisruptionbudgets.policy",
+            "ingresses.networking.k8s.io",
+            "customresourcedefinitions.apiextensions.k8s.io",
+        ),
+        _METADATA,
+    ),
+    "deployments.apps": _METADATA[1:],
+    "pods": _METADATA[:3],
+}
 
 _GATED = ("PodScheduled", "False", "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates")
 
@@ -166,7 +192,7 @@ def prepare_update(resource: Resource, old: Object, new: Object, subresource: st
             label_like_its_pods(updated)
         case "daemonsets.apps" if not subresource:
             count_template_generation(updated, old)
-    if _counts_generations(resource, updated) and _acted_on_changed(resource, updated, old):
+    if _counts_generations(resource, updated) and _acted_on_changed(resource, updated, old, subresource):
         updated["metadata"]["generation"] = (old.get("metadata") or {}).get("generation", 0) + 1
     return updated
 
@@ -188,13 +214,13 @@ def _counts_generations(resource: Resource, obj: Object) -> bool:
     return ("spec" in obj and resource.group_resource not in _UNCOUNTED) or resource.group_resource in _COUNTED_WHOLE
 
 
-def _acted_on_changed(resource: Resource, new: Object, old: Object) -> bool:
+def _acted_on_changed(resource: Resource, new: Object, old: Object, subresource: str) -> bool:
     if resource.custom is not None:
         own = {"apiVersion", "metadata", "status"} if "status" in resource.subresources else {"apiVersion", "metadata"}
         return _without(own, new) != _without(own, old)
     if resource.group_resource in _COUNTED_WHOLE:
         return _without({"metadata"}, new) != _without({"metadata"}, old)
-    if resource.group_resource == _ANNOTATIONS_COUNT and _annotations(new) != _annotations(old):
+    if resource.group_resource == _ANNOTATIONS_COUNT and not subresource and _annotations(new) != _annotations(old):
         return True
     return bool(new.get("spec") != old.get("spec"))
 
@@ -276,9 +302,8 @@ def _status_only(resource: Resource, new: Object, old: Object) -> Object:
     metadata = {**(old.get("metadata") or {})}
     for key in ("resourceVersion", "managedFields"):
         _put_back(metadata, new["metadata"], key)
-    if resource.group_resource in _METADATA_BY_STATUS:
-        for key in _SHARED_METADATA:
-            _put_back(metadata, new["metadata"], key)
+    for key in _METADATA_BY_STATUS.get(resource.group_resource, ()):
+        _put_back(metadata, new["metadata"], key)
     updated = {**old, "metadata": metadata}
     _put_back(updated, new, "status")
     before = old.get("status") or {}

@@ -279,6 +279,51 @@ def test_the_status_endpoint_changes_the_status_alone() -> None:
     assert updated == {**old, "status": {"replicas": 1}}
 
 
+ALL_OF_IT = ["annotations", "finalizers", "labels", "ownerReferences"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [
+        ("deployments.apps", ["annotations", "finalizers", "ownerReferences"]),
+        ("pods", ["annotations", "finalizers", "labels"]),
+        ("replicasets.apps", ALL_OF_IT),
+        ("replicationcontrollers", ALL_OF_IT),
+        ("statefulsets.apps", ALL_OF_IT),
+        ("daemonsets.apps", ALL_OF_IT),
+        ("jobs.batch", ALL_OF_IT),
+        ("cronjobs.batch", ALL_OF_IT),
+        ("horizontalpodautoscalers.autoscaling", ALL_OF_IT),
+        ("poddisruptionbudgets.policy", ALL_OF_IT),
+        ("services", ALL_OF_IT),
+        ("nodes", ALL_OF_IT),
+        ("namespaces", ALL_OF_IT),
+        ("persistentvolumes", ALL_OF_IT),
+        ("persistentvolumeclaims", ALL_OF_IT),
+        ("resourcequotas", ALL_OF_IT),
+        ("ingresses.networking.k8s.io", ALL_OF_IT),
+        ("customresourcedefinitions.apiextensions.k8s.io", ALL_OF_IT),
+        ("certificatesigningrequests.certificates.k8s.io", ALL_OF_IT),
+        ("servicecidrs.networking.k8s.io", []),
+        ("flowschemas.flowcontrol.apiserver.k8s.io", []),
+        ("prioritylevelconfigurations.flowcontrol.apiserver.k8s.io", []),
+        ("apiservices.apiregistration.k8s.io", []),
+        ("volumeattachments.storage.k8s.io", []),
+        ("resourceclaims.resource.k8s.io", []),
+        ("validatingadmissionpolicies.admissionregistration.k8s.io", []),
+    ],
+)
+def test_what_a_write_of_the_status_changes_of_the_metadata(kind: str, changed: list[str]) -> None:
+    """As a real kube-apiserver 1.36 answered; none of it counts as a change of the object."""
+    old = create({"metadata": {"name": "a", "labels": {"kept": ""}}, "spec": {}}, resource(kind))
+    said = {"labels": {"a": ""}, "annotations": {"a": ""}, "finalizers": ["a.io/b"], "ownerReferences": [{"uid": "u"}]}
+
+    updated = prepare_update(resource(kind), old, {**old, "metadata": {**old["metadata"], **said}}, "status")
+
+    now, before = updated["metadata"], old["metadata"]
+    assert sorted(field for field in now if now[field] != before.get(field)) == changed
+
+
 def test_kubelets_may_label_and_annotate_through_the_status_and_need_not_know_the_qos_class() -> None:
     old = create({"metadata": {"name": "a"}, "spec": {"containers": []}}, PODS)
     new = {"metadata": {"name": "a", "annotations": {"a": "b"}}, "status": {"phase": "Running"}}
