@@ -113,6 +113,7 @@ class Composition(Protocol):
         more_api_listeners: tuple[socket.socket, ...] = ...,
         apiservers: int = ...,
         schedulers: int = ...,
+        without: frozenset[str] = ...,
         node_monitor_grace_s: float,
         eviction_timeout_s: float,
         cluster: str = ...,

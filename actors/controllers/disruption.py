@@ -7,12 +7,12 @@ minutes have passed. So budgets hold although a pod's end is seen late (policy/v
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from actorkube.kube import Controller, Views, Watches
 from actorkube.kube.alike import BELONGS, looks_at
-from actorkube.kube.writes import RequeueAfter, UpdateStatus, Write
+from actorkube.kube.writes import Event, RequeueAfter, UpdateStatus, Write, reference_to
 from actors.controllers.indexes import BY_LABEL, BY_SELECTOR, by_label, by_selector, candidates, labelled
 from actors.controllers.pod_summary import BELONGING, POD, Belonging, PodSummary, belonging, summarise_pod
 from protocols.objects import Object, meta, name_of, namespace_of
@@ -90,8 +90,38 @@ def reconcile(key: str, views: Views, now: float) -> list[Write]:
     if noted:
         writes.append(RequeueAfter(min(map(seconds_of, noted.values())) + NOTED_S - now))
     if status != budget.get("status"):
-        writes.append(UpdateStatus(RESOURCE, {**budget, "status": status}))
+        writes += [UpdateStatus(RESOURCE, {**budget, "status": status}), *_doubts(budget, pods)]
     return writes
+
+
+def _doubts(budget: Object, pods: Sequence[PodSummary]) -> Iterator[Event]:
+    """What is told with the numbers: that there is nobody, or nobody who says how many pods to expect."""
+    about = reference_to(budget, "policy/v1", "PodDisruptionBudget")
+    if not pods:
+        yield Event(about, "Normal", "NoPods", "No matching pods found")
+    spec = budget.get("spec") or {}
+    if spec.get("maxUnavailable") is None and not isinstance(spec.get("minAvailable"), str):
+        return
+    if any(not pod.controller for pod in pods):
+        unmanaged = (
+            f"Pods selected by this PodDisruptionBudget (selector: {_in_go(spec.get('selector') or {})}) were found"
+        )
+        consequence = "As a result, the status of the PDB cannot be calculated correctly, which may result in undefined"
+        remedy = 'To account for these pods please set ".spec.minAvailable" field of the PDB to an integer value.'
+        message = f"{unmanaged} to be unmanaged. {consequence} behavior. {remedy}"
+        yield Event(about, "Warning", "UnmanagedPods", message)
+
+
+def _in_go(selector: Mapping[str, Any]) -> str:
+    """As Go prints it."""
+    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    expressions = ""
+    for each in selector.get("matchExpressions") or ():
+        values = " ".join(each.get("values") or ())
+        asked = f"Key:{each['key']},Operator:{each['operator']},Values:[{values}],"
+        expressions += f"LabelSelectorRequirement{{{asked}}},"
+    named = f"MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},"
+    return f"&LabelSelector{{{named}}}"
 
 
 def counted(budget: Object, pods: list[PodSummary], noted: dict[str, str], views: Views) -> Count:
@@ -142,10 +172,13 @@ def _still_noted(budget: Object, pods: Iterable[PodSummary], now: float) -> dict
 
 
 def _expected(pods: Iterable[PodSummary], views: Views) -> int:
-    """How many there should be, as those behind the pods say; a pod that nobody controls counts for itself."""
+    """How many there should be, as those behind the pods say. Pods that nobody controls do not count; one whose
+    controller has no number of replicas counts for itself."""
     scales: dict[tuple[str, str], int] = {}
     alone = 0
     for pod in pods:
+        if not pod.controller:
+            continue
         obj = views["pods"].get(pod.key)
         owner = _scale_of(obj, views) if obj is not None else None
         if owner is None:

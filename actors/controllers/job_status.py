@@ -82,6 +82,7 @@ def _conditions(state: JobState, status: dict[str, Any], end: End | None, now: f
     if is_deleting(state.job):
         return []
     if is_suspended(state.job):
+        status.pop("startTime", None)  # it starts when it is resumed
         return _set(state, status, "Suspended", "True", "JobSuspended", "Job suspended", now)
     if find_condition(status.get("conditions"), "Suspended") is None:
         return []

@@ -11,21 +11,21 @@ Verb = Literal["create", "update", "delete"]
 
 
 def done(stateful_set: Object, verb: Verb, pod: str) -> Event:
-    return _normal(stateful_set, verb, f"{verb} Pod {pod} in StatefulSet {name_of(stateful_set)} successful")
+    return _normal(stateful_set, verb, f"{verb.title()} Pod {pod} in StatefulSet {name_of(stateful_set)} successful")
 
 
 def failed(stateful_set: Object, verb: Verb, pod: str, why: str = "") -> Event:
-    text = f"{verb} Pod {pod} in StatefulSet {name_of(stateful_set)} failed error: {why}"
+    text = f"{verb.title()} Pod {pod} in StatefulSet {name_of(stateful_set)} failed error: {why}"
     return _warning(stateful_set, f"Failed{verb.title()}", text)
 
 
 def claim_made(stateful_set: Object, claim: str, pod: str) -> Event:
-    text = f"create Claim {claim} Pod {pod} in StatefulSet {name_of(stateful_set)} success"
+    text = f"Create Claim {claim} Pod {pod} in StatefulSet {name_of(stateful_set)} success"
     return _normal(stateful_set, "create", text)
 
 
 def claim_not_made(stateful_set: Object, claim: str, pod: str) -> Event:
-    text = f"create Claim {claim} for Pod {pod} in StatefulSet {name_of(stateful_set)} failed error: "
+    text = f"Create Claim {claim} for Pod {pod} in StatefulSet {name_of(stateful_set)} failed error: "
     return _warning(stateful_set, "FailedCreate", text)
 
 

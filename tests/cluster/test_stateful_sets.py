@@ -78,8 +78,8 @@ def test_a_stateful_set_lives_as_its_documentation_says(k: Kubectl) -> None:
     assert names(k, "pods") == ["db-0", "db-1"]
     assert re.search(r"^db +2/2 ", k("get", "sts"), re.M)
     described = k("describe", "sts", "db")
-    assert "create Claim data-db-0 Pod db-0 in StatefulSet db success" in described
-    assert "create Pod db-1 in StatefulSet db successful" in described
+    assert "Create Claim data-db-0 Pod db-0 in StatefulSet db success" in described
+    assert "Create Pod db-1 in StatefulSet db successful" in described
 
     k("scale", "sts/db", "--replicas=3")
     rolled_out(k)

@@ -123,14 +123,37 @@ def test_pods_that_are_not_there_yet_are_expected() -> None:
     run(play())
 
 
-def test_pods_that_nobody_controls_count_for_themselves() -> None:
+def test_nobody_says_how_many_pods_to_expect_that_nobody_controls() -> None:
+    """In the words of a real controller manager."""
+
     async def scenario(world: World) -> None:
         for name in ("a", "b", "c"):
             bare_pod(world, name)
         budget(world, maxUnavailable=1)
         await world.settled()
 
-        assert counts(world) == (3, 2, 3, 1)
+        assert counts(world) == (0, 0, 3, 0)
+        (told,) = [event for event in world.list("events") if event["involvedObject"]["kind"] == "PodDisruptionBudget"]
+        selector = (
+            "&LabelSelector{MatchLabels:map[string]string{app: web,},MatchExpressions:[]LabelSelectorRequirement{},}"
+        )
+        assert (told["type"], told["reason"]) == ("Warning", "UnmanagedPods")
+        assert told["message"] == (
+            f"Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. "
+            "As a result, the status of the PDB cannot be calculated correctly, which may result in undefined "
+            'behavior. To account for these pods please set ".spec.minAvailable" field of the PDB to an integer value.'
+        )
+
+    in_world(scenario)
+
+
+def test_a_budget_without_pods_says_so() -> None:
+    async def scenario(world: World) -> None:
+        budget(world, maxUnavailable=1)
+        await world.settled()
+
+        told = [(event["type"], event["reason"], event["message"]) for event in world.list("events")]
+        assert told == [("Normal", "NoPods", "No matching pods found")]
 
     in_world(scenario)
 

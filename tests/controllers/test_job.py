@@ -167,6 +167,7 @@ def test_a_suspended_job_has_no_pods_and_its_deadline_begins_anew() -> None:
         world.patch(JOBS, "pi", {"spec": {"suspend": True}})
         await world.settled()
         assert (world.list("pods"), status(world).get("failed")) == ([], None)
+        assert "startTime" not in status(world)
         await asyncio.sleep(200)
         world.patch(JOBS, "pi", {"spec": {"suspend": False}})
         await world.settled()

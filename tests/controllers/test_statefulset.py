@@ -52,7 +52,7 @@ def test_pods_come_one_after_the_other_each_with_an_identity_of_its_own() -> Non
                 ("StatefulSet", uid_of(made), True)
             ]
         assert told(world) == [
-            ("Normal", "SuccessfulCreate", f"create Pod {name} in StatefulSet web successful") for name in names(pods)
+            ("Normal", "SuccessfulCreate", f"Create Pod {name} in StatefulSet web successful") for name in names(pods)
         ]
 
     in_world(scenario)
@@ -109,7 +109,7 @@ def test_too_many_go_one_by_one_the_highest_first() -> None:
 
         ends = [(what, name) for what, name in history_of(world) if what != "came"]
         assert ends == [(what, f"web-{n}") for n in (3, 2, 1) for what in ("going", "gone")]
-        assert told(world)[-1] == ("Normal", "SuccessfulDelete", "delete Pod web-1 in StatefulSet web successful")
+        assert told(world)[-1] == ("Normal", "SuccessfulDelete", "Delete Pod web-1 in StatefulSet web successful")
         assert status(world)["replicas"] == 1
 
     in_world(scenario)
@@ -334,7 +334,7 @@ def test_adopts_pods_with_a_name_that_it_gives_and_completes_their_labels() -> N
         adopted = world.get("pods", "web-0")
         assert (uid_of(adopted), owner_references(adopted)[0]["uid"]) == (uid_of(kept), uid_of(made))
         assert meta(adopted)["labels"]["statefulset.kubernetes.io/pod-name"] == "web-0"
-        assert ("Normal", "SuccessfulUpdate", "update Pod web-0 in StatefulSet web successful") in told(world)
+        assert ("Normal", "SuccessfulUpdate", "Update Pod web-0 in StatefulSet web successful") in told(world)
         assert not owner_references(world.get("pods", "web-zero"))
 
     in_world(scenario)
@@ -347,7 +347,7 @@ def test_releases_a_pod_that_matches_no_more_and_waits_until_its_name_is_free() 
         world.patch("pods", "web-0", {"metadata": {"labels": {"app": "debug"}}})
         await world.settled()
         assert not owner_references(world.get("pods", "web-0"))
-        why = 'create Pod web-0 in StatefulSet web failed error: pods "web-0" already exists'
+        why = 'Create Pod web-0 in StatefulSet web failed error: pods "web-0" already exists'
         assert ("Warning", "FailedCreate", why) in told(world)
 
         world.delete("pods", "web-0")
@@ -362,7 +362,7 @@ def test_a_pod_that_is_refused_is_complained_about_and_tried_again() -> None:
         world.store.refusals["pods"] = "exceeded quota: pods=0"
         world.create(SETS, stateful_set(replicas=1))
         await asyncio.sleep(10)
-        why = "create Pod web-0 in StatefulSet web failed error: exceeded quota: pods=0"
+        why = "Create Pod web-0 in StatefulSet web failed error: exceeded quota: pods=0"
         assert set(told(world)) == {("Warning", "FailedCreate", why)}
 
         world.store.refusals.clear()

@@ -64,7 +64,7 @@ def test_a_pods_claims_are_made_before_it_and_are_its_volumes() -> None:
         assert told(world)[0] == (
             "Normal",
             "SuccessfulCreate",
-            "create Claim data-web-0 Pod web-0 in StatefulSet web success",
+            "Create Claim data-web-0 Pod web-0 in StatefulSet web success",
         )
 
     in_world(scenario)
@@ -94,7 +94,7 @@ def test_a_claim_that_is_refused_is_complained_about_and_its_pod_waits() -> None
         world.store.refusals[CLAIMS] = "exceeded quota"
         world.create(SETS, stateful_set(replicas=1, claims=("data",)))
         await asyncio.sleep(10)
-        why = "create Claim data-web-0 for Pod web-0 in StatefulSet web failed error: exceeded quota"
+        why = "Create Claim data-web-0 for Pod web-0 in StatefulSet web failed error: exceeded quota"
         assert set(told(world)) == {("Warning", "FailedCreate", why)}
         assert not world.list("pods")
 
@@ -125,7 +125,7 @@ def test_a_claim_that_goes_is_waited_for() -> None:
         world.delete(CLAIMS, "data-web-0")
         world.create(SETS, stateful_set(replicas=1, claims=("data",)))
         await world.settled()
-        why = "create Pod web-0 in StatefulSet web failed error: pvc data-web-0 is being deleted"
+        why = "Create Pod web-0 in StatefulSet web failed error: pvc data-web-0 is being deleted"
         assert ("Warning", "FailedCreate", why) in told(world)
         assert not world.list("pods")
 
@@ -254,7 +254,7 @@ def test_a_policy_that_changes_is_followed_and_told() -> None:
         world.patch(SETS, "web", {"spec": {"persistentVolumeClaimRetentionPolicy": policy("Delete", "Retain")}})
         await world.settled()
         assert owner_references(world.get(CLAIMS, "data-web-0"))[0]["uid"] == uid_of(made)
-        assert ("Normal", "SuccessfulUpdate", "update Pod web-0 in StatefulSet web successful") in told(world)
+        assert ("Normal", "SuccessfulUpdate", "Update Pod web-0 in StatefulSet web successful") in told(world)
 
         world.patch(SETS, "web", {"spec": {"persistentVolumeClaimRetentionPolicy": RETAIN}})
         await world.settled()

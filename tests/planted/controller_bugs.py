@@ -6,6 +6,27 @@ from tests.planted.bug import Bug
 
 CONTROLLERS = [
     Bug(
+        "pods that nobody controls are expected by a budget",
+        "actors/controllers/disruption.py",
+        "        if not pod.controller:\n            continue\n",
+        "",
+        "tests/controllers/test_disruption.py::test_nobody_says_how_many_pods_to_expect_that_nobody_controls",
+    ),
+    Bug(
+        "a budget without pods says nothing",
+        "actors/controllers/disruption.py",
+        "    if not pods:\n",
+        "    if False:\n",
+        "tests/controllers/test_disruption.py::test_a_budget_without_pods_says_so",
+    ),
+    Bug(
+        "a suspended job keeps the time at which it had started",
+        "actors/controllers/job_status.py",
+        '        status.pop("startTime", None)  # it starts when it is resumed\n',
+        "",
+        "tests/controllers/test_job.py::test_a_suspended_job_has_no_pods_and_its_deadline_begins_anew",
+    ),
+    Bug(
         "pods that are to go count as terminating when they have ended, too",
         "actors/controllers/replicaset.py",
         "sum(pod.deleting and not pod.terminated and",
