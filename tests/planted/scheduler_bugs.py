@@ -6,6 +6,13 @@ from tests.planted.bug import Bug
 
 SCHEDULER = [
     Bug(
+        "nodes without a label that pods are spread over by default are no domain",
+        "actors/scheduler/plugins/pod_topology_spread.py",
+        "return int(np.count_nonzero(inhabited))  # nodes",
+        "return int(np.count_nonzero(inhabited[1:]))  # nodes",
+        "tests/scheduler/test_plugins.py::test_nodes_without_the_label_are_a_domain_of_the_default_spreading",
+    ),
+    Bug(
         "a pod that asks for something as a whole is rated by that",
         "actors/scheduler/plugins/node_resources_fit.py",
         'rated_requests(shape.pod) if shape.spec.get("resources") else shape.footprint.scoring',

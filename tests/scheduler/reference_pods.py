@@ -154,7 +154,7 @@ def spread_raw(
         if key == HOSTNAME:
             size, counted = len(candidates), count(constraint, pod, node, cluster)
         else:
-            size = len({labels_of(other)[key] for other in candidates if key in labels_of(other)})
+            size = len({labels_of(other).get(key, "") for other in candidates})
             counted = sum(
                 count(constraint, pod, other, cluster)
                 for other in cluster.nodes.values()

@@ -18,11 +18,13 @@ from actors.scheduler.plugins.node_ports import NodePorts
 from actors.scheduler.plugins.node_resources_balanced import NodeResourcesBalancedAllocation
 from actors.scheduler.plugins.node_resources_fit import NodeResourcesFit
 from actors.scheduler.plugins.node_unschedulable import NodeUnschedulable
+from actors.scheduler.plugins.pod_topology_spread import PodTopologySpread
 from actors.scheduler.plugins.taint_toleration import TaintToleration
 from protocols.objects import Object
 from tests.scheduler.worlds import cluster, make_node, make_pod
 
 MIB = 1024 * 1024
+HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 
 
 def alone(plugin: Any, *objects: Object, filters: list[str] | None = None) -> SchedulingCycle:
@@ -37,6 +39,24 @@ def alone(plugin: Any, *objects: Object, filters: list[str] | None = None) -> Sc
 def refusal(plugin: Any, pod: Object, node: Object, *placed: Object) -> tuple[tuple[str, ...], bool] | None:
     refusals = alone(plugin, node, *placed).examine(PodDemand(pod)).refusals
     return refusals["n0"][1] if refusals else None
+
+
+def test_nodes_without_the_label_are_a_domain_of_the_default_spreading() -> None:
+    """They are rated too, as no pod asks for the label: of zones there are two here, as kube-scheduler counts."""
+    nodes = [
+        make_node(name, labels={HOST: name, **zone})
+        for name, zone in (("a", {ZONE: "z"}), ("b", {ZONE: "z"}), ("c", {}))
+    ]
+    pods = [make_pod(f"on-{place}-{index}", node=place) for index, place in enumerate("aab")]
+    for pod in (new := make_pod("new"), *pods):
+        pod["metadata"]["labels"] = {"app": "web"}
+    cycle = alone(PodTopologySpread(), *nodes, *pods)
+    service = {"metadata": {"name": "web", "namespace": "default"}, "spec": {"selector": {"app": "web"}}}
+    cycle.state.groups.set("Service", service)
+
+    scores = cycle.examine(PodDemand(new)).by_plugin["PodTopologySpread"]
+
+    assert scores == {"a": 15, "b": 23, "c": 100}
 
 
 def score(plugin: Any, pod: Object, *objects: Object) -> int:

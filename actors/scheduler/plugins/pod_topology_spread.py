@@ -259,7 +259,7 @@ class _SoftSpread:
             return int(np.count_nonzero(candidates))
         column = self._cycle.state.objects.label(constraint.topology_key)
         inhabited = np.bincount(column.ids.compress(candidates), minlength=1) > 0
-        return int(np.count_nonzero(inhabited[1:]))
+        return int(np.count_nonzero(inhabited))  # nodes without the label are one, where they are looked at
 
     def _domains(self, constraint: Constraint) -> Domains:
         """On a host everything counts that is there; in other topologies what the policies let in."""
