@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from protocols.objects import Object, uid_of
+from protocols.objects import Object, meta, uid_of
 from protocols.rules.conditions import find_condition, with_condition
 
 UNSCHEDULABLE = "Unschedulable"
@@ -20,6 +20,8 @@ def not_scheduled_patch(
     `nominated`: the node it waits for, "" for none; None: what was said before still holds."""
     conditions = (pod.get("status") or {}).get("conditions")
     new = find_condition(with_condition(conditions, "PodScheduled", "False", reason, message, now), "PodScheduled")
+    if new is not None and (generation := meta(pod).get("generation")):
+        new = {**new, "observedGeneration": generation}
     status: dict[str, Any] = {}
     if new != find_condition(conditions, "PodScheduled") and not (reason == GATED and _says_its_gates(pod)):
         status["conditions"] = [new]

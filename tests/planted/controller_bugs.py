@@ -6,6 +6,13 @@ from tests.planted.bug import Bug
 
 CONTROLLERS = [
     Bug(
+        "an orphan says that it has owners, none",
+        "actors/apiserver/rules/prepare.py",
+        "        if key in metadata and not metadata[key]:\n",
+        "        if False:\n",
+        "tests/apiserver/rules/test_prepare.py::test_metadata_that_is_taken_away_to_the_last_is_not_said_any_more",
+    ),
+    Bug(
         "pods that nobody controls are expected by a budget",
         "actors/controllers/disruption.py",
         "        if not pod.controller:\n            continue\n",

@@ -6,6 +6,13 @@ from tests.planted.bug import Bug
 
 SCHEDULER = [
     Bug(
+        "of which generation of a pod it is said that it finds no node is left open",
+        "actors/scheduler/demand.py",
+        '"annotations", "ownerReferences", "generation")',
+        '"annotations", "ownerReferences")',
+        "tests/scheduler/test_scheduler_actor.py::test_says_why_a_pod_is_pending_and_schedules_it_when_that_changes",
+    ),
+    Bug(
         "nodes without a label that pods are spread over by default are no domain",
         "actors/scheduler/plugins/pod_topology_spread.py",
         "return int(np.count_nonzero(inhabited))  # nodes",

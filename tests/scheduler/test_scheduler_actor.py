@@ -138,6 +138,7 @@ async def test_says_why_a_pod_is_pending_and_schedules_it_when_that_changes(worl
     assert world.events("p") == [("FailedScheduling", message)]
     condition = world.condition("p")
     assert (condition["type"], condition["status"], condition["reason"]) == ("PodScheduled", "False", "Unschedulable")
+    assert condition["observedGeneration"] == 1
     assert condition["message"] == message
 
     world.create("nodes", make_node("n1"))

@@ -295,6 +295,9 @@ def _kept_metadata(new: Object, old: Object) -> dict[str, Any]:
         if not metadata.get(key) and before.get(key):
             metadata[key] = before[key]
     metadata.pop("selfLink", None)
+    for key in _METADATA:  # what is taken from them to the last is no more said than where there never was any
+        if key in metadata and not metadata[key]:
+            del metadata[key]
     return metadata
 
 

@@ -343,6 +343,15 @@ def test_the_servers_metadata_is_put_back() -> None:
     assert prepare_update(DEPLOYMENTS, old, sent, "")["metadata"] == old["metadata"]
 
 
+def test_metadata_that_is_taken_away_to_the_last_is_not_said_any_more() -> None:
+    old = create(deployment(metadata={"name": "web", "labels": {"a": "b"}, "ownerReferences": [{"uid": "u"}]}))
+    emptied = {"labels": {}, "annotations": {}, "finalizers": [], "ownerReferences": []}
+
+    updated = prepare_update(DEPLOYMENTS, old, deployment(metadata={"name": "web", **emptied}), "")
+
+    assert not emptied.keys() & updated["metadata"].keys()
+
+
 def test_annotations_of_a_deployment_count_as_instructions_and_labels_do_not() -> None:
     old = create(deployment())
 
