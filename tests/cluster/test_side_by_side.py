@@ -11,8 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.apiserver.rules.minimal import minimal
+from actors.apiserver.schema.resources import by_kind
+from actors.apiserver.schema.types import Types
+from tests.apiserver.rules.answers import Seen, seen
+from tests.apiserver.rules.judged import changed
+from tests.apiserver.rules.minimal import minimal, minimal_of
 from tests.cluster.kube_apiserver import needs_kube_apiserver
+from tests.cluster.mutations import mutations
 from tests.cluster.two_servers import TwoServers, differences, two_servers
 
 pytestmark = [pytest.mark.cluster, needs_kube_apiserver]
@@ -35,7 +40,7 @@ _NOT_ALIKE = {
     "VolumeAttributesClass": {"metadata.finalizers"},
 }
 # Of groups that are off there, or written in a way that CEL has only here.
-_ONLY_HERE = {"ControllerRevision", "MutatingAdmissionPolicy", "PodGroup", "Workload"}
+_ONLY_HERE = {"MutatingAdmissionPolicy", "PodGroup", "Workload"}
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +61,30 @@ def test_the_least_that_people_write_is_stored_alike(both: TwoServers, obj: dict
     assert [
         each for each in differences(theirs.body, ours.body) if not any(each.startswith(field) for field in excused)
     ] == []
+
+
+@pytest.mark.parametrize("each", seen(), ids=str)
+def test_the_answer_that_was_seen_is_still_the_one_of_both(both: TwoServers, each: Seen) -> None:
+    answers = both.create(changed(minimal_of(each.kind), each.changes))
+
+    for answer in answers:
+        assert ("" if answer.code == 201 else answer.body["message"]) == each.answer
+
+
+# Of each kind, whatever one field is changed to is accepted by both or by neither.
+_ALIKE_IN_ALL = ("ConfigMap", "Lease", "PriorityClass", "Role", "RoleBinding", "ServiceAccount")
+
+
+@pytest.mark.parametrize("kind", _ALIKE_IN_ALL)
+def test_what_one_accepts_of_a_kind_the_other_does(both: TwoServers, kind: str) -> None:
+    obj = minimal_of(kind)
+    resource = by_kind(obj["apiVersion"], kind)
+    assert resource is not None
+
+    unlike = []
+    for what, mutated in mutations(obj, Types.load().of(resource)):
+        theirs, ours = both.create(mutated)
+        if theirs.code != ours.code:
+            unlike.append((what, theirs.body, ours.body))
+
+    assert unlike == []

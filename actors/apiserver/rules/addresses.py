@@ -62,7 +62,7 @@ def network(value: str) -> Iterator[str]:
 
 
 def reachable(value: str) -> Iterator[str]:
-    """An address of somebody else, who is not reached by chance."""
+    """An address that somebody may have. Loopback is one here: nodes and pods of one machine live there."""
     address = _address(value)
     if address is None:
         yield _IP
@@ -70,8 +70,6 @@ def reachable(value: str) -> Iterator[str]:
         yield "must not have leading 0s"
     elif address.is_unspecified:
         yield f"may not be unspecified ({value})"
-    elif address.is_loopback:
-        yield "may not be in the loopback range (127.0.0.0/8, ::1/128)"
     elif address.is_link_local:
         yield "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
     elif any(address in each for each in _LINK_LOCAL_MULTICAST):

@@ -33,7 +33,7 @@ def changed(obj: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         if value is ABSENT:
             del here[key]
         else:
-            here[key] = value
+            here[key] = copy.deepcopy(value)
     return new
 
 

@@ -52,7 +52,7 @@ spec: {template: {metadata: {labels: {app: a}}, spec: {containers: [{name: web, 
 ---
 {apiVersion: v1, kind: ServiceAccount, metadata: {name: a}}
 ---
-{apiVersion: apps/v1, kind: ControllerRevision, metadata: {name: a}, revision: 1}
+{apiVersion: apps/v1, kind: ControllerRevision, metadata: {name: a}, revision: 1, data: {spec: {}}}
 ---
 apiVersion: apps/v1
 kind: DaemonSet

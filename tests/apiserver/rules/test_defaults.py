@@ -195,3 +195,15 @@ def test_a_volume_of_an_image_is_pulled_as_a_container_is() -> None:
     pod = created("Pod", {"spec.volumes": volumes})
 
     assert [volume["image"]["pullPolicy"] for volume in pod["spec"]["volumes"]] == ["Always", "IfNotPresent"]
+
+
+def test_what_a_claim_begins_with_is_said_in_both_fields() -> None:
+    volume = {"kind": "PersistentVolumeClaim", "name": "a"}
+    other = {"apiGroup": "a.example.com", "kind": "Backup", "name": "a"}
+
+    for field in ("dataSource", "dataSourceRef"):
+        spec = created("PersistentVolumeClaim", {f"spec.{field}": volume})["spec"]
+        assert (spec["dataSource"], spec["dataSourceRef"]) == (volume, volume)
+    assert "dataSource" not in created("PersistentVolumeClaim", {"spec.dataSource": other})["spec"]
+    elsewhere = created("PersistentVolumeClaim", {"spec.dataSourceRef": {**volume, "namespace": "b"}})["spec"]
+    assert "dataSource" not in elsewhere

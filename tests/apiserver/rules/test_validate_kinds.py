@@ -51,7 +51,7 @@ METRIC = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Ut
         (
             "Deployment",
             {"spec.strategy": {"type": "Slow"}},
-            'spec.strategy.type: Unsupported value: "Slow": supported values: "Recreate", "RollingUpdate"',
+            'spec.strategy: Unsupported value: {"Type":"Slow","RollingUpdate":null}: supported values: "Recreate"',
         ),
         (
             "Deployment",
@@ -315,7 +315,10 @@ def test_schedules_are_cron(schedule: str) -> None:
 
 
 def test_a_claim_of_a_stateful_set_is_a_volume_of_its_pods() -> None:
-    claim = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {}}}
+    claim = {
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
     mount = {"spec.template.spec.containers.0.volumeMounts": [{"name": "data", "mountPath": "/data"}]}
 
     with_claim = problems("StatefulSet", {**mount, "spec.volumeClaimTemplates": [claim]})

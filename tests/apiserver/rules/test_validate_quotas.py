@@ -18,7 +18,7 @@ def scope(name: str, operator: str = "Exists", *values: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"hard": {"foo": "1"}}, 'spec.hard[foo]: Invalid value: "foo": must be a standard resource for quotas'),
+        ({"hard": {"foo": "1"}}, 'spec.hard[foo]: Invalid value: "foo": must be a standard resource for quota'),
         ({"hard": {"services": "1"}, "scopes": ["NotTerminating"]}, f'["NotTerminating"]: {MISPLACED}'),
         ({"hard": {"cpu": "1"}, "scopes": ["BestEffort"]}, f'["BestEffort"]: {MISPLACED}'),
         ({"hard": {"pods": "1"}, "scopes": ["VolumeAttributesClass"]}, f'["VolumeAttributesClass"]: {MISPLACED}'),

@@ -7,6 +7,8 @@ from typing import Any
 from actors.apiserver.rules.defaults.fill import fill, section
 from protocols.objects import Object
 
+_DATA_SOURCES = (("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot"))
+
 
 def persistent_volume(obj: Object) -> None:
     spec = section(obj, "spec")
@@ -21,6 +23,18 @@ def persistent_volume_claim(obj: Object) -> None:
 
 def claim_spec(spec: dict[str, Any]) -> None:
     fill(spec, volumeMode="Filesystem", resources={})
+    _data_sources(spec)
+
+
+def _data_sources(spec: dict[str, Any]) -> None:
+    """The older field knows claims and snapshots; what it says, the newer one says, too, and the other way round."""
+    older, newer = spec.get("dataSource"), spec.get("dataSourceRef")
+    if older is not None and (older.get("apiGroup") or "", older.get("kind")) not in _DATA_SOURCES:
+        del spec["dataSource"]
+    elif older is not None and newer is None:
+        spec["dataSourceRef"] = {**older}
+    elif newer is not None and older is None and not newer.get("namespace"):
+        spec["dataSource"] = {**newer}
 
 
 def storage_class(obj: Object) -> None:

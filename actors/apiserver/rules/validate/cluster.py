@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
+from collections.abc import Sequence
 from typing import Any
 
-from actors.apiserver.rules import names
+from actors.apiserver.rules import addresses, names
 from actors.apiserver.rules.field import (
     FieldErrors,
+    duplicate,
     forbidden,
     invalid_value,
     matches,
@@ -18,12 +21,14 @@ from actors.apiserver.rules.field import (
     too_long,
     unchanged,
 )
-from actors.apiserver.rules.validate.scheduling import taints
+from actors.apiserver.rules.validate.metadata import label_map
+from actors.apiserver.rules.validate.resources import quantity, resource_name
+from actors.apiserver.rules.validate.scheduling import label_selector, taints, tolerations
 from protocols.objects import Object
 
 DATA_BYTES_MAX = 1024 * 1024
 _IMMUTABLE_DATA = "field is immutable when `immutable` is set"
-_PREEMPTION_POLICIES = ("Never", "PreemptLowerPriority")
+_PREEMPTION_POLICIES = ("PreemptLowerPriority", "Never")
 _USER_PRIORITY_MAX = 1_000_000_000
 _RBAC = "rbac.authorization.k8s.io"
 # What a secret of a well-known type must hold.
@@ -58,6 +63,8 @@ def secret(obj: Object, old: Object | None) -> FieldErrors:
     for key in _SECRET_KEYS.get(kind, ()):
         if key not in data:
             yield required(f"data[{key}]")
+        elif key.startswith(".docker"):
+            yield from _json(f"data[{key}]", data[key])
     if kind == "kubernetes.io/basic-auth" and not {"username", "password"} & data.keys():
         yield required("data[username]")
     if kind == "kubernetes.io/service-account-token":
@@ -69,13 +76,20 @@ def secret(obj: Object, old: Object | None) -> FieldErrors:
     yield from _immutable_data(obj, old, ("data",))
 
 
+def _json(field: str, encoded: str) -> FieldErrors:
+    try:
+        json.loads(base64.b64decode(encoded))
+    except ValueError as error:
+        yield invalid_value(field, "<secret contents redacted>", str(error))
+
+
 def node(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
     yield from taints("metadata.taints", spec.get("taints") or ())
-    cidrs = spec.get("podCIDRs") or ()
+    cidrs = spec.get("podCIDRs") or [cidr for cidr in [spec.get("podCIDR")] if cidr]
     for index, cidr in enumerate(cidrs):
         yield from matches(f"spec.podCIDRs[{index}]", cidr, names.cidr(cidr))
-    if len(cidrs) > 2:
+    if len(cidrs) > 2 or (len(cidrs) == 2 and not addresses.is_dual_stack(*cidrs)):
         yield invalid_value("spec.podCIDRs", cidrs, "may specify no more than one CIDR for each IP family")
     if old is None:
         return
@@ -114,14 +128,43 @@ def priority_class(obj: Object, old: Object | None) -> FieldErrors:
 
 def runtime_class(obj: Object, old: Object | None) -> FieldErrors:
     handler = obj.get("handler") or ""
-    yield from matches("handler", handler, names.dns_label(handler))
+    if handler:
+        yield from matches("handler", handler, names.dns_label(handler))
+    else:
+        yield required("handler")
+    for name, value in ((obj.get("overhead") or {}).get("podFixed") or {}).items():
+        yield from resource_name(f"overhead.limits[{name}]", name)
+        yield from quantity(f"overhead.limits[{name}]", value)
+    chosen = obj.get("scheduling") or {}
+    yield from label_map("scheduling.nodeSelector", chosen.get("nodeSelector"))
+    yield from tolerations("scheduling.tolerations", chosen.get("tolerations") or ())
+    yield from _unlike("scheduling.tolerations", chosen.get("tolerations") or ())
     if old is not None:
         yield from unchanged("handler", handler, old.get("handler"))
+
+
+def _unlike(field: str, listed: Sequence[dict[str, Any]]) -> FieldErrors:
+    for index, toleration in enumerate(listed):
+        if toleration in listed[:index]:
+            shown = {
+                key[:1].upper() + key[1:]: toleration.get(key) or "" for key in ("key", "operator", "value", "effect")
+            }
+            seconds = {"TolerationSeconds": toleration.get("tolerationSeconds")}
+            yield duplicate(f"{field}[{index}]", {**shown, **seconds})
 
 
 def role(obj: Object, old: Object | None) -> FieldErrors:
     for index, rule in enumerate(obj.get("rules") or ()):
         yield from _policy_rule(f"rules[{index}]", rule, namespaced=obj.get("kind") == "Role")
+    if obj.get("aggregationRule") is not None:
+        yield from _aggregation("aggregationRule.clusterRoleSelectors", obj["aggregationRule"])
+
+
+def _aggregation(field: str, rule: dict[str, Any]) -> FieldErrors:
+    if not rule.get("clusterRoleSelectors"):
+        yield required(field, "at least one clusterRoleSelector required if aggregationRule is non-nil")
+    for index, selector in enumerate(rule.get("clusterRoleSelectors") or ()):
+        yield from label_selector(f"{field}[{index}]", selector)
 
 
 def role_binding(obj: Object, old: Object | None) -> FieldErrors:
@@ -166,6 +209,8 @@ def _subject(field: str, subject: dict[str, Any], *, namespaced: bool) -> FieldE
     expected = "" if kind == "ServiceAccount" else _RBAC
     if group != expected:
         yield not_supported(f"{field}.apiGroup", group, (expected,))
+    if kind == "ServiceAccount" and subject.get("name"):
+        yield from matches(f"{field}.name", subject["name"], names.dns_subdomain(subject["name"]))
     if kind == "ServiceAccount" and not namespaced and not subject.get("namespace"):
         yield required(f"{field}.namespace")
 

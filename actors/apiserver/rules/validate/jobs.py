@@ -59,6 +59,10 @@ def cron_job(obj: Object, old: Object | None) -> FieldErrors:
     for key in ("successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
         yield from not_negative(f"spec.{key}", spec.get(key))
     job_template = (spec.get("jobTemplate") or {}).get("spec") or {}
+    if job_template.get("selector") is not None:
+        yield invalid_value(
+            "spec.jobTemplate.spec.selector", job_template["selector"], "`selector` will be auto-generated"
+        )
     yield from job_spec("spec.jobTemplate.spec", job_template)
     if job_template.get("manualSelector"):
         yield not_supported("spec.jobTemplate.spec.manualSelector", True, ("nil", "false"))

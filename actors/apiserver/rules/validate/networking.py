@@ -13,6 +13,7 @@ from actors.apiserver.rules.field import (
     not_supported,
     one_of,
     required,
+    too_long,
     unchanged,
 )
 from actors.apiserver.rules.validate.scheduling import label_selector
@@ -23,6 +24,8 @@ Spec = dict[str, Any]
 _PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 _NOT_IN_PATHS = ("//", "/./", "/../", "%2f", "%2F")
 _NOT_AT_THE_END = ("/..", "/.")
+_CONTROLLER_BYTES_MAX = 250
+_SCOPES = ("Cluster", "Namespace")
 _CLASS = "kubernetes.io/ingress.class"
 _POLICY_TYPES = ("Ingress", "Egress")
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
@@ -56,11 +59,41 @@ def ingress_class(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
     if not spec.get("controller"):
         yield required("spec.controller")
-    elif "/" not in spec["controller"]:
-        detail = 'must be a domain-prefixed path (such as "acme.io/foo")'
-        yield invalid_value("spec.controller", spec["controller"], detail)
+    else:
+        yield from _controller("spec.controller", spec["controller"])
+    if spec.get("parameters") is not None:
+        yield from _parameters("spec.parameters", spec["parameters"])
     if old is not None:
         yield from unchanged("spec.controller", spec.get("controller"), (old.get("spec") or {}).get("controller"))
+
+
+def _controller(field: str, name: str) -> FieldErrors:
+    domain, slash, path = name.partition("/")
+    if len(name.encode()) > _CONTROLLER_BYTES_MAX:
+        yield too_long(field, _CONTROLLER_BYTES_MAX)
+    if not slash or not domain or not path:
+        yield invalid_value(field, name, 'must be a domain-prefixed path (such as "acme.io/foo")')
+        return
+    yield from matches(field, domain, names.dns_subdomain(domain))
+
+
+def _parameters(field: str, parameters: Spec) -> FieldErrors:
+    group, scope, namespace = (parameters.get(key) for key in ("apiGroup", "scope", "namespace"))
+    if group is not None:
+        yield from matches(f"{field}.apiGroup", group, names.dns_subdomain(group))
+    for key in ("kind", "name"):
+        if not parameters.get(key):
+            yield required(f"{field}.{key}")
+        else:
+            yield from matches(f"{field}.{key}", parameters[key], names.path_segment(parameters[key]))
+    if scope not in _SCOPES:
+        yield not_supported(f"{field}.scope", scope, _SCOPES)
+    elif scope == "Namespace" and not namespace:
+        yield required(f"{field}.namespace", "`parameters.scope` is set to 'Namespace'")
+    elif scope == "Namespace" and namespace:
+        yield from matches(f"{field}.namespace", namespace, names.dns_label(namespace))
+    elif namespace is not None:
+        yield forbidden(f"{field}.namespace", "`parameters.scope` is set to 'Cluster'")
 
 
 def network_policy(obj: Object, old: Object | None) -> FieldErrors:
@@ -147,7 +180,7 @@ def _service_backend(field: str, service: Spec) -> FieldErrors:
 
 
 def _policy_port(field: str, port: Spec) -> FieldErrors:
-    if port.get("protocol") and port["protocol"] not in _PROTOCOLS:
+    if port.get("protocol") is not None and port["protocol"] not in _PROTOCOLS:
         yield not_supported(f"{field}.protocol", port["protocol"], _PROTOCOLS)
     number, last = port.get("port"), port.get("endPort")
     if number is not None:

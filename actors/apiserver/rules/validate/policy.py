@@ -8,6 +8,7 @@ from typing import Any
 from actors.apiserver.rules import names
 from actors.apiserver.rules.field import (
     FieldErrors,
+    forbidden,
     invalid_value,
     matches,
     not_supported,
@@ -53,7 +54,7 @@ def horizontal_pod_autoscaler(obj: Object, old: Object | None) -> FieldErrors:
     if least is not None and least < 1:
         yield invalid_value("spec.minReplicas", least, "must be greater than or equal to 1")
     if most < 1:
-        yield invalid_value("spec.maxReplicas", most, "must be greater than 0")
+        yield required("spec.maxReplicas", "must be set and greater than 0")
     if least is not None and most < least:
         yield invalid_value("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")
     target = spec.get("scaleTargetRef") or {}
@@ -63,9 +64,33 @@ def horizontal_pod_autoscaler(obj: Object, old: Object | None) -> FieldErrors:
             yield required(f"spec.scaleTargetRef.{key}")
         else:
             yield from matches(f"spec.scaleTargetRef.{key}", value, names.path_segment(value))
+    version = target.get("apiVersion") or ""
+    if "/" not in version and (version, target.get("kind")) != ("v1", "ReplicationController"):
+        yield invalid_value("spec.scaleTargetRef.apiVersion", version, "apiVersion must specify API group")
     yield from _metrics("spec.metrics", spec.get("metrics") or ())
     for direction, rules in (spec.get("behavior") or {}).items():
         yield from _scaling_rules(f"spec.behavior.{direction}", rules or {})
+
+
+def _target(field: str, kind: str, source: dict[str, Any], target: dict[str, Any]) -> FieldErrors:
+    """Each kind of metric is compared in its own ways."""
+    value, average, share = (target.get(key) for key in ("value", "averageValue", "averageUtilization"))
+    if kind not in _SCALED_BY_ITSELF and not (source.get("metric") or {}).get("name"):
+        yield required(f"{field.removesuffix('.target')}.metric.name", "must specify a metric name")
+    if kind in _SCALED_BY_ITSELF and average is None and share is None:
+        detail = "must set either a target raw value or a target utilization"
+        yield required(f"{field}.averageUtilization", detail)
+    elif kind in _SCALED_BY_ITSELF and average is not None and share is not None:
+        yield forbidden(f"{field}.averageValue", "may not set both a target raw value and a target utilization")
+    elif kind == "Pods" and average is None:
+        yield required(f"{field}.averageValue", "must specify a positive target averageValue")
+    elif kind == "Object" and value is None and average is None:
+        yield required(f"{field}.averageValue", "must set either a target value or averageValue")
+    elif kind == "External" and value is None and average is None:
+        detail = "must set either a target value for metric or a per-pod target"
+        yield required(f"{field}.averageValue", detail)
+    elif kind == "External" and value is not None and average is not None:
+        yield forbidden(f"{field}.value", "may not set both a target value for metric and a per-pod target")
 
 
 def _scaling_rules(field: str, rules: dict[str, Any]) -> FieldErrors:
@@ -103,7 +128,7 @@ def _metrics(field: str, metrics: Sequence[dict[str, Any]]) -> FieldErrors:
         where, kind = f"{field}[{index}]", metric.get("type") or ""
         if not kind:
             yield required(f"{where}.type", "must specify a metric source type")
-        elif kind not in _METRICS:
+        if kind not in _METRICS:
             yield not_supported(f"{where}.type", kind, sorted(_METRICS))
         else:
             yield from _metric(f"{where}.{_METRICS[kind]}", kind, metric.get(_METRICS[kind]))
@@ -120,6 +145,7 @@ def _metric(field: str, kind: str, source: dict[str, Any] | None) -> FieldErrors
         yield required(f"{field}.target.type", "must specify a metric target type")
     if kind == "ContainerResource" and not source.get("container"):
         yield required(f"{field}.container", "must specify a container")
+    yield from _target(f"{field}.target", kind, source, target)
     share = target.get("averageUtilization")
     if share is not None and share < 1:
         yield invalid_value(f"{field}.target.averageUtilization", share, "must be greater than 0")

@@ -26,6 +26,17 @@ _OTHERS = (
     "services.nodeports",
 )
 _STANDARD = frozenset((*_PODS, *_COMPUTE, *_CLAIMS, *_OTHERS))
+_COUNTED = (
+    "configmaps",
+    "persistentvolumeclaims",
+    "pods",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "services",
+    "services.loadbalancers",
+    "services.nodeports",
+)
 _HUGE_PAGES = ("hugepages-", "requests.hugepages-")
 
 # Which of the standard resources a scope is about.
@@ -48,8 +59,9 @@ def resource_quota(obj: Object, old: Object | None) -> FieldErrors:
     for name, value in hard.items():
         yield from matches(f"spec.hard[{name}]", name, names.label_key(name))
         if not _is_named_rightly(name):
-            yield invalid_value(f"spec.hard[{name}]", name, "must be a standard resource for quotas")
-        yield from quantity(f"spec.hard[{name}]", value)
+            yield invalid_value(f"spec.hard[{name}]", name, "must be a standard resource type or fully qualified")
+            yield invalid_value(f"spec.hard[{name}]", name, "must be a standard resource for quota")
+        yield from quantity(f"spec.hard[{name}]", value, whole=name in _COUNTED)
     scopes = spec.get("scopes") or []
     yield from _scopes("spec.scopes", scopes, scopes, hard)
     if (selector := spec.get("scopeSelector")) is not None:

@@ -36,10 +36,10 @@ _HUGEPAGES = "hugepages-"
 def resource_requirements(field: str, resources: Mapping[str, Any]) -> FieldErrors:
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
     for name, value in limits.items():
-        yield from _resource_name(f"{field}.limits[{name}]", name)
+        yield from resource_name(f"{field}.limits[{name}]", name)
         yield from _amount(f"{field}.limits[{name}]", name, value)
     for name, value in requests.items():
-        yield from _resource_name(f"{field}.requests[{name}]", name)
+        yield from resource_name(f"{field}.requests[{name}]", name)
         yield from _amount(f"{field}.requests[{name}]", name, value)
         if name in limits:
             yield from _fits(f"{field}.requests", name, value, limits[name])
@@ -57,10 +57,10 @@ def quantity(field: str, value: Any, *, whole: bool = False, positive: bool = Fa
     except InvalidQuantity as error:
         yield invalid_value(field, value, str(error))
         return
-    if nanos < 0:
-        yield invalid_value(field, value, NOT_NEGATIVE)
-    elif positive and nanos == 0:
+    if positive and nanos <= 0:
         yield invalid_value(field, value, "must be greater than zero")
+    elif nanos < 0:
+        yield invalid_value(field, value, NOT_NEGATIVE)
     elif whole and nanos % NANOS:
         yield invalid_value(field, value, "must be an integer")
 
@@ -88,13 +88,14 @@ def _fits(field: str, name: str, request: Any, limit: Any) -> FieldErrors:
         yield invalid_value(field, request, f"must be less than or equal to {name} limit of {limit}")
 
 
-def _resource_name(field: str, name: str) -> FieldErrors:
+def resource_name(field: str, name: str, *, of_containers: bool = True) -> FieldErrors:
     problems = list(names.label_key(name))
     yield from matches(field, name, problems)
     if not problems and "/" not in name and name not in _STANDARD and not name.startswith(_HUGEPAGES):
         if name not in _ELSEWHERE:
             yield invalid_value(field, name, "must be a standard resource type or fully qualified")
-        yield invalid_value(field, name, "must be a standard resource for containers")
+        if of_containers:
+            yield invalid_value(field, name, "must be a standard resource for containers")
 
 
 def _is_whole(name: str) -> bool:

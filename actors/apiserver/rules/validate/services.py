@@ -73,7 +73,13 @@ def endpoints(obj: Object, old: Object | None) -> FieldErrors:
         for key in ("addresses", "notReadyAddresses"):
             for address_index, address in enumerate(subset.get(key) or ()):
                 ip = address.get("ip") or ""
-                yield from matches(f"{where}.{key}[{address_index}].ip", ip, names.ip_address(ip))
+                yield from matches(f"{where}.{key}[{address_index}].ip", ip, addresses.reachable(ip))
+                if address.get("hostname"):
+                    name = address["hostname"]
+                    yield from matches(f"{where}.{key}[{address_index}].hostname", name, names.dns_label(name))
+                if address.get("nodeName") is not None:
+                    name = address["nodeName"]
+                    yield from matches(f"{where}.{key}[{address_index}].nodeName", name, names.dns_subdomain(name))
         if not subset.get("addresses") and not subset.get("notReadyAddresses"):
             yield required(where, "must specify `addresses` or `notReadyAddresses`")
         several = len(subset.get("ports") or ()) > 1
@@ -103,6 +109,8 @@ def endpoint_slice(obj: Object, old: Object | None) -> FieldErrors:
         if name:
             yield from matches(f"ports[{index}].name", name, names.dns_label(name))
         yield from one_of(f"ports[{index}].protocol", port.get("protocol"), _PROTOCOLS)
+        if port.get("appProtocol") is not None:
+            yield from matches(f"ports[{index}].appProtocol", port["appProtocol"], names.label_key(port["appProtocol"]))
 
 
 def _ports(spec: Spec) -> FieldErrors:
@@ -283,22 +291,41 @@ def is_headless(spec: Spec) -> bool:
 
 
 def _endpoint(field: str, endpoint: Spec, kind: str | None) -> FieldErrors:
-    addresses = endpoint.get("addresses") or ()
-    if not addresses:
+    listed = endpoint.get("addresses") or ()
+    if not listed:
         yield required(f"{field}.addresses", "must contain at least 1 address")
-    elif len(addresses) > _ENDPOINT_ADDRESSES_MAX:
+    elif len(listed) > _ENDPOINT_ADDRESSES_MAX:
         detail = f"must have at most {_ENDPOINT_ADDRESSES_MAX} items"
-        yield invalid_value(f"{field}.addresses", len(addresses), detail)
-    form = names.dns_subdomain if kind == "FQDN" else names.ip_address
-    for index, address in enumerate(addresses):
-        yield from matches(f"{field}.addresses[{index}]", address, form(address))
+        yield invalid_value(f"{field}.addresses", len(listed), detail)
+    for index, address in enumerate(listed):
+        yield from _endpoint_address(f"{field}.addresses", index, address, kind)
+    if endpoint.get("hostname") is not None:
+        yield from matches(f"{field}.hostname", endpoint["hostname"], names.dns_label(endpoint["hostname"]))
+    if endpoint.get("nodeName") is not None:
+        yield from matches(f"{field}.nodeName", endpoint["nodeName"], names.dns_subdomain(endpoint["nodeName"]))
+
+
+def _endpoint_address(field: str, index: int, address: str, kind: str | None) -> FieldErrors:
+    where = f"{field}[{index}]"
+    if kind == "FQDN":
+        yield from matches(where, address, names.dns_subdomain(address))
+    elif not addresses.is_one(address):
+        yield from matches(where, address, names.ip_address(address))
+    elif kind in _FAMILIES and (":" in address) != (kind == "IPv6"):
+        yield invalid_value(field, address, f"must be an {kind} address")
+    else:
+        yield from matches(where, address, addresses.reachable(address))
 
 
 def _endpoint_port(field: str, port: Spec, *, named: bool) -> FieldErrors:
     if named and not port.get("name"):
         yield required(f"{field}.name")
+    elif port.get("name"):
+        yield from matches(f"{field}.name", port["name"], names.dns_label(port["name"]))
     yield from matches(f"{field}.port", port.get("port", 0), names.port_number(port.get("port", 0)))
     yield from one_of(f"{field}.protocol", port.get("protocol"), _PROTOCOLS)
+    if port.get("appProtocol") is not None:
+        yield from matches(f"{field}.appProtocol", port["appProtocol"], names.label_key(port["appProtocol"]))
 
 
 def _seen(values: set[Any], value: Any) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from actors.apiserver.rules import names
 from actors.apiserver.rules.field import (
     FieldErrors,
+    duplicate,
     forbidden,
     invalid_value,
     matches,
@@ -18,6 +20,7 @@ from actors.apiserver.rules.field import (
 )
 from actors.apiserver.rules.validate.resources import quantity
 from actors.apiserver.rules.validate.scheduling import label_selector, node_selector
+from actors.apiserver.rules.validate.volumes import source
 from protocols.objects import Object
 from protocols.rules.quantity import InvalidQuantity, parse_quantity
 
@@ -53,8 +56,8 @@ def persistent_volume(obj: Object, old: Object | None) -> FieldErrors:
     capacity = spec.get("capacity") or {}
     if not capacity:
         yield required("spec.capacity")
-    elif set(capacity) != {"storage"}:
-        yield not_supported("spec.capacity", list(capacity), ("storage",))
+    if set(capacity) != {"storage"}:
+        yield not_supported("spec.capacity", spec.get("capacity"), ("storage",))
     for name, value in capacity.items():
         yield from quantity(f"spec.capacity[{name}]", value, positive=True)
     policy = spec.get("persistentVolumeReclaimPolicy")
@@ -63,23 +66,32 @@ def persistent_volume(obj: Object, old: Object | None) -> FieldErrors:
     yield from _volume_mode(spec)
     if (spec.get("nodeAffinity") or {}).get("required") is not None:
         yield from node_selector("spec.nodeAffinity.required", spec["nodeAffinity"]["required"])
+    if spec.get("storageClassName"):
+        name = spec["storageClassName"]
+        yield from matches("spec.storageClassName", name, names.dns_subdomain(name))
     yield from _volume_source(spec, None if old is None else old.get("spec") or {})
     yield from _volume_attributes(spec, None if old is None else old.get("spec") or {})
 
 
-def persistent_volume_claim(obj: Object, old: Object | None) -> FieldErrors:
-    spec = obj.get("spec") or {}
-    yield from label_selector("spec.selector", spec.get("selector"))
-    yield from _access_modes(spec)
+def claim_spec(field: str, spec: Spec) -> FieldErrors:
+    """What a claim asks for, and what templates of claims ask for."""
+    yield from label_selector(f"{field}.selector", spec.get("selector"))
+    yield from _access_modes(spec, field)
     requests = (spec.get("resources") or {}).get("requests") or {}
     if "storage" not in requests:
-        yield required("spec.resources[storage]")
+        yield required(f"{field}.resources[storage]")
     else:
-        yield from quantity("spec.resources[storage]", requests["storage"], positive=True)
+        yield from quantity(f"{field}.resources[storage]", requests["storage"], positive=True)
+
+
+def persistent_volume_claim(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    yield from claim_spec("spec", spec)
     yield from _volume_mode(spec)
     if spec.get("storageClassName"):
         name = spec["storageClassName"]
         yield from matches("spec.storageClassName", name, names.dns_subdomain(name))
+    yield from _data_sources(spec)
     if spec.get(_ATTRIBUTES):
         name = spec[_ATTRIBUTES]
         yield from matches(f"spec.{_ATTRIBUTES}", name, names.dns_subdomain(name))
@@ -88,12 +100,17 @@ def persistent_volume_claim(obj: Object, old: Object | None) -> FieldErrors:
 
 
 def storage_class(obj: Object, old: Object | None) -> FieldErrors:
-    if not obj.get("provisioner"):
+    provisioner = (obj.get("provisioner") or "").lower()
+    if not provisioner:
         yield required("provisioner")
+    else:
+        yield from matches("provisioner", provisioner, names.label_key(provisioner))
+    yield from _parameters(obj.get("parameters") or {})
     policy = obj.get("reclaimPolicy")
     if policy and policy not in ("Delete", "Retain"):
         yield not_supported("reclaimPolicy", policy, ("Delete", "Retain"))
     yield from one_of("volumeBindingMode", obj.get("volumeBindingMode"), _BINDING_MODES)
+    yield from _topologies("allowedTopologies", obj.get("allowedTopologies") or ())
     if old is not None:
         for key in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"):
             if obj.get(key) != old.get(key):
@@ -112,6 +129,37 @@ def volume_attributes_class(obj: Object, old: Object | None) -> FieldErrors:
     else:
         yield from matches("driverName", driver.lower(), names.label_key(driver.lower()))
     yield from _parameters(parameters)
+    if not parameters:
+        yield required("parameters", "must contain at least one key/value pair")
+
+
+def storage_capacity(obj: Object, old: Object | None) -> FieldErrors:
+    yield from label_selector("nodeTopology", obj.get("nodeTopology"))
+    name = obj.get("storageClassName") or ""
+    yield from matches("storageClassName", name, names.dns_subdomain(name))
+    for key in ("capacity", "maximumVolumeSize"):
+        if obj.get(key) is not None:
+            yield from quantity(key, obj[key])
+
+
+def _topologies(field: str, terms: Sequence[Spec]) -> FieldErrors:
+    for index, term in enumerate(terms):
+        seen: set[str] = set()
+        for number, each in enumerate(term.get("matchLabelExpressions") or ()):
+            where, key, values = (
+                f"{field}[{index}].matchLabelExpressions[{number}]",
+                each.get("key") or "",
+                each.get("values"),
+            )
+            if not values:
+                yield required(f"{where}.values")
+            for place, value in enumerate(values or ()):
+                if value in values[:place]:
+                    yield duplicate(f"{where}.values[{place}]", value)
+            yield from matches(f"{where}.key", key, names.label_key(key))
+            if key in seen:
+                yield duplicate(f"{where}.key", key)
+            seen.add(key)
 
 
 def _parameters(parameters: dict[str, str]) -> FieldErrors:
@@ -122,19 +170,41 @@ def _parameters(parameters: dict[str, str]) -> FieldErrors:
         yield invalid_value("parameters", "", "field can not be empty.")
     if sum(len(key.encode()) + len(value.encode()) for key, value in parameters.items()) > _PARAMETERS_BYTES_MAX:
         yield too_long("parameters", _PARAMETERS_BYTES_MAX)
-    if not parameters:
-        yield required("parameters", "must contain at least one key/value pair")
 
 
-def _access_modes(spec: Spec) -> FieldErrors:
+def _data_sources(spec: Spec) -> FieldErrors:
+    """What a claim begins with; the older field and the newer say the same (defaults/storage.py)."""
+    for key in ("dataSource", "dataSourceRef"):
+        reference = spec.get(key)
+        if reference is None:
+            continue
+        for part in ("name", "kind"):
+            if not reference.get(part):
+                yield required(f"spec.{key}.{part}")
+        group, kind = reference.get("apiGroup") or "", reference.get("kind") or ""
+        if not group and kind != "PersistentVolumeClaim":
+            detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup"
+            yield invalid_value(f"spec.{key}", kind, detail)
+        if group:
+            yield from matches(f"spec.{key}.apiGroup", group, names.dns_subdomain(group))
+    older, newer = spec.get("dataSource"), spec.get("dataSourceRef")
+    if older is not None and newer is not None and not newer.get("namespace") and _told(older) != _told(newer):
+        yield invalid_value("spec", {}, "must match dataSourceRef")
+
+
+def _told(reference: Spec) -> tuple[str, ...]:
+    return tuple(reference.get(key) or "" for key in ("apiGroup", "kind", "name"))
+
+
+def _access_modes(spec: Spec, field: str = "spec") -> FieldErrors:
     modes = spec.get("accessModes") or ()
     if not modes:
-        yield required("spec.accessModes", "at least 1 access mode is required")
+        yield required(f"{field}.accessModes", "at least 1 access mode is required")
     for mode in modes:
         if mode not in _ACCESS_MODES:
-            yield not_supported("spec.accessModes", mode, _ACCESS_MODES)
+            yield not_supported(f"{field}.accessModes", mode, _ACCESS_MODES)
     if "ReadWriteOncePod" in modes and len(modes) > 1:
-        yield forbidden("spec.accessModes", "may not use ReadWriteOncePod with other access modes")
+        yield forbidden(f"{field}.accessModes", "may not use ReadWriteOncePod with other access modes")
 
 
 def _volume_mode(spec: Spec) -> FieldErrors:
@@ -149,6 +219,15 @@ def _volume_source(spec: Spec, old: Spec | None) -> FieldErrors:
         yield required("spec", "must specify a volume type")
     for key in sources[1:]:
         yield forbidden(f"spec.{key}", "may not specify more than 1 volume type")
+    if sources:
+        yield from source(f"spec.{sources[0]}", sources[0], spec[sources[0]])
+    if sources == ["local"] and not (spec.get("nodeAffinity") or {}).get("required"):
+        yield required("spec.nodeAffinity", "Local volume requires node affinity")
+    if "csi" in sources[:1] and not spec["csi"].get("volumeHandle"):
+        yield required("spec.csi.volumeHandle")
+    if (spec.get("hostPath") or {}).get("path") == "/" and spec.get("persistentVolumeReclaimPolicy") == "Recycle":
+        detail = "may not be 'recycle' for a hostPath mount of '/'"
+        yield forbidden("spec.persistentVolumeReclaimPolicy", detail)
     if old is None:
         return
     if any(spec.get(key) != old.get(key) for key in {*spec, *old} - _NOT_SOURCES):

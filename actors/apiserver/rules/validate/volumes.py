@@ -137,39 +137,39 @@ def _sources(field: str, volume: Volume) -> FieldErrors:
         return
     for key in given[1:]:
         yield forbidden(f"{field}.{key}", "may not specify more than 1 volume type")
-    yield from _source(f"{field}.{given[0]}", given[0], volume[given[0]])
+    yield from source(f"{field}.{given[0]}", given[0], volume[given[0]])
 
 
-def _source(field: str, kind: str, source: dict[str, Any]) -> FieldErrors:
+def source(field: str, kind: str, given: dict[str, Any]) -> FieldErrors:
     for key in _REQUIRED.get(kind, ()):
-        if not source.get(key):
+        if not given.get(key):
             yield required(f"{field}.{key}")
     match kind:
         case "emptyDir":
-            yield from _size_limit(f"{field}.sizeLimit", source.get("sizeLimit"))
+            yield from _size_limit(f"{field}.sizeLimit", given.get("sizeLimit"))
         case "hostPath":
-            yield from _host_path(field, source)
+            yield from _host_path(field, given)
         case "nfs":
-            if not (source.get("path") or "").startswith("/"):
-                yield invalid_value(f"{field}.path", source.get("path") or "", "must be an absolute path")
+            if not (given.get("path") or "").startswith("/"):
+                yield invalid_value(f"{field}.path", given.get("path") or "", "must be an absolute path")
         case "iscsi":
-            if not 0 <= (source.get("lun") or 0) <= _ISCSI_LUN_MAX:
-                yield invalid_value(f"{field}.lun", source["lun"], names.in_range(0, _ISCSI_LUN_MAX))
+            if not 0 <= (given.get("lun") or 0) <= _ISCSI_LUN_MAX:
+                yield invalid_value(f"{field}.lun", given["lun"], names.in_range(0, _ISCSI_LUN_MAX))
         case "fc":
-            if not source.get("targetWWNs") and not source.get("wwids"):
+            if not given.get("targetWWNs") and not given.get("wwids"):
                 yield required(f"{field}.targetWWNs", "must specify either targetWWNs or wwids, but not both")
         case "secret" | "configMap":
-            yield from keys(field, source)
+            yield from keys(field, given)
         case "downwardAPI":
-            yield from own_fields(field, source)
+            yield from own_fields(field, given)
         case "projected":
-            yield from projected(field, source)
+            yield from projected(field, given)
         case "csi":
-            if source.get("driver"):
-                yield from matches(f"{field}.driver", source["driver"], names.dns_subdomain(source["driver"]))
+            if given.get("driver"):
+                yield from matches(f"{field}.driver", given["driver"], names.dns_subdomain(given["driver"]))
         case "image":
-            if source.get("pullPolicy") and source["pullPolicy"] not in _PULL_POLICIES:
-                yield not_supported(f"{field}.pullPolicy", source["pullPolicy"], _PULL_POLICIES)
+            if given.get("pullPolicy") and given["pullPolicy"] not in _PULL_POLICIES:
+                yield not_supported(f"{field}.pullPolicy", given["pullPolicy"], _PULL_POLICIES)
 
 
 def _size_limit(field: str, limit: Any) -> FieldErrors:

@@ -20,14 +20,18 @@ from actors.apiserver.rules.field import (
 )
 from actors.apiserver.rules.validate.pods import pod_template
 from actors.apiserver.rules.validate.scheduling import label_selector
+from actors.apiserver.rules.validate.storage import claim_spec
 from protocols.objects import Object
 from protocols.rules.selectors import InvalidSelector, map_matches, selector_matches
 
 Spec = dict[str, Any]
 
+_OF_REPLICAS = ("Deployment", "ReplicaSet")  # with rules in common, and words
+_OF_PODS = (*_OF_REPLICAS, "StatefulSet")
 _STRATEGIES = ("Recreate", "RollingUpdate")
 _UPDATE_STRATEGIES = ("RollingUpdate", "OnDelete")
-_RETENTION = ("Delete", "Retain")
+_RETENTION = ("Retain", "Delete")
+_MANAGEMENT = ("OrderedReady", "Parallel")
 _STATEFUL_CHANGEABLE = (
     "'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', "
     "'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds'"
@@ -59,16 +63,24 @@ def replica_set(obj: Object, old: Object | None) -> FieldErrors:
 
 def stateful_set(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
-    yield from one_of("spec.podManagementPolicy", spec.get("podManagementPolicy"), ("OrderedReady", "Parallel"))
+    policy = spec.get("podManagementPolicy")
+    if not policy:
+        yield required("spec.podManagementPolicy")
+    elif policy not in _MANAGEMENT:
+        yield invalid_value("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'")
     yield from _stateful_strategy("spec.updateStrategy", spec.get("updateStrategy") or {})
     retention = spec.get("persistentVolumeClaimRetentionPolicy") or {}
     for key in ("whenDeleted", "whenScaled"):
         if retention:
             yield from one_of(f"spec.persistentVolumeClaimRetentionPolicy.{key}", retention.get(key), _RETENTION)
-    for key in ("replicas", "minReadySeconds", "revisionHistoryLimit"):
+    for key in ("replicas", "minReadySeconds"):
         yield from not_negative(f"spec.{key}", spec.get(key))
     yield from not_negative("spec.ordinals.start", (spec.get("ordinals") or {}).get("start"))
     claims = spec.get("volumeClaimTemplates") or ()
+    for index, claim in enumerate(claims):
+        yield from claim_spec(f"spec.volumeClaimTemplates[{index}].spec", claim.get("spec") or {})
+    if spec.get("serviceName"):
+        yield from matches("spec.serviceName", spec["serviceName"], names.dns_label(spec["serviceName"]))
     claimed = frozenset(str((claim.get("metadata") or {}).get("name")) for claim in claims)
     yield from _selector_and_template(spec, obj.get("kind") or "", claimed)
     before = (old or {}).get("spec") or {}
@@ -83,9 +95,10 @@ def daemon_set(obj: Object, old: Object | None) -> FieldErrors:
     yield from not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))
     yield from not_negative("spec.revisionHistoryLimit", spec.get("revisionHistoryLimit"))
     strategy = spec.get("updateStrategy") or {}
-    yield from _choice("spec.updateStrategy.type", strategy.get("type"), _UPDATE_STRATEGIES)
-    if strategy.get("type") == "RollingUpdate":
-        yield from _rolling_update("spec.updateStrategy.rollingUpdate", strategy.get("rollingUpdate") or {})
+    if strategy.get("type") not in _UPDATE_STRATEGIES:
+        yield not_supported("spec.updateStrategy", _in_go(strategy), _UPDATE_STRATEGIES)
+    elif strategy["type"] == "RollingUpdate":
+        yield from _daemons_one_by_one("spec.updateStrategy.rollingUpdate", strategy.get("rollingUpdate") or {})
     yield from _same_selector(spec, old)
 
 
@@ -104,6 +117,18 @@ def replication_controller(obj: Object, old: Object | None) -> FieldErrors:
         yield _mismatch(template_labels)
     yield from pod_template("spec.template", template)
     yield from _always_restarted(template)
+    yield from _no_deadline(template, obj.get("kind") or "")
+
+
+def controller_revision(obj: Object, old: Object | None) -> FieldErrors:
+    yield from not_negative("revision", obj.get("revision"))
+    data = obj.get("data")
+    if data is None:
+        yield required("data", "data is mandatory")
+    elif not isinstance(data, dict):
+        yield required("data", "data must be a valid JSON object")
+    if old is not None:
+        yield from unchanged("data", data, old.get("data"))
 
 
 def pod_template_object(obj: Object, old: Object | None) -> FieldErrors:
@@ -125,15 +150,26 @@ def _selector_and_template(spec: Spec, kind: str, claimed: Set[str] = frozenset(
     template_labels = (template.get("metadata") or {}).get("labels") or {}
     if selector is None:
         yield required("spec.selector")
+        if kind in _OF_PODS:
+            yield _mismatch(template_labels)
     else:
-        yield from label_selector("spec.selector", selector)
+        problems = list(label_selector("spec.selector", selector))
+        yield from problems
         if not any(selector.get(key) for key in ("matchLabels", "matchExpressions")):
-            yield invalid_value("spec.selector", selector, f"empty selector is invalid for {kind.lower()}")
-        elif not _selects(selector, template_labels):
+            whose = "deployment" if kind in _OF_REPLICAS else kind.lower()
+            yield invalid_value("spec.selector", selector, f"empty selector is invalid for {whose}")
+        elif problems and kind in _OF_PODS:
+            yield invalid_value("spec.selector", selector, "invalid label selector")
+        elif not problems and not _selects(selector, template_labels):
             yield _mismatch(template_labels)
     yield from pod_template("spec.template", template, claimed)
     yield from _always_restarted(template)
+    yield from _no_deadline(template, kind)
+
+
+def _no_deadline(template: Spec, kind: str) -> FieldErrors:
     if (template.get("spec") or {}).get("activeDeadlineSeconds") is not None:
+        kind = "ReplicaSet" if kind == "Deployment" else kind  # whose rules are those of its templates
         detail = f"activeDeadlineSeconds in {kind} is not Supported"
         yield forbidden("spec.template.spec.activeDeadlineSeconds", detail)
 
@@ -147,7 +183,7 @@ def _selects(selector: Spec, template_labels: dict[str, str]) -> bool:
 
 def _mismatch(template_labels: dict[str, str]) -> FieldError:
     detail = "`selector` does not match template `labels`"
-    return invalid_value("spec.template.metadata.labels", template_labels, detail)
+    return invalid_value("spec.template.metadata.labels", template_labels or None, detail)
 
 
 def _always_restarted(template: Spec) -> FieldErrors:
@@ -162,8 +198,9 @@ def _same_selector(spec: Spec, old: Object | None) -> FieldErrors:
 
 
 def _deployment_strategy(field: str, strategy: Spec) -> FieldErrors:
-    yield from _choice(f"{field}.type", strategy.get("type"), _STRATEGIES)
     rolling = strategy.get("rollingUpdate")
+    if strategy.get("type") not in _STRATEGIES:
+        yield not_supported(field, _in_go(strategy), _STRATEGIES)
     if strategy.get("type") == "Recreate" and rolling is not None:
         yield forbidden(f"{field}.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
     elif strategy.get("type") == "RollingUpdate":
@@ -182,6 +219,22 @@ def _rolling_update(field: str, rolling: Spec) -> FieldErrors:
     yield from at_most_all(f"{field}.maxUnavailable", unavailable)
 
 
+def _daemons_one_by_one(field: str, rolling: Spec) -> FieldErrors:
+    """A node's daemon is either replaced by one that is there already, or has gone before."""
+    unavailable, surge = rolling.get("maxUnavailable"), rolling.get("maxSurge")
+    for key, value in (("maxUnavailable", unavailable), ("maxSurge", surge)):
+        yield from int_or_percent(f"{field}.{key}", value)
+        yield from at_most_all(f"{field}.{key}", value)
+    if _is_zero(unavailable) and _is_zero(surge):
+        yield required(f"{field}.maxUnavailable", "cannot be 0 when maxSurge is 0")
+    elif not _is_zero(unavailable) and not _is_zero(surge):
+        yield invalid_value(f"{field}.maxSurge", surge, "may not be set when maxUnavailable is non-zero")
+
+
+def _in_go(strategy: Spec) -> Spec:
+    return {"Type": strategy.get("type") or "", "RollingUpdate": strategy.get("rollingUpdate")}
+
+
 def at_most_all(field: str, value: Any) -> FieldErrors:
     if isinstance(value, str) and value.endswith("%") and value[:-1].isdigit() and int(value[:-1]) > 100:
         yield invalid_value(field, value, "must not be greater than 100%")
@@ -192,7 +245,7 @@ def _stateful_strategy(field: str, strategy: Spec) -> FieldErrors:
     if not kind:
         yield required(f"{field}.type")
     elif kind not in _UPDATE_STRATEGIES:
-        yield invalid_value(f"{field}.type", kind, "must be 'RollingUpdate' or 'OnDelete'")
+        yield invalid_value(field, _in_go(strategy), "must be 'RollingUpdate' or 'OnDelete'")
     elif kind == "OnDelete" and rolling is not None:
         detail = "only allowed for updateStrategy 'RollingUpdate'"
         yield invalid_value(f"{field}.rollingUpdate", rolling, detail)
@@ -208,11 +261,6 @@ def _some_unavailable(field: str, most: Any) -> FieldErrors:
     if _is_zero(most):
         yield invalid_value(field, most, "cannot be 0")
     yield from at_most_all(field, most)
-
-
-def _choice(field: str, value: Any, supported: tuple[str, ...]) -> FieldErrors:
-    if value not in supported:
-        yield not_supported(field, value or "", supported)
 
 
 def _is_zero(value: Any) -> bool:
