@@ -18,12 +18,13 @@ def persistent_volume(obj: Object) -> None:
 
 
 def persistent_volume_claim(obj: Object) -> None:
-    claim_spec(section(obj, "spec"))
+    spec = section(obj, "spec")
+    claim_spec(spec)
+    _data_sources(spec)
 
 
 def claim_spec(spec: dict[str, Any]) -> None:
     fill(spec, volumeMode="Filesystem", resources={})
-    _data_sources(spec)
 
 
 def _data_sources(spec: dict[str, Any]) -> None:
@@ -31,7 +32,8 @@ def _data_sources(spec: dict[str, Any]) -> None:
     older, newer = spec.get("dataSource"), spec.get("dataSourceRef")
     if older is not None and (older.get("apiGroup") or "", older.get("kind")) not in _DATA_SOURCES:
         del spec["dataSource"]
-    elif older is not None and newer is None:
+        older = None
+    if older is not None and newer is None:
         spec["dataSourceRef"] = {**older}
     elif newer is not None and older is None and not newer.get("namespace"):
         spec["dataSource"] = {**newer}
