@@ -43,6 +43,14 @@ def wrong_uid(resource: Resource, name: str, wanted: str, found: str) -> Conflic
     return conflict(resource, name, why)
 
 
+def not_in_record(resource: Resource, name: str, what: str, wanted: str | int, found: str | int, why: str) -> Conflict:
+    """Of what is deleted on a condition, which names the kind instead of the resource; namespaces say it otherwise."""
+    message = f"the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). {why}"
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    about = {**details(resource, name), "kind": resource.kind}
+    return Conflict(f'Operation cannot be fulfilled on {kind} "{name}": {message}', about)
+
+
 def wrong_revision(resource: Resource, name: str, wanted: int, found: int) -> Conflict:
     why = f"Precondition failed: ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {found}"
     return conflict(resource, name, why)

@@ -31,7 +31,7 @@ from actors.apiserver.feed import Feed
 from actors.apiserver.incoming import accept, check_uid
 from actors.apiserver.item import Item
 from actors.apiserver.keys import object_key, range_of, store_key
-from actors.apiserver.patch import track_update
+from actors.apiserver.patch import as_sent, track_update, tracked_like
 from actors.apiserver.rules.defaults import apply_defaults
 from actors.apiserver.rules.prepare import prepare_create, prepare_update
 from actors.apiserver.rules.signing_requests import stamped
@@ -100,6 +100,7 @@ class Changes:
         resource = call.stored
         obj = to_stored(call.resource, obj)
         apply_defaults(call.judged, obj)
+        sent = None if applied or call.untracked else self._tracked(call, None, as_sent(call.judged, obj))
         await self._awaited(call, obj)
         admitted = await self._confirmed(lambda: self._admit(call, resource, obj))
         obj = await self._mutated(call, "CREATE", obj, {})
@@ -107,8 +108,7 @@ class Changes:
             guards = (*admitted, *self._others(resource))
             new = identified(call, self._prepared(call.judged, obj))
             allocation = await self._confirmed(lambda new=new: self._allocated(resource, new, None))  # type: ignore[misc]
-            settled = applied or call.untracked
-            new = allocation.service if settled else self._tracked(call, None, allocation.service)
+            new = allocation.service if sent is None else tracked_like(allocation.service, sent)
             self._validated(call.judged, new, None, "")
             call.name = name_of(new)
             check_escalation(self._authorizer, call, new, None)

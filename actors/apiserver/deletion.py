@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from actors.apiserver.answers import forbidden, wrong_revision, wrong_uid
+from actors.apiserver.admission.priority import SYSTEM_PRIORITIES
+from actors.apiserver.answers import forbidden, not_in_record, wrong_revision, wrong_uid
 from actors.apiserver.incoming import revision_named
 from actors.apiserver.rules.field import FieldErrors, invalid_value, not_supported, refusal
 from actors.apiserver.schema.resources import Resource
@@ -20,6 +21,7 @@ from protocols.rules.times import seconds_of, time_of
 Propagation = Literal["", "Background", "Foreground", "Orphan"]
 
 _POLICIES = ("Foreground", "Background", "Orphan")
+_PRIORITIES = "priorityclasses.scheduling.k8s.io"
 _KEPT_NAMESPACES = ("default", "kube-system", "kube-public")
 
 
@@ -85,6 +87,8 @@ def decide_deletion(resource: Resource, obj: Object, deletion: Deletion, now: fl
     _check_preconditions(resource, obj, deletion)
     if resource.group_resource == "namespaces":
         return _delete_namespace(resource, obj, deletion, now)
+    if resource.group_resource == _PRIORITIES and name_of(obj) in SYSTEM_PRIORITIES:
+        raise forbidden(resource, name_of(obj), "this is a system priority class and cannot be deleted")
     finalizers = _finalizers(obj, deletion.propagation)
     grace_s = _grace_s(resource, obj, deletion.grace_s)
     if not finalizers and grace_s == 0:
@@ -103,10 +107,18 @@ def is_finished(resource: Resource, obj: Object) -> bool:
 
 
 def _check_preconditions(resource: Resource, obj: Object, deletion: Deletion) -> None:
-    if deletion.uid and deletion.uid != uid_of(obj):
-        raise wrong_uid(resource, name_of(obj), deletion.uid, uid_of(obj))
-    if deletion.revision and deletion.revision != revision_of(obj):
-        raise wrong_revision(resource, name_of(obj), deletion.revision, revision_of(obj))
+    name, uid, revision = name_of(obj), uid_of(obj), revision_of(obj)
+    is_namespace = resource.group_resource == "namespaces"
+    if deletion.uid and deletion.uid != uid:
+        if is_namespace:
+            raise wrong_uid(resource, name, deletion.uid, uid)
+        why = "The object might have been deleted and then recreated"
+        raise not_in_record(resource, name, "UID", deletion.uid, uid, why)
+    if deletion.revision and deletion.revision != revision:
+        if is_namespace:
+            raise wrong_revision(resource, name, deletion.revision, revision)
+        why = "The object might have been modified"
+        raise not_in_record(resource, name, "ResourceVersion", deletion.revision, revision, why)
 
 
 def _delete_namespace(resource: Resource, obj: Object, deletion: Deletion, now: float) -> Remove | Mark:

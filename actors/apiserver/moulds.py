@@ -32,7 +32,7 @@ from actors.apiserver.commits import Commits
 from actors.apiserver.incoming import accept
 from actors.apiserver.item import Item
 from actors.apiserver.keys import object_key, store_key
-from actors.apiserver.patch import track_update
+from actors.apiserver.patch import as_sent, track_update, tracked_like
 from actors.apiserver.rules import names
 from actors.apiserver.rules.defaults import apply_defaults
 from actors.apiserver.rules.prepare import prepare_create
@@ -186,10 +186,13 @@ class Moulds:
         try:
             pod = accept(self._types, call, body)
             apply_defaults(resource, pod)
+            sent = as_sent(resource, pod)
+            if not call.untracked:
+                sent = track_update(self._types, resource, None, sent, manager=call.manager, now=own.now)
             chain.complete(_attributes(call, pod))
             pod = prepare_create(resource, pod, now=own.now, uid=own.uid, suffix="", version=self._types.version)
             if not call.untracked:
-                pod = track_update(self._types, resource, None, pod, manager=call.manager, now=own.now)
+                pod = tracked_like(pod, sent)
             if validate(resource, pod):
                 return None, []
             chain.judge(_attributes(call, pod))

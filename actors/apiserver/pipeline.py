@@ -150,7 +150,7 @@ class Pipeline:
             return await self._changes.create(call, obj)
         if call.resource.plural == "tokenreviews":
             await self.tokens.prepare(str((obj.get("spec") or {}).get("token") or ""))
-        answer = answer_review(call, obj, self.authorizer, self.tokens)
+        answer = answer_review(call, obj, self.authorizer, self.tokens, self._ctx.now)
         if answer is None:
             raise method_not_allowed()
         return _as_item(answer)

@@ -16,14 +16,18 @@ from actors.apiserver.tokens.claims import NotValid
 from actors.apiserver.tokens.discovery import ISSUER
 from protocols.errors import BadRequest
 from protocols.objects import Object
+from protocols.rules.times import time_of
 
 
-def answer_review(call: Call, obj: Object, authorizer: Authorizer, tokens: TokenAuthenticator) -> Object | None:
+def answer_review(
+    call: Call, obj: Object, authorizer: Authorizer, tokens: TokenAuthenticator, now: float
+) -> Object | None:
     """The review with its status; None for a resource that is no review. Raises Invalid and BadRequest."""
     spec, caller = obj.get("spec") or {}, call.caller
     match call.resource.plural:
         case "selfsubjectreviews":
             status: dict[str, Any] = {"userInfo": user_info(caller)}
+            obj = {**obj, "metadata": {**(obj.get("metadata") or {}), "creationTimestamp": time_of(now)}}
         case "selfsubjectaccessreviews":
             _check(call, _attributes_errors(spec))
             status = _access(authorizer, caller, spec)

@@ -25,9 +25,9 @@ async def test_preconditions_protect_another_object_of_the_same_name(api: World)
     created = await api.create("configmaps", config_map("settings"))
     revision = int(created["metadata"]["resourceVersion"])
 
-    with pytest.raises(Conflict, match="Precondition failed: UID in precondition: other, UID in object meta: "):
+    with pytest.raises(Conflict, match=r"the UID in the precondition \(other\) does not match the UID in record "):
         await api.delete("configmaps", "settings", uid="other")
-    with pytest.raises(Conflict, match="Precondition failed: ResourceVersion"):
+    with pytest.raises(Conflict, match="the ResourceVersion in the precondition"):
         await api.delete("configmaps", "settings", revision=revision - 1)
     await api.delete("configmaps", "settings", uid=created["metadata"]["uid"], revision=revision)
 

@@ -210,3 +210,226 @@ async def test_aggregated_discovery_may_be_kept_by_anybody(api: Rest) -> None:
     assert core["metadata"] == {}
     assert pods["responseKind"] == {"group": "", "version": "", "kind": "Pod"}
     assert kinds["eviction"] == {"group": "policy", "version": "v1", "kind": "Eviction"}
+
+
+# -- lists and tables -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "made", [{"apiVersion": "v1", "kind": "ConfigMap"}, {"kind": "ConfigMap", "apiVersion": "v1"}, {}]
+)
+async def test_a_list_says_of_what_kind_its_objects_are_and_they_do_not(api: Rest, made: dict[str, str]) -> None:
+    await api.create(MAPS, {"metadata": {"name": "a"}, "data": {"b": "c"}, **made})
+
+    lists = [(await api.get(f"{MAPS}{query}")).json for query in ("", "?limit=1", "?labelSelector=!x", "?pretty=true")]
+
+    assert {each["kind"] for each in lists} == {"ConfigMapList"}
+    assert [[*item] for each in lists for item in each["items"]] == [["metadata", "data"]] * 4
+    assert (await api.get(f"{MAPS}/a")).json["kind"] == "ConfigMap"
+
+
+async def cells(api: Rest, path: str) -> tuple[list[str], list[Any]]:
+    """The columns, and the cells of the first row."""
+    table = (await api.get(path, Accept="application/json;as=Table;v=v1;g=meta.k8s.io")).json
+    return [column["name"] for column in table["columnDefinitions"]], table["rows"][0]["cells"]
+
+
+async def test_tables_show_what_kubernetes_shows(api: Rest) -> None:
+    await api.create("/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "a"}})
+    default = {"ingressclass.kubernetes.io/is-default-class": "true"}
+    classes, capacities = "/apis/networking.k8s.io/v1/ingressclasses", "/apis/storage.k8s.io/v1/csistoragecapacities"
+    await api.create(classes, {"metadata": {"name": "i", "annotations": default}, "spec": {"controller": "a/b"}})
+    capacity = {"metadata": {"name": "c"}, "storageClassName": "s"}
+    await api.create("/apis/storage.k8s.io/v1/namespaces/default/csistoragecapacities", capacity)
+    system = {"architecture": "amd64", "kernelVersion": "6.1", "operatingSystem": "linux"}
+    await api.create("/api/v1/nodes", {"metadata": {"name": "n"}, "status": {"nodeInfo": system}})
+
+    assert await cells(api, "/api/v1/namespaces/default/serviceaccounts") == (["Name", "Age"], ["a", "0s"])
+    assert (await cells(api, classes))[1][0] == "i (default)"
+    assert (await cells(api, capacities))[0] == ["Name", "Created At"]
+    assert "6.1 (amd64)" in (await cells(api, "/api/v1/nodes"))[1]
+
+
+async def test_an_autoscaler_of_the_old_version_shows_its_metrics(api: Rest) -> None:
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}
+    spec = {"scaleTargetRef": target, "maxReplicas": 3, "targetCPUUtilizationPercentage": 70}
+    scalers = "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers"
+    await api.create(scalers, {"metadata": {"name": "a"}, "spec": spec})
+
+    assert (await cells(api, scalers))[1][2] == "cpu: <unknown>/70%"
+
+
+async def test_the_exempt_level_has_no_share_to_show(api: Rest) -> None:
+    levels = "/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations"
+
+    assert (await cells(api, f"{levels}/exempt"))[1][:3] == ["exempt", "Exempt", "<none>"]
+
+
+# -- who owns which fields --------------------------------------------------------------------------------------------
+
+
+async def owned(api: Rest, path: str, obj: dict[str, Any]) -> Any:
+    made = await api.create(path, obj)
+    [entry] = made["metadata"]["managedFields"]
+    return entry["fieldsV1"]
+
+
+async def test_what_is_allocated_belongs_to_nobody(api: Rest) -> None:
+    spec = {"type": "NodePort", "selector": {"a": "b"}, "ports": [{"port": 80}]}
+    fields = await owned(api, "/api/v1/namespaces/default/services", {"metadata": {"name": "s"}, "spec": spec})
+
+    assert list(fields) == ["f:spec"]
+    assert sorted(fields["f:spec"]) == [
+        "f:externalTrafficPolicy", "f:internalTrafficPolicy", "f:ports", "f:selector", "f:sessionAffinity", "f:type",
+    ]  # fmt: skip
+    assert fields["f:spec"]["f:ports"] == {
+        ".": {},
+        'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:protocol": {}, "f:targetPort": {}},
+    }
+
+
+async def test_what_admission_adds_belongs_to_nobody_however_many_pods_are_alike(api: Rest) -> None:
+    spec = {"containers": [{"name": "c", "image": "i"}]}
+    found = [await owned(api, PODS, {"metadata": {"name": f"p{n}"}, "spec": spec}) for n in range(6)]
+
+    assert found == [found[0]] * 6
+    assert found[0] == {
+        "f:spec": {
+            "f:containers": {
+                'k:{"name":"c"}': {
+                    ".": {},
+                    "f:image": {},
+                    "f:imagePullPolicy": {},
+                    "f:name": {},
+                    "f:resources": {},
+                    "f:terminationMessagePath": {},
+                    "f:terminationMessagePolicy": {},
+                }
+            },
+            "f:dnsPolicy": {},
+            "f:enableServiceLinks": {},
+            "f:restartPolicy": {},
+            "f:schedulerName": {},
+            "f:securityContext": {},
+            "f:terminationGracePeriodSeconds": {},
+        }
+    }
+
+
+CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+ATTACHMENT = {"attacher": "a", "nodeName": "n", "source": {"persistentVolumeName": "v"}}
+TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+
+
+@pytest.mark.parametrize(
+    ("path", "spec", "field", "has_itself"),
+    [
+        ("/api/v1/namespaces/default/persistentvolumeclaims", CLAIM, "resources", False),
+        ("/apis/networking.k8s.io/v1/namespaces/default/networkpolicies", {"podSelector": {}}, "podSelector", None),
+        ("/apis/storage.k8s.io/v1/volumeattachments", ATTACHMENT, "source", False),
+        (
+            "/api/v1/namespaces/default/replicationcontrollers",
+            {"selector": {"a": "b"}, "template": TEMPLATE},
+            "template",
+            True,
+        ),
+    ],
+)
+async def test_what_is_always_there_is_owned_by_nobody_itself(
+    api: Rest, path: str, spec: dict[str, Any], field: str, has_itself: bool | None
+) -> None:
+    fields = (await owned(api, path, {"metadata": {"name": "a"}, "spec": spec}))["f:spec"].get(f"f:{field}")
+
+    assert (None if fields is None else "." in fields) == has_itself
+
+
+async def apply(api: Rest, path: str, manager: str, obj: Any) -> Any:
+    return await api.send("PATCH", f"{path}?fieldManager={manager}", obj, content_type="application/apply-patch+yaml")
+
+
+async def test_who_applies_what_is_there_already_has_no_time_and_comes_first(api: Rest) -> None:
+    applied = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"b": "c"}}
+
+    await apply(api, f"{MAPS}/a", "first", applied)
+    answer = await apply(api, f"{MAPS}/a", "second", applied)
+
+    entries = answer.json["metadata"]["managedFields"]
+    assert [(each["manager"], "time" in each) for each in entries] == [("second", False), ("first", True)]
+
+
+@pytest.mark.parametrize(
+    ("applied", "message"),
+    [
+        ({"apiVersion": "v1", "kind": "Pod"}, "invalid object type: /v1, Kind=Pod"),
+        ({"apiVersion": "apps/v9", "kind": "ConfigMap"}, "invalid object type: apps/v9, Kind=ConfigMap"),
+        ({"kind": "ConfigMap"}, "invalid object type: /, Kind=ConfigMap"),
+        (
+            {"apiVersion": "v1", "kind": "ConfigMap", "foo": 1},
+            "failed to create typed patch object (/a; /v1, Kind=ConfigMap): .foo: field not declared in schema",
+        ),
+    ],
+)
+async def test_what_cannot_be_applied_is_said(api: Rest, applied: dict[str, Any], message: str) -> None:
+    answer = await apply(api, f"{MAPS}/a", "m", {**applied, "metadata": {"name": "a"}})
+
+    assert (answer.code, answer.json["message"]) == (400, message)
+
+
+async def test_the_annotation_of_client_side_apply_is_kept_as_kubectl_writes_it(api: Rest) -> None:
+    annotation = "kubectl.kubernetes.io/last-applied-configuration"
+    applied = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"b": "d"}}
+    await api.create(MAPS, {"metadata": {"name": "a", "annotations": {annotation: "{}"}}, "data": {"b": "d"}})
+
+    answer = await apply(api, f"{MAPS}/a", "kubectl", applied)
+
+    kept = answer.json["metadata"]["annotations"][annotation]
+    assert kept == '{"apiVersion":"v1","data":{"b":"d"},"kind":"ConfigMap","metadata":{"name":"a"}}\n'
+
+
+# -- the rest ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_system_priority_class_stays(api: Rest) -> None:
+    classes = "/apis/scheduling.k8s.io/v1/priorityclasses"
+
+    answer = await api.send("DELETE", f"{classes}/system-cluster-critical")
+
+    assert (answer.code, answer.json["message"]) == (
+        403,
+        'priorityclasses.scheduling.k8s.io "system-cluster-critical" is forbidden: '
+        "this is a system priority class and cannot be deleted",
+    )
+
+
+async def test_who_asks_who_it_is_is_told_when_it_asked(api: Rest) -> None:
+    answer = await api.send("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
+
+    assert "creationTimestamp" in answer.json["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "condition", "message"),
+    [
+        (
+            "configmaps",
+            {"uid": "no"},
+            'fulfilled on ConfigMap "a": the UID in the precondition (no) does not match the UID in record (',
+        ),
+        (
+            "configmaps",
+            {"resourceVersion": "1"},
+            'on ConfigMap "a": the ResourceVersion in the precondition (1) does not match the ResourceVersion in ',
+        ),
+        ("namespaces", {"uid": "no"}, 'on namespaces "a": Precondition failed: UID in precondition: no, UID in '),
+    ],
+)
+async def test_what_is_not_in_record_is_not_deleted(
+    api: Rest, resource: str, condition: dict[str, str], message: str
+) -> None:
+    path = MAPS if resource == "configmaps" else "/api/v1/namespaces"
+    await api.create(path, {"metadata": {"name": "a"}})
+
+    answer = await api.send("DELETE", f"{path}/a", {"preconditions": condition})
+
+    assert (answer.code, answer.json["reason"]) == (409, "Conflict")
+    assert message in answer.json["message"]

@@ -113,7 +113,7 @@ def _cell(kind: str, find: Callable[[Any], list[Any]]) -> Callable[[Object], Any
             return None
         match kind:
             case "string":
-                return " ".join(_text(value) for value in found)
+                return _text(found[0])  # as Kubernetes, which expects paths to find one thing
             case "date":
                 return _age(found[0])
             case "integer":

@@ -1,6 +1,6 @@
 """The four ways to patch an object, and the record of who set which of its fields (`metadata.managedFields`)."""
 
 from actors.apiserver.patch.dispatch import apply_patch, touches
-from actors.apiserver.patch.track import track_update
+from actors.apiserver.patch.track import as_sent, track_update, tracked_like
 
-__all__ = ["apply_patch", "touches", "track_update"]
+__all__ = ["apply_patch", "as_sent", "touches", "track_update", "tracked_like"]

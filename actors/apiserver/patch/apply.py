@@ -66,7 +66,7 @@ def server_side_apply(
     changes = compare(type, live, merged)
     if not force:
         _refuse_conflicts(type, live, managers, applier, changes)
-    _settle(managers, applier, before, changes, now)
+    _settle(managers, applier, changes, now)
     result = with_last_applied(without_nulls(merged), config, manager)
     return with_managed_fields(result, encode_managers(managers))
 
@@ -123,12 +123,12 @@ def _refuse_conflicts(type: Type, live: Object, managers: Managers, applier: Man
         raise conflict_error(conflicts)
 
 
-def _settle(managers: Managers, applier: Manager, before: Ownership | None, changes: Comparison, now: float) -> None:
+def _settle(managers: Managers, applier: Manager, changes: Comparison, now: float) -> None:
     """The others lose what changed and what is gone; the applier has what it applied."""
     own = managers.pop(applier)
     disown(managers, changes)
     own.fields = without_unowned(own.fields)
-    if changes or before is None or before.fields != own.fields:
+    if changes:  # who applies what is there already has no time
         own.time = time_of(now)
     managers[applier] = own
     drop_empty(managers)

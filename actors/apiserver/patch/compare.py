@@ -15,8 +15,22 @@ from actors.apiserver.patch.fields import LEAF, MEMBER, FieldSet, union
 from actors.apiserver.patch.structure import NotOfItsType, by_step, divides, field_type
 from actors.apiserver.schema.types import Type
 
-# In Go these are structs and not pointers: always there, so never added, removed or owned themselves.
+# In Go these are structs and not pointers: always there, so never added, removed or owned themselves. So is what is
+# required: an object, or, as null, a list.
 _ALWAYS_THERE = frozenset({"metadata", "spec", "status", "template", "strategy", "updateStrategy", "jobTemplate"})
+_ALWAYS_THERE_IN = frozenset(
+    {
+        ("PersistentVolumeClaimSpec", "resources"),
+        ("Event", "source"),
+        ("NodeStatus", "nodeInfo"),
+        ("NodeStatus", "daemonEndpoints"),
+        ("IngressStatus", "loadBalancer"),
+        ("ServiceStatus", "loadBalancer"),
+        ("NetworkPolicySpec", "podSelector"),
+        ("ResourceClaimSpec", "devices"),
+    }
+)
+_POINTER = ("ReplicationControllerSpec", "template")
 _ABSENT = object()
 
 
@@ -45,10 +59,27 @@ def compare(type: Type, old: dict[str, Any], new: dict[str, Any]) -> Comparison:
         before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
         if before is after or before == after:
             continue
-        if key in _ALWAYS_THERE:
-            before, after = {} if before is _ABSENT else before, {} if after is _ABSENT else after
+        if before is _ABSENT and key in type.required and after in (0, "", False):
+            continue
+        zero = _zero(type, key)
+        if zero is not None:
+            before, after = zero if before is _ABSENT else before, zero if after is _ABSENT else after
+            if before == after:
+                continue
         _compare_value(found, f"f:{key}", field_type(type, key), before, after)
     return found
+
+
+def _zero(type: Type, key: str) -> Any:
+    """What stands in Go where the field says nothing; None for a pointer, which can be absent."""
+    kind = type.name.rpartition(".")[2]
+    there = key in _ALWAYS_THERE and (kind != type.name or key == "metadata") and (kind, key) != _POINTER
+    if there or (kind, key) in _ALWAYS_THERE_IN:
+        return {}
+    if key not in type.required:
+        return None
+    required = type.fields[key]
+    return [] if divides(required, []) else {} if divides(required, {}) else None
 
 
 def _compare_value(found: Comparison, step: str, type: Type | None, before: Any, after: Any) -> None:
@@ -103,14 +134,7 @@ def everything(type: Type | None, value: Any) -> FieldSet:
 
 
 def _fields(type: Type, value: dict[str, Any]) -> FieldSet:
-    below: FieldSet = {}
-    for key, item in value.items():
-        kind = field_type(type, key)
-        if key not in _ALWAYS_THERE or kind is None or not isinstance(item, dict):
-            below[f"f:{key}"] = everything(kind, item)
-        elif item:
-            below[f"f:{key}"] = _fields(kind, item)
-    return below
+    return {f"f:{key}": everything(field_type(type, key), item) for key, item in value.items()}
 
 
 def _items(type: Type, value: list[Any]) -> FieldSet:

@@ -24,13 +24,10 @@ def configuration(resource: Resource, patch: Any, manager: str, subresource: str
         raise BadRequest("the patch is not a JSON object")
     if not manager:
         raise Invalid(_OPTIONS + _NO_MANAGER)
-    if not patch.get("kind"):
-        raise BadRequest("Object 'Kind' is missing in the patch")
-    if patch.get("apiVersion") != resource.api_version:
-        raise BadRequest(
-            "Incorrect version specified in apply patch. "
-            f"Specified patch version: {patch.get('apiVersion') or ''}, expected: {resource.api_version}"
-        )
+    version, kind = patch.get("apiVersion") or "", patch.get("kind") or ""
+    if (version, kind) != (resource.api_version, resource.kind):
+        group, _, version = str(version).rpartition("/")
+        raise BadRequest(f"invalid object type: {group}/{version}, Kind={kind}")
     metadata = meta(patch)
     if not isinstance(metadata, dict):
         raise BadRequest("the metadata of the patch is not a JSON object")
@@ -48,8 +45,8 @@ def applied_fields(type: Type, config: Object, resource: Resource) -> FieldSet:
 
 
 def not_typed(config: Object, resource: Resource, error: NotOfItsType) -> BadRequest:
-    where = "/".join(part for part in (namespace_of(config), name_of(config)) if part)
-    what = f"{where}; {resource.api_version}, Kind={resource.kind}"
+    where = f"{namespace_of(config)}/{name_of(config)}"
+    what = f"{where}; {resource.group}/{resource.version}, Kind={resource.kind}"
     return BadRequest(f"failed to create typed patch object ({what}): {error}")
 
 

@@ -34,8 +34,9 @@ def with_last_applied(merged: Object, config: Object, manager: str) -> Object:
     if manager != KUBECTL or not annotations.get(ANNOTATION):
         return merged
     metadata: dict[str, Any] = {**(config.get("metadata") or {})}
-    own = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != ANNOTATION}
-    metadata["annotations"] = own
+    own = {key: value for key, value in (metadata.pop("annotations", None) or {}).items() if key != ANNOTATION}
+    if own:
+        metadata["annotations"] = own
     text = orjson.dumps({**config, "metadata": metadata}, option=orjson.OPT_SORT_KEYS).decode() + "\n"
     return {**merged, "metadata": {**merged["metadata"], "annotations": {**annotations, ANNOTATION: text}}}
 

@@ -61,6 +61,17 @@ def track_update(
     return with_managed_fields(new, recorded(entries, changes, writer, now, resource))
 
 
+def as_sent(resource: Resource, obj: Object) -> Object:
+    """Of a new object, what its creator owns: all that was sent, with defaults. What admission completes, and what is
+    allocated, is nobody's: who applies the object later and leaves it out does not remove it, nor meets a conflict.
+    """
+    return {key: value for key, value in obj.items() if key != "status"} if "status" in resource.subresources else obj
+
+
+def tracked_like(obj: Object, sent: Object) -> Object:
+    return with_managed_fields(obj, _managed_fields(sent))
+
+
 def recorded(
     entries: list[Any] | None, changes: Comparison, writer: Manager, now: float, resource: Resource
 ) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -162,7 +163,7 @@ class Renderer:
         """The objects of a run as they are shown now, with commas in between."""
         view = kept.view
         if not self.output.as_kind:
-            return _separated([object_json(view, item) for item in kept.items_of(run)])
+            return _separated([listed_json(view, item) for item in kept.items_of(run)])
         rows = kept.rows_of(run, lambda item: self._row(view, item))
         now = self._clock()
         run.good_until = min([time.changes_at(now) for row in rows for time in row.times], default=math.inf)
@@ -202,6 +203,25 @@ def object_json(resource: Resource, item: Item) -> bytes:
     return orjson.dumps(served(resource, item))
 
 
+def listed_json(resource: Resource, item: Item) -> bytes:
+    """As one of a list, which says of what kind all of them are; those of custom resources say it themselves."""
+    whole = object_json(resource, item)
+    if resource.custom is not None:
+        return whole
+    for head in _kind_heads(resource):
+        if whole.startswith(head):
+            return b"{" + whole[len(head) :]
+    obj = orjson.loads(whole)
+    return orjson.dumps({key: value for key, value in obj.items() if key not in ("apiVersion", "kind")})
+
+
+@lru_cache(maxsize=512)
+def _kind_heads(resource: Resource) -> tuple[bytes, bytes]:
+    """How the JSON of an object begins: in the order of kubectl, or of Go."""
+    version, kind = (orjson.dumps(text) for text in (resource.api_version, resource.kind))
+    return b'{"apiVersion":%b,"kind":%b,' % (version, kind), b'{"kind":%b,"apiVersion":%b,' % (kind, version)
+
+
 def listed(resource: Resource, metadata: Object, items: list[bytes]) -> list[bytes]:
     """The parts of a list of these objects."""
     return [_list_head(resource, metadata), *_separated(items), _TAIL]
@@ -214,9 +234,7 @@ def _separated(items: list[bytes]) -> list[bytes]:
 
 
 def _items_json(resource: Resource, items: Sequence[Item]) -> list[bytes]:
-    if resource.custom is None and not resource.alias:
-        return [item.json() for item in items]
-    return [object_json(resource, item) for item in items]
+    return [listed_json(resource, item) for item in items]
 
 
 def _list_head(resource: Resource, metadata: Object) -> bytes:

@@ -8,10 +8,6 @@ from actors.apiserver.tables.cells import Columns, Printer, age, name_of_row
 from protocols.objects import Object
 
 
-def _service_account(obj: Object) -> list[Any]:
-    return [name_of_row(obj), len(obj.get("secrets") or ()), age(obj)]
-
-
 def _role_binding(obj: Object) -> list[Any]:
     role = obj.get("roleRef") or {}
     subjects = obj.get("subjects") or ()
@@ -29,6 +25,5 @@ def _created_at(obj: Object) -> list[Any]:
     return [name_of_row(obj), (obj.get("metadata") or {}).get("creationTimestamp") or ""]
 
 
-SERVICE_ACCOUNT = Printer(Columns("Name", "Secrets", "Age"), _service_account)
 ROLE_BINDING = Printer(Columns("Name", "Role", "Age", "+Users", "+Groups", "+ServiceAccounts"), _role_binding)
 CREATED_AT = Printer(Columns("Name", "Created At:date"), _created_at)

@@ -31,9 +31,14 @@ def _node(obj: Object) -> list[Any]:
         _address(status, "InternalIP"),
         _address(status, "ExternalIP"),
         system.get("osImage") or UNKNOWN,
-        system.get("kernelVersion") or UNKNOWN,
+        _kernel(system),
         system.get("containerRuntimeVersion") or UNKNOWN,
     ]
+
+
+def _kernel(system: dict[str, str]) -> str:
+    kernel, architecture = system.get("kernelVersion") or UNKNOWN, system.get("architecture")
+    return f"{kernel} ({architecture})" if architecture else kernel
 
 
 def _component_status(obj: Object) -> list[Any]:

@@ -20,7 +20,7 @@ def _flow_schema(obj: Object) -> list[Any]:
 
 def _priority_level(obj: Object) -> list[Any]:
     spec = obj.get("spec") or {}
-    part = spec.get("limited") or spec.get("exempt") or {}
+    part = spec.get("limited") or {}
     queuing = (part.get("limitResponse") or {}).get("queuing") or {}
     numbers = [queuing.get(key, NONE) for key in ("queues", "handSize", "queueLengthLimit")]
     return [

@@ -21,6 +21,8 @@ from protocols.objects import Object
 
 _HOSTS_MAX = 3
 
+_DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
+
 
 def _service(obj: Object) -> list[Any]:
     spec = obj.get("spec") or {}
@@ -59,8 +61,9 @@ def _ingress(obj: Object) -> list[Any]:
 
 
 def _ingress_class(obj: Object) -> list[Any]:
-    spec = obj.get("spec") or {}
-    return [name_of_row(obj), spec.get("controller") or "", _parameters(spec.get("parameters")), age(obj)]
+    spec, annotations = obj.get("spec") or {}, (obj.get("metadata") or {}).get("annotations") or {}
+    name = name_of_row(obj) + (" (default)" if annotations.get(_DEFAULT_CLASS) == "true" else "")
+    return [name, spec.get("controller") or "", _parameters(spec.get("parameters")), age(obj)]
 
 
 def _network_policy(obj: Object) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from actors.apiserver.autoscaling_versions import to_v2
 from actors.apiserver.elapsed import UNKNOWN
 from actors.apiserver.tables.cells import NONE, UNSET, Columns, Printer, age, name_of_row
 from protocols.objects import Object
@@ -21,6 +22,7 @@ _SOURCES = {
 
 
 def _horizontal_pod_autoscaler(obj: Object) -> list[Any]:
+    obj = to_v2(obj) if obj.get("apiVersion") == "autoscaling/v1" else obj  # whose metrics are in annotations
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     target = spec.get("scaleTargetRef") or {}
     least = spec.get("minReplicas")

@@ -85,10 +85,6 @@ def _csi_driver(obj: Object) -> list[Any]:
     ]
 
 
-def _csi_storage_capacity(obj: Object) -> list[Any]:
-    return [name_of_row(obj), obj.get("storageClassName") or "", obj.get("capacity") or UNSET]
-
-
 def _volume_attributes_class(obj: Object) -> list[Any]:
     return [name_of_row(obj), obj.get("driverName") or "", age(obj)]
 
@@ -146,7 +142,6 @@ CSI_DRIVER = Printer(
     ),
     _csi_driver,
 )
-CSI_STORAGE_CAPACITY = Printer(Columns("Name", "StorageClassName", "Capacity"), _csi_storage_capacity)
 
 
 def _access_modes(modes: Sequence[str]) -> str:

@@ -47,6 +47,8 @@ WRITE        -   configmaps,persistentvolumeclaims,replicationcontrollers
 +                replicationcontrollers/scale,secrets,serviceaccounts
 +                services,services/proxy
 WRITE        -   events
+WRITE        events.k8s.io   events
+WRITE        resource.k8s.io resourceclaims,resourceclaimtemplates
 create       -   serviceaccounts/token
 WRITE        apps          daemonsets,deployments,deployments/rollback
 +                          deployments/scale,replicasets,replicasets/scale,statefulsets
@@ -69,6 +71,8 @@ READ    -   bindings,events,limitranges,namespaces/status,pods/log
 +           pods/status,replicationcontrollers/status,resourcequotas
 +           resourcequotas/status
 READ    -   namespaces
+READ    events.k8s.io      events
+READ    resource.k8s.io    resourceclaims,resourceclaims/status,resourceclaimtemplates
 READ    discovery.k8s.io   endpointslices
 READ    apps          controllerrevisions,daemonsets,daemonsets/status,deployments
 +                     deployments/scale,deployments/status,replicasets
