@@ -49,6 +49,7 @@ class StatusError(Answer):
 
     code: ClassVar[int] = 500
     reason: ClassVar[str] = "InternalError"
+    has_details: ClassVar[bool] = False  # whether a Status of this reason has details, if empty ones
 
     def status(self) -> dict[str, Any]:
         """The Kubernetes Status object (meta/v1) for this error."""
@@ -61,7 +62,7 @@ class StatusError(Answer):
         }
         if self.reason:
             body["reason"] = self.reason
-        if self.details:
+        if self.details or self.has_details:
             body["details"] = self.details
         return {**body, "code": self.code}
 
@@ -79,15 +80,15 @@ class Forbidden(StatusError):
 
 
 class NotFound(StatusError):
-    code, reason = 404, "NotFound"
+    code, reason, has_details = 404, "NotFound", True
 
 
 class MethodNotAllowed(StatusError):
-    code, reason = 405, "MethodNotAllowed"
+    code, reason, has_details = 405, "MethodNotAllowed", True
 
 
 class NotAcceptable(StatusError):
-    code, reason = 406, "NotAcceptable"
+    code, reason, has_details = 406, "NotAcceptable", True
 
 
 class AlreadyExists(StatusError):
@@ -107,7 +108,7 @@ class RequestEntityTooLarge(StatusError):
 
 
 class UnsupportedMediaType(StatusError):
-    code, reason = 415, "UnsupportedMediaType"
+    code, reason, has_details = 415, "UnsupportedMediaType", True
 
 
 class Invalid(StatusError):

@@ -70,7 +70,7 @@ async def test_a_path_of_the_api_is_refused_with_a_status(
     answer = await api.send(method, path, body)
 
     assert (answer.code, answer.json["message"]) == (code, message)
-    assert list(answer.json) == ["kind", "apiVersion", "metadata", "status", "message", "reason", "code"]
+    assert list(answer.json) == ["kind", "apiVersion", "metadata", "status", "message", "reason", "details", "code"]
 
 
 async def test_nothing_is_deleted_in_all_namespaces_at_once(api: Rest) -> None:

@@ -9,7 +9,7 @@ import orjson
 from actors.apiserver.rest.negotiate import JSON, JSON_PATCH, PROTOBUF, YAML, media_type_of, unsupported
 from actors.apiserver.schema import protobuf
 from protocols.api import PatchType
-from protocols.errors import BadRequest
+from protocols.errors import BadRequest, UnsupportedMediaType
 
 _PATCH_TYPES: dict[str, PatchType] = {
     JSON_PATCH: "json",
@@ -33,14 +33,14 @@ def decode_body(body: bytes, content_type: str) -> Any:
             return protobuf.decode(body)
         except protobuf.Malformed as error:
             raise BadRequest(f"the object provided is unrecognized: {error}") from None
-    raise unsupported(content_type, [JSON, YAML, PROTOBUF])
+    raise unsupported([JSON, YAML, PROTOBUF])
 
 
 def decode_patch(body: bytes, content_type: str) -> tuple[PatchType, Any]:
     media_type = media_type_of(content_type, default="")
     type = _PATCH_TYPES.get(media_type)
     if type is None:
-        raise unsupported(content_type, list(_PATCH_TYPES))
+        raise UnsupportedMediaType("415: Unsupported Media Type")
     return type, _yaml(body) if type == "apply" else _json(body)
 
 

@@ -57,7 +57,7 @@ def media_type_of(content_type: str, default: str = JSON) -> str:
     return content_type.partition(";")[0].strip().lower() or default
 
 
-def unsupported(content_type: str, supported: list[str]) -> UnsupportedMediaType:
+def unsupported(supported: list[str]) -> UnsupportedMediaType:
     return UnsupportedMediaType(
         f"the body of the request was in an unknown format - accepted media types include: {', '.join(supported)}"
     )
