@@ -139,7 +139,6 @@ class _Allocating:
 
     def _give_ip(self) -> None:
         spec = self.spec
-        _give_families(spec)
         given = spec.get("clusterIPs") or []
         ip = spec.get("clusterIP") or (given[0] if given else "")
         if (given and given != [spec.get("clusterIP")]) or (ip not in ("", NONE) and not is_one(ip)):
@@ -149,6 +148,8 @@ class _Allocating:
         elif ip != NONE and (IPS, ip) not in self.mine and not self._has_one():
             self._check_ip(ip)
         spec["clusterIP"], spec["clusterIPs"] = ip, [ip]
+        spec.setdefault("ipFamilies", ["IPv4"])
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
 
     def _has_one(self) -> bool:
         """Then another one is refused for being another, whatever it is (validate/services.py)."""
@@ -229,13 +230,3 @@ class _Allocating:
             raise NotAvailable(invalid_value(field, number, why))
         if str(number) in self.taken.get(PORTS, ()):
             raise NotAvailable(invalid_value(field, number, "provided port is already allocated"))
-
-
-def _give_families(spec: dict[str, Any]) -> None:
-    """One IPv4 address; a headless service that selects nothing may have endpoints of any family."""
-    if spec.get("clusterIP") == NONE and not spec.get("selector"):
-        if not spec.get("ipFamilyPolicy") and not spec.get("ipFamilies"):
-            spec["ipFamilyPolicy"], spec["ipFamilies"] = "RequireDualStack", ["IPv4", "IPv6"]
-    if not spec.get("ipFamilies"):
-        spec["ipFamilies"] = ["IPv6"] if ":" in (spec.get("clusterIP") or "") else ["IPv4"]
-    spec["ipFamilyPolicy"] = spec.get("ipFamilyPolicy") or "SingleStack"

@@ -27,6 +27,7 @@ from protocols.objects import Object
 from protocols.rules.times import time_of
 
 _UNNAMED = "unknown"
+_ONE_FAMILY = ("SingleStack", ["IPv4"])
 _MADE_FROM_TEMPLATES = "pods"
 
 
@@ -65,7 +66,20 @@ def as_sent(resource: Resource, obj: Object) -> Object:
     """Of a new object, what its creator owns: all that was sent, with defaults. What admission completes, and what is
     allocated, is nobody's: who applies the object later and leaves it out does not remove it, nor meets a conflict.
     """
+    if resource.group_resource == "services":
+        obj = _without_one_family(obj)
     return {key: value for key, value in obj.items() if key != "status"} if "status" in resource.subresources else obj
+
+
+def _without_one_family(service: Object) -> Object:
+    """A default of ours, by the cluster's; in Kubernetes it is allocated."""
+    spec = service.get("spec") or {}
+    if (spec.get("ipFamilyPolicy"), spec.get("ipFamilies")) != _ONE_FAMILY:
+        return service
+    return {
+        **service,
+        "spec": {key: value for key, value in spec.items() if key not in ("ipFamilyPolicy", "ipFamilies")},
+    }
 
 
 def tracked_like(obj: Object, sent: Object) -> Object:

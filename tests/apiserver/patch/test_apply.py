@@ -362,8 +362,8 @@ def test_the_status_endpoint_owns_the_status_alone() -> None:
     ("config", "message"),
     [
         (["x"], "not a JSON object"),
-        ({"apiVersion": "apps/v1"}, "'Kind' is missing"),
-        ({**deployment(), "apiVersion": "apps/v1beta1"}, "Specified patch version: apps/v1beta1, expected: apps/v1"),
+        ({"apiVersion": "apps/v1"}, "invalid object type: apps/v1, Kind="),
+        ({**deployment(), "apiVersion": "apps/v1beta1"}, "invalid object type: apps/v1beta1, Kind=Deployment"),
         ({**deployment(), "metadata": {"managedFields": []}}, "metadata.managedFields must be nil"),
         (deployment(nonsense=1), r".spec.nonsense: field not declared in schema"),
         (

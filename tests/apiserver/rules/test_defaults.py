@@ -133,10 +133,16 @@ def test_a_service_says_how_it_is_reached() -> None:
         "type": "ClusterIP",
         "sessionAffinity": "None",
         "internalTrafficPolicy": "Cluster",
+        "ipFamilies": ["IPv4"],
+        "ipFamilyPolicy": "SingleStack",
     }
     node_port = defaulted("Service", {"type": "NodePort"})["spec"]
+    external = defaulted("Service", {"type": "ExternalName", "externalName": "a.b"})["spec"]
+    headless = defaulted("Service", {"clusterIP": "None", "selector": None})["spec"]
     sticky = defaulted("Service", {"sessionAffinity": "ClientIP"})["spec"]
     assert node_port["externalTrafficPolicy"] == "Cluster"
+    assert "ipFamilies" not in external
+    assert headless["ipFamilyPolicy"] == "RequireDualStack"
     assert sticky["sessionAffinityConfig"] == {"clientIP": {"timeoutSeconds": 10800}}
 
 

@@ -231,7 +231,7 @@ def test_any_object_has_a_row_of_the_right_width_that_is_json(data: st.DataObjec
         (shown("Namespace"), ["a", "Active", "60m"]),
         (shown("ConfigMap", {"binaryData": {"b": ""}}), ["a", 2, "60m"]),
         (shown("Secret"), ["a", "Opaque", 1, "60m"]),
-        (shown("ServiceAccount"), ["a", 0, "60m"]),
+        (shown("ServiceAccount"), ["a", "60m"]),
         (shown("Lease"), ["a", "a", "60m"]),
         (shown("ClusterRole"), ["system:a", "2026-01-01T00:00:00Z"]),
         (shown("RoleBinding"), ["a", "Role/a", "60m", "", "a", ""]),

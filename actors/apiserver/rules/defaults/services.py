@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from actors.apiserver.rules.defaults.fill import fill, section
 from protocols.objects import Object
 
@@ -27,6 +29,7 @@ def service(obj: Object) -> None:
         fill(spec, externalTrafficPolicy="Cluster")
     if spec["type"] == "LoadBalancer":
         fill(spec, allocateLoadBalancerNodePorts=True)
+    _ip_families(spec)
 
 
 def endpoints(obj: Object) -> None:
@@ -57,3 +60,13 @@ def network_policy(obj: Object) -> None:
                 fill(port, protocol="TCP")
     if not spec.get("policyTypes"):
         spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
+
+
+def _ip_families(spec: dict[str, Any]) -> None:
+    """One IPv4 address; a headless service that selects nothing may have endpoints of any family."""
+    if spec.get("clusterIP") == "None" and not spec.get("selector"):
+        if not spec.get("ipFamilyPolicy") and not spec.get("ipFamilies"):
+            spec["ipFamilyPolicy"], spec["ipFamilies"] = "RequireDualStack", ["IPv4", "IPv6"]
+    if not spec.get("ipFamilies"):
+        spec["ipFamilies"] = ["IPv6"] if ":" in (spec.get("clusterIP") or "") else ["IPv4"]
+    fill(spec, ipFamilyPolicy="SingleStack")
