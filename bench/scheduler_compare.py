@@ -210,7 +210,7 @@ def one(api: Api, log: IO[str], pod: Object, profile: Profile, found: Compared, 
         if isinstance(decision, Unschedulable):
             compare_words(found, name, seen, decision, minor)
             if seen.nominated:
-                compare_victims(found, name, seen, cycle, demand)
+                compare_victims(found, name, seen, decision, cycle, demand)
         delete(api, created)
         return
     found.placed += 1
@@ -240,18 +240,21 @@ def compare_words(found: Compared, name: str, seen: Seen, decision: Unschedulabl
         found.differences.append(f"{name}: {said[1]!r}, ours {said[0]!r}")
 
 
-def compare_victims(found: Compared, name: str, seen: Seen, cycle: SchedulingCycle, demand: PodDemand) -> None:
+def compare_victims(
+    found: Compared, name: str, seen: Seen, decision: Unschedulable, cycle: SchedulingCycle, demand: PodDemand
+) -> None:
     """kube-scheduler takes the first of those candidates that are equal in all that counts."""
     found.preempting += 1
     candidates = last_found(cycle, demand)
     keys = [each[:5] for each in candidates]
-    ours = {each.node: each for each in candidates if each[:5] == min(keys)}
-    chosen = ours.get(seen.nominated)
-    same = chosen is not None and {victim.key for victim in chosen.victims} == seen.victims
+    ours = {each.node: each.victims for each in candidates if each[:5] == min(keys)}
+    if not ours and decision.nomination is not None:  # a pod with claims: nothing was kept of the search
+        ours = {decision.nomination.node: decision.nomination.victims}
+    same = {victim.key for victim in ours.get(seen.nominated, ())} == seen.victims
     found.victims += same
     if not same:
         theirs = f"{seen.nominated} {sorted(seen.victims)}"
-        found.differences.append(f"{name}: makes room on {theirs}, ours {list(ours.values())} of {len(candidates)}")
+        found.differences.append(f"{name}: makes room on {theirs}, ours {ours} of {len(candidates)}")
 
 
 def compare_scores(

@@ -118,8 +118,12 @@ def _is_pod_level(resource: str) -> bool:
 
 
 def scoring_requests(pod: Object) -> Amounts:
-    """The requests that scores count: a container that names no CPU or memory is taken for a small one."""
-    return pod_requests(pod, ASSUMED_REQUESTS)
+    """The requests that scores count: a container that names no CPU or memory is taken for a small one; where the pod
+    asks for something as a whole, only if none of it names that."""
+    if not ((pod.get("spec") or {}).get("resources") or {}).get("requests"):
+        return pod_requests(pod, ASSUMED_REQUESTS)
+    asked = pod_requests(pod)
+    return pod_requests(pod, {name: small for name, small in ASSUMED_REQUESTS.items() if not asked.get(name)})
 
 
 def rated_requests(pod: Object) -> Amounts:

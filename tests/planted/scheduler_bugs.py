@@ -6,6 +6,14 @@ from tests.planted.bug import Bug
 
 SCHEDULER = [
     Bug(
+        "of a pod that asks as a whole each container that names nothing counts as a small one",
+        "protocols/rules/resources.py",
+        "for name, small in ASSUMED_REQUESTS.items() if not asked.get(name)}",
+        "for name, small in ASSUMED_REQUESTS.items()}",
+        "tests/rules/test_resources.py::"
+        "test_of_a_pod_that_asks_as_a_whole_a_container_is_small_only_where_nobody_names_the_resource",
+    ),
+    Bug(
         "of which generation of a pod it is said that it finds no node is left open",
         "actors/scheduler/demand.py",
         '"annotations", "ownerReferences", "generation")',

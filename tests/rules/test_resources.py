@@ -142,6 +142,14 @@ def test_a_pod_is_rated_by_its_containers_and_counts_with_what_it_asks_for_as_a_
     assert scoring_requests({"spec": spec}) == {"cpu": 4000, "memory": MIB}
 
 
+def test_of_a_pod_that_asks_as_a_whole_a_container_is_small_only_where_nobody_names_the_resource() -> None:
+    spec = {"resources": {"requests": {"cpu": "3"}}, "containers": [container("500m", "1Mi"), container("500m")]}
+    unnamed = {**spec, "containers": [container("500m"), container("500m")]}
+
+    assert scoring_requests({"spec": spec}) == {"cpu": 3000, "memory": MIB}
+    assert scoring_requests({"spec": unnamed}) == {"cpu": 3000, "memory": 400 * MIB}
+
+
 @pytest.mark.parametrize(
     ("containers", "expected"),
     [

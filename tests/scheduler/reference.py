@@ -191,7 +191,10 @@ def requested(pod: Object, resource: str, small: int = 0, whole: bool = True) ->
 def counted(pod: Object, resource: str, placed: bool = True) -> int:
     """What scores count: a container without a request is taken for a small one. Of the pod that they are for, 1.36
     counts the containers alone."""
-    return requested(pod, resource, {"cpu": 100, "memory": 200 * MIB}.get(resource, 0), placed)
+    small = {"cpu": 100, "memory": 200 * MIB}.get(resource, 0)
+    if placed and requests_of(pod["spec"]) and requested(pod, resource):
+        small = 0  # the pod asks for something as a whole, and somebody names this
+    return requested(pod, resource, small, placed)
 
 
 # -- scores -----------------------------------------------------------------------------------------------------------
