@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -16,12 +15,12 @@ import psutil
 
 from bench.http_client import Connection, Refused
 from bench.rest import tls_context
-from tests.cluster.kube_apiserver import KubeApiServer
 from tests.cluster.live import LiveCluster
+from tests.cluster.real_kubernetes import real_apiserver
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
-READY_WITHIN_S = 60
+LOOKS, LOOK_S = 600, 0.1
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class Server:
     alone: psutil.Process
     family: list[psutil.Process]
     headers: dict[str, str] = field(default_factory=dict)
+    kubeconfig: Path = Path()  # for programs that are to work there
 
     @property
     def host(self) -> str:
@@ -63,28 +63,21 @@ def ours(directory: Path) -> Iterator[Server]:
 @contextmanager
 def kubernetes(binary: str, directory: Path, *options: str) -> Iterator[Server]:
     """One etcd with fsync. ServiceAccount admission is off: there are no controllers that would make accounts."""
-    real = KubeApiServer(directory, "--disable-admission-plugins=ServiceAccount", *options, binary=binary)
-    try:
+    with real_apiserver(directory, *options, accounts=False, binary=binary) as real:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        family = [psutil.Process(real.etcd.pid()), psutil.Process(real.process.pid)]
-        server = Server("kube-apiserver", real.url, context, family[1], family, real.authorized)
-        asyncio.run(_ready(server, real))
+        assert real.etcd is not None
+        family = [psutil.Process(real.etcd.pid()), psutil.Process(real.program.pid)]
+        server = Server("kube-apiserver", real.url, context, family[1], family, real.authorized, real.kubeconfig)
+        asyncio.run(_until_there(server, "/api/v1/namespaces/default"))
         yield server
-    finally:
-        real.stop()
 
 
-async def _ready(server: Server, real: KubeApiServer) -> None:
-    until = time.monotonic() + READY_WITHIN_S
-    while True:
-        try:
-            connection = await server.connect()
-            await connection.send("GET", "/readyz")
-            await connection.send("GET", "/api/v1/namespaces/default")
-            connection.close()
-            return
-        except (OSError, Refused) as error:
-            if real.process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"kube-apiserver does not become ready: {error}\n{real.log()}") from None
-        await asyncio.sleep(0.1)
+async def _until_there(server: Server, path: str) -> None:
+    connection = await server.connect()
+    for _ in range(LOOKS):
+        with suppress(Refused):
+            await connection.send("GET", path)
+            break
+        await asyncio.sleep(LOOK_S)
+    connection.close()

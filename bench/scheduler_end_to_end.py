@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import shutil
 import signal
@@ -37,7 +36,6 @@ from bench.http_client import Connection
 from bench.rest import tls_context
 from bench.scale import Meter
 from bench.scheduler import HOST, ZONE
-from tests.cluster.kube_apiserver import TOKEN
 from tests.cluster.live import LiveCluster
 from tests.cluster.real_kubernetes import scheduler as kube_scheduler
 
@@ -263,30 +261,12 @@ def beside(options: argparse.Namespace, directory: Path, nodes: int, ours_s: flo
     untainted = "--disable-admission-plugins=TaintNodesByCondition"
     with (
         kubernetes(options.peer, directory, untainted) as server,
-        kube_scheduler(directory, kubeconfig(directory, server), *UNHINDERED, binary=options.kube_scheduler),
+        kube_scheduler(directory, server.kubeconfig, *UNHINDERED, binary=options.kube_scheduler),
     ):
         seconds = uvloop.run(placed(server, nodes, options.pods))
     rate = options.pods / seconds
     print(f"{nodes} nodes: kube-scheduler, created to seen {seconds:7.2f} s  {rate:7.1f} pods/s", flush=True)
     print(f"    {seconds / ours_s:.1f} times the rate", flush=True)
-
-
-def kubeconfig(directory: Path, server: Server) -> Path:
-    cluster = {"server": server.address, "insecure-skip-tls-verify": True}
-    file = directory / "kubeconfig"
-    file.write_text(
-        json.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "peer",
-                "contexts": [{"name": "peer", "context": {"cluster": "peer", "user": "peer"}}],
-                "clusters": [{"name": "peer", "cluster": cluster}],
-                "users": [{"name": "peer", "user": {"token": TOKEN}}],
-            }
-        )
-    )
-    return file
 
 
 def main() -> None:

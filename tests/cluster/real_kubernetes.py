@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from tests.cluster.kubectl import Kubectl, require_kubectl
-from tests.etcd.real_etcd import free_ports, real_etcd
+from tests.etcd.real_etcd import RealEtcd, free_ports, real_etcd
 
 APISERVER = os.environ.get("ACTORKUBE_KUBE_APISERVER", "")
 CONTROLLER_MANAGER = os.environ.get("ACTORKUBE_KUBE_CONTROLLER_MANAGER", "")
@@ -45,6 +45,10 @@ class Program:
             self._process = subprocess.Popen([binary, *options], stdout=log, stderr=log)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def ended(self) -> bool:
         return self._process.poll() is not None
 
@@ -62,23 +66,25 @@ class Program:
 
 
 class RealApiServer:
-    """A kube-apiserver; `etcd`: the options that name its store. Without ServiceAccount admission nobody has to make
-    accounts before pods can be made."""
+    """A kube-apiserver that is ready; `options`: those that name its store, and others. Without ServiceAccount
+    admission nobody has to make accounts before pods can be made."""
 
-    def __init__(self, directory: Path, *etcd: str, accounts: bool = True, binary: str = APISERVER) -> None:
+    def __init__(self, directory: Path, *options: str, accounts: bool = True, binary: str = APISERVER) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         (self.port,) = free_ports(1)
+        self.url = f"https://127.0.0.1:{self.port}"
+        self.authorized = {"Authorization": f"Bearer {_TOKEN}"}
+        self.etcd: RealEtcd | None = None  # where it has one of its own
         self.directory = directory
         self.kubeconfig = directory / "kubeconfig"
         self.key = directory / "accounts.key"
         self.authority = directory / "certificates" / "apiserver.crt"
         subprocess.run(["openssl", "genrsa", "-out", str(self.key), "2048"], check=True, capture_output=True)
         (directory / "tokens.csv").write_text(f"{_TOKEN},admin,admin,system:masters\n")
-        self.kubeconfig.write_text(yaml.safe_dump(_kubeconfig(f"https://127.0.0.1:{self.port}")))
+        self.kubeconfig.write_text(yaml.safe_dump(_kubeconfig(self.url)))
         self.program = Program(
             directory,
             binary,
-            *etcd,
             "--bind-address=127.0.0.1",
             f"--secure-port={self.port}",
             f"--cert-dir={directory / 'certificates'}",
@@ -90,6 +96,7 @@ class RealApiServer:
             "--enable-admission-plugins=NodeRestriction",
             "--service-cluster-ip-range=10.0.0.0/24",
             *(() if accounts else ("--disable-admission-plugins=ServiceAccount",)),
+            *options,
         )
         until = time.monotonic() + READY_WITHIN_S
         while not self._is_ready():
@@ -102,8 +109,7 @@ class RealApiServer:
 
         trusting = ssl.create_default_context()
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-        asked = urllib.request.Request(f"https://127.0.0.1:{self.port}/readyz")
-        asked.add_header("Authorization", f"Bearer {_TOKEN}")
+        asked = urllib.request.Request(f"{self.url}/readyz", headers=self.authorized)
         try:
             with urllib.request.urlopen(asked, context=trusting, timeout=5) as answer:
                 return bool(answer.status == 200)
@@ -120,11 +126,14 @@ class RealApiServer:
 
 
 @contextlib.contextmanager
-def real_apiserver(directory: Path, *, accounts: bool = True, binary: str = APISERVER) -> Iterator[RealApiServer]:
+def real_apiserver(
+    directory: Path, *options: str, accounts: bool = True, binary: str = APISERVER
+) -> Iterator[RealApiServer]:
     """On a real etcd of its own."""
     with real_etcd(directory / "etcd") as etcd:
         servers = "--etcd-servers=" + etcd.url.replace("etcd://", "http://")
-        server = RealApiServer(directory / "apiserver", servers, accounts=accounts, binary=binary)
+        server = RealApiServer(directory / "apiserver", servers, *options, accounts=accounts, binary=binary)
+        server.etcd = etcd
         try:
             yield server
         finally:

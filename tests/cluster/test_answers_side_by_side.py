@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.kube_apiserver import needs_kube_apiserver
+from tests.cluster.real_kubernetes import needs_apiserver
 from tests.cluster.two_servers import TwoServers, two_servers
+from tests.etcd.real_etcd import needs_etcd
 
-pytestmark = [pytest.mark.cluster, needs_kube_apiserver]
+pytestmark = [pytest.mark.cluster, needs_apiserver, needs_etcd]
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 MERGE, STRATEGIC = "application/merge-patch+json", "application/strategic-merge-patch+json"

@@ -16,11 +16,12 @@ from actors.apiserver.schema.types import Types
 from tests.apiserver.rules.answers import Seen, seen
 from tests.apiserver.rules.judged import changed
 from tests.apiserver.rules.minimal import minimal, minimal_of
-from tests.cluster.kube_apiserver import needs_kube_apiserver
 from tests.cluster.mutations import mutations
+from tests.cluster.real_kubernetes import needs_apiserver
 from tests.cluster.two_servers import TwoServers, differences, two_servers
+from tests.etcd.real_etcd import needs_etcd
 
-pytestmark = [pytest.mark.cluster, needs_kube_apiserver]
+pytestmark = [pytest.mark.cluster, needs_apiserver, needs_etcd]
 
 # What is different by intent, or by who is asked.
 _CLUSTERS_OWN = {

@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 import yaml
 
 from actors.apiserver.schema.resources import by_kind
-from tests.cluster.kube_apiserver import KubeApiServer
 from tests.cluster.live import LiveCluster
+from tests.cluster.real_kubernetes import real_apiserver
 
 READY_WITHIN_S = 60
 _OWN = ("uid", "resourceVersion", "creationTimestamp", "managedFields", "selfLink", "deletionTimestamp")
@@ -103,25 +103,23 @@ class TwoServers(NamedTuple):
 
 @contextmanager
 def two_servers(directory: Path) -> Iterator[TwoServers]:
-    real = KubeApiServer(directory / "theirs", f"--service-cluster-ip-range={_RANGE}", "--allow-privileged")
     (directory / "ours").mkdir(exist_ok=True)
     cluster = LiveCluster(directory / "ours", "--nodes", "0", "--etcd", "1").start()
     try:
-        anyone = ssl.create_default_context()
-        anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
-        theirs, ours = Side(real.url, anyone, real.authorized), _ours(cluster, directory)
-        theirs.wait("/readyz")
-        theirs.wait("/api/v1/namespaces/default")
-        ours.wait("/api/v1/namespaces/default/serviceaccounts/default")
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-        theirs.raw("POST", "/api/v1/namespaces/default/serviceaccounts", account)
-        with _standing_still(cluster):
-            yield TwoServers(theirs, ours)
-        theirs.close()
-        ours.close()
+        with real_apiserver(directory / "theirs", f"--service-cluster-ip-range={_RANGE}", "--allow-privileged") as real:
+            anyone = ssl.create_default_context()
+            anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+            theirs, ours = Side(real.url, anyone, real.authorized), _ours(cluster, directory)
+            theirs.wait("/api/v1/namespaces/default")
+            ours.wait("/api/v1/namespaces/default/serviceaccounts/default")
+            account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+            theirs.raw("POST", "/api/v1/namespaces/default/serviceaccounts", account)
+            with _standing_still(cluster):
+                yield TwoServers(theirs, ours)
+            theirs.close()
+            ours.close()
     finally:
         cluster.stop()
-        real.stop()
 
 
 def _ours(cluster: LiveCluster, directory: Path) -> Side:
