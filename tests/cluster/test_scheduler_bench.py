@@ -19,7 +19,7 @@ def run(*words: str) -> str:
 
 
 def test_pods_are_created_bound_and_seen_and_each_costs_something() -> None:
-    printed = run("bench.scheduler_end_to_end", "--nodes", "5", "--pods", "20").splitlines()
+    printed = run("bench.scheduler_end_to_end", "--nodes", "5", "--pods", "20", "--peer", "").splitlines()
 
     runs = [line for line in printed if line.startswith("5 nodes: ")]
     assert [line.split("  ")[0] for line in runs] == [
