@@ -127,6 +127,7 @@ async def test_who_is_refused_is_warned_as_well(api: Rest) -> None:
             'strconv.ParseUint: parsing "abc": invalid syntax',
         ),
         (f"{MAPS}?resourceVersion=abc&continue=x", "specifying resource version is not allowed when using continue"),
+        (f"{MAPS}?resourceVersion=abc&limit=abc", 'strconv.ParseInt: parsing "abc": invalid syntax'),
         (f"{MAPS}?fieldSelector=data=x", f'"data" {UNKNOWN_FIELD}'),
         (f"{PODS}?fieldSelector=foo=x", "field label not supported: foo"),
         ("/apis/batch/v1/jobs?fieldSelector=foo=x", 'field label "foo" not supported for Job'),

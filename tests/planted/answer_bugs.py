@@ -112,4 +112,11 @@ ANSWERS = [
         "obj = obj",
         _ANSWERS + "test_an_autoscaler_of_the_old_version_shows_its_metrics",
     ),
+    Bug(
+        "what a list would cost is asked before its options are looked at",
+        "actors/apiserver/rest/flow.py",
+        '        limit = max(0, params.number("limit"))\n    except BadRequest:',
+        "        limit = params.query().limit\n    except LookupError:",
+        _ANSWERS + "test_what_cannot_be_selected_by_is_said",
+    ),
 ]

@@ -6,14 +6,19 @@ from aiohttp import web
 
 from actors.apiserver.flowcontrol.gate import Extent, Pass
 from actors.apiserver.rest.params import Params
+from protocols.errors import BadRequest
 
 PASS = web.RequestKey("flowcontrol.pass", Pass)
 
 
 def extent_of(params: Params) -> Extent:
     lists_first = params.flag("sendInitialEvents") or params.text("resourceVersion") in ("", "0")
-    query = params.query()
-    return Extent(query.limit, bool(query.labels or query.fields), lists_first)
+    selects = bool(params.text("labelSelector") or params.text("fieldSelector"))
+    try:
+        limit = max(0, params.number("limit"))
+    except BadRequest:  # which is said with all else that is wrong with the options
+        limit = 0
+    return Extent(limit, selects, lists_first)
 
 
 def flow_headers(request: web.BaseRequest) -> list[tuple[str, str]]:
