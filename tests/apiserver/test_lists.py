@@ -13,18 +13,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.apiserver.cache import Cache
+from actors.apiserver.item import Item
 from actors.apiserver.keys import store_key
 from actors.apiserver.lists import RUN_KEYS_MAX, Asked, KeptList, KeptLists
 from actors.apiserver.rest import gzip as packing
 from actors.apiserver.rest.negotiate import Output
 from actors.apiserver.rest.parts import PIECE_BYTES, Parts
-from actors.apiserver.rest.render import Renderer
+from actors.apiserver.rest.render import Renderer, items_json
 from actors.apiserver.schema.resources import find
 from actors.apiserver.selectors import select
 from actors.apiserver.tables import Include, table
 from actors.apiserver.values import value_of
 from protocols import etcd
-from protocols.objects import Object, decode_object
+from protocols.objects import Object, decode_object, encode_object
 from tests.apiserver.test_watch_cache import SELECTORS, Model, revision_of_events
 
 PODS = find("pods")
@@ -250,3 +251,19 @@ async def test_a_body_is_the_same_in_pieces(sizes: list[int]) -> None:
     assert same and len(parts) == parts.size == sum(sizes)
     assert all(0 < len(piece) <= PIECE_BYTES for piece in written.pieces)
     assert len(written.pieces) <= 2 * sum(sizes) / PIECE_BYTES + 3
+
+
+HEADS = ({"apiVersion": "v1", "kind": "Pod"}, {"kind": "Pod", "apiVersion": "v1"})  # in the order of kubectl, or of Go
+
+
+def test_objects_of_a_list_are_what_is_kept_of_them_without_their_kind() -> None:
+    metadata = {"metadata": {"name": "a", "namespace": "d"}}
+    said = [*({**head, **metadata, "spec": {}} for head in HEADS), {**metadata, "spec": {}, **HEADS[0]}]
+    items = [Item(f"d/{number}", encode_object(obj), 5) for number, obj in enumerate(said)]
+
+    for some in ([], items[:1], items):
+        pieces = items_json(PODS, some)
+        shown = orjson.loads(b"[" + b"".join(pieces) + b"]")
+        assert [[*obj] for obj in shown] == [["metadata", "spec"]] * len(some)
+        assert [orjson.loads(item.json())["kind"] for item in some] == ["Pod"] * len(some)
+    assert [isinstance(piece, memoryview) for piece in pieces[1::2]] == [True, True, False]  # a list copies nothing

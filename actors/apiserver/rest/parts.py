@@ -9,18 +9,20 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiohttp import Payload
 from aiohttp.abc import AbstractStreamWriter
 
 PIECE_BYTES = 64 * 1024
 
+Piece: TypeAlias = bytes | memoryview
+
 
 class Parts(Payload):
     """What the parts are, one after the other."""
 
-    def __init__(self, parts: Sequence[bytes]) -> None:
+    def __init__(self, parts: Sequence[Piece]) -> None:
         super().__init__(b"")
         self._parts = parts
         self._ends = list(accumulate(map(len, parts)))

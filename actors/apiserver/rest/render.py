@@ -16,7 +16,7 @@ from actors.apiserver.lists import RUN_KEYS_MAX, KeptList, Packed, Row, Run
 from actors.apiserver.reads import Listing
 from actors.apiserver.rest import gzip
 from actors.apiserver.rest.negotiate import JSON, PROTOBUF, YAML, Output
-from actors.apiserver.rest.parts import Parts
+from actors.apiserver.rest.parts import Parts, Piece
 from actors.apiserver.schema import protobuf_encode
 from actors.apiserver.schema.resources import Resource
 from actors.apiserver.versions import served
@@ -103,7 +103,8 @@ class Renderer:
                 head = {"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{version}"}
                 items = [_metadata_only(served(resource, item), version) for item in listing.items]
                 return self._reply(orjson.dumps({**head, "metadata": _list_metadata(listing), "items": items}))
-        return self._answer(listed(resource, _list_metadata(listing), _items_json(resource, listing.items)))
+        begins = _list_head(resource, _list_metadata(listing))
+        return self._answer([begins, *items_json(resource, listing.items), _TAIL])
 
     def kept_list(self, kept: KeptList, revision: int) -> Reply:
         """A plain answer; of a long list, what did not change since it was last asked for is compressed already."""
@@ -112,7 +113,7 @@ class Renderer:
             pieces = [gzip.pack(head), *self._packed(kept), _PACKED_TAIL]
             if sum([piece.size_bytes for piece in pieces]) >= gzip.BYTES_MIN:
                 return Reply(Parts(gzip.joined(pieces)), zipped=True)
-        parts = [head]
+        parts: list[Piece] = [head]
         for index, run in enumerate(kept.runs):
             parts.extend([b",", *self._run(kept, run)] if index else self._run(kept, run))
         return self._answer([*parts, _TAIL])
@@ -159,11 +160,11 @@ class Renderer:
                 run.packed = gzip.pack(b"".join(self._run(kept, run)))
             yield run.packed
 
-    def _run(self, kept: KeptList, run: Run) -> Sequence[bytes]:
+    def _run(self, kept: KeptList, run: Run) -> Sequence[Piece]:
         """The objects of a run as they are shown now, with commas in between."""
         view = kept.view
         if not self.output.as_kind:
-            return _separated([listed_json(view, item) for item in kept.items_of(run)])
+            return items_json(view, kept.items_of(run))
         rows = kept.rows_of(run, lambda item: self._row(view, item))
         now = self._clock()
         run.good_until = min([time.changes_at(now) for row in rows for time in row.times], default=math.inf)
@@ -177,7 +178,7 @@ class Renderer:
             return row(resource, served(resource, item), self._include)
         return Row((orjson.dumps(_metadata_only(served(resource, item), self.output.as_version)),), ())
 
-    def _answer(self, parts: Sequence[bytes]) -> Reply:
+    def _answer(self, parts: Sequence[Piece]) -> Reply:
         """A body that may be long."""
         if not self.writes_plainly:
             return self._reply(b"".join(parts))
@@ -203,16 +204,26 @@ def object_json(resource: Resource, item: Item) -> bytes:
     return orjson.dumps(served(resource, item))
 
 
-def listed_json(resource: Resource, item: Item) -> bytes:
-    """As one of a list, which says of what kind all of them are; those of custom resources say it themselves."""
-    whole = object_json(resource, item)
+def items_json(resource: Resource, items: Sequence[Item]) -> Sequence[Piece]:
+    """The objects of a list, with commas in between. The list says of what kind all of them are, so none of a built-in
+    kind does; but for that they are what is kept of them, and are not copied."""
     if resource.custom is not None:
-        return whole
-    for head in _kind_heads(resource):
-        if whole.startswith(head):
-            return b"{" + whole[len(head) :]
+        return [piece for item in items for piece in (b",", object_json(resource, item))][1:]
+    heads = _kind_heads(resource)
+    length = len(heads[0])
+    pieces: list[Piece] = [b",{"] * (2 * len(items))
+    pieces[:1] = [b"{"] * bool(items)
+    pieces[1::2] = [
+        memoryview(whole)[length:] if whole.startswith(heads) else _without_kind(whole)
+        for whole in ([object_json(resource, item) for item in items] if resource.alias else map(Item.json, items))
+    ]
+    return pieces
+
+
+def _without_kind(whole: bytes) -> bytes:
+    """Behind the brace with which it begins."""
     obj = orjson.loads(whole)
-    return orjson.dumps({key: value for key, value in obj.items() if key not in ("apiVersion", "kind")})
+    return orjson.dumps({key: value for key, value in obj.items() if key not in ("apiVersion", "kind")})[1:]
 
 
 @lru_cache(maxsize=512)
@@ -220,21 +231,6 @@ def _kind_heads(resource: Resource) -> tuple[bytes, bytes]:
     """How the JSON of an object begins: in the order of kubectl, or of Go."""
     version, kind = (orjson.dumps(text) for text in (resource.api_version, resource.kind))
     return b'{"apiVersion":%b,"kind":%b,' % (version, kind), b'{"kind":%b,"apiVersion":%b,' % (kind, version)
-
-
-def listed(resource: Resource, metadata: Object, items: list[bytes]) -> list[bytes]:
-    """The parts of a list of these objects."""
-    return [_list_head(resource, metadata), *_separated(items), _TAIL]
-
-
-def _separated(items: list[bytes]) -> list[bytes]:
-    separated = [b","] * max(0, 2 * len(items) - 1)
-    separated[::2] = items
-    return separated
-
-
-def _items_json(resource: Resource, items: Sequence[Item]) -> list[bytes]:
-    return [listed_json(resource, item) for item in items]
 
 
 def _list_head(resource: Resource, metadata: Object) -> bytes:
