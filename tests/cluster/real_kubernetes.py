@@ -141,42 +141,27 @@ def real_apiserver(
 
 
 @contextlib.contextmanager
+def component(directory: Path, kubeconfig: Path, binary: str, *options: str) -> Iterator[Program]:
+    """What works on an API server, and has a page of its own."""
+    (port,) = free_ports(1)
+    own = (f"--secure-port={port}", "--bind-address=127.0.0.1", f"--cert-dir={directory}")
+    program = Program(directory, binary, f"--kubeconfig={kubeconfig}", *own, *options)
+    try:
+        yield program
+    finally:
+        program.stop()
+
+
 def controller_manager(
     directory: Path, kubeconfig: Path, *options: str, binary: str = CONTROLLER_MANAGER
-) -> Iterator[Program]:
-    (port,) = free_ports(1)
-    program = Program(
-        directory,
-        binary,
-        f"--kubeconfig={kubeconfig}",
-        f"--secure-port={port}",
-        "--bind-address=127.0.0.1",
-        f"--cert-dir={directory}",
-        "--use-service-account-credentials=true",
-        *options,
-    )
-    try:
-        yield program
-    finally:
-        program.stop()
+) -> contextlib.AbstractContextManager[Program]:
+    return component(directory, kubeconfig, binary, "--use-service-account-credentials=true", *options)
 
 
-@contextlib.contextmanager
-def scheduler(directory: Path, kubeconfig: Path, *options: str, binary: str = SCHEDULER) -> Iterator[Program]:
-    (port,) = free_ports(1)
-    program = Program(
-        directory,
-        binary,
-        f"--kubeconfig={kubeconfig}",
-        f"--secure-port={port}",
-        "--bind-address=127.0.0.1",
-        f"--cert-dir={directory}",
-        *options,
-    )
-    try:
-        yield program
-    finally:
-        program.stop()
+def scheduler(
+    directory: Path, kubeconfig: Path, *options: str, binary: str = SCHEDULER
+) -> contextlib.AbstractContextManager[Program]:
+    return component(directory, kubeconfig, binary, *options)
 
 
 def _kubeconfig(server: str) -> dict[str, object]:
