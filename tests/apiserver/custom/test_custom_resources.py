@@ -159,6 +159,8 @@ async def test_kubernetes_refuses_in_these_words(server: Rest) -> None:
             {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": {"type": "string"}},
             "mutual",
         ),
+        ({"type": "object", "x-kubernetes-map-type": "set"}, 'supported values: "atomic", "granular"'),
+        ({"type": "string", "x-kubernetes-map-type": "atomic"}, "must be object if x-kubernetes-map-type is specified"),
     ],
 )
 async def test_a_schema_that_is_none_is_refused(server: Rest, spec: dict[str, Any], problem: str) -> None:
@@ -166,6 +168,16 @@ async def test_a_schema_that_is_none_is_refused(server: Rest, spec: dict[str, An
 
     assert answer.code in (400, 422)
     assert problem in answer.json["message"]
+
+
+async def test_what_is_selected_by_is_a_field(server: Rest) -> None:
+    bad = definition(version(selectableFields=[{"jsonPath": ".spec.colour"}]))
+
+    answer = await server.send("POST", CRD_PATH, bad)
+
+    at = "spec.versions[0].selectableFields[0].jsonPath"
+    assert answer.code == 422
+    assert f'{at}: Invalid value: ".spec.colour": is an invalid path: does not refer' in answer.json["message"]
 
 
 # -- objects ----------------------------------------------------------------------------------------------------------

@@ -193,6 +193,13 @@ def test_a_bad_object_is_refused(kind: str, changes: dict[str, Any], message: st
         ("Job", {"spec.completions": 5}, "spec.completions: Invalid value: 5: field is immutable"),
         ("Job", {"spec.template.spec.schedulerName": "x"}, "spec.template: Invalid value"),
         ("EndpointSlice", {"addressType": "IPv6", "endpoints": []}, "field is immutable"),
+        ("VolumeAttachment", {"spec.nodeName": "b"}, "field is immutable"),
+        (
+            "CSIDriver",
+            {"spec.attachRequired": False},
+            "spec.attachedRequired: Invalid value: false: field is immutable",
+        ),
+        ("CSIDriver", {"spec.volumeLifecycleModes": ["Ephemeral"]}, "spec.volumeLifecycleModes: Invalid value"),
         ("RoleBinding", {"roleRef.name": "b"}, "cannot change roleRef"),
         ("PriorityClass", {"value": 11}, "value: Forbidden: may not be changed in an update."),
         (

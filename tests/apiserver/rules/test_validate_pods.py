@@ -272,6 +272,7 @@ KEY = {"key": "a", "operator": "Exists"}
         ({"spec.schedulingGates": [{"name": "a"}]}, {"spec.schedulingGates": []}),
         ({"spec.schedulingGates": [{"name": "a"}]}, {"spec.nodeSelector": {"a": "b"}}),
         ({}, {"metadata.labels": {"a": "b"}}),
+        ({}, {"spec.imagePullSecrets": [], "spec.subdomain": ""}),
     ],
 )
 def test_little_of_a_pod_may_change(before: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -288,6 +289,8 @@ def test_little_of_a_pod_may_change(before: dict[str, Any], changes: dict[str, A
         ),
         ({}, {"spec.containers.0.name": "other"}, "changed: spec.containers"),
         ({}, {"spec.nodeName": "other"}, "changed: spec.nodeName"),
+        ({}, {"spec.automountServiceAccountToken": False}, "changed: spec.automountServiceAccountToken"),
+        ({}, {"spec.dnsConfig": {}}, "changed: spec.dnsConfig"),
         (
             {},
             {"spec.initContainers": [{"name": "i", "image": "x"}]},

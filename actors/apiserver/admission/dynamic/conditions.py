@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 VARIABLES = ("object", "oldObject", "request", "params", "namespaceObject", "variables")
 AUTHORIZER = "authorizer"
 _KEPT_MAX = 4096
+_SAID = {"NULL": "null_type"}
 
 
 class ConditionError(Exception):
@@ -66,7 +67,9 @@ def problem(text: str, *results: str, builds: bool = False, authorizer: bool = T
     if isinstance(found, str):
         return found
     if results and found.result.partition("<")[0] not in (*results, "DYN"):
-        return f"must evaluate to {' or '.join(result.lower() for result in results)}"
+        *wanted, got = [_SAID.get(each, each.lower()) for each in (*results, found.result)]
+        only = wanted[0] if len(wanted) == 1 else f"one of [{' '.join(wanted)}] but got {got}"
+        return f"must evaluate to {only}"
     return ""
 
 

@@ -11,9 +11,9 @@ def definition(obj: Object) -> None:
     if names.get("kind"):
         names["singular"] = names.get("singular") or names["kind"].lower()
         names["listKind"] = names.get("listKind") or f"{names['kind']}List"
-    conversion = spec.setdefault("conversion", {})
-    conversion["strategy"] = conversion.get("strategy") or "None"
-    service = ((conversion.get("webhook") or {}).get("clientConfig") or {}).get("service")
+    if spec.get("conversion") is None:
+        spec["conversion"] = {"strategy": "None"}
+    service = ((spec["conversion"].get("webhook") or {}).get("clientConfig") or {}).get("service")
     if service is not None:
         service["port"] = service.get("port") or 443
 

@@ -29,6 +29,7 @@ from actors.apiserver.rules.validate import (
     service_addresses,
     services,
     storage,
+    storage_drivers,
     workloads,
 )
 from actors.apiserver.rules.validate.metadata import metadata, metadata_update
@@ -79,6 +80,8 @@ _RULES: dict[str, Rule] = {
     "persistentvolumeclaims": storage.persistent_volume_claim,
     "storageclasses.storage.k8s.io": storage.storage_class,
     "csistoragecapacities.storage.k8s.io": storage.storage_capacity,
+    "csidrivers.storage.k8s.io": storage_drivers.csi_driver,
+    "volumeattachments.storage.k8s.io": storage_drivers.volume_attachment,
     "volumeattributesclasses.storage.k8s.io": storage.volume_attributes_class,
     "deviceclasses.resource.k8s.io": devices.device_class,
     "resourceclaims.resource.k8s.io": devices.resource_claim,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ _FAILURE = ("Fail", "Ignore")
 _MATCH = ("Equivalent", "Exact")
 _SCOPES = ("*", "Cluster", "Namespaced")
 _ACTIONS = ("Audit", "Deny", "Warn")
+_REINVOCATIONS = ("IfNeeded", "Never")
 _REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
 _CONDITIONS_MAX = 64
 
@@ -44,11 +46,31 @@ def admission_policy(obj: Object, old: Object | None) -> FieldErrors:
             yield from expression(f"{at}.messageExpression", text, "STRING", authorizer=False)
         if validation.get("reason") is not None and validation["reason"] not in _REASONS:
             yield not_supported(f"{at}.reason", validation["reason"], _REASONS)
+    name = obj["metadata"].get("name") or ""
+    yield from _audit_annotations("spec.auditAnnotations", name, spec.get("auditAnnotations") or ())
+
+
+def _audit_annotations(field: str, policy: str, annotations: Sequence[dict[str, Any]]) -> FieldErrors:
+    """Their keys in the log begin with the policy's name."""
+    seen: set[str] = set()
+    for index, annotation in enumerate(annotations):
+        at, key = f"{field}[{index}]", annotation.get("key") or ""
+        yield from matches(f"{at}.key", f"{policy}/{key}", names.label_key(f"{policy}/{key}"))
+        if key in seen:
+            yield duplicate(f"{at}.key", key)
+        seen.add(key)
+        text = annotation.get("valueExpression") or ""
+        if not text.strip():
+            yield required(f"{at}.valueExpression", "valueExpression is not specified")
+        else:
+            yield from expression(f"{at}.valueExpression", text, "STRING", "NULL")
 
 
 def policy_subject(spec: dict[str, Any], *, builds: bool = False) -> FieldErrors:
     """What policies of both kinds have: what they are about, and variables."""
     yield from one_of("spec.failurePolicy", spec.get("failurePolicy"), _FAILURE)
+    if spec.get("paramKind") is not None:
+        yield from _param_kind("spec.paramKind", spec["paramKind"])
     constraints = spec.get("matchConstraints")
     if constraints is None:
         yield required("spec.matchConstraints")
@@ -63,20 +85,42 @@ def policy_subject(spec: dict[str, Any], *, builds: bool = False) -> FieldErrors
 
 def admission_policy_binding(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
-    if not spec.get("policyName"):
-        yield required("spec.policyName")
+    yield from policy_name("spec.policyName", spec.get("policyName") or "")
     actions = spec.get("validationActions") or ()
     if not actions:
         yield required("spec.validationActions", "at least one validation action is required")
     for index, action in enumerate(actions):
         if action not in _ACTIONS:
             yield not_supported(f"spec.validationActions[{index}]", action, _ACTIONS)
+        if action in actions[:index]:
+            yield duplicate(f"spec.validationActions[{index}]", action)
     if "Deny" in actions and "Warn" in actions:
         detail = "must not contain both Deny and Warn (repeating the same validation failure information in the API "
         yield invalid_value("spec.validationActions", actions, detail + "response and headers serves no purpose)")
     yield from params("spec.paramRef", spec.get("paramRef"))
     if spec.get("matchResources") is not None:
         yield from resources_matched("spec.matchResources", spec["matchResources"])
+
+
+def _param_kind(field: str, kind: dict[str, Any]) -> FieldErrors:
+    version, name = kind.get("apiVersion") or "", kind.get("kind") or ""
+    if not version:
+        yield required(f"{field}.apiVersion")
+    elif version.count("/") > 1:
+        yield invalid_value(f"{field}.apiVersion", version, f"unexpected GroupVersion string: {version}")
+    if not name:
+        yield required(f"{field}.kind")
+    else:
+        for why in names.dns_1035_label(name.lower()):
+            yield invalid_value(f"{field}.kind", name, f"may have mixed case, but should otherwise match: {why}")
+
+
+def policy_name(field: str, name: str) -> FieldErrors:
+    """Of the policy that a binding is about."""
+    if not name:
+        yield required(field)
+    else:
+        yield from matches(field, name, names.dns_subdomain(name))
 
 
 def params(field: str, reference: dict[str, Any] | None) -> FieldErrors:
@@ -103,12 +147,20 @@ def _webhook(at: str, hook: dict[str, Any]) -> FieldErrors:
     versions = hook.get("admissionReviewVersions") or ()
     if not versions:
         yield required(f"{at}.admissionReviewVersions", "must specify one of v1, v1beta1")
-    elif "v1" not in versions:
+    for index, version in enumerate(versions):
+        where = f"{at}.admissionReviewVersions[{index}]"
+        yield from matches(where, version, names.dns_1035_label(version))
+        if version in versions[:index]:
+            yield invalid_value(where, version, "duplicate version")
+    if versions and "v1" not in versions:
         yield invalid_value(f"{at}.admissionReviewVersions", versions, "must include at least one of v1, v1beta1")
     for index, rule in enumerate(hook.get("rules") or ()):
         yield from _rule(f"{at}.rules[{index}]", rule)
     yield from one_of(f"{at}.failurePolicy", hook.get("failurePolicy"), _FAILURE)
     yield from one_of(f"{at}.matchPolicy", hook.get("matchPolicy"), _MATCH)
+    again = hook.get("reinvocationPolicy")
+    if again is not None and again not in _REINVOCATIONS:
+        yield not_supported(f"{at}.reinvocationPolicy", again, _REINVOCATIONS)
     yield from one_of(f"{at}.sideEffects", hook.get("sideEffects"), ("None", "NoneOnDryRun"))
     timeout = hook.get("timeoutSeconds")
     if timeout is not None and not 1 <= timeout <= 30:

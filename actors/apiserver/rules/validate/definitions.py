@@ -27,6 +27,8 @@ from protocols.objects import Object, name_of
 
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _SIMPLE_PATH = re.compile(r"(\.[A-Za-z_][A-Za-z0-9_-]*)+")
+_MAP_TYPES = ("atomic", "granular")
+_WARNING_BYTES_MAX = 256
 _COLUMN_TYPES = ("integer", "number", "string", "boolean", "date")
 # What only the structure itself may say, not a condition on it.
 _STRUCTURE_ONLY = {
@@ -120,7 +122,22 @@ def _versions(versions: list[dict[str, Any]]) -> FieldErrors:
         yield from _schema(version, f"{at}.schema.openAPIV3Schema")
         yield from _scale((version.get("subresources") or {}).get("scale"), f"{at}.subresources.scale")
         yield from _columns(version.get("additionalPrinterColumns") or [], f"{at}.additionalPrinterColumns")
-        yield from _selectable(version.get("selectableFields") or [], f"{at}.selectableFields")
+        schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}
+        yield from _selectable(version.get("selectableFields") or [], schema, f"{at}.selectableFields")
+        yield from _deprecation(version, f"{at}.deprecationWarning")
+
+
+def _deprecation(version: dict[str, Any], at: str) -> FieldErrors:
+    """What who uses the version is told."""
+    text = version.get("deprecationWarning")
+    if text is None:
+        return
+    if not version.get("deprecated"):
+        yield invalid_value(at, text, "can only be set for deprecated versions")
+    if len(text.encode()) > _WARNING_BYTES_MAX:
+        yield invalid_value(at, text, f"must be <= {_WARNING_BYTES_MAX} characters long")
+    if not text:
+        yield invalid_value(at, text, "must not be an empty string")
 
 
 def _scale(scale: dict[str, Any] | None, at: str) -> FieldErrors:
@@ -161,7 +178,7 @@ def _json_path(text: str, at: str) -> FieldErrors:
         yield invalid_value(at, text, f"is an invalid jsonpath: {error}")
 
 
-def _selectable(fields: list[dict[str, Any]], at: str) -> FieldErrors:
+def _selectable(fields: list[dict[str, Any]], schema: JsonSchema, at: str) -> FieldErrors:
     seen: set[str] = set()
     for index, field in enumerate(fields):
         text = field.get("jsonPath") or ""
@@ -169,7 +186,18 @@ def _selectable(fields: list[dict[str, Any]], at: str) -> FieldErrors:
             yield invalid_value(f"{at}[{index}].jsonPath", text, "is an invalid path: must be a simple path to a field")
         elif text in seen:
             yield duplicate(f"{at}[{index}].jsonPath", text)
+        elif _field_at(schema, text) is None:
+            yield invalid_value(f"{at}[{index}].jsonPath", text, "is an invalid path: does not refer to a valid field")
         seen.add(text)
+
+
+def _field_at(schema: JsonSchema, path: str) -> JsonSchema | None:
+    for name in path.split(".")[1:]:
+        found = (schema.get("properties") or {}).get(name)
+        if not isinstance(found, dict):
+            return None
+        schema = found
+    return schema
 
 
 # -- structural schemas -----------------------------------------------------------------------------------------------
@@ -265,6 +293,12 @@ def _lists(schema: JsonSchema, at: str) -> FieldErrors:
     if kind and schema.get("type") != "array":
         detail = "must be array if x-kubernetes-list-type is specified"
         yield invalid_value(f"{at}.type", schema.get("type") or "", detail)
+    whole = schema.get("x-kubernetes-map-type")
+    if whole is not None and schema.get("type") != "object":
+        detail = "must be object if x-kubernetes-map-type is specified"
+        yield invalid_value(f"{at}.type", schema.get("type") or "", detail)
+    if whole is not None and whole not in _MAP_TYPES:
+        yield not_supported(f"{at}.x-kubernetes-map-type", whole, _MAP_TYPES)
     if keys and kind != "map":
         yield invalid_value(
             f"{at}.x-kubernetes-list-type", kind, "must be map if x-kubernetes-list-map-keys is non-empty"

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from actors.apiserver.rules.field import FieldErrors, forbidden, one_of, required
-from actors.apiserver.rules.validate.admission import expression, params, policy_subject, resources_matched
+from actors.apiserver.rules.validate.admission import (
+    expression,
+    params,
+    policy_name,
+    policy_subject,
+    resources_matched,
+)
 from protocols.objects import Object
 
 _KINDS = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}
@@ -25,8 +31,7 @@ def mutating_policy(obj: Object, old: Object | None) -> FieldErrors:
 
 def mutating_policy_binding(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
-    if not spec.get("policyName"):
-        yield required("spec.policyName")
+    yield from policy_name("spec.policyName", spec.get("policyName") or "")
     yield from params("spec.paramRef", spec.get("paramRef"))
     if spec.get("matchResources") is not None:
         yield from resources_matched("spec.matchResources", spec["matchResources"])

@@ -193,6 +193,8 @@ def _policy_port(field: str, port: Spec) -> FieldErrors:
         yield invalid_value(f"{field}.endPort", last, "may not be specified when `port` is non-numeric")
     elif last < number:
         yield invalid_value(f"{field}.endPort", number, "must be greater than or equal to `port`")
+    else:
+        yield from matches(f"{field}.endPort", last, names.port_number(last))
 
 
 def _peer(field: str, peer: Spec) -> FieldErrors:

@@ -19,6 +19,21 @@ _CHANGEABLE = (
 )
 
 
+# Where `false` and an empty object are not what is taken for granted of nothing.
+_POINTERS = frozenset(
+    {
+        "affinity",
+        "automountServiceAccountToken",
+        "dnsConfig",
+        "enableServiceLinks",
+        "hostUsers",
+        "resources",
+        "setHostnameAsFQDN",
+        "shareProcessNamespace",
+    }
+)
+
+
 def pod_update(new: Spec, old: Spec) -> FieldErrors:
     if new == old:
         return
@@ -99,8 +114,13 @@ def _without_seconds(toleration: Spec) -> Spec:
 
 
 def _changed_fields(new: Spec, old: Spec) -> list[str]:
-    """Empty and absent are the same; the message names what differs, as Kubernetes' diff does at length."""
-    return [f"spec.{key}" for key in sorted({*new, *old}) if (new.get(key) or None) != (old.get(key) or None)]
+    """Empty and absent are the same, but for pointers; the message names what differs, as Kubernetes' diff does at
+    length."""
+    return [f"spec.{key}" for key in sorted({*new, *old}) if _told(key, new.get(key)) != _told(key, old.get(key))]
+
+
+def _told(key: str, value: Any) -> Any:
+    return value if key in _POINTERS else value or None
 
 
 def _words(key: str) -> str:

@@ -20,6 +20,7 @@ from actors.apiserver.rules.validate.workloads import at_most_all, int_or_percen
 from protocols.objects import Object
 
 _EVICTION_POLICIES = ("AlwaysAllow", "IfHealthyBudget")
+_TARGETS = ("Utilization", "Value", "AverageValue")
 _METRICS = {
     "ContainerResource": "containerResource",
     "External": "external",
@@ -132,6 +133,10 @@ def _metrics(field: str, metrics: Sequence[dict[str, Any]]) -> FieldErrors:
             yield not_supported(f"{where}.type", kind, sorted(_METRICS))
         else:
             yield from _metric(f"{where}.{_METRICS[kind]}", kind, metric.get(_METRICS[kind]))
+            for other, key in _METRICS.items() if metric.get(_METRICS[kind]) is not None else ():
+                if other != kind and metric.get(key) is not None:
+                    yield from _metric(f"{where}.{key}", other, metric[key])
+                    yield forbidden(f"{where}.{key}", "must populate the given metric source only")
 
 
 def _metric(field: str, kind: str, source: dict[str, Any] | None) -> FieldErrors:
@@ -143,6 +148,9 @@ def _metric(field: str, kind: str, source: dict[str, Any] | None) -> FieldErrors
     target = source.get("target") or {}
     if not target.get("type"):
         yield required(f"{field}.target.type", "must specify a metric target type")
+    if target.get("type") not in _TARGETS:
+        detail = "must be either Utilization, Value, or AverageValue"
+        yield invalid_value(f"{field}.target.type", target.get("type") or "", detail)
     if kind == "ContainerResource" and not source.get("container"):
         yield required(f"{field}.container", "must specify a container")
     yield from _target(f"{field}.target", kind, source, target)

@@ -1,0 +1,114 @@
+"""Drivers of storage, and the volumes that they attach to nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.apiserver.rules import names
+from actors.apiserver.rules.field import (
+    FieldErrors,
+    duplicate,
+    forbidden,
+    invalid_value,
+    matches,
+    not_supported,
+    required,
+    too_long,
+    unchanged,
+)
+from actors.apiserver.rules.validate.volumes import source
+from protocols.objects import Object
+
+Spec = dict[str, Any]
+
+_NAME_BYTES_MAX = 63
+_GROUP_POLICIES = ("File", "None", "ReadWriteOnceWithFSType")
+_LIFECYCLES = ("Persistent", "Ephemeral")
+_TOKEN_S_MIN, _TOKEN_S_MAX = 10 * 60, 1 << 32
+_UPDATE_S_MIN = 10
+_INLINE = "in the context of inline volumes"
+
+
+def csi_driver(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    if old is not None:
+        before = old.get("spec") or {}
+        yield from unchanged("spec.attachedRequired", spec.get("attachRequired"), before.get("attachRequired"))
+        modes = "volumeLifecycleModes"
+        yield from unchanged(f"spec.{modes}", spec.get(modes), before.get(modes))
+    policy = spec.get("fsGroupPolicy")
+    if policy is not None and policy not in _GROUP_POLICIES:
+        yield not_supported("spec.fsGroupPolicy", policy, _GROUP_POLICIES)
+    for mode in spec.get("volumeLifecycleModes") or ():
+        if mode not in _LIFECYCLES:
+            yield not_supported("spec.volumeLifecycleModes", mode, _LIFECYCLES)
+    yield from _token_requests("spec.tokenRequests", spec)
+    period = spec.get("nodeAllocatableUpdatePeriodSeconds")
+    if period is not None and period < _UPDATE_S_MIN:
+        detail = f"must be greater than or equal to {_UPDATE_S_MIN} seconds"
+        yield invalid_value("spec.nodeAllocatableUpdatePeriodSeconds", period, detail)
+
+
+def _token_requests(field: str, spec: Spec) -> FieldErrors:
+    """Tokens of the pod's account that the driver is given."""
+    requests, seen = spec.get("tokenRequests") or (), set()
+    for index, request in enumerate(requests):
+        audience, seconds = request.get("audience") or "", request.get("expirationSeconds")
+        if audience in seen:
+            yield duplicate(f"{field}[{index}].audience", audience)
+        seen.add(audience)
+        where = f"{field}[{index}].expirationSeconds"
+        if seconds is not None and seconds < _TOKEN_S_MIN:
+            yield invalid_value(where, seconds, "may not specify a duration less than 10 minutes")
+        if seconds is not None and seconds > _TOKEN_S_MAX:
+            yield invalid_value(where, seconds, "may not specify a duration larger than 2^32 seconds")
+    in_secrets = spec.get("serviceAccountTokenInSecrets")
+    if in_secrets is not None and not requests:
+        detail = "serviceAccountTokenInSecrets is set but no tokenRequests are specified"
+        yield invalid_value("spec.serviceAccountTokenInSecrets", in_secrets, detail)
+
+
+def volume_attachment(obj: Object, old: Object | None) -> FieldErrors:
+    spec = obj.get("spec") or {}
+    attacher, node = spec.get("attacher") or "", spec.get("nodeName") or ""
+    if not attacher:
+        yield required("spec.attacher")
+    else:
+        yield from matches("spec.attacher", attacher, names.dns_subdomain(attacher.lower()))
+        if len(attacher.encode()) > _NAME_BYTES_MAX:
+            yield too_long("spec.attacher", _NAME_BYTES_MAX)
+    yield from _attached("spec.source", spec.get("source") or {})
+    yield from matches("spec.nodeName", node, names.dns_subdomain(node))
+    if old is not None:
+        yield from unchanged("spec", spec, old.get("spec"))
+
+
+def _attached(field: str, attached: Spec) -> FieldErrors:
+    """One volume: by its name, or written out where a pod names none (migrated in-tree volumes)."""
+    name, inline = attached.get("persistentVolumeName"), attached.get("inlineVolumeSpec")
+    which = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
+    if name is None and inline is None:
+        yield required(field, which)
+    elif name is not None and inline is not None:
+        yield forbidden(field, which)
+    elif inline is not None:
+        yield from _inline(f"{field}.inlineVolumeSpec", inline)
+    else:
+        if not name:
+            yield required(f"{field}.persistentVolumeName", "must specify non empty persistentVolumeName")
+        yield from matches(f"{field}.persistentVolumeName", name, names.dns_subdomain(name or ""))
+
+
+def _inline(field: str, spec: Spec) -> FieldErrors:
+    for key in ("capacity", "claimRef", "persistentVolumeReclaimPolicy", "storageClassName", "volumeMode"):
+        if spec.get(key):
+            yield forbidden(f"{field}.{key}", f"may not be specified {_INLINE}")
+    csi = spec.get("csi")
+    if csi is None:
+        yield required(f"{field}.csi", f"has to be specified {_INLINE}")
+    if not spec.get("accessModes"):
+        yield required(f"{field}.accessModes")
+    if csi is not None:
+        yield from source(f"{field}.csi", "csi", csi)
+    elif not spec.keys() - {"accessModes", "capacity"}:
+        yield required(field, "must specify a volume type")
