@@ -54,8 +54,9 @@ class Past:
         self.asked.append(Happened(now, replicas))
 
     def scale(self, before: int, after: int, behavior: Behavior, now: float) -> None:
-        events, rules = (self.ups, rules_up(behavior)) if after > before else (self.downs, rules_down(behavior, 0.0))
-        _forget(events, now - max((policy.period_s for policy in rules.policies), default=0.0))
+        events = self.ups if after > before else self.downs
+        policies = (*rules_up(behavior).policies, *rules_down(behavior, 0.0).policies)  # each looks at both
+        _forget(events, now - max((policy.period_s for policy in policies), default=0.0))
         events.append(Happened(now, abs(after - before)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.controllers.hpa_behavior import Bounds, Past, follow
@@ -337,6 +337,11 @@ class Model:
     behaviors(),
     st.integers(1, 40),
     st.lists(st.tuples(st.integers(0, 60), st.sampled_from([5.0, 15.0, 31.0])), max_size=30),
+)
+@example(
+    {"scaleUp": rules(("Pods", 1, 15), window_s=0), "scaleDown": rules(("Pods", 1, 60), window_s=0)},
+    1,
+    [(asked, 5.0) for asked in (2, 0, 2, 0, 0, 0, 2, 0)],
 )
 def test_it_goes_as_a_slow_model_goes(behavior: dict[str, Any], begin: int, steps: list[tuple[int, float]]) -> None:
     past, model, current, now = Past(), Model(behavior, begin, NOW), begin, NOW
