@@ -51,8 +51,9 @@ class LiveObjects:
         found = self._found(lambda: self._resources.named(resource))
         words = {"labelSelector": labels, "fieldSelector": fields}
         query = urlencode({word: value for word, value in words.items() if value})
-        items: Iterable[Object] = self._ask("GET", f"{_collection(found, namespace)}?{query}")["items"]
-        return items
+        listed = self._ask("GET", f"{_collection(found, namespace)}?{query}")["items"]
+        head = {"apiVersion": found.api_version, "kind": found.kind}  # which the list says of all of them
+        return ({**head, **item} for item in listed)
 
     def patch(
         self, what: str | Object, patch: Any, name: str, namespace: str, type: PatchType, subresource: str
