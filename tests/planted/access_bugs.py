@@ -93,7 +93,7 @@ ACCESS = [
         "actors/apiserver/access/rbac.py",
         "            del held[binding]\n            if not held:",
         "            if not held:",
-        _RBAC,
+        "tests/apiserver/access/test_rbac.py::test_a_binding_that_is_gone_gives_nothing",
     ),
     Bug(
         "RBAC takes a rule about some names for one about all",

@@ -85,6 +85,26 @@ def callers() -> st.SearchStrategy[Caller]:
     return st.builds(Caller, st.sampled_from((*USERS, "nobody")), teams)
 
 
+def test_a_binding_that_is_gone_gives_nothing() -> None:
+    rbac, jane = Rbac(), Caller("jane", ())
+    to_get = Attributes("get", "", "pods", "", "one", "")
+    rbac.put(CLUSTER_ROLES, {"metadata": {"name": "a"}, "rules": [_rule("get", "pods")]})
+    rbac.put(CLUSTER_ROLES, {"metadata": {"name": "b"}, "rules": [_rule("list", "pods")]})
+    for name in NAMES:
+        bound = {"roleRef": {"kind": "ClusterRole", "name": name}, "subjects": [{"kind": "User", "name": "jane"}]}
+        rbac.put(CLUSTER_BINDINGS, {"metadata": {"name": name}, **bound})
+
+    before = rbac.decide(jane, to_get).allowed
+    rbac.remove(CLUSTER_BINDINGS, "a")
+
+    assert (before, rbac.decide(jane, to_get).allowed) == (True, False)
+    rbac.check()
+
+
+def _rule(verb: str, resource: str) -> dict[str, Any]:
+    return {"verbs": [verb], "apiGroups": [""], "resources": [resource]}
+
+
 changes = st.lists(st.tuples(objects(), st.booleans()), max_size=16)
 
 
