@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 QUICK = os.environ.get("ACTORKUBE_TESTS") == "quick"
 GATE = bool(os.environ.get("ACTORKUBE_CI")) or os.environ.get("ACTORKUBE_TESTS") == "planted"
@@ -36,3 +37,11 @@ def set_default() -> None:
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("here")
+    if GATE:
+        draw_from_the_text_alone()
+
+
+def draw_from_the_text_alone() -> None:
+    """Hypothesis draws constants, too, that stand in whatever modules are loaded: so each change anywhere in the code,
+    and what a process ran before, would draw other examples."""
+    providers.is_local_module_file = lambda file: False
