@@ -9,7 +9,7 @@ from actors.controllers.job_indexes import total
 from actors.controllers.job_state import FAILURE, SUCCESS, JobState, is_indexed, is_suspended, limits_each_index
 from actors.controllers.job_success_policy import met
 from protocols.objects import Object
-from protocols.rules.conditions import condition_is, find_condition
+from protocols.rules.conditions import find_condition
 from protocols.rules.times import seconds_of
 
 
@@ -63,9 +63,9 @@ def decided_end(job: Object) -> End | None:
 
 
 def deadline_of(job: Object) -> float | None:
-    """When it will have been active for too long; no time runs while it is suspended, or has not yet been resumed."""
+    """When it will have been active for too long; no time runs while it is suspended, which takes its start away."""
     started, limit_s = (job.get("status") or {}).get("startTime"), job["spec"].get("activeDeadlineSeconds")
-    if limit_s is None or not started or is_suspended(job) or condition_is(job, "Suspended"):
+    if limit_s is None or not started or is_suspended(job):
         return None
     return seconds_of(started) + int(limit_s)
 

@@ -64,13 +64,6 @@ JOBS = [
         "::test_a_work_queue_starts_nobody_after_the_first_success_and_waits_for_the_others",
     ),
     Bug(
-        "the time while a job was suspended counts for its deadline",
-        "actors/controllers/job_end.py",
-        ' or condition_is(job, "Suspended"):',
-        ":",
-        "tests/controllers/test_job.py::test_a_suspended_job_has_no_pods_and_its_deadline_begins_anew",
-    ),
-    Bug(
         "a job is over while its pods still end",
         "actors/controllers/job_status.py",
         "    busy = state.active or state.terminating or",
