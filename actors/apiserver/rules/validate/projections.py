@@ -93,15 +93,18 @@ def _part(field: str, kind: str, part: dict[str, Any]) -> FieldErrors:
 
 
 def _token(field: str, token: dict[str, Any]) -> FieldErrors:
-    shortest, longest = _TOKEN_SECONDS
-    seconds = token.get("expirationSeconds")
-    if seconds is not None and seconds < shortest:
-        yield invalid_value(f"{field}.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
-    elif seconds is not None and seconds > longest:
-        detail = "may not specify a duration larger than 2^32 seconds"
-        yield invalid_value(f"{field}.expirationSeconds", seconds, detail)
+    yield from token_seconds(f"{field}.expirationSeconds", token.get("expirationSeconds"))
     if not token.get("path"):
         yield required(f"{field}.path")
+
+
+def token_seconds(field: str, seconds: int | None) -> FieldErrors:
+    """How long a token that is asked for may be good."""
+    shortest, longest = _TOKEN_SECONDS
+    if seconds is not None and seconds < shortest:
+        yield invalid_value(field, seconds, "may not specify a duration less than 10 minutes")
+    elif seconds is not None and seconds > longest:
+        yield invalid_value(field, seconds, "may not specify a duration larger than 2^32 seconds")
 
 
 def _conflicts(field: str, part: dict[str, Any], paths: set[str]) -> FieldErrors:

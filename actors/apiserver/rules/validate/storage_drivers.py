@@ -16,6 +16,7 @@ from actors.apiserver.rules.field import (
     too_long,
     unchanged,
 )
+from actors.apiserver.rules.validate.projections import token_seconds
 from actors.apiserver.rules.validate.volumes import source
 from protocols.objects import Object
 
@@ -24,7 +25,6 @@ Spec = dict[str, Any]
 _NAME_BYTES_MAX = 63
 _GROUP_POLICIES = ("File", "None", "ReadWriteOnceWithFSType")
 _LIFECYCLES = ("Persistent", "Ephemeral")
-_TOKEN_S_MIN, _TOKEN_S_MAX = 10 * 60, 1 << 32
 _UPDATE_S_MIN = 10
 _INLINE = "in the context of inline volumes"
 
@@ -53,15 +53,11 @@ def _token_requests(field: str, spec: Spec) -> FieldErrors:
     """Tokens of the pod's account that the driver is given."""
     requests, seen = spec.get("tokenRequests") or (), set()
     for index, request in enumerate(requests):
-        audience, seconds = request.get("audience") or "", request.get("expirationSeconds")
+        audience = request.get("audience") or ""
         if audience in seen:
             yield duplicate(f"{field}[{index}].audience", audience)
         seen.add(audience)
-        where = f"{field}[{index}].expirationSeconds"
-        if seconds is not None and seconds < _TOKEN_S_MIN:
-            yield invalid_value(where, seconds, "may not specify a duration less than 10 minutes")
-        if seconds is not None and seconds > _TOKEN_S_MAX:
-            yield invalid_value(where, seconds, "may not specify a duration larger than 2^32 seconds")
+        yield from token_seconds(f"{field}[{index}].expirationSeconds", request.get("expirationSeconds"))
     in_secrets = spec.get("serviceAccountTokenInSecrets")
     if in_secrets is not None and not requests:
         detail = "serviceAccountTokenInSecrets is set but no tokenRequests are specified"
