@@ -2,11 +2,11 @@
 
     python -m bench.api [--requests 1000] [--peer /path/to/kube-apiserver]
 
-A real cluster without nodes (3 etcd replicas with fsync, API server, scheduler, controllers), in processes of their
-own, and this process as a client that does not look at what it reads. Where a kube-apiserver is named (--peer, or
-ACTORKUBE_KUBE_APISERVER) and there is an etcd, they take turns, line by line, and ratios are printed. Rates depend on
-what shares the cores: so beside them stands the API server's own processor time for each request. Anchor in the same
-run: a bare aiohttp server over TLS that answers 1 KiB.
+Three replicas of the store with fsync and an API server, in processes of their own (no scheduler and no controllers:
+beside the other one are none), and this process as a client that does not look at what it reads. Where a kube-
+apiserver is named (--peer, or ACTORKUBE_KUBE_APISERVER) and there is an etcd, they take turns, line by line, and
+ratios are printed. Rates depend on what shares the cores: so beside them stands the API server's own processor time
+for each request. Anchor in the same run: a bare aiohttp server over TLS that answers 1 KiB.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ def main() -> None:
     options = parser.parse_args()
     with ExitStack() as stack:
         at, peer_at = (Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2))
-        servers = [stack.enter_context(ours(at))]
+        servers = [stack.enter_context(ours(at, whole=True))]
         if options.peer and shutil.which("etcd"):
             servers.append(stack.enter_context(kubernetes(options.peer, peer_at)))
         print(f"the API server's process with nothing to do: {mebibytes(servers[0].alone):.0f} MiB", flush=True)

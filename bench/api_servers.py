@@ -21,11 +21,13 @@ from tests.cluster.real_kubernetes import real_apiserver
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 LOOKS, LOOK_S = 600, 0.1
+CONTROLLERS = ("controller-manager", "cloud-controller-manager")
+NEVER_NOT_READY = ("--node-monitor-grace-period", "200h")  # nobody sends signs of life for nodes that are objects only
 
 
 @dataclass(frozen=True)
 class Server:
-    """`alone` is the API server's process, `family` all of it: the store, and with ours scheduler and controllers."""
+    """`alone` is the API server's process, `family` all of it: the store, too."""
 
     name: str
     address: str
@@ -50,14 +52,39 @@ class Server:
 
 
 @contextmanager
-def ours(directory: Path) -> Iterator[Server]:
-    cluster = LiveCluster(directory, "--nodes", "0").start()
-    try:
+def ours(directory: Path, *, whole: bool = False) -> Iterator[Server]:
+    """Three replicas of the store with fsync, and the API server. Scheduler and controllers only if it is to be
+    `whole`: there are none beside a kube-apiserver that is measured, and each would be told of every write, by the
+    same two processors."""
+    with started(directory, *(() if whole else ("scheduler", *CONTROLLERS))) as cluster:
         address, context = tls_context(cluster.kubeconfig, directory)
         alone = psutil.Process(cluster.pids()["apiserver"])
-        yield Server("ActorKube", address, context, alone, cluster.family())
+        server = Server("ActorKube", address, context, alone, cluster.family())
+        if not whole:
+            asyncio.run(_with_account(server))
+        yield server
+
+
+@contextmanager
+def started(directory: Path, *without: str) -> Iterator[LiveCluster]:
+    """A cluster of ours that has no nodes, and not these components."""
+    lacks = ("--without", ",".join(without)) if without else ()
+    cluster = LiveCluster(directory, "--nodes", "0", *NEVER_NOT_READY, *lacks).start()
+    try:
+        yield cluster
     finally:
         cluster.stop()
+
+
+async def _with_account(server: Server) -> None:
+    """Pods are admitted: a controller would have made their account."""
+    connection = await server.connect()
+    await make_account(connection)
+    connection.close()
+
+
+async def make_account(connection: Connection) -> None:
+    await connection.send("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}})
 
 
 @contextmanager

@@ -3,14 +3,14 @@
     python -m bench.scheduler_end_to_end [--nodes 1000] [--pods 5000] [--memory]
         [--peer /path/to/kube-apiserver --kube-scheduler /path/to/kube-scheduler]
 
-A real cluster in processes (3 etcd replicas with fsync, API server, scheduler, controllers). Its nodes are objects
-without kubelets, as in kube-scheduler's own scheduler_perf: 4 CPU, 32 GiB, 110 pods; pods ask for 100m and 500 MiB.
-Three runs: pods created by clients over REST, bound and seen; decisions with bindings alone, for the scheduler sleeps
-while the pods are created; and pods that the controller of a replica set creates, by messages. `--memory`: also what
-the scheduler takes with 50,000 pods. Where a kube-apiserver and a kube-scheduler are named (or by
-ACTORKUBE_KUBE_APISERVER and ACTORKUBE_KUBE_SCHEDULER) and there is an etcd, the first is measured with them, too, and
-the ratio printed. Anchor: kube-scheduler 1.36 with API server and etcd on 2 such CPUs, alone: 340 to 360 pods/s at
-1,000 nodes, 197 to 249 at 5,000.
+In processes: 3 etcd replicas with fsync, API server, scheduler. Nodes are objects without kubelets and there are no
+controllers, as in kube-scheduler's own scheduler_perf: 4 CPU, 32 GiB, 110 pods; pods ask for 100m and 500 MiB. Two
+runs: pods created by clients over REST, bound and seen; decisions with bindings alone, for the scheduler sleeps while
+the pods are created. Then, with controllers, pods that clients create, and that the controller of a replica set
+creates, by messages. `--memory`: also what the scheduler takes with 50,000 pods. Where a kube-apiserver and a kube-
+scheduler are named (or by ACTORKUBE_KUBE_APISERVER and ACTORKUBE_KUBE_SCHEDULER) and there is an etcd, the first is
+measured with them, too, and the ratio printed. Anchor: kube-scheduler 1.36 with API server and etcd on 2 such CPUs,
+alone: 340 to 360 pods/s at 1,000 nodes, 197 to 249 at 5,000.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 import psutil
 import uvloop
 
-from bench.api_servers import Server, kubernetes
+from bench.api import MERGE
+from bench.api_servers import CONTROLLERS, Server, kubernetes, make_account, started
 from bench.http_client import Connection
 from bench.rest import tls_context
 from bench.scale import Meter
@@ -39,12 +40,15 @@ from bench.scheduler import HOST, ZONE
 from tests.cluster.live import LiveCluster
 from tests.cluster.real_kubernetes import scheduler as kube_scheduler
 
+T = TypeVar("T")
+
 CLIENTS = 32
 SIZES = (500, 1000, 5000)
 PODS = "/api/v1/namespaces/default/pods"
+NODES = "/api/v1/nodes"
+UNTAINTED = {"spec": {"taints": None}}
 SETS = "/apis/apps/v1/namespaces/default/replicasets"
 MANY_PODS = 50_000
-NEVER_NOT_READY = "200h"  # nobody sends signs of life for these nodes
 UNHINDERED = ("--kube-api-qps=5000", "--kube-api-burst=5000")  # as scheduler_perf has it: by itself it asks seldom
 ANCHORS = {1000: "340 to 360", 5000: "197 to 249"}
 
@@ -126,8 +130,11 @@ class Load:
 
     async def begin(self) -> None:
         """There are nodes, and a first pod has gone all the way: the scheduler knows them."""
-        await self._create("/api/v1/nodes", (make_node(index) for index in range(self._nodes)))
+        await self.make_nodes()
         await self.place(1)
+
+    async def make_nodes(self) -> None:
+        await self._create(NODES, (make_node(index) for index in range(self._nodes)))
 
     async def place(self, pods: int) -> None:
         """So many are created, bound and seen."""
@@ -152,21 +159,32 @@ class Run(Load):
         self._cluster = cluster
         self._scheduler = cluster.pids()["scheduler"]
 
-    async def all(self, pods: int, memory: bool) -> float:
-        """Returns how many seconds the first run took."""
-        await self.begin()
+    async def alone(self, pods: int, memory: bool) -> float:
+        """Without controllers. Returns how many seconds the first run took."""
+        await make_account(self._clients[0])
+        await self.make_nodes()
+        for index in range(self._nodes):  # who would do that else, is not there
+            await self._clients[0].send("PATCH", f"{NODES}/{node_name(index)}", UNTAINTED, MERGE)
+        await self.place(1)
         beside = f" (kube-scheduler: {ANCHORS[self._nodes]})" if self._nodes in ANCHORS else ""
-        meter = self._meter()
-        await self.place(pods)
-        seconds = meter.report(f"{self._nodes} nodes: created to seen{beside}", pods)
+        seconds = await self._to_seen(f"created to seen{beside}", pods)
         await self._bindings_alone(pods)
-        await self._by_controller(pods)
         if memory:
             await self.place(MANY_PODS - self._numbers)
             print(
                 f"{self._nodes} nodes, {self._numbers} pods: the scheduler's process takes {self._memory_mib():.0f} MiB"
             )
         return seconds
+
+    async def with_controllers(self, pods: int) -> None:
+        await self.begin()
+        await self._to_seen("created to seen, with controllers", pods)
+        await self._by_controller(pods)
+
+    async def _to_seen(self, what: str, pods: int) -> float:
+        meter = self._meter()
+        await self.place(pods)
+        return meter.report(f"{self._nodes} nodes: {what}", pods)
 
     async def _bindings_alone(self, pods: int) -> None:
         os.kill(self._scheduler, signal.SIGSTOP)
@@ -196,8 +214,12 @@ class Run(Load):
         return psutil.Process(self._scheduler).memory_full_info().pss / 2**20
 
 
+def node_name(index: int) -> str:
+    return f"hollow-{index}"
+
+
 def make_node(index: int) -> dict[str, Any]:
-    name = f"hollow-{index}"
+    name = node_name(index)
     ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "", **_times()}
     size = {"cpu": "4", "memory": "32Gi", "pods": "110"}
     return {
@@ -238,11 +260,20 @@ async def connected(server: Server) -> AsyncIterator[tuple[list[Connection], Wat
             connection.close()
 
 
-async def run(cluster: LiveCluster, directory: Path, nodes: int, pods: int, memory: bool) -> float:
+def measured(options: argparse.Namespace, nodes: int) -> float:
+    """Returns how many seconds the first run took."""
+    with tempfile.TemporaryDirectory() as name, started(Path(name), *CONTROLLERS) as cluster:
+        seconds = uvloop.run(run(cluster, Path(name), nodes, lambda it: it.alone(options.pods, options.memory)))
+    with tempfile.TemporaryDirectory() as name, started(Path(name)) as cluster:
+        uvloop.run(run(cluster, Path(name), nodes, lambda it: it.with_controllers(options.pods)))
+    return seconds
+
+
+async def run(cluster: LiveCluster, directory: Path, nodes: int, measure: Callable[[Run], Awaitable[T]]) -> T:
     address, context = tls_context(cluster.kubeconfig, directory)
     server = Server("ActorKube", address, context, psutil.Process(cluster.pids()["apiserver"]), cluster.family())
     async with connected(server) as (clients, watcher):
-        return await Run(cluster, clients, watcher, nodes).all(pods, memory)
+        return await measure(Run(cluster, clients, watcher, nodes))
 
 
 async def placed(server: Server, nodes: int, pods: int) -> float:
@@ -278,12 +309,7 @@ def main() -> None:
     parser.add_argument("--kube-scheduler", default=os.environ.get("ACTORKUBE_KUBE_SCHEDULER", ""))
     options = parser.parse_args()
     for nodes in options.nodes or SIZES:
-        with tempfile.TemporaryDirectory() as name:
-            cluster = LiveCluster(Path(name), "--nodes", "0", "--node-monitor-grace-period", NEVER_NOT_READY).start()
-            try:
-                ours_s = uvloop.run(run(cluster, Path(name), nodes, options.pods, options.memory))
-            finally:
-                cluster.stop()
+        ours_s = measured(options, nodes)
         if options.peer and options.kube_scheduler and shutil.which("etcd"):
             with tempfile.TemporaryDirectory() as name:
                 beside(options, Path(name), nodes, ours_s)

@@ -26,6 +26,7 @@ def test_pods_are_created_bound_and_seen_and_each_costs_something() -> None:
         "5 nodes: created to seen",
         "5 nodes: creates alone",
         "5 nodes: decisions and bindings alone",
+        "5 nodes: created to seen, with controllers",
         "5 nodes: created by a controller to seen",
     ]
     assert all("ms CPU per pod" in line for line in runs)
