@@ -277,4 +277,18 @@ ACCESS = [
         "    return value\n",
         "tests/apiserver/aggregation/test_identity.py::test_a_name_adds_no_header",
     ),
+    Bug(
+        "the scheduler may not bind what a pod claims",
+        "actors/apiserver/access/policy/cluster_roles.py",
+        "UPDATE          resource.k8s.io   resourceclaims/binding\n",
+        "",
+        "tests/apiserver/access/test_policy.py::test_it_says_who_may_what",
+    ),
+    Bug(
+        "all versions of a group come as early",
+        "actors/apiserver/aggregation/services.py",
+        "(_GROUPS[resource.group], _VERSIONS.get(name, _STABLE))",
+        "(_GROUPS[resource.group], _STABLE)",
+        "tests/apiserver/aggregation/test_aggregation.py::test_what_is_looked_through_first_is_as_in_kubernetes",
+    ),
 ]

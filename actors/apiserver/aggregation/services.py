@@ -16,9 +16,39 @@ from protocols.rules.conditions import with_condition
 
 _MANAGED = "kube-aggregator.kubernetes.io/automanaged"
 _AT_START, _ALWAYS = "onstart", "true"
-# The core group is looked through first, then the others in the order of their table, then custom ones.
-_CORE, _FIRST, _STEP, _CUSTOM = (18_000, 1), 17_900, 100, (1_000, 100)
+_CUSTOM = (1_000, 100)
+_ITSELF = "apiregistration.k8s.io"  # has none
+# Of group versions, as a kube-apiserver has them: the greatest is looked through first.
 _STABLE = 15
+_GROUPS = {
+    "": 18_000,
+    "apps": 17_800,
+    "events.k8s.io": 17_750,
+    "authentication.k8s.io": 17_700,
+    "authorization.k8s.io": 17_600,
+    "autoscaling": 17_500,
+    "batch": 17_400,
+    "certificates.k8s.io": 17_300,
+    "networking.k8s.io": 17_200,
+    "policy": 17_100,
+    "rbac.authorization.k8s.io": 17_000,
+    "storage.k8s.io": 16_800,
+    "admissionregistration.k8s.io": 16_700,
+    "apiextensions.k8s.io": 16_700,
+    "scheduling.k8s.io": 16_600,
+    "coordination.k8s.io": 16_500,
+    "node.k8s.io": 16_300,
+    "discovery.k8s.io": 16_200,
+    "resource.k8s.io": 16_200,
+    "flowcontrol.apiserver.k8s.io": 16_100,
+}
+_VERSIONS = {
+    "v1.": 1,
+    "v2.autoscaling": 30,
+    "v1.flowcontrol.apiserver.k8s.io": 21,
+    "v1.resource.k8s.io": 21,
+    "v1alpha2.scheduling.k8s.io": 9,
+}
 
 
 class Remote(NamedTuple):
@@ -65,12 +95,10 @@ def remote_of(obj: Object) -> Remote | None:
 def local(resources: Iterable[Resource], now: float) -> dict[str, Object]:
     """The APIServices that there should be for what this server serves, by name."""
     made: dict[str, Object] = {}
-    groups: dict[str, int] = {}
     for resource in resources:
         name = f"{resource.version}.{resource.group}"
-        place = groups.setdefault(resource.group, len(groups))
-        if name not in made:
-            made[name] = _local(name, resource, place, now)
+        if name not in made and resource.group != _ITSELF:
+            made[name] = _local(name, resource, now)
     return made
 
 
@@ -112,15 +140,15 @@ def judged(obj: Object, problem: Problem | None, served: str, now: float) -> Obj
     return {**obj, "metadata": metadata, "status": {**status, "conditions": conditions}}
 
 
-def _local(name: str, resource: Resource, place: int, now: float) -> Object:
+def _local(name: str, resource: Resource, now: float) -> Object:
     custom = resource.custom is not None
-    group, version = _CUSTOM if custom else _CORE if not resource.group else (_FIRST - _STEP * place, _STABLE)
+    group, version = _CUSTOM if custom else (_GROUPS[resource.group], _VERSIONS.get(name, _STABLE))
     obj: Object = {
         "apiVersion": "apiregistration.k8s.io/v1",
         "kind": "APIService",
         "metadata": {"name": name, "labels": {_MANAGED: _ALWAYS if custom else _AT_START}},
         "spec": {
-            "group": resource.group,
+            **({"group": resource.group} if resource.group else {}),
             "version": resource.version,
             "groupPriorityMinimum": group,
             "versionPriority": version,

@@ -14,7 +14,7 @@ from actors.apiserver.access.policy import AUTO_UPDATE, default_policy
 from actors.apiserver.access.rbac import CLUSTER_BINDINGS, CLUSTER_ROLES, Rbac
 from actors.apiserver.access.reconcile import NEW, reconciled
 from actors.apiserver.access.rules import missing, rule_of
-from actors.apiserver.callers import ANONYMOUS, Caller, of_system
+from actors.apiserver.callers import ANONYMOUS, Caller, of_system, service_account
 from actors.apiserver.rules.validate import validate
 from actors.apiserver.schema.resources import find
 from protocols.objects import Object, key_of, name_of
@@ -63,7 +63,29 @@ def test_every_object_is_valid_named_once_and_bound_to_a_role_that_exists() -> N
         (Caller("m", ("system:monitoring",)), Attributes("get", path="/statusz"), True),
         (Caller("m", ("system:monitoring",)), Attributes("get", path="/flagz"), True),
         (Caller("jane", ("system:authenticated",)), Attributes("get", path="/flagz"), False),
+        (Caller("m", ("system:monitoring",)), Attributes("get", "", "nodes", "metrics", "", "n"), True),
         (of_system("scheduler", {}), Attributes("create", "", "pods", "binding", "default", "p"), True),
+        (
+            of_system("scheduler", {}),
+            Attributes("patch", "resource.k8s.io", "resourceclaims", "binding", "a", "b"),
+            True,
+        ),
+        (
+            of_system("scheduler", {}),
+            Attributes("create", "coordination.k8s.io", "leasecandidates", "", "a", "b"),
+            True,
+        ),
+        (
+            service_account("kube-system", "horizontal-pod-autoscaler"),
+            Attributes("get", "external.metrics.k8s.io", "m", "", "default"),
+            True,
+        ),
+        (
+            service_account("kube-system", "service-cidrs-controller"),
+            Attributes("update", "networking.k8s.io", "servicecidrs", "status", "", "a"),
+            True,
+        ),
+        (of_system("node-1-proxy", {}), Attributes("list", "networking.k8s.io", "servicecidrs"), True),
         (of_system("scheduler", {}), Attributes("update", "coordination.k8s.io", "leases", "", "a", "other"), False),
         (of_system("scheduler", {}), Attributes("get", "", "secrets", "", "default", "s"), False),
         (of_system("controller-manager", {}), Attributes("delete", "example.com", "widgets", "", "default", "w"), True),
@@ -88,6 +110,7 @@ def test_view_shows_no_secrets_and_edit_gives_no_roles(rbac: Rbac) -> None:
     assert may("edit", "get", "secrets") and may("edit", "deletecollection", "pods")
     assert not may("edit", "create", "roles", "rbac.authorization.k8s.io")
     assert may("admin", "create", "rolebindings", "rbac.authorization.k8s.io")
+    assert may("view", "list", "events") and may("view", "list", "events", "events.k8s.io")
 
 
 # -- reconciling ------------------------------------------------------------------------------------------------------

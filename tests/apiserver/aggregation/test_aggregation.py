@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -63,6 +64,23 @@ async def fruit(client: Rest, orchard: tuple[Orchard, Server]) -> Orchard:
 # -- of this server ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [
+        ("v1.", {"version": "v1", "groupPriorityMinimum": 18000, "versionPriority": 1}),
+        ("v1.apps", {"group": "apps", "version": "v1", "groupPriorityMinimum": 17800, "versionPriority": 15}),
+        (
+            "v2.autoscaling",
+            {"group": "autoscaling", "version": "v2", "groupPriorityMinimum": 17500, "versionPriority": 30},
+        ),
+    ],
+)
+async def test_what_is_looked_through_first_is_as_in_kubernetes(client: Rest, name: str, spec: dict[str, Any]) -> None:
+    await available(client, name, "True")
+
+    assert (await client.get(f"{SERVICES}/{name}")).json["spec"] == spec
+
+
 async def test_every_group_version_has_an_api_service_also_those_of_definitions(client: Rest) -> None:
     await available(client, "v1.", "True")
     accept = "application/json;as=Table;g=meta.k8s.io;v=v1"
@@ -73,7 +91,8 @@ async def test_every_group_version_has_an_api_service_also_those_of_definitions(
     made = (await client.get(f"{SERVICES}/v1.shop.example.com")).json
 
     shown = {row["cells"][0]: row["cells"][1:3] for row in rows}
-    assert {"v1.", "v1.apps", "v2.autoscaling", "v1.autoscaling", "v1.apiregistration.k8s.io"} <= set(shown)
+    assert {"v1.", "v1.apps", "v2.autoscaling", "v1.autoscaling", "v1.events.k8s.io"} <= set(shown)
+    assert "v1.apiregistration.k8s.io" not in shown
     assert all(cells == ["Local", "True"] for cells in shown.values())
     assert condition["reason"] == "Local"
     assert made["spec"] == {

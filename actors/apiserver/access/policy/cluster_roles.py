@@ -15,9 +15,8 @@ get     url     /api,/api/*,/apis,/apis/*,/healthz,/livez,/openapi
 get     url     /healthz,/livez,/readyz,/version,/version/
 
 = system:monitoring
-get     url     /healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*
-get     url     /flagz
-get     url     /statusz
+get     url     /flagz,/healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*,/statusz
+get     -       nodes/metrics
 
 = system:service-account-issuer-discovery
 get     url     /.well-known/openid-configuration
@@ -46,10 +45,8 @@ create       -   pods/eviction
 WRITE        -   configmaps,persistentvolumeclaims,replicationcontrollers
 +                replicationcontrollers/scale,secrets,serviceaccounts
 +                services,services/proxy
-WRITE        -   events
-WRITE        events.k8s.io   events
-WRITE        resource.k8s.io resourceclaims,resourceclaimtemplates
 create       -   serviceaccounts/token
+WRITE        -,events.k8s.io   events
 WRITE        apps          daemonsets,deployments,deployments/rollback
 +                          deployments/scale,replicasets,replicasets/scale,statefulsets
 +                          statefulsets/scale
@@ -61,18 +58,18 @@ WRITE        extensions    daemonsets,deployments,deployments/rollback
 WRITE        policy        poddisruptionbudgets
 WRITE        networking.k8s.io     ingresses,networkpolicies
 ALL          coordination.k8s.io   leases
+WRITE        resource.k8s.io       resourceclaims,resourceclaimtemplates
 
 = system:aggregate-to-view part-of=view
 READ    -   configmaps,endpoints,persistentvolumeclaims
 +           persistentvolumeclaims/status,pods,replicationcontrollers
 +           replicationcontrollers/scale,serviceaccounts,services
 +           services/status
-READ    -   bindings,events,limitranges,namespaces/status,pods/log
+READ    -   bindings,limitranges,namespaces/status,pods/log
 +           pods/status,replicationcontrollers/status,resourcequotas
 +           resourcequotas/status
 READ    -   namespaces
-READ    events.k8s.io      events
-READ    resource.k8s.io    resourceclaims,resourceclaims/status,resourceclaimtemplates
+READ    -,events.k8s.io    events
 READ    discovery.k8s.io   endpointslices
 READ    apps          controllerrevisions,daemonsets,daemonsets/status,deployments
 +                     deployments/scale,deployments/status,replicasets
@@ -86,6 +83,7 @@ READ    extensions    daemonsets,daemonsets/status,deployments,deployments/scale
 +                     replicasets/status,replicationcontrollers/scale
 READ    policy        poddisruptionbudgets,poddisruptionbudgets/status
 READ    networking.k8s.io   ingresses,ingresses/status,networkpolicies
+READ    resource.k8s.io     resourceclaims,resourceclaims/status,resourceclaimtemplates
 
 # -- nodes
 
@@ -96,7 +94,7 @@ READ            -   services
 create,READ     -   nodes
 UPDATE          -   nodes/status
 UPDATE          -   nodes
-create,UPDATE   -   events
+EVENTS
 READ            -   pods
 create,delete   -   pods
 UPDATE          -   pods/status
@@ -107,19 +105,21 @@ get             -   endpoints
 create,READ     certificates.k8s.io   certificatesigningrequests
 create,delete,get,UPDATE   coordination.k8s.io   leases
 get             storage.k8s.io   volumeattachments
-get,UPDATE      -   persistentvolumeclaims/status
 create          -   serviceaccounts/token
+get,UPDATE      -   persistentvolumeclaims/status
 READ            storage.k8s.io   csidrivers
 create,delete,get,UPDATE   storage.k8s.io   csinodes
 READ            node.k8s.io   runtimeclasses
-get,list        -   serviceaccounts
-READ            -   configmaps
+get             resource.k8s.io   resourceclaims
+deletecollection   resource.k8s.io   resourceslices
+get             -   serviceaccounts
 
 = system:node-proxier
 WATCH   -   endpoints,services
 READ    -   nodes
 EVENTS
-WATCH   discovery.k8s.io   endpointslices
+WATCH   networking.k8s.io   servicecidrs
+WATCH   discovery.k8s.io    endpointslices
 
 = system:node-bootstrapper
 create,READ   certificates.k8s.io   certificatesigningrequests
@@ -132,7 +132,8 @@ EVENTS
 = system:kubelet-api-admin
 READ    -   nodes
 proxy   -   nodes
-*       -   nodes/log,nodes/metrics,nodes/proxy,nodes/spec,nodes/stats
+*       -   nodes/log,nodes/metrics,nodes/proxy,nodes/stats
+*       -   nodes/configz,nodes/healthz,nodes/pods
 
 # -- the control plane
 
@@ -152,7 +153,8 @@ create       -   serviceaccounts/token
 = system:kube-scheduler
 EVENTS
 create          coordination.k8s.io   leases
-get,update      coordination.k8s.io   leases   kube-scheduler
+READ,update     coordination.k8s.io   leases   kube-scheduler
+ALL             coordination.k8s.io   leasecandidates
 READ            -   nodes
 delete,READ     -   pods
 create          -   bindings,pods/binding
@@ -161,18 +163,24 @@ READ            -   replicationcontrollers,services
 READ            apps,extensions   replicasets
 READ            apps     statefulsets
 READ            policy   poddisruptionbudgets
-READ            scheduling.k8s.io   podgroups,workloads
-UPDATE          scheduling.k8s.io   podgroups/status
 READ            -   persistentvolumeclaims,persistentvolumes
 create          authentication.k8s.io   tokenreviews
 create          authorization.k8s.io    subjectaccessreviews
 READ            storage.k8s.io   csinodes
+READ            storage.k8s.io   volumeattachments
 READ            -   namespaces
 READ            storage.k8s.io   csidrivers
 READ            storage.k8s.io   csistoragecapacities
-READ            storage.k8s.io   volumeattachments
-READ            resource.k8s.io   deviceclasses,resourceslices
-READ,UPDATE     resource.k8s.io   resourceclaims,resourceclaims/status
+READ            resource.k8s.io   deviceclasses
+READ,UPDATE     resource.k8s.io   resourceclaims
+READ,UPDATE     resource.k8s.io   resourceclaims/status
+update          -   pods/finalizers
+READ            resource.k8s.io   resourceslices
+create,delete   resource.k8s.io   resourceclaims
+UPDATE          resource.k8s.io   resourceclaims/binding
+# Groups of pods are served here by default.
+READ            scheduling.k8s.io   podgroups,workloads
+UPDATE          scheduling.k8s.io   podgroups/status
 
 = system:volume-scheduler
 READ,UPDATE   -   persistentvolumes
@@ -191,6 +199,7 @@ get,update           coordination.k8s.io   leases   cloud-controller-manager
 
 = system:kube-dns
 WATCH   -   endpoints,services
+# What serves names here reads slices; that of others brings a role of its own along.
 WATCH   discovery.k8s.io   endpointslices
 
 = system:kube-aggregator

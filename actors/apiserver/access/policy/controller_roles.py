@@ -61,6 +61,14 @@ READ,create,delete,UPDATE   apps,extensions   replicasets
 READ,update  -   pods
 EVENTS
 
+= system:controller:device-taint-eviction-controller
+READ,delete  -   pods
+UPDATE       -   pods/status
+READ         resource.k8s.io   resourceclaims
+READ         resource.k8s.io   resourceslices
+READ         resource.k8s.io   deviceclasses
+EVENTS
+
 = system:controller:disruption-controller
 READ         apps,extensions   deployments
 READ         apps,extensions   replicasets
@@ -82,6 +90,7 @@ EVENTS
 READ         -   nodes,pods,services
 update       -   services/finalizers
 READ,create,delete,update   discovery.k8s.io   endpointslices
+create       discovery.k8s.io   endpointslices/restricted
 EVENTS
 
 = system:controller:endpointslicemirroring-controller
@@ -89,6 +98,7 @@ READ         -   endpoints,services
 update       -   services/finalizers
 update       -   endpoints/finalizers
 READ,create,delete,update   discovery.k8s.io   endpointslices
+create       discovery.k8s.io   endpointslices/restricted
 EVENTS
 
 = system:controller:ephemeral-volume-controller
@@ -101,7 +111,6 @@ EVENTS
 READ,UPDATE  -   persistentvolumes
 UPDATE       -   persistentvolumeclaims/status
 READ         -   persistentvolumeclaims
-get          -   services
 EVENTS
 
 = system:controller:generic-garbage-collector
@@ -113,9 +122,9 @@ READ         autoscaling   horizontalpodautoscalers
 update       autoscaling   horizontalpodautoscalers/status
 get,update   *   */scale
 WATCH        -   pods
-list         metrics.k8s.io   pods
-get,list     custom.metrics.k8s.io   *
-get,list     external.metrics.k8s.io   *
+WATCH        metrics.k8s.io   pods
+READ         custom.metrics.k8s.io   *
+READ         external.metrics.k8s.io   *
 EVENTS
 
 = system:controller:job-controller
@@ -149,9 +158,8 @@ update       -   persistentvolumeclaims/status
 READ,create,delete   -   pods
 READ         storage.k8s.io   storageclasses
 WATCH        -   nodes
-watch        -   events
-get          -   services
 EVENTS
+watch        -   events
 
 = system:controller:pod-garbage-collector
 WATCH,delete -   pods
@@ -164,6 +172,7 @@ EVENTS
 
 = system:controller:pvc-protection-controller
 READ,update  -   persistentvolumeclaims
+update       -   persistentvolumeclaims/status
 READ         -   pods
 EVENTS
 
@@ -186,9 +195,9 @@ READ         -   pods
 update       -   pods/finalizers
 READ,create,delete   resource.k8s.io   resourceclaims
 UPDATE       resource.k8s.io   resourceclaims,resourceclaims/status
-READ         resource.k8s.io   resourceclaimtemplates
 UPDATE       -   pods/status
 EVENTS
+UPDATE       resource.k8s.io   resourceclaims/binding
 
 = system:controller:resourcequota-controller
 WATCH        *   *
@@ -204,8 +213,22 @@ WATCH        -   nodes
 patch        -   nodes/status
 EVENTS
 
+= system:controller:selinux-warning-controller
+EVENTS
+READ         -   persistentvolumes
+READ         -   persistentvolumeclaims
+READ         -   pods
+READ         storage.k8s.io   csidrivers
+
 = system:controller:service-account-controller
 create       -   serviceaccounts
+EVENTS
+
+= system:controller:service-cidrs-controller
+READ,UPDATE  networking.k8s.io   servicecidrs
+UPDATE       networking.k8s.io   servicecidrs/finalizers
+UPDATE       networking.k8s.io   servicecidrs/status
+READ         networking.k8s.io   ipaddresses
 EVENTS
 
 = system:controller:service-controller
@@ -221,8 +244,9 @@ update       apps   statefulsets/status
 update       apps   statefulsets/finalizers
 create,delete,get,UPDATE   -   pods
 READ,create,delete,UPDATE   apps   controllerrevisions
-create,get   -   persistentvolumeclaims
+READ,create  -   persistentvolumeclaims
 delete,update   -   persistentvolumeclaims
+update       -   pods/finalizers
 EVENTS
 
 = system:controller:ttl-after-finished-controller
@@ -236,6 +260,12 @@ EVENTS
 = system:controller:validatingadmissionpolicy-status-controller
 READ         admissionregistration.k8s.io   validatingadmissionpolicies
 get,UPDATE   admissionregistration.k8s.io   validatingadmissionpolicies/status
+EVENTS
+
+= system:controller:volumeattributesclass-protection-controller
+READ         -   persistentvolumeclaims
+READ         -   persistentvolumes
+READ,update  storage.k8s.io   volumeattributesclasses
 EVENTS
 """
 

@@ -17,12 +17,12 @@ READ,delete   -   secrets
 EVENTS
 
 = kube-system/system::leader-locking-kube-controller-manager
-watch        -   configmaps
-get,update   -   configmaps   kube-controller-manager
+READ,create,update   coordination.k8s.io   leases
+READ,create,update   coordination.k8s.io   leasecandidates
 
 = kube-system/system::leader-locking-kube-scheduler
-watch        -   configmaps
-get,update   -   configmaps   kube-scheduler
+READ,create,update   coordination.k8s.io   leases
+READ,create,update   coordination.k8s.io   leasecandidates
 
 = kube-public/kubeadm:bootstrap-signer-clusterinfo
 get   -   configmaps   cluster-info
