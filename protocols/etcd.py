@@ -146,7 +146,8 @@ class Range(Request[RangeResponse]):
     """Keys in [key, range_end); range_end b"" means the one key, b"\\0" all keys from `key` on.
 
     revision 0 reads the newest; serializable reads this replica's own state without asking the leader. A bound of 0
-    is none. Bounds sieve, then it is sorted, then `limit` cuts off (0: nothing).
+    is none. Bounds sieve, then it is sorted, then `limit` cuts off (0: nothing); with `page_first` and no bounds, the
+    page is cut off by key and then sorted, which is what etcd makes of a sort target without an order.
     """
 
     key: bytes
@@ -162,6 +163,7 @@ class Range(Request[RangeResponse]):
     max_mod_revision: int = 0
     min_create_revision: int = 0
     max_create_revision: int = 0
+    page_first: bool = False
 
 
 class Compare(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -342,6 +344,7 @@ class StatusResponse(Message):
     compact_revision: int = 0
     cluster: int = 0
     auth_version: int = 0
+    quota_bytes: int = 0
 
 
 class Status(Request[StatusResponse]):

@@ -174,7 +174,7 @@ def _status(options: argparse.Namespace) -> int:
 
 def _print_store(store: Any) -> None:
     keys, revision = len(store.keyspace), store.revision
-    print(f"  revision {revision}  compacted before {store.compacted}  keys {keys:,}  hash", end=" ")
+    print(f"  revision {revision}  compacted before {max(store.compacted, 0)}  keys {keys:,}  hash", end=" ")
     print(f"{_files().hash_at(store, revision):08x}")
     print(f"  {store.keyspace.bytes:,} bytes in memory, about  leases {len(list(store.leases.all())):,}")
     for alarm in store.alarms:

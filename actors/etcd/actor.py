@@ -322,7 +322,8 @@ class Etcd(Actor):
     def _status(self) -> StatusResponse:
         errors = (*self._maintenance.errors, *self._membership.errors(self._member))
         leader = self._peers.address(self._raft.leader)
-        return status_of(self._member, leader, self._raft, self._store, self._disk.bytes, errors)
+        quota = self._config.quota_bytes
+        return status_of(self._member, leader, self._raft, self._store, self._disk.bytes, errors, quota)
 
     def _keep_house(self) -> None:
         self._feeds.tell_progress()

@@ -42,7 +42,7 @@ def answer_to(read: WaitingRead, store: Store, clock: LeaseClock, now: float) ->
         case LeaseTimeToLive():
             return lease_rules.time_left(clock, store.leases, request, now)
         case LeaseList():
-            return LeaseNumbers(tuple(sorted([lease.lease for lease in store.leases.all()])))
+            return LeaseNumbers(tuple(sorted([lease.lease for lease in store.leases.all()], key=clock.ends_at)))
         case ListAlarms():
             return Alarms(tuple(store.alarms))
         case GetAuth():

@@ -9,7 +9,7 @@ from protocols.etcd import StatusResponse
 
 
 def status_of(
-    member: str, leader: str, raft: Raft, store: Store, db_bytes: int, errors: tuple[str, ...]
+    member: str, leader: str, raft: Raft, store: Store, db_bytes: int, errors: tuple[str, ...], quota_bytes: int
 ) -> StatusResponse:
     """`leader` is its address, or ""; `db_bytes` are those on the disk."""
     return StatusResponse(
@@ -25,7 +25,8 @@ def status_of(
         last_index=raft.log.last_index,
         errors=errors,
         learner=member in raft.log.configuration.learners,
-        compact_revision=store.compacted,
+        compact_revision=max(store.compacted, 0),
         cluster=store.cluster,
         auth_version=store.auth.version,
+        quota_bytes=quota_bytes,
     )

@@ -26,8 +26,8 @@ class Compactor:
 
     def due(self, revision: int, compacted: int, now: float) -> int | None:
         """The revision to compact at, if it is time."""
-        oldest = max(self._by_count(revision, compacted), self._by_age(revision, now))
-        return oldest if oldest > compacted else None
+        oldest = max(self._by_count(revision, max(compacted, 0)), self._by_age(revision, now))
+        return oldest if oldest > max(compacted, 0) else None
 
     def _by_count(self, revision: int, compacted: int) -> int:
         oldest = revision - self._revisions_kept

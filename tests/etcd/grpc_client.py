@@ -141,9 +141,10 @@ class Client(asyncio.Protocol):
         self.flush()
         return stream
 
-    async def call(self, path: str, request: Any) -> Any:
+    async def call(self, path: str, request: Any, token: str = "") -> Any:
         """Raises Failed."""
-        stream = self.stream(path, request.DESCRIPTOR.name.removesuffix("Request") + "Response")
+        headers = {"token": token} if token else {}
+        stream = self.stream(path, request.DESCRIPTOR.name.removesuffix("Request") + "Response", **headers)
         stream.send(request, last=True)
         code, text = await asyncio.wait_for(asyncio.shield(stream.end), 20)
         if code:

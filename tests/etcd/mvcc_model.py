@@ -29,7 +29,7 @@ class Model:
     states: list[State] = field(default_factory=lambda: [{}, {}])  # by revision; an empty store is at 1
     events: dict[int, list[Event]] = field(default_factory=dict)
     leases: dict[int, int] = field(default_factory=dict)
-    compacted: int = 0
+    compacted: int = -1
     granted: int = 0
 
     @property
@@ -169,6 +169,8 @@ def find(request: Range, state: State) -> tuple[tuple[KeyValue, ...], int, bool]
     if request.max_create_revision:
         kvs = [kv for kv in kvs if kv.create_revision <= request.max_create_revision]
     fields = {"key": "key", "version": "version", "create": "create_revision", "mod": "mod_revision", "value": "value"}
+    if request.page_first and not bounded(request) and request.sort_by != "key" and request.limit > 0:
+        kvs = kvs[: request.limit + 1]
     kvs.sort(key=lambda kv: getattr(kv, fields[request.sort_by]), reverse=request.descending)
     more = 0 < request.limit < len(kvs)
     if more:
@@ -176,6 +178,14 @@ def find(request: Range, state: State) -> tuple[tuple[KeyValue, ...], int, bool]
     if request.keys_only:
         kvs = [KeyValue(kv.key, b"", kv.create_revision, kv.mod_revision, kv.version, kv.lease) for kv in kvs]
     return tuple(kvs), len(keys), more
+
+
+def bounded(request: Range) -> bool:
+    mod, create = (
+        (request.min_mod_revision, request.max_mod_revision),
+        (request.min_create_revision, request.max_create_revision),
+    )
+    return any((*mod, *create))
 
 
 def txn_succeeds(txn: Txn, before: State) -> bool:

@@ -118,6 +118,12 @@ def may(store: Store, request: Guarded, user: str = "bob") -> bool:
             ChangeAuth("revoke permission", role="reader", permission=Permission("READ", b"a", b"b")),
             PermissionNotGranted,
         ),
+        (
+            BOB_READS_A,
+            ChangeAuth("revoke permission", role="reader", permission=Permission("READ", b"b", b"a")),
+            PermissionNotGranted,
+        ),
+        ((), ChangeAuth("revoke permission", role="reader", permission=Permission("READ", b"b", b"a")), RoleNotFound),
         (ENABLED, ChangeAuth("delete user", "root"), InvalidAuthManagement),
         (ENABLED, ChangeAuth("revoke role", "root", "root"), InvalidAuthManagement),
         (ENABLED, ChangeAuth("delete role", role="root"), InvalidAuthManagement),

@@ -136,6 +136,8 @@ async def test_each_call_is_for_those_who_may_and_says_to_all_others_why_not(cli
     for path, asked in [*CALLS.items(), *FOR_ANYBODY.items()]:
         assert await said(client, path, asked) == IS_EMPTY, path
         assert await said(client, path, asked, "made up") == BAD_TOKEN, path
+    for name in ("KV/Range", "KV/Put", "KV/DeleteRange"):
+        assert await said(client, name, request(name.removeprefix("KV/"))) == (3, "etcdserver: key is not provided")
     for path, asked in CALLS.items():
         assert await said(client, path, asked, tokens["bob"]) == IS_DENIED, path
     for path, asked in FOR_ANYBODY.items():

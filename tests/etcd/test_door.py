@@ -11,7 +11,8 @@ import pytest
 from actors.etcd.actor import EtcdConfig
 from actors.etcd.files import found_cluster, member_files
 from actors.etcd.mvcc.store import Store
-from tests.etcd.grpc_client import CLUSTER_ID, Client, Failed, calling, housed, request
+from protocols.etcd_members import member_id
+from tests.etcd.grpc_client import CLUSTER_ID, MEMBER, Client, Failed, calling, housed, request
 
 INVALID, PRECONDITION, UNIMPLEMENTED, NOT_FOUND, EXHAUSTED = 3, 9, 12, 5, 8
 NOSPACE = 1
@@ -150,6 +151,39 @@ async def test_a_revoked_lease_says_a_revision_at_which_its_keys_are_gone(client
     revoked = await client.call("Lease/LeaseRevoke", request("LeaseRevoke", ID=lease))
 
     assert revoked.header.revision == put.header.revision + 1
+
+
+async def test_leases_are_listed_as_they_run_out(client: Client) -> None:
+    for ttl, number in ((300, 1), (100, 2), (600, -3), (200, 4)):
+        await client.call("Lease/LeaseGrant", request("LeaseGrant", TTL=ttl, ID=number))
+
+    listed = await client.call("Lease/LeaseLeases", request("LeaseLeases"))
+
+    assert [lease.ID for lease in listed.leases] == [2, 4, 1, -3]
+
+
+async def test_alarms_are_listed_whoever_is_named_and_nobody_s_is_ended_for_somebody_who_is_not_there(
+    tmp_path: Path,
+) -> None:
+    async with housed(tmp_path, EtcdConfig(housekeeping_s=3_600.0)) as house, calling(house.port) as client:
+        raised = [{"memberID": member_id(MEMBER), "alarm": NOSPACE}]
+        await client.call("Maintenance/Alarm", request("Alarm", action=1, **raised[0]))
+
+        async def alarms(**asked: int) -> list[object]:
+            said = await client.call("Maintenance/Alarm", request("Alarm", **asked))
+            return [{"memberID": one.memberID, "alarm": one.alarm} for one in said.alarms]
+
+        assert await alarms(memberID=9) == await alarms() == raised
+        assert await alarms(action=2, memberID=9) == [] == await alarms(alarm=2)
+        assert await alarms(action=2, memberID=member_id(MEMBER), alarm=NOSPACE) == raised
+        assert await alarms() == []
+
+
+async def test_a_status_says_what_a_newer_client_prints(client: Client) -> None:
+    status = await client.call("Maintenance/Status", request("Status"))
+
+    assert (status.storageVersion, status.dbSizeQuota) == (status.version, EtcdConfig().quota_bytes)
+    assert status.HasField("downgradeInfo") and not status.downgradeInfo.enabled
 
 
 async def test_who_belongs_to_it_is_told_without_a_revision(client: Client) -> None:

@@ -59,6 +59,7 @@ def requests_at(revisions: st.SearchStrategy[int]) -> st.SearchStrategy[Range]:
         max_mod_revision=bounds,
         min_create_revision=bounds,
         max_create_revision=bounds,
+        page_first=flags,
     )
 
 

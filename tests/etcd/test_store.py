@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from actors.etcd import lease_rules
@@ -38,6 +40,7 @@ from protocols.etcd import (
     WatchResponse,
 )
 from protocols.etcd_maintenance import Alarm, Alarms, DisarmAlarm, RaiseAlarm
+from protocols.message import Done
 
 
 def put(key: bytes, value: bytes = b"v", lease: int = 0) -> Txn:
@@ -126,6 +129,33 @@ def test_reads_before_the_compaction_and_after_the_newest_revision_are_refused()
     with pytest.raises(FutureRevision):
         store.range(Range(b"a", revision=5))
     assert store.range(Range(b"a", revision=3)).kvs[0].version == 2
+
+
+def test_a_compaction_at_0_forgets_nothing_and_is_one_all_the_same() -> None:
+    store = Store()
+
+    said = [type(store.apply(Compact(revision))) for revision in (-1, 0, 0, 1)]
+
+    assert said == [Compacted, Done, Compacted, Done]
+
+
+@pytest.mark.parametrize(
+    ("revision", "refusal"), [(-1, Compacted), (2, Compacted), (3, None), (0, None), (99, FutureRevision)]
+)
+def test_a_transaction_is_refused_for_a_revision_that_the_branch_it_takes_asks_for(
+    revision: int, refusal: type[Answer] | None
+) -> None:
+    store = store_with(put(b"a"), put(b"a"), put(b"a"), Compact(3))
+    asks = (Op("range", range=Range(b"a", revision=revision)),)
+    reads, never = Txn((), asks), Txn((Compare(b"a", "version", "=", 99),), asks)
+
+    store.check_answer(reads)
+    written = store.apply(Txn((), (Op("put", b"b"), *asks)))
+    with pytest.raises(refusal) if refusal else contextlib.nullcontext():
+        store.read(reads)
+
+    assert isinstance(written, refusal or TxnResponse)
+    assert not store.read(never).succeeded and not isinstance(store.apply(never), Answer)
 
 
 def test_compaction_keeps_the_event_at_its_own_revision() -> None:
@@ -327,6 +357,7 @@ def deep(levels: int) -> Txn:
         (Txn((), tuple(Op("put", b"%d" % n) for n in range(129))), TooManyOps),
         (Txn((Compare(b"a", "mod", "=", 1),) * 129, ()), TooManyOps),
         (deep(9), TooManyOps),
+        (Txn((), (Op("txn", txn=Txn((), tuple(Op("put", b"%d" % n) for n in range(128)))),)), TooManyOps),
         (Txn((Compare(b"a", "value", "=", 1),), ()), InvalidCompare),
         (Txn((Compare(b"a", "mod", "=", b"1"),), ()), InvalidCompare),
         (Txn((), (Op("put", b"a", b"x", ignore_value=True),)), ValueProvided),
@@ -531,6 +562,9 @@ def test_bounds_sieve_then_it_is_sorted_then_the_limit_cuts() -> None:
     assert keys(sort_by="version", descending=True, limit=1) == [b"a"]
     assert keys(sort_by="create", descending=True, limit=1) == [b"d"]
     assert keys(descending=True, limit=2) == [b"d", b"c"]
+    assert keys(sort_by="version", limit=2, page_first=True) == [b"b", b"c"]
+    assert keys(sort_by="value", descending=True, limit=2, page_first=True) == [b"c", b"b"]
+    assert keys(sort_by="value", descending=True, limit=1, page_first=True, max_create_revision=9) == [b"d"]
     assert keys(min_mod_revision=4, max_mod_revision=5) == [b"a", b"c"]
     assert keys(min_create_revision=3, sort_by="value", descending=True, limit=1) == [b"d"]
     page = store.range(Range(b"a", b"z", limit=1, max_mod_revision=4))

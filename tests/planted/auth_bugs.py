@@ -12,6 +12,20 @@ NEEDS = TESTS + "test_a_request_is_permitted_with_just_what_it_needs_and_refused
 
 AUTHORISATION = [
     Bug(
+        "auth: what was never a permission cannot be revoked in the words of one that is not there",
+        AUTH,
+        'if permission is None or (change.act == "grant permission" and not _is_range(permission)):',
+        "if permission is None or not _is_range(permission):",
+        TESTS + "test_a_change_that_cannot_be_is_refused_in_etcds_words_and_changes_nothing",
+    ),
+    Bug(
+        "auth: a put of no key is asked first who asks",
+        "actors/etcd/grpc/kv.py",
+        "            raise NO_KEY\n        self._replica.ask(self._guard(Txn((), (convert.put_op",
+        "            pass\n        self._replica.ask(self._guard(Txn((), (convert.put_op",
+        DOOR + "test_each_call_is_for_those_who_may_and_says_to_all_others_why_not",
+    ),
+    Bug(
         "auth: of a transaction, only the branch for success is looked at",
         AUTH,
         "    for op in (*txn.success, *txn.failure):",

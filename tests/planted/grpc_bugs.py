@@ -7,6 +7,8 @@ from tests.planted.bug import Bug
 HTTP2 = "actors/etcd/grpc/http2.py"
 TESTS = "tests/etcd/test_http2.py::"
 DOOR = "tests/etcd/test_door.py::"
+STATE = "actors/etcd/mvcc/state.py"
+STORE = "tests/etcd/test_store.py::"
 HOSTILE = "tests/etcd/test_hostile_clients.py::"
 APISERVER = "tests/etcd/test_apiserver_calls.py::"
 FUZZ = "tests/fuzz/test_bytes.py::"
@@ -20,6 +22,69 @@ LINE = "tests/etcd/test_turns_sim.py::"
 TURNS_DOOR = "tests/etcd/test_turns_door.py::"
 
 GRPC = [
+    Bug(
+        "store: a compaction at 0 is refused, although nothing was compacted before",
+        STATE,
+        "NEVER_COMPACTED = -1",
+        "NEVER_COMPACTED = 0",
+        STORE + "test_a_compaction_at_0_forgets_nothing_and_is_one_all_the_same",
+    ),
+    Bug(
+        "store: a sort target without an order sorts what is not in the page",
+        STATE,
+        "if request.page_first and bounds is None:",
+        "if False:",
+        STORE + "test_bounds_sieve_then_it_is_sorted_then_the_limit_cuts",
+    ),
+    Bug(
+        "store: in a transaction, a revision below nothing is the newest",
+        STATE,
+        "if revision and revision < self.compacted:",
+        "if 0 < revision < self.compacted:",
+        STORE + "test_a_transaction_is_refused_for_a_revision_that_the_branch_it_takes_asks_for",
+    ),
+    Bug(
+        "store: a branch that is not taken can refuse a transaction",
+        STATE,
+        "        except (Compacted, FutureRevision):\n            return 0\n",
+        "        except EmptyKey:\n            return 0\n",
+        STORE + "test_a_transaction_is_refused_for_a_revision_that_the_branch_it_takes_asks_for",
+    ),
+    Bug(
+        "store: transactions within transactions have bounds of their own",
+        "actors/etcd/mvcc/txn.py",
+        "_check(op.txn, depth + 1, ops_max - most)",
+        "_check(op.txn, depth + 1, ops_max)",
+        STORE + "test_a_transaction_that_makes_no_sense_is_refused",
+    ),
+    Bug(
+        "store: leases are listed by their numbers",
+        "actors/etcd/reads.py",
+        ", key=clock.ends_at)",
+        ")",
+        DOOR + "test_leases_are_listed_as_they_run_out",
+    ),
+    Bug(
+        "grpc: who lists the alarms of one member hears of its own alone",
+        "actors/etcd/grpc/maintenance.py",
+        'if kind in ("", one.kind))',
+        'if kind in ("", one.kind) and request.memberID in (0, member_id(one.member)))',
+        DOOR + "test_alarms_are_listed_whoever_is_named_and_nobody_s_is_ended_for_somebody_who_is_not_there",
+    ),
+    Bug(
+        "grpc: who ends the alarms of a member that is not there ends all",
+        "actors/etcd/grpc/maintenance.py",
+        'if number else {""}',
+        'or {""}',
+        DOOR + "test_alarms_are_listed_whoever_is_named_and_nobody_s_is_ended_for_somebody_who_is_not_there",
+    ),
+    Bug(
+        "grpc: a status has no quota",
+        "actors/etcd/grpc/maintenance.py",
+        "            dbSizeQuota=status.quota_bytes,\n",
+        "",
+        DOOR + "test_a_status_says_what_a_newer_client_prints",
+    ),
     Bug(
         "grpc: who revokes a lease is told a revision at which its keys are still there",
         "actors/etcd/grpc/lease.py",

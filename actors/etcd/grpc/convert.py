@@ -13,7 +13,7 @@ EVENT = message("mvccpb.Event")
 RESPONSE_OP = message("etcdserverpb.ResponseOp")
 
 SORT_TARGETS = ("key", "version", "create", "mod", "value")
-DESCEND = 2
+NONE, DESCEND = 0, 2
 TARGETS = ("version", "create", "mod", "value", "lease")
 TARGET_FIELDS = ("version", "create_revision", "mod_revision", "value", "lease")
 OPERATORS = ("=", ">", "<", "!=")
@@ -45,7 +45,7 @@ def to_range(request: Any) -> Range:
         request.key,
         request.range_end,
         max(request.limit, 0),
-        max(request.revision, 0),
+        request.revision,
         request.serializable,
         request.keys_only,
         request.count_only,
@@ -55,6 +55,7 @@ def to_range(request: Any) -> Range:
         request.max_mod_revision,
         request.min_create_revision,
         request.max_create_revision,
+        request.sort_order == NONE and request.sort_target != 0,
     )
 
 

@@ -11,13 +11,14 @@ from actors.etcd.grpc.header import Header
 from actors.etcd.grpc.messages import message
 from actors.etcd.grpc.replica import Replica
 from actors.etcd.grpc.status import Code, Refused
-from protocols.etcd import Compact, Compacted, RangeResponse, Txn, TxnResponse
+from protocols.etcd import Compact, EmptyKey, RangeResponse, Txn, TxnResponse
 
 PUT = message("etcdserverpb.PutResponse")
 RANGE = message("etcdserverpb.RangeResponse")
 DELETE = message("etcdserverpb.DeleteRangeResponse")
 TXN = message("etcdserverpb.TxnResponse")
 COMPACTION = message("etcdserverpb.CompactionResponse")
+NO_KEY = Refused(Code[EmptyKey.grpc_code], EmptyKey.etcd_text)  # said before it is asked who asks, as etcd does
 
 
 class Kv:
@@ -43,6 +44,8 @@ class Kv:
                 response.prev_kv.CopyFrom(convert.key_value(answer.responses[0].kvs[0]))
             call.reply(response)
 
+        if not request.key:
+            raise NO_KEY
         self._replica.ask(self._guard(Txn((), (convert.put_op(request),)), call), then, call.fail, call.timeout_s)
 
     def range(self, request: Any, call: Call) -> None:
@@ -54,7 +57,7 @@ class Kv:
 
         asked = convert.to_range(request)
         if not asked.key:
-            raise Refused(Code.INVALID_ARGUMENT, "etcdserver: key is not provided")
+            raise NO_KEY
         if asked.serializable:
             self._replica.ask_here(self._guard(asked, call), then, call.fail, call.timeout_s)
         else:
@@ -67,6 +70,8 @@ class Kv:
             convert.fill_deleted(response, answer.responses[0])
             call.reply(response)
 
+        if not request.key:
+            raise NO_KEY
         self._replica.ask(self._guard(Txn((), (convert.delete_op(request),)), call), then, call.fail, call.timeout_s)
 
     def txn(self, request: Any, call: Call) -> None:
@@ -86,8 +91,5 @@ class Kv:
             self._header.fill(response.header)
             call.reply(response)
 
-        revision = request.revision
-        if revision <= 0:
-            call.fail(Refused(Code[Compacted.grpc_code], Compacted.etcd_text))
-            return
-        self._replica.ask(self._guard(Compact(revision, request.physical), call), then, call.fail, call.timeout_s)
+        asked = Compact(request.revision, request.physical)
+        self._replica.ask(self._guard(asked, call), then, call.fail, call.timeout_s)

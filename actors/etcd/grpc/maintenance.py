@@ -23,6 +23,7 @@ GET, ACTIVATE, DEACTIVATE = 0, 1, 2
 ALARMS = ("", "NOSPACE", "CORRUPT")
 SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
 CANCEL = 2
+DOWNGRADE_INFO = message("etcdserverpb.DowngradeInfo")
 NO_DOWNGRADE = Refused(Code.FAILED_PRECONDITION, "etcdserver: no inflight downgrade job")
 BAD_TRANSFEREE = Refused(Code.FAILED_PRECONDITION, "etcdserver: bad leader transferee")
 BAD_TARGET = Refused(Code.INVALID_ARGUMENT, "etcdserver: invalid downgrade target version")
@@ -72,6 +73,9 @@ class Maintenance:
             raftAppliedIndex=status.applied_index,
             errors=errors,
             isLearner=status.learner,
+            storageVersion=VERSION,
+            dbSizeQuota=status.quota_bytes,
+            downgradeInfo=DOWNGRADE_INFO(),
         )
         self._header.fill(response.header, status.revision)
         return response
@@ -83,22 +87,32 @@ class Maintenance:
             await self._access.require_root(call)
         if not GET <= request.action <= DEACTIVATE or not 0 <= request.alarm < len(ALARMS):
             raise Refused(Code.INVALID_ARGUMENT, "etcdserver: unknown alarm")
-        members = await self._replica.asked(MemberList(), call.timeout_s)
         kind = ALARMS[request.alarm]
-        name = name_of(request.memberID, members) if request.memberID else ""
-        if request.action == GET:
-            found = await self._replica.asked(ListAlarms(), call.timeout_s)
-            found = Alarms(tuple(one for one in found.alarms if name in ("", one.member) and kind in ("", one.kind)))
+        if request.action == GET:  # of all members, whichever is named
+            listed = await self._replica.asked(ListAlarms(), call.timeout_s)
+            alarms = tuple(one for one in listed.alarms if kind in ("", one.kind))
         elif request.action == ACTIVATE:
-            if not (kind and name):
-                raise Refused(Code.INVALID_ARGUMENT, "etcdserver: an alarm is somebody's, and of a kind")
-            found = await self._replica.asked(RaiseAlarm(Alarm(name, kind)), call.timeout_s)  # type: ignore[arg-type]
+            alarms = await self._raise_alarm(request.memberID, kind, call)
         else:
-            found = await self._replica.asked(DisarmAlarm(name, kind), call.timeout_s)  # type: ignore[arg-type]
+            alarms = await self._disarm(request.memberID, kind, call)
         response = self._response("Alarm")
-        for one in found.alarms:
+        for one in alarms:
             response.alarms.add(memberID=member_id(one.member), alarm=ALARMS.index(one.kind))
         return response
+
+    async def _raise_alarm(self, number: int, kind: str, call: Call) -> tuple[Alarm, ...]:
+        if not (kind and number):
+            raise Refused(Code.INVALID_ARGUMENT, "etcdserver: an alarm is somebody's, and of a kind")
+        name = name_of(number, await self._replica.asked(MemberList(), call.timeout_s))
+        raised: Alarms = await self._replica.asked(RaiseAlarm(Alarm(name, kind)), call.timeout_s)  # type: ignore[arg-type]
+        return raised.alarms
+
+    async def _disarm(self, number: int, kind: str, call: Call) -> tuple[Alarm, ...]:
+        """Also that of a member that was removed since; 0: all there are, as etcd's own messages say."""
+        listed = await self._replica.asked(ListAlarms(), call.timeout_s)
+        names = {one.member for one in listed.alarms if number == member_id(one.member)} if number else {""}
+        ended = [await self._replica.asked(DisarmAlarm(name, kind), call.timeout_s) for name in names]  # type: ignore[arg-type]
+        return tuple(alarm for answer in ended for alarm in answer.alarms)
 
     async def defragment(self, _: Any, call: Call) -> Any:
         """Nothing is ever in pieces here."""

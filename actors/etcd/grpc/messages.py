@@ -79,7 +79,8 @@ etcdserverpb.AlarmResponse: header=1 ResponseHeader, alarms=2 *AlarmMember
 etcdserverpb.StatusRequest:
 etcdserverpb.StatusResponse: header=1 ResponseHeader, version=2 string, dbSize=3 int64, leader=4 uint64, \
 raftIndex=5 uint64, raftTerm=6 uint64, raftAppliedIndex=7 uint64, errors=8 *string, dbSizeInUse=9 int64, \
-isLearner=10 bool
+isLearner=10 bool, storageVersion=11 string, dbSizeQuota=12 int64, downgradeInfo=13 DowngradeInfo
+etcdserverpb.DowngradeInfo: enabled=1 bool, targetVersion=2 string
 etcdserverpb.DefragmentRequest:
 etcdserverpb.DefragmentResponse: header=1 ResponseHeader
 etcdserverpb.HashRequest:

@@ -225,7 +225,7 @@ class Auth:
 
     def _change_permission(self, change: ChangeAuth) -> Answer | None:
         role, permission = self._roles.get(change.role), change.permission
-        if permission is None or not _is_range(permission):
+        if permission is None or (change.act == "grant permission" and not _is_range(permission)):
             return InvalidAuthManagement("a permission is for one key, or for keys that end after they begin")
         if role is None:
             return RoleNotFound(f"there is no role {change.role}")

@@ -105,6 +105,10 @@ class LeaseClock:
         deadline = self._deadlines.get(lease)
         return None if deadline is None else max(0, math.floor(deadline - now))
 
+    def ends_at(self, lease: int) -> float:
+        """Of one that has run out, a time that is over."""
+        return self._deadlines.get(lease, -math.inf)
+
     def forget(self, lease: int) -> None:
         """The lease is gone. What is left in the order is dropped when its time comes."""
         self._deadlines.pop(lease, None)

@@ -33,6 +33,7 @@ from protocols.etcd import (
 from protocols.etcd_maintenance import Alarm
 
 FIRST_REVISION = 1
+NEVER_COMPACTED = -1  # so that a compaction at 0, which forgets nothing, is one, as etcd counts
 ANSWER_BYTES_MAX = 6 << 20  # keys and values in one answer: what is larger does not fit a frame
 
 _sort_keys: dict[str, Callable[[KeyValue], Any]] = {
@@ -49,7 +50,7 @@ class State:
 
     def __init__(self) -> None:
         self.revision = FIRST_REVISION
-        self.compacted = 0
+        self.compacted = NEVER_COMPACTED
         self.cluster = 0
         self.leases = Leases()
         self.alarms: dict[Alarm, None] = {}
@@ -94,9 +95,14 @@ class State:
 
     def check_revision(self, revision: int) -> None:
         """Raises Compacted, FutureRevision; 0, as what is less, is the newest."""
+        if revision > 0:
+            self.check_revision_in_txn(revision)
+
+    def check_revision_in_txn(self, revision: int) -> None:
+        """As `check_revision`, but nothing less than 0 is meant to be the newest: etcd takes it for compacted there."""
         if revision > self.revision:
             raise self.future(revision)
-        if 0 < revision < self.compacted:
+        if revision and revision < self.compacted:
             raise compacted_answer(revision, self.compacted)
 
     def _is_newest(self, revision: int) -> bool:
@@ -109,6 +115,8 @@ class State:
         if bounds is not None:
             found = filter(bounds, found)
         if not by_key:
+            if request.page_first and bounds is None:
+                found = islice(found, request.limit + 1) if request.limit > 0 else found
             found = iter(sorted(found, key=_sort_keys[request.sort_by], reverse=request.descending))
         if request.limit <= 0:
             return list(found), False
@@ -150,10 +158,13 @@ class State:
     def _read_op(self, op: Op, branches: dict[int, bool]) -> OpResponse:
         if op.txn is not None:
             return OpResponse(txn=self._read_branch(op.txn, branches))
-        return OpResponse(*self.find(as_range(op)))
+        asked = as_range(op)
+        self.check_revision_in_txn(asked.revision)
+        return OpResponse(*self.find(asked))
 
     def check_answer(self, txn: Txn) -> None:
-        """Raises TooLarge when what the transaction would answer now does not fit an answer, and as `range` does."""
+        """Raises TooLarge when what the transaction would answer now does not fit an answer. Whether its revisions are
+        there is looked at when it is carried out, and in the branch that is taken alone."""
         size = max(self._answer_size(txn.success), self._answer_size(txn.failure))
         if size > ANSWER_BYTES_MAX:
             raise TooLarge(f"an answer of {size} bytes of keys and values does not fit: ask for fewer at a time")
@@ -167,8 +178,14 @@ class State:
                 size += _size(self.keyspace.pairs(Span.of(op.key, op.range_end)))
             elif op.kind == "range" and (op.range_end or op.range is not None):
                 request = as_range(op)
-                size += 0 if request.count_only else _size(self.find(request)[0])
+                size += 0 if request.count_only else self._range_size(request)
         return size
+
+    def _range_size(self, request: Range) -> int:
+        try:
+            return _size(self.find(request)[0])
+        except (Compacted, FutureRevision):
+            return 0
 
     def future(self, revision: int) -> FutureRevision:
         return FutureRevision(f"revision {revision} does not exist yet, the newest is {self.revision}")

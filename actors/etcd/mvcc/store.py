@@ -113,7 +113,7 @@ class Store(State):
             return KeyNotFound("key not found")
         if op.range is not None and op.range.revision:
             try:
-                self.check_revision(op.range.revision)
+                self.check_revision_in_txn(op.range.revision)
             except Answer as refusal:
                 return refusal
         return None

@@ -62,7 +62,7 @@ def validate_put(txn: Txn) -> int:
 def validate(txn: Txn) -> int:
     """Raises what the client did wrong. Runs before a transaction enters the log, so applying never has to refuse.
     Returns how many bytes of keys and values there are."""
-    size = _check(txn, 1)
+    size = _check(txn, 1, OPS_MAX)
     if size > SIZE_BYTES_MAX:
         raise _too_large(size)
     return size
@@ -72,17 +72,17 @@ def _too_large(size: int) -> TooLarge:
     return TooLarge(f"the transaction has {size} bytes of keys and values, {SIZE_BYTES_MAX} are allowed")
 
 
-def _check(txn: Txn, depth: int) -> int:
-    """Returns how many bytes of keys and values there are."""
+def _check(txn: Txn, depth: int, ops_max: int) -> int:
+    """Returns how many bytes of keys and values there are. What one within another may have, is what that leaves."""
     if depth > DEPTH_MAX:
         raise TooManyOps(f"transactions within transactions: at most {DEPTH_MAX}")
     most = max(len(txn.compare), len(txn.success), len(txn.failure))
-    if most > OPS_MAX:
-        raise TooManyOps(f"too many operations in one transaction: at most {OPS_MAX}, not {most}")
+    if most > ops_max:
+        raise TooManyOps(f"too many operations in one transaction: at most {ops_max}, not {most}")
     size = sum([_check_compare(compare) for compare in txn.compare])
     for ops in (txn.success, txn.failure):
         for op in ops:
-            size += _check(op.txn, depth + 1) if op.txn is not None else _check_op(op)
+            size += _check(op.txn, depth + 1, ops_max - most) if op.txn is not None else _check_op(op)
     if depth == 1:
         for ops in (txn.success, txn.failure):
             _writes(ops)
