@@ -45,6 +45,9 @@ def call(path: str, /, **fields: Any) -> Call:
     return Call(path, request(prefix + stem, **fields))
 
 
+Script = Sequence[tuple[Any, int]]  # what is said to a stream of watches, or a call beside it; how many answers follow
+
+
 class Side:
     """One of the two, as its client sees it."""
 
@@ -95,6 +98,24 @@ class Pair:
             said = (await self.theirs.ask(asked, tokens[0]), await self.ours.ask(asked, tokens[1]))
             if said[0] != said[1]:
                 found[f"{asked.path} {text_format.MessageToString(asked.request, as_one_line=True)}"[:300]] = said
+        return found
+
+    async def watches_differ(self, script: Script) -> dict[str, tuple[list[str], list[str]]]:
+        """The steps at which two streams of watches are told different things, whichever watch is told first."""
+        sides = [(side, side.watch()) for side in (self.theirs, self.ours)]
+        found = {}
+        for number, (step, count) in enumerate(script):
+            told = []
+            for side, stream in sides:
+                if isinstance(step, Call):
+                    await side.ask(step)
+                else:
+                    stream.send(step)
+                responses = [await stream.next() for _ in range(count)]
+                responses.sort(key=lambda response: response.watch_id)  # of one watch, they keep their order
+                told.append([side.plain(response) for response in responses])
+            if told[0] != told[1]:
+                found[f"step {number}"] = (told[0], told[1])
         return found
 
 

@@ -69,7 +69,7 @@ MVCC_BUGS = [
     Bug(
         "mvcc: read below compaction",
         STATE,
-        "        if 0 < revision < self.compacted:",
+        "        if revision and revision < self.compacted:",
         "        if False:",
         MVCC,
     ),

@@ -10,10 +10,27 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.etcd.calls import ME, Call, Pair, both, call, compare, delete, get, part, permission, put, txn, within
+from tests.etcd.calls import (
+    ME,
+    Call,
+    Pair,
+    Script,
+    both,
+    call,
+    compare,
+    delete,
+    get,
+    part,
+    permission,
+    put,
+    txn,
+    within,
+)
+from tests.etcd.grpc_client import request
 from tests.etcd.real_etcd import needs_etcd
 
 pytestmark = [pytest.mark.cluster, needs_etcd]
@@ -250,6 +267,83 @@ async def test_leases(pair: Pair) -> None:
     assert not differ
 
 
+def watch(**creation: Any) -> Any:
+    return request("Watch", create_request=creation)
+
+
+def cancel(number: int) -> Any:
+    return request("Watch", cancel_request={"watch_id": number})
+
+
+PROGRESS = request("Watch", progress_request={})
+NOBODY, NOTHING = 0, 0
+REFUSED_WATCHES: Script = [
+    *[(watch(key=b"b", range_end=end), 1) for end in (b"a", b"b")],
+    (watch(key=b"b", watch_id=-5), 1),
+    *[(watch(key=b"c", watch_id=7), 1) for _ in range(2)],
+    *[
+        (watch(**span), 1)
+        for span in ({}, {"range_end": b"\0"}, {"key": b"\0", "range_end": b"\0"}, {"range_end": b"b"})
+    ],
+    (call("KV/Put", key=b"c"), 3),
+    (cancel(99), NOTHING),
+    (cancel(7), 1),
+    (cancel(7), NOTHING),
+    (cancel(0), 1),
+    (call("KV/Put", key=b"c"), 2),
+    (watch(key=b"c"), 1),
+    (watch(key=b"c", watch_id=7), 1),
+    (call("KV/Put", key=b"c"), 4),
+]
+PAST_WATCHES: Script = [
+    *[(call("KV/Put", key=b"a", value=value), NOBODY) for value in (b"1", b"2")],
+    (call("KV/DeleteRange", key=b"a"), NOBODY),
+    (call("KV/Put", key=b"b"), NOBODY),
+    (watch(key=b"a", start_revision=1), 2),
+    (watch(key=b"a", start_revision=2, prev_kv=True), 2),
+    (watch(key=b"a", range_end=b"\0", start_revision=3), 2),
+    (watch(key=b"a", start_revision=99), 1),
+    (watch(key=b"a", start_revision=7), 1),
+    (call("KV/Put", key=b"a", value=b"3"), 3),
+    (call("KV/Put", key=b"a", value=b"4"), 4),
+    (PROGRESS, 1),
+    (call("KV/Compact", revision=5), NOTHING),
+    (watch(key=b"a", start_revision=5), 2),
+    (call("KV/Put", key=b"a", value=b"5"), 5),
+]
+FILTERED_WATCHES: Script = [
+    *[(watch(key=b"a", watch_id=number, filters=filters), 1) for number, filters in enumerate(([0], [1], [0, 1]), 1)],
+    (watch(key=b"a", watch_id=4, prev_kv=True), 1),
+    (watch(key=b"a", watch_id=5, filters=[7]), 1),
+    *[(call("KV/Put", key=b"a", value=value), 3) for value in (b"1", b"2")],
+    (call("KV/DeleteRange", key=b"a"), 3),
+    (txn(success=[put(key=b"a", value=b"3"), put(key=b"b")]), 3),
+    (txn(success=[delete(key=b"a", range_end=b"z")]), 3),
+    (call("KV/DeleteRange", key=b"a"), NOTHING),
+    (PROGRESS, 1),
+]
+MANY_WATCHES: Script = [
+    (PROGRESS, 1),
+    *[(watch(key=key, range_end=end), 1) for key, end in ((b"a", b"c"), (b"b", b"\0"), (b"a", b""))],
+    (watch(key=b"zz", start_revision=50), 1),
+    (txn(success=[put(key=b"b"), put(key=b"a"), put(key=b"c")]), 3),
+    (cancel(0), 1),
+    (call("KV/Put", key=b"b"), 1),
+    (watch(key=b"b", progress_notify=True), 1),
+    (call("Lease/LeaseGrant", TTL=60, ID=5), NOTHING),
+    (txn(success=[put(key=b"b2", lease=5), put(key=b"b1", lease=5, value=b"v")]), 1),
+    (call("Lease/LeaseRevoke", ID=5), 1),
+    *[(PROGRESS, 1) for _ in range(2)],
+]
+
+
+@pytest.mark.parametrize("script", [REFUSED_WATCHES, PAST_WATCHES, FILTERED_WATCHES, MANY_WATCHES])
+async def test_watches(pair: Pair, script: Script) -> None:
+    differ = await pair.watches_differ(script)
+
+    assert not differ
+
+
 async def test_alarms_and_what_they_refuse(pair: Pair) -> None:
     raising, ending, no_space, corrupt = 1, 2, 1, 2
     listed = call("Maintenance/Alarm")
@@ -277,7 +371,7 @@ async def test_alarms_and_what_they_refuse(pair: Pair) -> None:
             *writes,
             call("KV/Compact", revision=3),
             call("Maintenance/Alarm", action=raising, memberID=ME, alarm=corrupt),
-            listed,
+            *[call("Maintenance/Alarm", alarm=kind) for kind in (no_space, corrupt)],
             *writes,
             call("KV/Compact", revision=4),
             *[

@@ -45,6 +45,23 @@ async def test_a_watch_that_cannot_be_is_refused_in_etcds_words(
     assert (refused.watch_id, refused.created, refused.canceled, refused.cancel_reason) == (-1, True, True, reason)
 
 
+async def test_what_is_refused_takes_no_number(client: Client) -> None:
+    stream = watching(client, {"key": b"b", "range_end": b"a"}, {"key": b"b", "start_revision": -1}, {"key": b"b"})
+
+    came = [await stream.next() for _ in range(3)]
+
+    assert [one.watch_id for one in came] == [-1, -1, 0]
+
+
+async def test_a_watch_of_the_past_is_told_the_present_revision_and_one_of_now_where_it_begins(client: Client) -> None:
+    for _ in range(3):
+        await client.call("KV/Put", request("Put", key=b"a"))
+
+    stream = watching(client, {"key": b"b", "start_revision": 2}, {"key": b"b", "start_revision": 99}, {"key": b"b"})
+
+    assert [(await stream.next()).header.revision for _ in range(3)] == [4, 4, 4]
+
+
 async def test_a_refusal_comes_after_what_was_asked_for_before(client: Client) -> None:
     stream = watching(client, {"key": b"a", "watch_id": 7}, {"key": b"b", "watch_id": 7}, {"key": b"c"})
 

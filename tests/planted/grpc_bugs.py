@@ -23,6 +23,20 @@ TURNS_DOOR = "tests/etcd/test_turns_door.py::"
 
 GRPC = [
     Bug(
+        "grpc: a watch that is refused takes a number",
+        "actors/etcd/grpc/watch.py",
+        '        user, reason = "", self._fault(request)\n',
+        '        user, reason = "", self._fault(request)\n        self._next += bool(reason)\n',
+        WATCHES + "test_what_is_refused_takes_no_number",
+    ),
+    Bug(
+        "grpc: a watch of the past is told the revision before its start",
+        "actors/etcd/grpc/watch.py",
+        "if self._has_start else response.revision",
+        "if False else response.revision",
+        WATCHES + "test_a_watch_of_the_past_is_told_the_present_revision_and_one_of_now_where_it_begins",
+    ),
+    Bug(
         "store: a compaction at 0 is refused, although nothing was compacted before",
         STATE,
         "NEVER_COMPACTED = -1",

@@ -216,8 +216,8 @@ TABLE = [
         "etcd#18667",
         "what a command does depends on how far its replica has compacted",
         "actors/etcd/mvcc/state.py",
-        "if 0 < revision < self.compacted:",
-        "if 0 < revision < self.compacted and self.is_scrubbed:  # type: ignore[attr-defined]",
+        "if revision and revision < self.compacted:",
+        "if revision and revision < self.compacted and self.is_scrubbed:  # type: ignore[attr-defined]",
         "test_store.py::test_what_a_transaction_does_is_the_same_however_far_its_replica_has_compacted",
     ),
     historical(

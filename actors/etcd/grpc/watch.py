@@ -108,9 +108,12 @@ class Session:
             self._header.fill(response.header, revision)
         self._call.send(response)
 
+    def newest(self, revision: int) -> int:
+        """That was heard of."""
+        return max(revision, self._replica.revision)
+
     async def _create(self, request: Any) -> None:
-        number = request.watch_id or self._free_number()
-        user, reason = "", self._fault(request, number)
+        user, reason = "", self._fault(request)
         if not reason:
             try:
                 user = self._access.user(self._call)
@@ -120,6 +123,7 @@ class Session:
             await self._all_are_created()
             self._refuse(reason)
             return
+        number = request.watch_id or self._free_number()
         keys = WatchKeys(
             request.key or b"\0",
             request.range_end,
@@ -132,7 +136,7 @@ class Session:
             user,
         )
         stream = self._ctx.stream(self._replica.local, keys, WINDOW)
-        self._watches[number] = watch = Watch(self, self._call, number, stream)
+        self._watches[number] = watch = Watch(self, self._call, number, stream, request.start_revision > 0)
         self._uncreated += 1
         watch.task = self._background(watch.run(), "watch")
 
@@ -151,11 +155,11 @@ class Session:
         if not self._uncreated and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _fault(self, request: Any, number: int) -> str:
+    def _fault(self, request: Any) -> str:
         """Why there can be no such watch, in etcd's words; "" if there can."""
         if request.start_revision < 0:
             return Compacted.etcd_text
-        if number in self._watches or number == INVALID_ID:
+        if request.watch_id == INVALID_ID or (request.watch_id and request.watch_id in self._watches):
             return "mvcc: duplicate watch ID provided on the WatchStream"
         if len(self._watches) >= WATCHES_MAX:
             return "etcdserver: too many watches in one stream"
@@ -164,6 +168,7 @@ class Session:
         return ""
 
     def _free_number(self) -> int:
+        """What is refused takes none."""
         while self._next in self._watches:
             self._next += 1
         self._next += 1
@@ -209,7 +214,10 @@ class Session:
 
 
 class Watch:
-    def __init__(self, session: Session, call: Call, number: int, stream: Stream[WatchResponse]) -> None:
+    def __init__(
+        self, session: Session, call: Call, number: int, stream: Stream[WatchResponse], has_start: bool
+    ) -> None:
+        self._has_start = has_start
         self._session = session
         self._call = call
         self._stream = stream
@@ -256,7 +264,9 @@ class Watch:
     def _hand_on(self, response: WatchResponse) -> None:
         if not self.created:
             self.created = True
-            self._session.send(response.revision, watch_id=self.number, created=True)
+            # One of now begins where it says; one of the past hears of the present: it begins where it was told to.
+            revision = self._session.newest(response.revision) if self._has_start else response.revision
+            self._session.send(revision, watch_id=self.number, created=True)
             self._session.created()
         elif response.events or response.fragment:
             events = [convert.event(event) for event in response.events]
