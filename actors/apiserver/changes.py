@@ -38,6 +38,7 @@ from actors.apiserver.rules.signing_requests import stamped
 from actors.apiserver.rules.updating import check_revision_named
 from actors.apiserver.rules.validate import invalid, validate
 from actors.apiserver.rules.validate.definitions import definition
+from actors.apiserver.rules.warn import warnings
 from actors.apiserver.schema.resources import Resource, find
 from actors.apiserver.schema.types import Types
 from actors.apiserver.settled import has_settled_spec, keeps_spec
@@ -109,7 +110,7 @@ class Changes:
             new = identified(call, self._prepared(call.judged, obj))
             allocation = await self._confirmed(lambda new=new: self._allocated(resource, new, None))  # type: ignore[misc]
             new = allocation.service if sent is None else tracked_like(allocation.service, sent)
-            self._validated(call.judged, new, None, "")
+            self._validated(call, new, None)
             call.name = name_of(new)
             check_escalation(self._authorizer, call, new, None)
             check_signers(self._authorizer, call, new, None)
@@ -186,7 +187,7 @@ class Changes:
             allocation = self._allocated(resource, new, old)
             new = allocation.service
             if not as_is:
-                self._validated(call.judged, new, old, call.subresource)
+                self._validated(call, new, old)
                 check_escalation(self._authorizer, call, new, old)
                 check_signers(self._authorizer, call, new, old)
             if is_finished(resource, new):
@@ -392,10 +393,12 @@ class Changes:
         except NotAvailable as refusal:
             raise invalid(resource, name_of(new), [refusal.error]) from None
 
-    def _validated(self, resource: Resource, new: Object, old: Object | None, subresource: str) -> None:
-        errors = validate(resource, new, old, subresource)
+    def _validated(self, call: Call, new: Object, old: Object | None) -> None:
+        errors = validate(call.judged, new, old, call.subresource if old is not None else "")
         if errors:
-            raise invalid(resource, name_of(new), errors)
+            raise invalid(call.judged, name_of(new), errors)
+        if not call.subresource:
+            call.warnings += warnings(call.judged, new, old)
 
     def _is_kept_otherwise(self, call: Call, item: Item) -> bool:
         """In a form in which it would not be written now: who migrates objects writes them as they are."""

@@ -37,6 +37,7 @@ from actors.apiserver.rules import names
 from actors.apiserver.rules.defaults import apply_defaults
 from actors.apiserver.rules.prepare import prepare_create
 from actors.apiserver.rules.validate import validate
+from actors.apiserver.rules.warn import warnings as warn_of
 from actors.apiserver.schema.types import Types
 from actors.apiserver.writes import Guard
 from protocols.errors import StatusError
@@ -61,7 +62,7 @@ class Own(NamedTuple):
 
 _PROBES = (
     Own("a", "11111111-1111-1111-1111-111111111111", 1_000_000_000.0),
-    Own("another.one", "22222222-2222-2222-2222-222222222222", 1_111_111_111.0),
+    Own("another-one", "22222222-2222-2222-2222-222222222222", 1_111_111_111.0),
 )
 
 
@@ -195,6 +196,7 @@ class Moulds:
                 pod = tracked_like(pod, sent)
             if validate(resource, pod):
                 return None, []
+            call.warnings += warn_of(resource, pod)
             chain.judge(_attributes(call, pod))
         except StatusError:
             return None, []
@@ -237,7 +239,7 @@ def _key(call: Call, body: object) -> tuple[Any, ...] | None:
     if not isinstance(body, dict) or not isinstance(metadata, dict) or not metadata.keys() <= _GIVEN:
         return None
     name = metadata.get("name")
-    if not isinstance(name, str) or call.name not in ("", name) or any(names.dns_subdomain(name)):
+    if not isinstance(name, str) or call.name not in ("", name) or any(names.dns_label(name)):
         return None
     encoded = exactly({**body, "metadata": {**metadata, "name": ""}})
     if encoded is None or node_name(call.caller) is not None:

@@ -113,7 +113,7 @@ def _changed(types: Types, asked: Asked, encoded: bytes) -> Changed | None:
     if checked.problem(asked.validation):
         return None
     new = prepare_update(pods, old, new, "")
-    if [*metadata_update(new, old)]:
+    if [*metadata_update(pods, new, old)]:
         return None
     new = track_update(types, pods, old, new, manager=asked.manager, now=seconds_of(now))
     if new == old:

@@ -105,7 +105,7 @@ def test_pods_that_are_cast_are_those_that_went_the_whole_way(templates: list[Ob
         async with world(directory) as api:
             for number, template in enumerate([*templates, pod("a", labels={"app": "web"})]):
                 template["metadata"]["namespace"] = "default"
-                found = [await outcome(api, called(f"{name}{number}", template)) for name in ("x", "y", "z.z", "-")]
+                found = [await outcome(api, called(f"{name}{number}", template)) for name in ("x", "y", "z-z", "-")]
                 assert found[0] == found[1] == found[2]
                 assert found[3][1]  # that is no name
             assert casts(api)
@@ -132,6 +132,23 @@ async def test_rest_shows_a_pod_that_was_cast_as_it_is_stored(tmp_path: Path) ->
         )
         managers = [meta(answer.json)["managedFields"][0]["manager"] for answer in answers]
         assert managers == ["one", "one", "one", "two", "two"]
+
+
+async def test_a_pod_that_was_cast_is_warned_of_as_the_others_of_its_template_are(tmp_path: Path) -> None:
+    async with rest(tmp_path) as api:
+        twice = {"containers": [{"name": "main", "image": "a", "env": [{"name": "A", "value": "b"}] * 2}]}
+        answers = [await api.send("POST", PODS_PATH, {**pod(name), "spec": twice}) for name in ("a", "b", "c", "d.e")]
+
+        said = [answer.headers.getall("Warning") for answer in answers]
+        hidden = (
+            'spec.containers[0].env[1]: hides previous definition of \\"A\\", which may be dropped when using apply'
+        )
+        hides = f'299 - "{hidden}"'
+        assert casts(api.world) == 1
+        assert said[0] == said[1] == said[2] == [hides]
+        assert (
+            said[3][0].startswith("299 - \"metadata.name: this is used in the Pod's hostname") and said[3][1] == hides
+        )
 
 
 async def test_what_was_looked_at_for_a_mould_is_looked_at_again_when_it_changes(api: World) -> None:

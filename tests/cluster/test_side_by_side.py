@@ -13,7 +13,7 @@ import pytest
 
 from actors.apiserver.schema.resources import by_kind
 from actors.apiserver.schema.types import Types
-from tests.apiserver.rules.answers import Seen, seen
+from tests.apiserver.rules.answers import Seen, Warned, seen, warned
 from tests.apiserver.rules.judged import changed
 from tests.apiserver.rules.minimal import minimal, minimal_of
 from tests.cluster.mutations import mutations
@@ -70,6 +70,14 @@ def test_the_answer_that_was_seen_is_still_the_one_of_both(both: TwoServers, eac
 
     for answer in answers:
         assert ("" if answer.code == 201 else answer.body["message"]) == each.answer
+
+
+@pytest.mark.parametrize("each", [each for each in warned() if each.updates is None], ids=str)
+def test_what_was_warned_of_still_is_by_both(both: TwoServers, each: Warned) -> None:
+    for answer in both.create(changed(minimal_of(each.kind), each.changes)):
+        assert [
+            text.removeprefix('299 - "').removesuffix('"').replace('\\"', '"') for text in answer.warnings
+        ] == each.texts
 
 
 # Of each kind, whatever one field is changed to is accepted by both or by neither.

@@ -35,6 +35,7 @@ from tests.planted.serving_bugs import SERVING
 from tests.planted.store_bugs import STORE
 from tests.planted.stream_bugs import STREAMS
 from tests.planted.volume_bugs import VOLUMES
+from tests.planted.warn_bugs import WARNED
 from tests.planted.wire_bugs import FRAMES
 from tests.planted.world_bugs import OBSERVATION, SIMULATION, TESTING
 
@@ -52,6 +53,7 @@ BUGS = [
     *CUSTOM,
     *KINDS,
     *RULES,
+    *WARNED,
     *STREAMS,
     *SCHEDULER,
     *PREEMPTION,

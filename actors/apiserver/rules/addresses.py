@@ -129,3 +129,23 @@ def _is_mapped(address: Address) -> bool:
 
 def _canonical(text: str) -> str:
     return f'must be in canonical form ("{text}")'
+
+
+def ip_advice(field: str, value: str) -> Iterator[str]:
+    """What is warned of where older fields take an address that today's would not."""
+    address = _address(value)
+    if address is None:
+        return
+    if isinstance(address, ipaddress.IPv4Address) and str(address) != value:
+        yield f'{field}: non-standard IP address "{value}" is invalid: use "{address}"'
+    elif str(address) != value:
+        yield f'{field}: IPv6 address "{value}" should be in RFC 5952 canonical format ("{address}")'
+
+
+def cidr_advice(field: str, value: str) -> Iterator[str]:
+    parts = _parts(value)
+    if parts is None:
+        return
+    whole = ipaddress.ip_network(f"{parts[0]}/{parts[1]}", strict=False)
+    if whole.version == 6 and str(whole) != value:
+        yield f'{field}: IPv6 CIDR value "{value}" should be in RFC 5952 canonical format ("{whole}")'

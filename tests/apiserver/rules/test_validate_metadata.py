@@ -7,7 +7,7 @@ import pytest
 from actors.apiserver.rules.field import duplicate, invalid_value, required
 from actors.apiserver.rules.validate import invalid
 from actors.apiserver.schema.resources import find
-from tests.apiserver.rules.judged import ABSENT, problems, update_problems
+from tests.apiserver.rules.judged import ABSENT, problems, resource_of, update_problems
 
 OWNER = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "a", "uid": "u", "controller": True}
 
@@ -68,7 +68,7 @@ def test_kinds_of_the_core_group_have_no_suffix() -> None:
             {"metadata.annotations": {"a": "x" * 262144}},
             "metadata.annotations: Too long: may not be more than 262144 bytes",
         ),
-        ("ConfigMap", {"metadata.finalizers": ["a b"]}, 'metadata.finalizers: Invalid value: "a b": name part'),
+        ("Lease", {"metadata.finalizers": ["a b"]}, 'metadata.finalizers: Invalid value: "a b": name part'),
         (
             "ConfigMap",
             {"metadata.finalizers": ["orphan", "foregroundDeletion"]},
@@ -108,11 +108,12 @@ def test_what_an_object_is_does_not_change() -> None:
 def test_finalizers_are_only_taken_away_while_an_object_goes() -> None:
     from actors.apiserver.rules.validate.metadata import metadata_update
 
+    pods = resource_of({"apiVersion": "v1", "kind": "Pod"})
     meta = {"name": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}
     old = {"metadata": {**meta, "finalizers": ["a/b", "a/c"]}}
 
-    assert list(metadata_update({"metadata": {**meta, "finalizers": ["a/c"]}}, old)) == []
-    (error,) = metadata_update({"metadata": {**meta, "finalizers": ["a/d"]}}, old)
+    assert list(metadata_update(pods, {"metadata": {**meta, "finalizers": ["a/c"]}}, old)) == []
+    (error,) = metadata_update(pods, {"metadata": {**meta, "finalizers": ["a/d"]}}, old)
     assert str(error) == (
         "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, "
         'found new finalizers []string{"a/d"}'

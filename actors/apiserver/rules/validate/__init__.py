@@ -121,7 +121,7 @@ def validate(resource: Resource, obj: Object, old: Object | None = None, subreso
     status) are looked at, and ephemeral containers and new sizes by theirs.
     """
     rules = _RULES_OF.get(subresource, {})
-    errors = list(metadata(resource, obj) if old is None else metadata_update(obj, old))
+    errors = list(metadata(resource, obj) if old is None else metadata_update(resource, obj, old))
     if resource.custom is not None:
         errors.extend(resource.custom.errors(obj, old))
     rule = rules.get(resource.group_resource)

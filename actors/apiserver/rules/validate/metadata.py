@@ -23,6 +23,18 @@ from protocols.objects import Object
 ANNOTATIONS_BYTES_MAX = 256 * 1024
 _CRONJOB_NAME_MAX = 52  # its Jobs append 11 characters to it
 _ORPHAN, _FOREGROUND = "orphan", "foregroundDeletion"
+_STANDARD_FINALIZERS = ("kubernetes", _ORPHAN, _FOREGROUND)
+_ADMISSION = ("webhookconfigurations", "admissionpolicies", "admissionpolicybindings")
+# Others take nothing but these and names with a prefix.
+_ANY_FINALIZER = {
+    "events",
+    "poddisruptionbudgets.policy",
+    "leases.coordination.k8s.io",
+    "runtimeclasses.node.k8s.io",
+    "apiservices.apiregistration.k8s.io",
+    "customresourcedefinitions.apiextensions.k8s.io",
+    *(f"{verb}{what}.admissionregistration.k8s.io" for verb in ("mutating", "validating") for what in _ADMISSION),
+}
 _ALIKE = ("generation", "labels", "annotations", "ownerReferences", "finalizers")
 _IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp")
 
@@ -53,6 +65,7 @@ def metadata(resource: Resource, obj: Object) -> FieldErrors:
     yield from _namespace(resource, meta.get("namespace") or "")
     if not is_sound(_alike, {key: meta[key] for key in _ALIKE if key in meta}):
         yield from _alike("", meta)
+    yield from _standard_finalizers(resource, meta.get("finalizers") or ())
 
 
 def _alike(field: str, meta: dict[str, Any]) -> FieldErrors:
@@ -61,7 +74,7 @@ def _alike(field: str, meta: dict[str, Any]) -> FieldErrors:
     yield from _finalizers(meta.get("finalizers") or ())
 
 
-def metadata_update(obj: Object, old: Object) -> FieldErrors:
+def metadata_update(resource: Resource, obj: Object, old: Object) -> FieldErrors:
     meta: dict[str, Any] = obj.get("metadata") or {}
     before: dict[str, Any] = old.get("metadata") or {}
     if before.get("deletionTimestamp"):
@@ -70,6 +83,7 @@ def metadata_update(obj: Object, old: Object) -> FieldErrors:
         if meta.get(field) != before.get(field):
             yield invalid_value(f"metadata.{field}", meta.get(field), IMMUTABLE)
     yield from _changeable(meta)
+    yield from _standard_finalizers(resource, meta.get("finalizers") or ())
 
 
 def label_map(field: str, values: Mapping[str, str] | None) -> FieldErrors:
@@ -134,6 +148,15 @@ def _finalizers(finalizers: Sequence[str]) -> FieldErrors:
     if _ORPHAN in finalizers and _FOREGROUND in finalizers:
         detail = f"finalizer {_ORPHAN} and {_FOREGROUND} cannot be both set"
         yield invalid_value("metadata.finalizers", list(finalizers), detail)
+
+
+def _standard_finalizers(resource: Resource, finalizers: Sequence[str]) -> FieldErrors:
+    if resource.custom is not None or resource.group_resource in _ANY_FINALIZER:
+        return
+    for index, finalizer in enumerate(finalizers):
+        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+            detail = "name is neither a standard finalizer name nor is it fully qualified"
+            yield invalid_value(f"metadata.finalizers[{index}]", finalizer, detail)
 
 
 def _no_new_finalizers(new: Sequence[str], old: Sequence[str]) -> FieldErrors:
