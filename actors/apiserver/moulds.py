@@ -1,11 +1,12 @@
 """Pods of one template are cast in one mould: what was found out about one of them holds for the next.
 
 A new pod is checked, defaulted, admitted, prepared, tracked, validated and judged, and almost always comes out like the
-last one of its template, but for its name, its uid and the time. A mould is such a pod, encoded, and open at these
-places. It is for the same caller who asks in the same way, and only as long as nothing changes of what was read to make
-it: each kind that a plugin asked for is noted. Where a webhook, a policy or a quota is about pods there is none.
+last one of its template, but for its name, its uid, the time, and texts that decide nothing (open_texts.py). A mould is
+such a pod, encoded, and open at these places. It is for the same caller who asks in the same way, and only as long as
+nothing changes of what was read to make it: each kind that a plugin asked for is noted. Where a webhook, a policy or a
+quota is about pods there is none.
 
-So that nothing else can depend on name, uid or time unnoticed, two pods go the whole way before there is a mould, and
+So that nothing else can depend on what is its own unnoticed, two pods go the whole way before there is a mould, and
 must come out the same. What depends on the moment is looked at each time: whether the name is a name, and free; and the
 store's transaction has all the guards that it has otherwise. Whatever is not plain goes the whole way, and hears why.
 """
@@ -13,7 +14,6 @@ store's transaction has all the guards that it has otherwise. Whatever is not pl
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -28,10 +28,12 @@ from actors.apiserver.admission.stored import StoredInCache
 from actors.apiserver.alike import again, exactly
 from actors.apiserver.cache import Cache
 from actors.apiserver.calls import Call
+from actors.apiserver.cast import Cast, marks
 from actors.apiserver.commits import Commits
 from actors.apiserver.incoming import accept
 from actors.apiserver.item import Item
 from actors.apiserver.keys import object_key, store_key
+from actors.apiserver.open_texts import closed, opened
 from actors.apiserver.patch import as_sent, track_update, tracked_like
 from actors.apiserver.rules import names
 from actors.apiserver.rules.defaults import apply_defaults
@@ -42,7 +44,6 @@ from actors.apiserver.schema.types import Types
 from actors.apiserver.writes import Guard
 from protocols.errors import StatusError
 from protocols.objects import Object
-from protocols.rules.times import time_of
 
 KEPT_MAX = 256
 _WORTH_IT = 8  # pods from one mould
@@ -58,38 +59,43 @@ class Own(NamedTuple):
     name: str
     uid: str
     now: float
+    texts: tuple[str, ...] = ()
 
 
 _PROBES = (
-    Own("a", "11111111-1111-1111-1111-111111111111", 1_000_000_000.0),
-    Own("another-one", "22222222-2222-2222-2222-222222222222", 1_111_111_111.0),
+    Own("a", "11111111-1111-1111-1111-111111111111", 1_000_000_000.0, marks(1)),
+    Own("another-one", "22222222-2222-2222-2222-222222222222", 1_111_111_111.0, marks(2)),
 )
 
 
 class Mould:
+    """Made of the pod that the first probe became."""
+
     def __init__(self, pod: Object, warnings: list[str], reads: tuple[str, ...], stamp: tuple[int, ...]) -> None:
         self.warnings = warnings
         self.reads = reads  # the kinds that were looked at
         self.stamp = stamp  # how often each of them had changed
-        self._packed = _closed(pod, lambda value: msgspec.Raw(_encode(value)))
-        self._shown = _closed(pod, lambda value: orjson.Fragment(orjson.dumps(value)))
+        texts = _PROBES[0].texts
+        self._packed = Cast(pod, texts, _encode, msgspec.Raw)
+        self._shown = Cast(pod, texts, orjson.dumps, orjson.Fragment)
 
     def body(self, own: Own) -> bytes:
         """As `encode_object` makes it of that pod."""
-        return _encode(filled(self._packed, own))
+        return _encode(self._packed.filled(own.name, own.uid, own.now, own.texts))
 
     def shown(self, own: Own) -> Object:
         """That pod, of which only names, namespace and uid are to be read, and JSON to be made."""
-        return filled(self._shown, own)
+        return self._shown.filled(own.name, own.uid, own.now, own.texts)
 
 
 class _Kept:
     """What is known of one template. A mould costs the way of two pods; one that hardly serves, as what it was made
     from changes all the time, is made the more seldom."""
 
-    def __init__(self) -> None:
+    def __init__(self, texts: tuple[str, ...]) -> None:
         self.mould: Mould | None = None
         self.uses = 0
+        self.texts = texts  # of the last pod, where they are open
         self._seen = 0  # pods, since a mould was made or tried
         self._patience = 1
 
@@ -129,15 +135,16 @@ class Moulds:
 
         Raises what the store says where nobody knows whether it happened.
         """
-        mould = self.find(call, body)
-        if mould is None:
+        found = self.find(call, body)
+        if found is None:
             return None
+        mould, texts = found
         assert isinstance(body, dict)
         name = body["metadata"]["name"]
         namespace = self._cache.get("namespaces", call.namespace)
         if namespace is None or self._cache.get(_PODS, object_key(call.namespace, name)) is not None:
             return None
-        own = Own(name, self._ctx.uuid(), self._ctx.now)
+        own = Own(name, self._ctx.uuid(), self._ctx.now, texts)
         guards = (
             Guard(store_key("namespaces", call.namespace), b"", namespace.revision),
             *self._admission.quotas.guard(_attributes(call, {})),
@@ -149,38 +156,58 @@ class Moulds:
         call.warnings += mould.warnings
         return outcome
 
-    def find(self, call: Call, body: object) -> Mould | None:
-        """The mould for a pod with that body, if it is not the first one, and all is as plain as it must be."""
-        key = _key(call, body)
-        if key is None or self._admission.quotas.of(call.namespace):
+    def find(self, call: Call, body: object) -> tuple[Mould, tuple[str, ...]] | None:
+        """The mould for a pod with that body, and the texts that are its own, if it is not the first one, and all is as
+        plain as it must be. Of a template whose pods have the same texts, too, there is one with nothing open."""
+        asked, nameless = _asked(call), _nameless(call, body)
+        if asked is None or nameless is None or self._admission.quotas.of(call.namespace):
             return None
+        whole = exactly(nameless)
+        if whole is None:
+            return None
+        if (kept := self._kept.get((asked, 0, whole))) is not None:
+            return self._found((asked, 0, whole), kept, call, ())
+        left, texts = opened(nameless)
+        key = asked, len(texts), exactly(left)
         kept = self._kept.get(key)
         if kept is None:
-            kept = self._kept[key] = _Kept()
-            if len(self._kept) > KEPT_MAX:
-                self._kept.popitem(last=False)
+            self._keep(key, _Kept(texts))
             return None
+        if kept.texts == texts:
+            self._keep((asked, 0, whole), _Kept(()))
+        kept.texts = texts
+        return self._found(key, kept, call, texts)
+
+    def _found(
+        self, key: tuple[Any, ...], kept: _Kept, call: Call, texts: tuple[str, ...]
+    ) -> tuple[Mould, tuple[str, ...]] | None:
         self._kept.move_to_end(key)
         if kept.mould is not None and kept.mould.stamp == self._stamp(kept.mould.reads):
             kept.uses += 1
-            return kept.mould
-        if kept.is_due():
+        elif kept.is_due():
             kept.mould = self._make(call, key[-1])
-        return kept.mould
+        return (kept.mould, texts) if kept.mould is not None else None
+
+    def _keep(self, key: tuple[Any, ...], kept: _Kept) -> None:
+        self._kept[key] = kept
+        if len(self._kept) > KEPT_MAX:
+            self._kept.popitem(last=False)
 
     def _make(self, call: Call, encoded: bytes) -> Mould | None:
         with self._stored.noting() as noted:
             found = [self._probe(call, again(encoded), own) for own in _PROBES]
         (one, warnings), (other, _) = found
-        if one is None or other is None or _encode(filled(_closed(one, _as_it_is), _PROBES[1])) != _encode(other):
+        if one is None or other is None:
             return None
         reads = tuple(noted)
-        return Mould(one, warnings, reads, self._stamp(reads))
+        mould = Mould(one, warnings, reads, self._stamp(reads))
+        return mould if mould.body(_PROBES[1]) == _encode(other) else None
 
     def _probe(self, call: Call, body: Object, own: Own) -> tuple[Object | None, list[str]]:
         """What `Changes.create` makes of the body, with this name, and what is warned of; None where it is refused, or
         others have a say in it. What is there for other kinds alone is left out."""
-        call, body["metadata"]["name"] = replace(call, name="", warnings=[]), own.name
+        call, body = replace(call, name="", warnings=[]), closed(body, own.texts)
+        body["metadata"]["name"] = own.name
         resource, chain = call.resource, self._admission.chain
         if self._admission.may_concern("CREATE", resource, ""):
             return None, []
@@ -206,45 +233,24 @@ class Moulds:
         return tuple([self._cache.of(group_resource).changes for group_resource in reads])
 
 
-def filled(closed: Object, own: Own) -> Object:
-    """The pod of that name, uid and time, its fields in the order that they have in every pod."""
-    made, metadata = time_of(own.now), {**closed["metadata"]}
-    metadata["name"], metadata["uid"], metadata["creationTimestamp"] = own.name, own.uid, made
-    if "managedFields" in metadata:
-        metadata["managedFields"] = [{**entry, "time": made} for entry in metadata["managedFields"]]
-    return {**closed, "metadata": metadata}
-
-
-def _closed(pod: Object, close: Callable[[Any], Any]) -> Object:
-    """The pod with everything closed that those of its template have in common."""
-    metadata = {
-        key: value if key in ("name", "namespace", "uid", "creationTimestamp") else close(value)
-        for key, value in pod["metadata"].items()
-    }
-    if "managedFields" in metadata:
-        entries = pod["metadata"]["managedFields"]
-        metadata["managedFields"] = [{key: close(value) for key, value in entry.items()} for entry in entries]
-    return {key: metadata if key == "metadata" else close(value) for key, value in pod.items()}
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _key(call: Call, body: object) -> tuple[Any, ...] | None:
-    """All that decides what becomes of the body, but for its name; the last is the body without it."""
+def _asked(call: Call) -> tuple[Any, ...] | None:
+    """What of the call decides what becomes of the body."""
     if call.resource.group_resource != _PODS or call.dry_run or call.annotations is not None:
         return None
+    if node_name(call.caller) is not None:
+        return None
+    return call.caller, call.namespace, call.manager, call.validation, call.untracked
+
+
+def _nameless(call: Call, body: object) -> Object | None:
+    """The body without its name, if that is one."""
     metadata = body.get("metadata") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(metadata, dict) or not metadata.keys() <= _GIVEN:
         return None
     name = metadata.get("name")
     if not isinstance(name, str) or call.name not in ("", name) or any(names.dns_label(name)):
         return None
-    encoded = exactly({**body, "metadata": {**metadata, "name": ""}})
-    if encoded is None or node_name(call.caller) is not None:
-        return None
-    return call.caller, call.namespace, call.manager, call.validation, call.untracked, encoded
+    return {**body, "metadata": {**metadata, "name": ""}}
 
 
 def _attributes(call: Call, pod: Object) -> Attributes:

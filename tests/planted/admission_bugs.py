@@ -8,6 +8,7 @@ _PLUGINS = "tests/apiserver/admission/test_plugins.py"
 _PASSING = "tests/apiserver/admission/test_passing.py"
 _QUOTA = "tests/apiserver/admission/test_quota.py"
 _POLICIES = "tests/apiserver/admission/test_policies.py"
+_MOULDS = "tests/apiserver/test_moulds.py"
 _MUTATIONS = "tests/apiserver/admission/test_mutations.py"
 _WEBHOOKS = "tests/apiserver/admission/test_webhooks.py"
 _QUOTA_SIMULATED = "tests/apiserver/admission/test_quota_simulated.py"
@@ -273,48 +274,69 @@ ADMISSION = [
         "actors/apiserver/moulds.py",
         "kept.mould is not None and kept.mould.stamp == self._stamp(kept.mould.reads)",
         "kept.mould is not None",
-        "tests/apiserver/test_moulds.py::test_what_was_looked_at_for_a_mould_is_looked_at_again_when_it_changes",
+        f"{_MOULDS}::test_what_was_looked_at_for_a_mould_is_looked_at_again_when_it_changes",
     ),
     Bug(
         "pods that are cast are not counted to quotas",
         "actors/apiserver/moulds.py",
-        "key is None or self._admission.quotas.of(call.namespace)",
-        "key is None",
-        "tests/apiserver/test_moulds.py::test_a_quota_counts_pods_of_a_template_that_has_a_mould",
+        "nameless is None or self._admission.quotas.of(call.namespace)",
+        "nameless is None",
+        f"{_MOULDS}::test_a_quota_counts_pods_of_a_template_that_has_a_mould",
     ),
     Bug(
         "policies do not hear of pods that are cast",
         "actors/apiserver/moulds.py",
         'if self._admission.may_concern("CREATE", resource, ""):',
         "if False:",
-        "tests/apiserver/test_moulds.py::test_a_policy_hears_of_pods_of_a_template_that_had_a_mould",
+        f"{_MOULDS}::test_a_policy_hears_of_pods_of_a_template_that_had_a_mould",
     ),
     Bug(
         "who writes a pod that is cast is taken for who wrote the last one",
         "actors/apiserver/moulds.py",
         "call.namespace, call.manager, call.validation",
         "call.namespace, call.validation",
-        "tests/apiserver/test_moulds.py::test_rest_shows_a_pod_that_was_cast_as_it_is_stored",
+        f"{_MOULDS}::test_rest_shows_a_pod_that_was_cast_as_it_is_stored",
     ),
     Bug(
         "a pod that is cast says that its fields were written when its mould was made",
-        "actors/apiserver/moulds.py",
+        "actors/apiserver/cast.py",
         '{**entry, "time": made}',
         "{**entry}",
-        "tests/apiserver/test_moulds.py::test_rest_shows_a_pod_that_was_cast_as_it_is_stored",
+        f"{_MOULDS}::test_rest_shows_a_pod_that_was_cast_as_it_is_stored",
     ),
     Bug(
         "a mould that nobody can use is made for every pod",
         "actors/apiserver/moulds.py",
         "min(2 * self._patience, KEPT_MAX)",
         "min(self._patience, KEPT_MAX)",
-        "tests/apiserver/test_moulds.py::test_a_mould_that_hardly_serves_is_made_the_more_seldom",
+        f"{_MOULDS}::test_a_mould_that_hardly_serves_is_made_the_more_seldom",
     ),
     Bug(
         "nobody is warned of what a pod that is cast has too much",
         "actors/apiserver/moulds.py",
         "        call.warnings += mould.warnings\n",
         "",
-        "tests/apiserver/test_moulds.py::test_rest_shows_a_pod_that_was_cast_as_it_is_stored",
+        f"{_MOULDS}::test_rest_shows_a_pod_that_was_cast_as_it_is_stored",
+    ),
+    Bug(
+        "a label of a pod that is cast may be anything",
+        "actors/apiserver/open_texts.py",
+        "return not any(names.label_value(text))",
+        "return True",
+        f"{_MOULDS}::test_a_text_that_may_not_stand_there_is_refused_all_the_same",
+    ),
+    Bug(
+        "no annotation of a pod that is cast means anything",
+        "actors/apiserver/open_texts.py",
+        "annotation == _INDEX or not any(owner in annotation for owner in _OWNED)",
+        "True",
+        f"{_MOULDS}::test_annotations_that_kubernetes_gives_a_meaning_are_not_open",
+    ),
+    Bug(
+        "a pod that is cast has the texts of the one before",
+        "actors/apiserver/moulds.py",
+        "self._ctx.now, texts)",
+        "self._ctx.now, _PROBES[0].texts)",
+        f"{_MOULDS}::test_pods_of_a_template_may_each_have_texts_that_decide_nothing",
     ),
 ]
