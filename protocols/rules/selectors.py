@@ -9,12 +9,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from protocols.rules.label_forms import label_key, label_value
+
 Operator = Literal["in", "notin", "exists", "!", "gt", "lt"]
 
 _EXPRESSION_OPERATORS: dict[str, Operator] = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
 _TOKEN = re.compile(r"\s*(==|!=|[=!<>(),]|[^\s=!<>(),]+)")
-_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_SYMBOLS = "=!<>(),"
+_WHOLE = re.compile("[-+]?[0-9]+")
 _FIELD_TERMS = re.compile(r"(?:[^\\,]|\\.|\\$)+")
 _FIELD_TERM = re.compile(r"((?:[^\\=!,]|\\.)+)(==|!=|=)((?:[^\\=,]|\\[\\,=])*)")
 # What an absent field means, where Kubernetes prints a default and not the empty string.
@@ -70,14 +72,22 @@ class FieldRequirement(NamedTuple):
 def parse_label_selector(text: str) -> list[Requirement]:
     """`a=b,c!=d,e in (x,y),!f,g notin (z),h`. Empty text selects everything. Raises InvalidSelector."""
     tokens = _tokens(text)
+    if not tokens:
+        return []
+    if not _opens(tokens[-1]):
+        raise InvalidSelector(f"found '{tokens[-1]}', expected: !, identifier, or 'end of string'")
     requirements: list[Requirement] = []
-    while tokens:
-        requirements.append(_requirement(tokens))
-        if tokens and tokens.pop() != ",":
-            raise InvalidSelector(f"unable to parse requirement: {text!r}: expected a comma or the end")
-        if not tokens and text.rstrip().endswith(","):
-            raise InvalidSelector("unable to parse requirement: found '', expected: identifier after ','")
-    return requirements
+    while True:
+        try:
+            requirements.append(_requirement(tokens))
+        except InvalidSelector as error:
+            raise InvalidSelector(f"unable to parse requirement: {error}") from None
+        if not tokens:
+            return requirements
+        if (found := tokens.pop()) != ",":
+            raise InvalidSelector(f"found '{found}', expected: ',' or 'end of string'")
+        if not tokens or not _opens(tokens[-1]):
+            raise InvalidSelector(f"found '{tokens[-1] if tokens else ''}', expected: identifier after ','")
 
 
 def labels_match(requirements: Iterable[Requirement], labels: Mapping[str, str]) -> bool:
@@ -148,22 +158,8 @@ def number_relates(value: str, operator: Literal["gt", "lt"], bound: str) -> boo
 
 def check_label_key(key: str) -> None:
     """Raises InvalidSelector with Kubernetes' words when `key` is no label key."""
-    prefix, slash, name = key.rpartition("/")
-    if slash and not (_PREFIX.fullmatch(prefix) and len(prefix) <= 253):
-        raise InvalidSelector(f'Invalid value: "{key}": prefix part must be a lowercase RFC 1123 subdomain')
-    if not _NAME.fullmatch(name):
-        raise InvalidSelector(
-            f"Invalid value: \"{key}\": name part must consist of alphanumeric characters, '-', '_' or '.',"
-            " must start and end with an alphanumeric character, and be at most 63 characters long"
-        )
-
-
-def check_label_value(value: str) -> None:
-    if value and not _NAME.fullmatch(value):
-        raise InvalidSelector(
-            f'Invalid value: "{value}": a valid label must be an empty string or consist of alphanumeric characters,'
-            " '-', '_' or '.', must start and end with an alphanumeric character, and be at most 63 characters long"
-        )
+    if problems := list(label_key(key)):
+        raise InvalidSelector(f'Invalid value: "{key}": {"; ".join(problems)}')
 
 
 def _tokens(text: str) -> list[str]:
@@ -177,65 +173,71 @@ def _tokens(text: str) -> list[str]:
     return tokens[::-1]
 
 
+def _opens(token: str) -> bool:
+    """Whether a requirement begins with it."""
+    return token == "!" or token[0] not in _SYMBOLS
+
+
 def _requirement(tokens: list[str]) -> Requirement:
     negated = tokens[-1] == "!"
     if negated:
         tokens.pop()
-    key = _word(tokens, "identifier")
-    check_label_key(key)
+    key = _word(tokens)
+    try:
+        check_label_key(key)
+    except InvalidSelector as error:
+        raise InvalidSelector(f"<nil>: {error}") from None  # of no field, as Go prints one
     if negated or not tokens or tokens[-1] == ",":
         return Requirement(key, "!" if negated else "exists")
     match tokens.pop():
         case "=" | "==":
-            return Requirement(key, "in", _values([_optional_word(tokens)]))
+            return Requirement(key, "in", _checked(key, [_value(tokens)]))
         case "!=":
-            return Requirement(key, "notin", _values([_optional_word(tokens)]))
+            return Requirement(key, "notin", _checked(key, [_value(tokens)]))
         case "in":
-            return Requirement(key, "in", _values(_value_list(tokens)))
+            return Requirement(key, "in", _checked(key, _value_list(tokens)))
         case "notin":
-            return Requirement(key, "notin", _values(_value_list(tokens)))
+            return Requirement(key, "notin", _checked(key, _value_list(tokens)))
         case (">" | "<") as sign:
-            return Requirement(key, "gt" if sign == ">" else "lt", (_number(tokens),))
+            return Requirement(key, "gt" if sign == ">" else "lt", _checked(key, [_value(tokens)], whole=True))
         case other:
-            raise InvalidSelector(
-                f"unable to parse requirement: found '{other}', expected: in, notin, =, ==, !=, gt, lt"
-            )
+            raise InvalidSelector(f"found '{other}', expected: in, notin, =, ==, !=, gt, lt")
 
 
-def _word(tokens: list[str], expected: str) -> str:
+def _word(tokens: list[str], expected: str = "identifier") -> str:
     word = tokens.pop() if tokens else ""
-    if not word or word[0] in "=!<>(),":
-        raise InvalidSelector(f"unable to parse requirement: found '{word}', expected: {expected}")
+    if not word or word[0] in _SYMBOLS:
+        raise InvalidSelector(f"found '{word}', expected: {expected}")
     return word
 
 
-def _optional_word(tokens: list[str]) -> str:
-    """The value after `=`; `a=` and `a=,b` have an empty one."""
-    return "" if not tokens or tokens[-1] == "," else _word(tokens, "identifier")
-
-
-def _number(tokens: list[str]) -> str:
-    word = _word(tokens, "an integer")
-    try:
-        int(word)
-    except ValueError:
-        raise InvalidSelector(f"for 'Gt', 'Lt' operators, the value must be an integer, not '{word}'") from None
-    return word
+def _value(tokens: list[str]) -> str:
+    """What follows a sign; `a=` and `a=,b` have an empty one."""
+    return "" if not tokens or tokens[-1] == "," else _word(tokens)
 
 
 def _value_list(tokens: list[str]) -> list[str]:
     if (found := tokens.pop() if tokens else "") != "(":
-        raise InvalidSelector(f"unable to parse requirement: found '{found}', expected: '('")
-    values = []
+        raise InvalidSelector(f"found '{found}' expected: '('")
+    values: list[str] = []
     while True:
-        values.append("" if tokens and tokens[-1] in ",)" else _word(tokens, "identifier, ',' or ')'"))
+        expected = "',', or identifier" if values else "',', ')' or identifier"
+        values.append("" if tokens and tokens[-1] in ",)" else _word(tokens, expected))
         if (separator := tokens.pop() if tokens else "") == ")":
             return values
         if separator != ",":
-            raise InvalidSelector(f"unable to parse requirement: found '{separator}', expected: ',' or ')'")
+            raise InvalidSelector(f"found '{separator}', expected: ',' or ')'")
 
 
-def _values(values: Sequence[str]) -> tuple[str, ...]:
-    for value in values:
-        check_label_value(value)
+def _checked(key: str, values: Sequence[str], *, whole: bool = False) -> tuple[str, ...]:
+    """`whole`: a number that others are compared with."""
+    errors = []
+    if whole and not _WHOLE.fullmatch(values[0]):
+        rule = "for 'Gt', 'Lt' operators, the value must be an integer"
+        errors.append(f'values[0]: Invalid value: "{values[0]}": {rule}')
+    for number, value in enumerate(sorted(values)):
+        if problems := list(label_value(value)):
+            errors.append(f'values[{number}][{key}]: Invalid value: "{value}": {"; ".join(problems)}')
+    if errors:
+        raise InvalidSelector(errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]")
     return tuple(values)

@@ -87,7 +87,7 @@ ANSWERS = [
     Bug(
         "what is required is owned itself",
         "actors/apiserver/patch/compare.py",
-        "    return [] if divides(required, []) else {} if divides(required, {}) else None\n",
+        "    return [] if divides(required, []) else {} if must_be_map(required) else None\n",
         "    return None\n",
         _ANSWERS + "test_what_is_always_there_is_owned_by_nobody_itself",
     ),

@@ -270,4 +270,18 @@ RULES = [
         "    return value or None\n",
         "tests/apiserver/rules/test_validate_pods.py::test_the_rest_of_a_pod_is_fixed",
     ),
+    Bug(
+        "a selector that goes on after a comma with nothing is said to end oddly",
+        "protocols/rules/selectors.py",
+        "        if not tokens or not _opens(tokens[-1]):\n",
+        "        if not tokens:\n",
+        "tests/rules/test_selectors.py::test_says_what_a_real_server_says",
+    ),
+    Bug(
+        "what a definition keeps without a schema has one owner as a whole",
+        "actors/apiserver/schema/types.py",
+        '"unknown" if schema.open else "any"',
+        '"any"',
+        "tests/apiserver/custom/test_apply_unknown.py::test_two_managers_share_what_is_kept_without_a_schema",
+    ),
 ]

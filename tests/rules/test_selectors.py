@@ -82,8 +82,51 @@ def test_refuses_what_is_no_selector(text: str) -> None:
 
 @pytest.mark.parametrize(("text", "found"), [("app in w", "w"), ("app in", ""), ("app notin ,b", ",")])
 def test_says_what_stands_where_a_list_should(text: str, found: str) -> None:
-    with pytest.raises(InvalidSelector, match=rf"unable to parse requirement: found '{found}', expected: '\('"):
+    with pytest.raises(InvalidSelector, match=rf"unable to parse requirement: found '{found}' expected: '\('"):
         parse_label_selector(text)
+
+
+QUALIFIED = (
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
+    "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+REQUIREMENT = "unable to parse requirement: "
+END = "expected: ',' or 'end of string'"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("=a", "found '=', expected: !, identifier, or 'end of string'"),
+        ("(a)", "found '(', expected: !, identifier, or 'end of string'"),
+        ("!", f"{REQUIREMENT}found '', expected: identifier"),
+        ("!!a", f"{REQUIREMENT}found '!', expected: identifier"),
+        ("!a,", "found '', expected: identifier after ','"),
+        ("a,,b", "found ',', expected: identifier after ','"),
+        ("a=b=c", f"found '=', {END}"),
+        ("!a=b", f"found '=', {END}"),
+        ("a in (x)b", f"found 'b', {END}"),
+        ("a b", f"{REQUIREMENT}found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+        ("a in (", f"{REQUIREMENT}found '', expected: ',', ')' or identifier"),
+        ("a in (b,", f"{REQUIREMENT}found '', expected: ',', or identifier"),
+        ("a in (b c)", f"{REQUIREMENT}found 'c', expected: ',' or ')'"),
+        ("a>=1", f"{REQUIREMENT}found '=', expected: identifier"),
+        (
+            "a>b",
+            f"{REQUIREMENT}values[0]: Invalid value: \"b\": for 'Gt', 'Lt' operators, the value must be an integer",
+        ),
+        ("-a", f'{REQUIREMENT}<nil>: Invalid value: "-a": name part {QUALIFIED}'),
+        ("d/", f'{REQUIREMENT}<nil>: Invalid value: "d/": name part must be non-empty; name part {QUALIFIED}'),
+        ("/d", f'{REQUIREMENT}<nil>: Invalid value: "/d": prefix part must be non-empty'),
+        (f"a={'v' * 64}", f'{REQUIREMENT}values[0][a]: Invalid value: "{"v" * 64}": must be no more than 63 bytes'),
+    ],
+)
+def test_says_what_a_real_server_says(text: str, said: str) -> None:
+    with pytest.raises(InvalidSelector) as refused:
+        parse_label_selector(text)
+
+    assert str(refused.value) == said
 
 
 @given(st.lists(requirements(), max_size=5))

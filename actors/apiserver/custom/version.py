@@ -160,7 +160,7 @@ def typed(schema: JsonSchema, *, root: bool = False) -> JsonSchema:
         properties |= {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"$ref": _OBJECT_META}}
     rest = schema.get("additionalProperties")
     if not properties and not isinstance(rest, dict) and schema.get("type") == "object":
-        return {}  # anything: one leaf
+        made.pop("type")  # a leaf, or unknown where it is kept
     if properties:
         made["properties"] = properties
     elif rest:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from actors.apiserver.patch.fields import MEMBER, FieldSet, is_member, make_node
-from actors.apiserver.patch.structure import by_step, divides, field_type, step_of
+from actors.apiserver.patch.structure import MAPS, by_step, declares, divides, field_type, step_of
 from actors.apiserver.schema.types import Type
 from protocols.rules.quantity import InvalidQuantity, parse_quantity
 
@@ -120,7 +120,7 @@ def _named(type: Type | None, fields: FieldSet) -> Iterator[tuple[str, FieldSet]
         if step == MEMBER:
             continue
         below = _type_at(type, step)
-        named = type is not None and type.kind == "object" and below is not None
+        named = type is not None and declares(type, step.removeprefix("f:"))
         children = dict(_named(below, node))
         made = make_node(is_member(node) or named, children)
         if made is not None:
@@ -131,5 +131,5 @@ def _type_at(type: Type | None, step: str) -> Type | None:
     if type is None:
         return None
     if step.startswith("f:"):
-        return field_type(type, step[2:]) if type.kind in ("object", "map") else None
+        return field_type(type, step[2:]) if type.kind in MAPS else None
     return type.items if type.kind == "array" else None

@@ -12,7 +12,7 @@ from typing import Any
 
 from actors.apiserver.alike import REMEMBERED, again, exactly
 from actors.apiserver.patch.fields import LEAF, MEMBER, FieldSet, union
-from actors.apiserver.patch.structure import NotOfItsType, by_step, divides, field_type
+from actors.apiserver.patch.structure import NotOfItsType, by_step, divides, field_type, must_be_map
 from actors.apiserver.schema.types import Type
 
 # In Go these are structs and not pointers: always there, so never added, removed or owned themselves. So is what is
@@ -79,7 +79,7 @@ def _zero(type: Type, key: str) -> Any:
     if key not in type.required:
         return None
     required = type.fields[key]
-    return [] if divides(required, []) else {} if divides(required, {}) else None
+    return [] if divides(required, []) else {} if must_be_map(required) else None
 
 
 def _compare_value(found: Comparison, step: str, type: Type | None, before: Any, after: Any) -> None:

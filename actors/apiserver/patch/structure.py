@@ -1,7 +1,7 @@
 """How a value of some type divides into fields that can have owners (KEP-555).
 
 Objects and maps divide into their fields, lists of type "map" and "set" into their items; everything else is a leaf and
-has one owner: scalars, atomic lists and maps, and what has no schema.
+has one owner: scalars, atomic lists and maps, and what has no schema. Of what is kept without one, maps divide.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from actors.apiserver.schema.types import Type
 
 # Keys of list items that have a default in the schema: an item may leave them out.
 _KEY_DEFAULTS = {"protocol": "TCP"}
+MAPS = ("object", "map", "unknown")
 
 
 class NotOfItsType(ValueError):
@@ -31,13 +32,22 @@ class NotOfItsType(ValueError):
 def divides(type: Type, value: Any) -> bool:
     """Whether the value consists of fields or items with owners of their own."""
     if isinstance(value, dict):
-        return type.kind in ("object", "map") and type.map_type != "atomic"
+        return type.kind in MAPS and type.map_type != "atomic"
     return isinstance(value, list) and type.kind == "array" and type.list_type in ("map", "set")
 
 
 def field_type(type: Type, key: str) -> Type | None:
     """The type of a field or map value; None where there is no such field."""
-    return type.values if type.kind == "map" else type.fields.get(key)
+    return type.values if type.kind in ("map", "unknown") else type.fields.get(key)
+
+
+def declares(type: Type, key: str) -> bool:
+    """Whether it is a field, and not an entry of a map or one of what is kept beside the fields."""
+    return type.kind == "object" and key in type.fields
+
+
+def must_be_map(type: Type) -> bool:
+    return type.kind != "unknown" and divides(type, {})
 
 
 def step_of(type: Type, item: Any) -> str:
@@ -86,7 +96,7 @@ def _fields(type: Type, value: dict[str, Any], duplicates: bool) -> Iterator[tup
         except NotOfItsType as error:
             problems += error.problems
             continue
-        node = LEAF if below is None else make_node(type.kind == "map" or item == {}, below)
+        node = LEAF if below is None else make_node(not declares(type, key) or item == {}, below)
         if node is not None:  # an empty list of items says nothing
             yield f"f:{key}", node
     if problems:
@@ -109,7 +119,7 @@ def _items(type: Type, value: list[Any], duplicates: bool) -> FieldSet:
 def _below(prefix: str, type: Type, value: Any, duplicates: bool) -> FieldSet | None:
     """The fields or items of a value that divides; None for a leaf."""
     if not divides(type, value):
-        if value is not None and divides(type, [] if type.kind == "array" else {}):
+        if value is not None and (divides(type, []) or must_be_map(type)):
             raise NotOfItsType(f"{prefix}: expected {'list' if type.kind == 'array' else 'map'}, got {value!r}")
         return None
     try:

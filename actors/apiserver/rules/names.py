@@ -6,23 +6,28 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
-_WILDCARD = rf"\*\.{_SUBDOMAIN}"
+from protocols.rules.label_forms import (
+    ALPHANUMERIC,
+    LABEL,
+    SUBDOMAIN,
+    at_most,
+    form,
+)
+from protocols.rules.label_forms import dns_subdomain as dns_subdomain
+from protocols.rules.label_forms import label_key as label_key
+from protocols.rules.label_forms import label_value as label_value
+
+_WILDCARD = rf"\*\.{SUBDOMAIN}"
 _SEARCHED = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 _SEARCH_PATH = rf"{_SEARCHED}(\.{_SEARCHED})*"
 _DNS_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
-_QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
-_LABEL_VALUE = f"({_QUALIFIED})?"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _PERCENT = "[0-9]+%"
 _HEADER = "[-A-Za-z0-9]+"
 
-_label = re.compile(_LABEL)
-_subdomain = re.compile(_SUBDOMAIN)
+_label = re.compile(LABEL)
+_subdomain = re.compile(SUBDOMAIN)
 _dns_1035 = re.compile(_DNS_1035)
-_qualified = re.compile(_QUALIFIED)
-_label_value = re.compile(_LABEL_VALUE)
 _config_key = re.compile(_CONFIG_KEY)
 _percent = re.compile(_PERCENT)
 _header = re.compile(_HEADER)
@@ -31,28 +36,18 @@ _wildcard = re.compile(_WILDCARD)
 _search_path = re.compile(_SEARCH_PATH)
 _letter = re.compile("[a-z]")
 
-_ALPHANUMERIC = "and must start and end with an alphanumeric character"
-
 
 def dns_label(value: str) -> Iterator[str]:
     """RFC 1123: `web-1`."""
-    yield from _at_most(63, value)
+    yield from at_most(63, value)
     if not _label.fullmatch(value):
         if _subdomain.fullmatch(value):
             yield "must not contain dots"
         else:
             rule = (
-                f"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', {_ALPHANUMERIC}"
+                f"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', {ALPHANUMERIC}"
             )
-            yield _form(rule, _LABEL, "my-name", "123-abc")
-
-
-def dns_subdomain(value: str) -> Iterator[str]:
-    """RFC 1123: `web-1.example.com`, and most objects' names."""
-    yield from _at_most(253, value)
-    if not _subdomain.fullmatch(value):
-        rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
-        yield _form(rule + _ALPHANUMERIC, _SUBDOMAIN, "example.com")
+            yield form(rule, LABEL, "my-name", "123-abc")
 
 
 def host(value: str) -> Iterator[str]:
@@ -64,7 +59,7 @@ def host(value: str) -> Iterator[str]:
             "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist "
         )
         rule += "of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character"
-        yield _form(rule, _WILDCARD, "*.example.com")
+        yield form(rule, _WILDCARD, "*.example.com")
 
 
 def search_path(value: str) -> Iterator[str]:
@@ -72,21 +67,21 @@ def search_path(value: str) -> Iterator[str]:
     if value == ".":
         return
     value = value.removesuffix(".")
-    yield from _at_most(253, value)
+    yield from at_most(253, value)
     if not _search_path.fullmatch(value):
         rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', "
-        yield _form(rule + _ALPHANUMERIC, _SEARCH_PATH, "example.com")
+        yield form(rule + ALPHANUMERIC, _SEARCH_PATH, "example.com")
 
 
 def dns_1035_label(value: str) -> Iterator[str]:
     """RFC 1035: a label that starts with a letter; names of Services."""
-    yield from _at_most(63, value)
+    yield from at_most(63, value)
     if not _dns_1035.fullmatch(value):
         rule = (
             "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
             "character, and end with an alphanumeric character"
         )
-        yield _form(rule, _DNS_1035, "my-name", "abc-123")
+        yield form(rule, _DNS_1035, "my-name", "abc-123")
 
 
 def path_segment(value: str) -> Iterator[str]:
@@ -98,42 +93,12 @@ def path_segment(value: str) -> Iterator[str]:
             yield f"may not contain '{character}'"
 
 
-def label_key(value: str) -> Iterator[str]:
-    """`app`, `example.com/app`: keys of labels and annotations, finalizers, condition types."""
-    prefix, slash, name = value.rpartition("/")
-    if not slash and len(name) <= 63 and _qualified.fullmatch(name):
-        return  # most of them
-    if "/" in prefix:
-        example = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        yield f"a valid label key {_qualified_form()} {example}"
-        return
-    if slash and not prefix:
-        yield "prefix part must be non-empty"
-    elif slash:
-        yield from (f"prefix part {problem}" for problem in dns_subdomain(prefix))
-    if not name:
-        yield "name part must be non-empty"
-    yield from (f"name part {problem}" for problem in _at_most(63, name, "bytes"))
-    if not _qualified.fullmatch(name):
-        yield f"name part {_qualified_form()}"
-
-
-def label_value(value: str) -> Iterator[str]:
-    yield from _at_most(63, value, "bytes")
-    if not _label_value.fullmatch(value):
-        rule = (
-            "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
-            + _ALPHANUMERIC
-        )
-        yield _form(rule, _LABEL_VALUE, "MyValue", "my_value", "12345")
-
-
 def config_key(value: str) -> Iterator[str]:
     """Keys of ConfigMaps and Secrets: they become file names."""
-    yield from _at_most(253, value)
+    yield from at_most(253, value)
     if not _config_key.fullmatch(value):
         rule = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
-        yield _form(rule, _CONFIG_KEY, "key.name", "KEY_NAME", "key-name")
+        yield form(rule, _CONFIG_KEY, "key.name", "KEY_NAME", "key-name")
     if value in (".", ".."):
         yield f"must not be '{value}'"
     elif value.startswith(".."):
@@ -155,7 +120,7 @@ def port_number(value: object) -> Iterator[str]:
 
 def port_name(value: str) -> Iterator[str]:
     """RFC 6335, lower case only."""
-    yield from _at_most(15, value)
+    yield from at_most(15, value)
     if not _port_name_characters.fullmatch(value):
         yield "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
     if not _letter.search(value):
@@ -173,12 +138,12 @@ def port_number_or_name(value: object) -> Iterator[str]:
 def percent(value: str) -> Iterator[str]:
     if not _percent.fullmatch(value):
         rule = "a valid percent string must be a numeric string followed by an ending '%'"
-        yield _form(rule, _PERCENT, "1%", "93%")
+        yield form(rule, _PERCENT, "1%", "93%")
 
 
 def header_name(value: str) -> Iterator[str]:
     if not _header.fullmatch(value):
-        yield _form("a valid HTTP header must consist of alphanumeric characters or '-'", _HEADER, "X-Header-Name")
+        yield form("a valid HTTP header must consist of alphanumeric characters or '-'", _HEADER, "X-Header-Name")
 
 
 def ip_address(value: str) -> Iterator[str]:
@@ -199,18 +164,3 @@ def cidr(value: str) -> Iterator[str]:
 
 def in_range(low: int, high: int) -> str:
     return f"must be between {low} and {high}, inclusive"
-
-
-def _at_most(length_max: int, value: str, unit: str = "characters") -> Iterator[str]:
-    if len(value) > length_max:
-        yield f"must be no more than {length_max} {unit}"
-
-
-def _qualified_form() -> str:
-    rule = f"must consist of alphanumeric characters, '-', '_' or '.', {_ALPHANUMERIC}"
-    return _form(rule, _QUALIFIED, "MyName", "my.name", "123-abc")
-
-
-def _form(rule: str, pattern: str, *examples: str) -> str:
-    quoted = " or ".join(f"'{example}', " for example in examples)
-    return f"{rule} (e.g. {quoted}regex used for validation is '{pattern}')"

@@ -23,7 +23,7 @@ DEFAULT_VERSION = "1.36"
 OLDEST_VERSION = "1.27"  # that is served; the package carries older ones, whose clients nobody has any more
 
 Kind = Literal[
-    "object", "map", "array", "string", "integer", "number", "boolean", "quantity", "int-or-string", "any"
+    "object", "map", "array", "string", "integer", "number", "boolean", "quantity", "int-or-string", "any", "unknown"
 ]  # fmt: skip
 
 _API = "io.k8s.api."
@@ -123,7 +123,8 @@ class Types:
 class Type:
     """One place in an object's structure.
 
-    `fields` (kind "object"), `items` ("array") and `values` ("map") lead on; each exists for its own kind only.
+    `fields` (kind "object"), `items` ("array") and `values` ("map") lead on; each exists for its own kind only. What is
+    "unknown" is kept without a schema: where it is a map, whatever it holds is unknown again.
     `format` tells scalars apart: "int32", "int64", "double", "byte" (base64), "date-time", "micro-time".
     `patch_strategy` and `patch_merge_key` are for strategic merge patches, `list_type`, `list_map_keys` and `map_type`
     for apply; each is empty where the definition is silent.
@@ -168,6 +169,8 @@ class Type:
     @cached_property
     def values(self) -> Type:
         """What a map holds."""
+        if self.kind == "unknown":
+            return self
         assert self.kind == "map" and self._schema.values is not None, self
         return self._types.node(self._schema.values)
 
@@ -217,11 +220,11 @@ def served_version(text: str) -> str:
 
 
 class _Open(dict[str, Type]):
-    """The fields of an object that may have others, too: those can be anything."""
+    """The fields of an object that may have others, too: those are kept as they are."""
 
     def __init__(self, fields: dict[str, Type], types: Types) -> None:
         super().__init__(fields)
-        self._any = Type(types, _Schema(), "")
+        self._any = Type(types, _Schema(open=True), "")
 
     def get(self, field: str, default: object = None) -> Type:
         return super().get(field, self._any)
@@ -267,7 +270,7 @@ def _kind(schema: _Schema, name: str) -> Kind:
         return "array"
     if json_type == "object":
         return "object" if schema.values is None else "map"
-    return _SCALARS.get(json_type, "any")
+    return _SCALARS.get(json_type, "unknown" if schema.open else "any")
 
 
 @lru_cache(maxsize=1024)
