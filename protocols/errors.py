@@ -76,7 +76,7 @@ class Unauthorized(StatusError):
 
 
 class Forbidden(StatusError):
-    code, reason = 403, "Forbidden"
+    code, reason, has_details = 403, "Forbidden", True
 
 
 class NotFound(StatusError):

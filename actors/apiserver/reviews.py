@@ -10,7 +10,7 @@ from actors.apiserver.access.authorizer import Authorizer
 from actors.apiserver.access.rules import document_of
 from actors.apiserver.callers import Caller
 from actors.apiserver.calls import Call
-from actors.apiserver.rules.field import FieldError, FieldErrors, forbidden, invalid, invalid_value
+from actors.apiserver.rules.field import FieldError, FieldErrors, invalid_value, refusal
 from actors.apiserver.tokens.authenticator import TokenAuthenticator
 from actors.apiserver.tokens.claims import NotValid
 from actors.apiserver.tokens.discovery import ISSUER
@@ -32,13 +32,14 @@ def answer_review(
             _check(call, _attributes_errors(spec))
             status = _access(authorizer, caller, spec)
         case "subjectaccessreviews":
-            _check(call, [*_subject_errors(spec), *_attributes_errors(spec)])
+            _check(call, [*_attributes_errors(spec), *_subject_errors(spec)])
             status = _access(authorizer, _subject(spec), spec)
         case "localsubjectaccessreviews":
-            _check(call, [*_subject_errors(spec), *_local_errors(spec, call.namespace), *_attributes_errors(spec)])
+            _check(call, [*_attributes_errors(spec), *_subject_errors(spec), *_local_errors(spec, call.namespace)])
             status = _access(authorizer, _subject(spec), spec)
         case "selfsubjectrulesreviews":
             status = _rules(authorizer, caller, str(spec.get("namespace") or ""))
+            obj = {**obj, "spec": {}}  # the question is not repeated
         case "tokenreviews":
             status = _token(spec, tokens)
         case _:
@@ -91,7 +92,7 @@ def _attributes_errors(spec: Mapping[str, Any]) -> FieldErrors:
     about, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if about is not None and path is not None:
         yield invalid_value(
-            "spec.nonResourceAttributes", path, "cannot be specified in combination with resourceAttributes"
+            "spec.nonResourceAttributes", _go(path), "cannot be specified in combination with resourceAttributes"
         )
     elif about is None and path is None:
         yield invalid_value(
@@ -109,17 +110,25 @@ def _subject_errors(spec: Mapping[str, Any]) -> FieldErrors:
 def _local_errors(spec: Mapping[str, Any], namespace: str) -> FieldErrors:
     about = spec.get("resourceAttributes") or {}
     if spec.get("nonResourceAttributes") is not None:
-        yield forbidden("spec.nonResourceAttributes", "disallowed on this kind of request")
-    if (about.get("namespace") or "") != namespace:
+        yield invalid_value(
+            "spec.nonResourceAttributes", _go(spec["nonResourceAttributes"]), "disallowed on this kind of request"
+        )
+    elif (about.get("namespace") or "") != namespace:
         yield invalid_value(
             "spec.resourceAttributes.namespace", about.get("namespace") or "", "must match metadata.namespace"
         )
 
 
+def _go(path: Mapping[str, Any]) -> dict[str, Any]:
+    """As Go prints the internal struct."""
+    return {"Path": path.get("path") or "", "Verb": path.get("verb") or ""}
+
+
 def _check(call: Call, errors: Any) -> None:
+    """A review has no kind yet where Kubernetes looks at it, and its errors say none."""
     found: list[FieldError] = list(errors)
     if found:
-        raise invalid(call.resource, "", found)
+        raise refusal(f".{call.resource.group}", call.resource.group, "", "", found)
 
 
 def _rules(authorizer: Authorizer, caller: Caller, namespace: str) -> dict[str, Any]:
@@ -145,5 +154,5 @@ def _token(spec: Mapping[str, Any], tokens: TokenAuthenticator) -> dict[str, Any
     try:
         known = tokens.find(token, audiences)
     except NotValid as error:
-        return {"authenticated": False, "user": {}, "error": str(error)}
+        return {"user": {}, "error": str(error)}
     return {"authenticated": True, "user": user_info(known.caller), "audiences": known.audiences}

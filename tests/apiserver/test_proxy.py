@@ -77,7 +77,7 @@ async def test_what_cannot_be_reached_is_a_status(api: Rest) -> None:
 
     answers = [await api.get(f"{NAMESPACE}/{name}/proxy/") for name in names]
 
-    assert [answer.code for answer in answers] == [503, 503, 404, 400, 400, 404]
+    assert [answer.code for answer in answers] == [503, 400, 404, 400, 400, 404]
     assert "error trying to reach service" in answers[0].json["message"]
 
 

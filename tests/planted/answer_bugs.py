@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.planted.bug import Bug
 
 _ANSWERS = "tests/apiserver/test_kubernetes_answers.py::"
+_SURFACE = "tests/apiserver/test_surface_answers.py::"
 
 ANSWERS = [
     Bug(
@@ -118,5 +119,47 @@ ANSWERS = [
         '        limit = max(0, params.number("limit"))\n    except BadRequest:',
         "        limit = params.query().limit\n    except LookupError:",
         _ANSWERS + "test_what_cannot_be_selected_by_is_said",
+    ),
+    Bug(
+        "what lives in a namespace may be asked for without it",
+        "actors/apiserver/rest/paths.py",
+        "if resource is None or (resource.namespaced and len(rest) > 1):",
+        "if resource is None:",
+        _SURFACE + "test_what_lives_in_a_namespace_is_not_found_without_it",
+    ),
+    Bug(
+        "a log may end before it begins",
+        "actors/apiserver/rest/logs.py",
+        "        if params.number(field, 1) < 1:\n",
+        "        if params.number(field, 1) < 0:\n",
+        _SURFACE + "test_which_logs_cannot_be_asked_for",
+    ),
+    Bug(
+        "an older version is told to those who ask for a newer one",
+        "actors/apiserver/custom/version.py",
+        '    newer = [each for each in others if priority(each) > priority(version["name"])]\n',
+        '    newer = [each for each in others if priority(each) < priority(version["name"])]\n',
+        _SURFACE + "test_a_deprecated_version_of_a_definition_is_warned_of",
+    ),
+    Bug(
+        "what scales may be less than nothing",
+        "actors/apiserver/custom/version.py",
+        "            if isinstance(value, int) and value < 0:\n",
+        "            if isinstance(value, int) and value < -1:\n",
+        _SURFACE + "test_what_scales_is_no_negative_number",
+    ),
+    Bug(
+        "a watch ends without a bookmark",
+        "actors/apiserver/rest/watch.py",
+        "bookmark_at = min(loop.time() + _BOOKMARK_EVERY_S, ends_at - _BOOKMARK_BEFORE_END_S)",
+        "bookmark_at = loop.time() + _BOOKMARK_EVERY_S",
+        _SURFACE + "test_a_watch_ends_with_a_bookmark",
+    ),
+    Bug(
+        "a balancer's address has no mode",
+        "actors/apiserver/rules/defaults/services.py",
+        '            if ingress.get("ip"):\n',
+        '            if ingress.get("hostname"):\n',
+        _SURFACE + "test_where_a_balancer_sends_what_it_is_sent_has_a_default",
     ),
 ]

@@ -8,10 +8,22 @@ from actors.apiserver.schema.resources import Resource
 
 _DEFS = "#/$defs/"
 _META = f"{_DEFS}io.k8s.apimachinery.pkg.apis.meta.v1."
+_CONVENTIONS = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md"
 _HEAD = {
-    "apiVersion": {"type": "string", "description": "The version of the schema that this object follows."},
-    "kind": {"type": "string", "description": "The kind of object that this is."},
+    "apiVersion": {
+        "type": "string",
+        "description": "APIVersion defines the versioned schema of this representation of an object. Servers should "
+        "convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: "
+        f"{_CONVENTIONS}#resources",
+    },
+    "kind": {
+        "type": "string",
+        "description": "Kind is a string value representing the REST resource this object represents. Servers may "
+        "infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: "
+        f"{_CONVENTIONS}#types-kinds",
+    },
 }
+_METADATA = f"Standard object's metadata. More info: {_CONVENTIONS}#metadata"
 
 
 def definition_name(resource: Resource, kind: str) -> str:
@@ -29,7 +41,7 @@ def definitions_of(resource: Resource) -> dict[str, dict[str, Any]]:
 def _kind(resource: Resource) -> dict[str, Any]:
     assert resource.custom is not None
     schema = resource.custom.schema
-    metadata = {"description": "Standard object's metadata.", "$ref": f"{_META}ObjectMeta"}
+    metadata = {"description": _METADATA, "$ref": f"{_META}ObjectMeta"}
     properties = {**_HEAD, **(schema.get("properties") or {}), "metadata": metadata}
     return {**schema, "type": "object", "properties": properties, **_identity(resource, resource.kind)}
 

@@ -11,7 +11,7 @@ import orjson
 from actors.apiserver.custom import judge
 from actors.apiserver.custom.conversion import ConversionWebhook, webhook_of
 from actors.apiserver.custom.structural import JsonSchema, Node, fill, has_rules, prune
-from actors.apiserver.rules.field import FieldError, FieldErrors
+from actors.apiserver.rules.field import FieldError, FieldErrors, invalid_value
 from protocols.objects import Object
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ _NOT_CHECKED = (
     "some validation rules were not checked because the object was invalid; "
     "correct the existing errors to complete validation"
 )
+# In the order in which Kubernetes tells them.
+_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 ESTABLISHED, TERMINATING, NAMES_ACCEPTED = "Established", "Terminating", "NamesAccepted"
 
 
@@ -45,6 +47,7 @@ class CustomVersion:
     terminating: bool
     ruled: bool
     webhook: ConversionWebhook | None
+    warning: str  # to those who ask for a version that is deprecated
     storage: Resource = field(init=False)
     _rules: Rules | None = field(init=False, default=None)
 
@@ -62,7 +65,7 @@ class CustomVersion:
 
     def errors(self, obj: Object, old: Object | None) -> FieldErrors:
         """Rules are asked about an object of the right types only; what they would say of another is not known."""
-        found = [*judge.errors(self.node, obj, old if old is not None else judge.ABSENT)]
+        found = [*judge.errors(self.node, obj, old if old is not None else judge.ABSENT), *self._scale_errors(obj)]
         yield from found
         if not self.ruled:
             return
@@ -70,6 +73,15 @@ class CustomVersion:
             yield FieldError("FieldValueInvalid", "<nil>", None, _NOT_CHECKED)
         else:
             yield from self._compiled_rules().errors(obj, old)
+
+    def _scale_errors(self, obj: Object) -> FieldErrors:
+        for name in ("specReplicasPath", "statusReplicasPath"):
+            path = self.scale.get(name) or ""
+            value: Any = obj
+            for step in path.removeprefix(".").split("."):
+                value = value.get(step) if isinstance(value, dict) else None
+            if isinstance(value, int) and value < 0:
+                yield invalid_value(path, value, "should be a non-negative integer")
 
     def _compiled_rules(self) -> Rules:
         if self._rules is None:
@@ -116,7 +128,7 @@ def priority(version: str) -> tuple[int, int, int, str]:
 
 def _resource(definition: Object, version: dict[str, Any], names: dict[str, Any], types: Types) -> Resource:
     from actors.apiserver.custom.columns import printer_of
-    from actors.apiserver.schema.resources import Resource, verbs_of
+    from actors.apiserver.schema.resources import Resource
 
     spec = definition["spec"]
     schema = (version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object"}
@@ -133,8 +145,8 @@ def _resource(definition: Object, version: dict[str, Any], names: dict[str, Any]
         terminating=terminating,
         ruled=has_rules(node),
         webhook=webhook_of(definition),
+        warning=_warning(definition, version) if version.get("deprecated") else "",
     )
-    verbs = verbs_of("all")
     return Resource(
         group=spec["group"],
         version=version["name"],
@@ -144,11 +156,24 @@ def _resource(definition: Object, version: dict[str, Any], names: dict[str, Any]
         namespaced=spec["scope"] == "Namespaced",
         short_names=tuple(names.get("shortNames") or ()),
         categories=tuple(names.get("categories") or ()),
-        verbs=tuple(verb for verb in verbs if verb != "create") if terminating else verbs,
+        verbs=tuple(verb for verb in _VERBS if not (terminating and verb == "create")),
         subresources=tuple(name for name in ("status", "scale") if subresources.get(name) is not None),
         storage=f"{names['plural']}.{spec['group']}",
         custom=custom,
     )
+
+
+def _warning(definition: Object, version: dict[str, Any]) -> str:
+    """The definition's own words, or which newer version that is served is to be asked for instead."""
+    if (own := version.get("deprecationWarning")) is not None:
+        return str(own)
+    group, kind = definition["spec"]["group"], definition["spec"]["names"]["kind"]
+    others = [
+        each["name"] for each in definition["spec"]["versions"] if each.get("served") and not each.get("deprecated")
+    ]
+    newer = [each for each in others if priority(each) > priority(version["name"])]
+    instead = f"; use {group}/{max(newer, key=priority)} {kind}" if newer else ""
+    return f"{group}/{version['name']} {kind} is deprecated{instead}"
 
 
 def typed(schema: JsonSchema, *, root: bool = False) -> JsonSchema:

@@ -88,9 +88,12 @@ class Documents:
         return Reply(page.body, content_type=page.content_type) if page is not None else None
 
     def is_of_api(self, path: str) -> bool:
-        """Whether a client would expect a Status where there is nothing: below the core's path or that of a group."""
+        """Whether a client would expect a Status where there is nothing: below the core's path or that of a group that
+        is Kubernetes' own. Below those of definitions there are plain words."""
         _, *parts = f"{path}///".split("/")
-        return parts[0] == "api" or (parts[0] == "apis" and any(each.group == parts[1] for each in self._resources()))
+        return parts[0] == "api" or (
+            parts[0] == "apis" and any(each.group == parts[1] and each.custom is None for each in self._resources())
+        )
 
     def _paths(self) -> list[str]:
         versions = dict.fromkeys((resource.group, resource.version) for resource in self._resources())

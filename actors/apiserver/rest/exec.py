@@ -71,10 +71,10 @@ class Choice:
 
 
 async def run_exec(context: Context, request: web.BaseRequest, pod: Object, options: Object) -> web.StreamResponse:
-    choice = Choice(pod, options)
     node = node_of(pod)
     if not node:
         raise BadRequest(f"pod {name_of(pod)} does not have a host assigned")
+    choice = Choice(pod, options)
     require_wire(request)
     kubelet = context.ref(f"{node}-kubelet/kubelet")
     async with context.stream(kubelet, choice.request, window=WINDOW) as items:

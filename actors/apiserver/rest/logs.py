@@ -10,6 +10,8 @@ from aiohttp import web
 from actorkube.runtime import Context, Stream
 from actors.apiserver.rest.audit import has_started
 from actors.apiserver.rest.params import Params
+from actors.apiserver.rest.render import Reply
+from actors.apiserver.rules.field import FieldErrors, forbidden, invalid_value, refusal
 from protocols.api import LogChunk, ReadLog
 from protocols.errors import AskError, BadRequest, InternalError
 from protocols.objects import Object, name_of, namespace_of
@@ -52,11 +54,30 @@ def choose_container(pod: Object, wanted: str) -> str:
     return only_container(pod)
 
 
-async def stream_log(context: Context, request: web.BaseRequest, pod: Object, params: Params) -> web.StreamResponse:
+def _check_options(pod: Object, params: Params) -> None:
+    """Raises Invalid."""
+    if errors := list(_errors(params)):
+        raise refusal("PodLogOptions", "", "PodLogOptions", name_of(pod), errors)
+
+
+def _errors(params: Params) -> FieldErrors:
+    if params.number("tailLines") < 0:
+        yield invalid_value("tailLines", params.number("tailLines"), "must be greater than or equal to 0")
+    for field in ("limitBytes", "sinceSeconds"):
+        if params.number(field, 1) < 1:
+            yield invalid_value(field, params.number(field), "must be greater than 0")
+    if params.has("sinceSeconds") and params.text("sinceTime"):
+        yield forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified")
+
+
+async def stream_log(
+    context: Context, request: web.BaseRequest, pod: Object, params: Params
+) -> Reply | web.StreamResponse:
     node = node_of(pod)
+    _check_options(pod, params)
     message = log_request(pod, params, context.now)
     if not node:
-        raise BadRequest(f"pod {name_of(pod)} does not have a host assigned")
+        return Reply(b"", 204, "text/plain")  # it has said nothing yet
     response = web.StreamResponse(headers={"Content-Type": "text/plain"})
     async with context.stream(context.ref(f"{node}-kubelet/kubelet"), message) as stream:
         first = asyncio.ensure_future(_next(stream))

@@ -98,8 +98,8 @@ def _watching(params: Params) -> FieldErrors:
             yield forbidden(_MATCH, f"{_MATCH} is forbidden for watch unless sendInitialEvents is provided")
         if match != _NOT_OLDER:
             yield not_supported(_MATCH, match, (_NOT_OLDER,))
-        if params.text("continue"):
-            yield forbidden(_MATCH, f"{_MATCH} is forbidden when continue is provided")
+    if params.text("continue"):
+        yield forbidden(_MATCH, f"{_MATCH} is forbidden when continue is provided")
 
 
 def _writing(params: Params) -> FieldErrors:

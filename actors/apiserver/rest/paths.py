@@ -42,7 +42,9 @@ def _target(served: Served, group: str, version: str, rest: list[str]) -> Target
         if within is not None and within.namespaced:
             return _sized(within, rest[1], rest[3:])
     resource = served.by_path(group, version, rest[0])
-    return _sized(resource, "", rest[1:]) if resource is not None else None
+    if resource is None or (resource.namespaced and len(rest) > 1):
+        return None  # an object that lives in a namespace is not found without it
+    return _sized(resource, "", rest[1:])
 
 
 def _sized(resource: Resource, namespace: str, rest: list[str]) -> Target | None:

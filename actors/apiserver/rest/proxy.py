@@ -47,7 +47,7 @@ def pod_address(pod: Object, port: str) -> tuple[str, int]:
     """The pod's address and the port asked for, else its first one, else 80."""
     ips = pod_ips(pod)
     if not ips:
-        raise ServiceUnavailable(f"pod {name_of(pod)} has no address yet")
+        raise BadRequest("address not allowed")  # in Kubernetes' words: it has none yet
     if not port:
         declared = [each["containerPort"] for each in _ports(pod)]
         return ips[0], int(declared[0]) if declared else 80

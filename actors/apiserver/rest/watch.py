@@ -34,6 +34,7 @@ from protocols.errors import Expired, NotAcceptable, StatusError
 from protocols.objects import Object
 
 _BOOKMARK_EVERY_S = 60.0
+_BOOKMARK_BEFORE_END_S = 2.0  # who watches again then misses nothing, and is sent nothing twice
 _TIMEOUT_S = (1800, 3600)  # where the client names none: at random between these, so that not all come back at once
 _EVENTS_PER_WRITE = 256
 _INITIAL_EVENTS_END = {"annotations": {"k8s.io/initial-events-end": "true"}}
@@ -126,7 +127,7 @@ class RestWatch:
             await response.write(b"".join([self._change(Change("ADDED", item)) for item in some]))
         if self._options.initial_events and self._options.bookmarks:
             await response.write(self._bookmark(revision, _INITIAL_EVENTS_END))
-        bookmark_at = loop.time() + _BOOKMARK_EVERY_S
+        bookmark_at = min(loop.time() + _BOOKMARK_EVERY_S, ends_at - _BOOKMARK_BEFORE_END_S)
         while loop.time() < ends_at:
             try:
                 changes = watcher.take(_EVENTS_PER_WRITE)
@@ -141,6 +142,8 @@ class RestWatch:
             elif self._options.bookmarks and loop.time() >= bookmark_at:
                 await response.write(self._bookmark(self._pipeline.reads.revision))
                 bookmark_at = loop.time() + _BOOKMARK_EVERY_S
+                if loop.time() < ends_at - _BOOKMARK_BEFORE_END_S:
+                    bookmark_at = min(bookmark_at, ends_at - _BOOKMARK_BEFORE_END_S)
             else:
                 await self._wait(min(ends_at, bookmark_at))
         return None
@@ -189,7 +192,7 @@ class RestWatch:
     def _bookmark(self, revision: int, metadata: Object | None = None) -> bytes:
         resource = self._call.resource
         marked: Object = {**_kind(resource, self._renderer), "metadata": {"resourceVersion": str(revision)}}
-        marked["metadata"] |= {"creationTimestamp": None, **(metadata or {})}
+        marked["metadata"] |= metadata or {}
         if marked["kind"] == "Table":
             marked |= {"columnDefinitions": [], "rows": []}
         return self._frame("BOOKMARK", orjson.dumps(marked))

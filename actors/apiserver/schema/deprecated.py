@@ -33,6 +33,8 @@ _DEPRECATED = {
 
 def deprecation(resource: Resource, version: str) -> str:
     """What to warn of in this version of Kubernetes ("1.36"); "" for nothing."""
+    if resource.custom is not None:
+        return resource.custom.warning
     found = _DEPRECATED.get((resource.api_version, resource.kind))
     if found is None or int(version.partition(".")[2]) < found.since:
         return ""

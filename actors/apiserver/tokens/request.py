@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from actors.apiserver.answers import conflict, not_found
+from actors.apiserver.answers import not_found
 from actors.apiserver.rules.field import FieldErrors, invalid_value
 from actors.apiserver.schema.resources import Resource, find
 from actors.apiserver.tokens.claims import Lookup, claims_of
 from actors.apiserver.tokens.discovery import ISSUER
-from protocols.errors import BadRequest
+from protocols.errors import BadRequest, Conflict
 from protocols.objects import Object, meta, name_of, namespace_of, uid_of
 from protocols.rules.pods import node_of
 from protocols.rules.times import time_of
@@ -44,17 +44,21 @@ def answer(request: Object, account: Object, issuer: Issuer, lookup: Lookup, now
     bound = dict(_bound(spec.get("boundObjectRef"), account, lookup))
     claims = claims_of(account, bound, spec["audiences"], spec["expirationSeconds"], now, token_id)
     metadata = {"name": name_of(account), "namespace": namespace_of(account), "creationTimestamp": time_of(now)}
+    spec.setdefault("boundObjectRef", None)
     status = {"token": issuer.sign(claims), "expirationTimestamp": time_of(claims["exp"])}
     return {**request, "metadata": metadata, "status": status}
 
 
 def _bound(reference: dict[str, Any] | None, account: Object, lookup: Lookup) -> Iterator[tuple[str, Object]]:
-    if not reference:
+    if reference is None:
         return
-    version, kind = reference.get("apiVersion") or "v1", reference.get("kind") or ""
-    plural = _BOUND.get((version, kind))
+    version, kind = reference.get("apiVersion") or "", reference.get("kind") or ""
+    plural = _BOUND.get((version or "v1", kind))
     if plural is None:
-        raise BadRequest(f"cannot bind token to object of type {version}, Kind={kind}")
+        shown = version if "/" in version else f"/{version}"
+        raise BadRequest(f"cannot bind token to object of type {shown}, Kind={kind}")
+    if not reference.get("name"):
+        raise BadRequest("Name parameter required.")
     obj = _found(plural, namespace_of(account), reference, lookup)
     if kind == "Pod":
         if (obj.get("spec") or {}).get("serviceAccountName") != name_of(account):
@@ -79,8 +83,12 @@ def _found(plural: str, namespace: str, reference: dict[str, Any], lookup: Looku
             f"the UID in the bound object reference ({uid}) does not match the UID in record. "
             "The object might have been deleted and then recreated"
         )
-        raise conflict(resource, name, why)
+        raise Conflict(f'Operation cannot be fulfilled on {resource.kind} "{name}": {why}', _about(resource, name))
     return found
+
+
+def _about(resource: Resource, name: str) -> dict[str, Any]:
+    return {"name": name, "kind": resource.kind}
 
 
 def _resource(plural: str) -> Resource:

@@ -52,7 +52,7 @@ async def test_a_token_says_who_and_for_how_long(api: Rest) -> None:
     claims = jwt.decode(answer["status"]["token"], options={"verify_signature": False})
 
     assert (answer["kind"], answer["metadata"]["name"]) == ("TokenRequest", "robot")
-    assert answer["spec"] == {"audiences": [ISSUER], "expirationSeconds": 1200}
+    assert answer["spec"] == {"audiences": [ISSUER], "boundObjectRef": None, "expirationSeconds": 1200}
     assert claims["sub"] == "system:serviceaccount:default:robot"
     assert claims["kubernetes.io"] == {
         "namespace": "default",

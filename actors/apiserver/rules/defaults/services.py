@@ -29,6 +29,9 @@ def service(obj: Object) -> None:
         fill(spec, externalTrafficPolicy="Cluster")
     if spec["type"] == "LoadBalancer":
         fill(spec, allocateLoadBalancerNodePorts=True)
+        for ingress in ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
+            if ingress.get("ip"):
+                fill(ingress, ipMode="VIP")
     _ip_families(spec)
 
 

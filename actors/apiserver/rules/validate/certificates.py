@@ -102,7 +102,7 @@ def _request(encoded: str) -> FieldErrors:
 
 def _usages(usages: Any) -> FieldErrors:
     if not usages:
-        yield required("spec.usages", "usages is required")
+        yield required("spec.usages")
     for index, usage in enumerate(usages):
         if usage not in _USAGES:
             yield not_supported(f"spec.usages[{index}]", usage, _USAGES)
