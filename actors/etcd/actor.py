@@ -317,7 +317,9 @@ class Etcd(Actor):
     def _is_at_rest(self) -> bool:
         """A heartbeat where nothing else happens is worth no turn."""
         raft = self._raft
-        return not self._turn_is_due and raft.leading_term == self._leading_term and raft.at_rest
+        if self._turn_is_due or self._membership.must_settle:
+            return False
+        return raft.leading_term == self._leading_term and raft.at_rest
 
     def _status(self) -> StatusResponse:
         errors = (*self._maintenance.errors, *self._membership.errors(self._member))

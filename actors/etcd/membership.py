@@ -92,6 +92,11 @@ class Membership:
     def wait_for_handover(self, reply: ReplyHandle) -> None:
         self._handover = reply
 
+    @property
+    def must_settle(self) -> bool:
+        """Somebody waits for a handover that is over: at rest, nothing else would take a turn for that."""
+        return self._handover is not None and not self._raft.is_handing_over
+
     def settle(self) -> None:
         """Whoever waits is told what is certain; called after whatever may have made it so."""
         if self._change is not None and self._is_done(self._change[1]):

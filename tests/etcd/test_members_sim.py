@@ -10,10 +10,21 @@ from actorkube.sim import World
 from actorkube.sim.nemesis import nemesis
 from actors.etcd.actor import Etcd, EtcdConfig
 from protocols.errors import Answer
-from protocols.etcd_members import MemberAdd, MemberList, MemberPromote, MemberRemove, MoveLeader
+from protocols.etcd_members import MemberAdd, MemberList, MemberPromote, MemberRemove, MoveLeader, TransferFailed
 from protocols.message import Request
 from tests.effort import seeds
-from tests.etcd.cluster import MEMBERS, Client, History, NoAnswer, boot, boot_joining, converged, events_of
+from tests.etcd.cluster import (
+    MEMBERS,
+    QUICK,
+    Client,
+    History,
+    NoAnswer,
+    boot,
+    boot_joining,
+    converged,
+    events_of,
+    leader,
+)
 
 SPARE = ("etcd-3", "etcd-4", "etcd-5")
 ALL = (*MEMBERS, *SPARE)
@@ -68,6 +79,26 @@ async def wish(client: Client, names: list[str], dice: float) -> int:
         request = MemberRemove(names[int(dice * 1_000) % len(names)])
     await client.ask(request, within_s=3.0)
     return 1
+
+
+async def never_takes_over(world: World) -> tuple[float, bool]:
+    """How long it takes to be told so, while nothing else happens, and whether its leader goes on."""
+    system = await boot(world)
+    first = await leader(system, world)
+    client = Client(system)
+    await client.ask(MemberAdd("etcd-9", "etcd-9/etcd", learner=False))
+    began = world.now
+    with pytest.raises(TransferFailed):
+        await system.ask(system.ref(f"{first}/etcd"), MoveLeader("etcd-9"), 30.0)
+    took_s = world.now - began
+    await client.put(b"a")
+    return took_s, await leader(system, world) == first
+
+
+def test_who_asks_to_move_to_a_member_that_never_started_is_told_within_an_election() -> None:
+    took_s, leads_on = World.run_sync(never_takes_over, 1)
+
+    assert took_s < 2 * max(QUICK.election_s) and leads_on
 
 
 async def plagued(world: World) -> tuple[History, int]:

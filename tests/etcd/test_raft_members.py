@@ -149,6 +149,33 @@ def test_a_removal_that_would_leave_too_few_who_answer_is_refused() -> None:
     assert isinstance(a.raft.change([Change("remove", "c")], a.now), int)
 
 
+def test_voters_that_never_start_do_not_bring_it_to_where_nobody_decides() -> None:
+    a = leader()
+    first = a.raft.change([Change("add", "d")], a.now)
+    assert isinstance(first, int)
+    for index in (first, first + 1):
+        for follower in ("b", "c"):
+            a.say(accepted(1, index, follower))
+    assert a.raft.log.configuration.voters == ("a", "b", "c", "d")
+    a.now += 2.5  # nobody has ever heard of d
+    for follower in ("b", "c"):
+        a.say(accepted(1, a.raft.log.last_index, follower))
+
+    assert isinstance(a.raft.change([Change("add", "e")], a.now), int)  # five, of whom three are there
+    a = leader()
+    a.now += 2.5  # c is not heard any more
+    a.say(accepted(1, a.raft.log.last_index, "b"))
+    assert a.raft.change([Change("add", "d")], a.now) is Refused.UNHEALTHY  # four, of whom two are there
+    assert isinstance(a.raft.change([Change("remove", "c"), Change("add", "d")], a.now), int)
+
+
+def test_a_single_voter_may_have_a_second_one_of_which_nobody_has_heard() -> None:
+    a = Talk(voters="a")
+    a.wait(5.0)
+
+    assert a.raft.leading_term and isinstance(a.raft.change([Change("add", "b")], a.now), int)
+
+
 def test_the_last_voter_is_not_removed() -> None:
     assert confchange.change(Configuration(("a",)), [Change("remove", "a")]) is Refused.LAST_VOTER
 

@@ -23,6 +23,28 @@ TURNS_DOOR = "tests/etcd/test_turns_door.py::"
 
 GRPC = [
     Bug(
+        "members: voters that never start are counted as if they were there",
+        "actors/etcd/raft/leadership.py",
+        "if name in self.peers else not only_grows)",
+        "if name in self.peers else True)",
+        "tests/etcd/test_raft_members.py::test_voters_that_never_start_do_not_bring_it_to_where_nobody_decides",
+    ),
+    Bug(
+        "members: a single voter cannot have a second one",
+        "actors/etcd/raft/leadership.py",
+        "only_grows = len(target.outgoing) > 1 and",
+        "only_grows = True and",
+        "tests/etcd/test_raft_members.py::test_a_single_voter_may_have_a_second_one_of_which_nobody_has_heard",
+    ),
+    Bug(
+        "members: who asks for another leader is not told that nothing came of it while all is quiet",
+        "actors/etcd/actor.py",
+        "if self._turn_is_due or self._membership.must_settle:",
+        "if self._turn_is_due:",
+        "tests/etcd/test_members_sim.py::"
+        "test_who_asks_to_move_to_a_member_that_never_started_is_told_within_an_election",
+    ),
+    Bug(
         "grpc: a watch that is refused takes a number",
         "actors/etcd/grpc/watch.py",
         '        user, reason = "", self._fault(request)\n',

@@ -21,6 +21,7 @@ from protocols.raft import (
     Appended,
     AppendEntries,
     CommitAdvanced,
+    Configuration,
     ConfirmLeader,
     LeaderConfirmed,
     SnapshotReceived,
@@ -102,7 +103,7 @@ class Leadership:
             return target
         if any(step.kind == "promote" and not self._has_caught_up(step.name) for step in changes):
             return Refused.NOT_READY
-        if target.outgoing and not self._are_up(target.voters, now):
+        if target.outgoing and not self._are_up(target, now):
             return Refused.UNHEALTHY
         index = log.append_configuration(self.term, target)
         self._meet(now)
@@ -132,11 +133,15 @@ class Leadership:
         progress = self.peers.get(name)
         return progress is None or (progress.streaming and progress.match + CATCH_UP_ENTRIES >= self._log.committed)
 
-    def _are_up(self, voters: Sequence[str], now: float) -> bool:
-        """Whether a majority of them can be expected to answer; one that is new has the benefit of the doubt."""
+    def _are_up(self, target: Configuration, now: float) -> bool:
+        """Whether a majority of its voters can be expected to answer. One that is new has the benefit of the doubt
+        where it takes another's place, and beside a single one, which could not grow else. Where voters are only added,
+        those that never start must not bring it to where nobody decides any more."""
+        only_grows = len(target.outgoing) > 1 and set(target.outgoing) <= set(target.voters)
         heard = [
-            name == self._config.member or name not in self.peers or self._is_heard(self.peers[name], now)
-            for name in voters
+            name == self._config.member
+            or (self._is_heard(self.peers[name], now) if name in self.peers else not only_grows)
+            for name in target.voters
         ]
         return heard.count(True) * 2 > len(heard)
 
