@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from actorkube.cli.composition import composition
 from actorkube.cli.data import REPLICAS, cluster_name
-from actorkube.cli.errors import CliError
+from actorkube.cli.errors import CliError, tell_of
 from actorkube.cli.etcd_peers import JoinFile, listen_for_peers, place_of
 from actorkube.cli.etcd_serve import listen, tls_of
 from actorkube.runtime.identity import Identity
@@ -152,8 +152,19 @@ def _reach(options: argparse.Namespace, directory: Path) -> Reach:
     data = Path(options.data).expanduser()
     book: dict[str, Endpoint] = {name: path for name, path in systems_at(data).items() if name != options.name}
     members = [name for name in members_at(data) if name != options.name]
+    check_is_nobodys(options.name, data)
     listener = _listen(sockets_of(data) / f"{options.name}.sock")
     return Reach(key_of(data), book, members, int((data / REPLICAS).read_text()), (listener,))
+
+
+def check_is_nobodys(name: str, data: Path) -> None:
+    """A second one under a member's name, with a directory of its own, has forgotten what the first one promised, and
+    the others would believe it. Raises CliError."""
+    if (data / name).exists():
+        raise CliError(f"{name} is one of those that are started with the store", "join under a name that was added")
+    with socket.socket(socket.AF_UNIX) as caller:
+        if caller.connect_ex(str(sockets_of(data) / f"{name}.sock")) == 0:
+            raise CliError(f"{name} runs already", "stop that one first, or join under another name that was added")
 
 
 def _far_reach(options: argparse.Namespace, directory: Path) -> Reach:
@@ -200,6 +211,7 @@ async def _serve(name: str, reach: Reach, directory: Path, doors: Doors) -> None
     peers = {other: f"{other}/etcd" for other in reach.members}
     system.spawn(lambda: actor.Etcd(name, peers, joins=True), "etcd")
     opening = asyncio.ensure_future(_open(system, name, reach.begun_with, doors))
+    asking = asyncio.ensure_future(_say_if_nobodys(system, name, reach.members))
     print(f"{name} runs; Ctrl-C stops it", flush=True)
     try:
         while not stop.is_set():
@@ -211,6 +223,7 @@ async def _serve(name: str, reach: Reach, directory: Path, doors: Doors) -> None
             await _wait(stop, DIAL_S)
     finally:
         opening.cancel()
+        asking.cancel()
         await system.stop()
         for each in (*listeners, *doors.listeners):
             each.close()
@@ -224,6 +237,20 @@ async def _open(system: System, name: str, begun_with: int, doors: Doors) -> Non
         root = composition()
         await root.open_door(system, name, begun_with, listener, {name: url}, doors.certificate, doors.client_ca)
         print(f"{name} is open to etcd's clients at {url}", flush=True)
+
+
+async def _say_if_nobodys(system: System, name: str, members: Sequence[str]) -> None:
+    """It waits until it belongs to the store, which may be for ever."""
+    for other in members:
+        try:
+            found = await system.ask(system.ref(f"{other}/etcd"), MemberList(serializable=True), WITHIN_S)
+        except (Answer, AskError):
+            continue
+        if name not in [member.name for member in found.members]:
+            tell_of(
+                [f"{name} does not belong to the store (yet); `actorkube etcd member add {name} --data DIR` adds it"]
+            )
+        return
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -316,10 +316,8 @@ class Etcd(Actor):
     @property
     def _is_at_rest(self) -> bool:
         """A heartbeat where nothing else happens is worth no turn."""
-        raft = self._raft
-        if self._turn_is_due or self._membership.must_settle:
-            return False
-        return raft.leading_term == self._leading_term and raft.at_rest
+        raft, waits = self._raft, self._turn_is_due or self._membership.must_settle
+        return not waits and raft.leading_term == self._leading_term and raft.at_rest
 
     def _status(self) -> StatusResponse:
         errors = (*self._maintenance.errors, *self._membership.errors(self._member))

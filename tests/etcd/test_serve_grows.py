@@ -89,9 +89,17 @@ class Store:
             assert process.stdout is not None
             process.stdout.close()
 
-    def _start(self, name: str, words: list[str], ready: str) -> None:
+    def lines(self, name: str) -> Iterator[str]:
+        """What it goes on to say."""
+        output = self._processes[name].stdout
+        assert output is not None
+        return iter(output)
+
+    def _start(self, name: str, words: list[str], ready: str, *, both: bool = False) -> None:
+        """`both`: its errors are read as its output is."""
         command = [sys.executable, "-m", "actorkube", "etcd", *words]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        errors = subprocess.STDOUT if both else None
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         self._processes[name] = process
         assert process.stdout is not None
         for line in process.stdout:
@@ -207,6 +215,7 @@ def test_a_member_with_another_stores_certificate_is_not_let_in(store: Store, tm
         (["member", "join-file", "etcd-1", "{tmp}/join", "--data", "{data}"], "do not listen for members on other"),
         (["join", "etcd-1", "--join", "{tmp}/none", "--dir", "{tmp}/own"], "cannot read"),
         (["join", "etcd-1", "--join", "{data}/VERSION", "--dir", "{tmp}/own"], "is not a join file"),
+        (["join", "etcd-0", "--data", "{data}", "--dir", "{tmp}/own"], "etcd-0 is one of those that are started with"),
     ],
 )
 def test_what_cannot_be_joined_is_said_in_one_line(store: Store, tmp_path: Path, words: list[str], why: str) -> None:
@@ -217,6 +226,22 @@ def test_what_cannot_be_joined_is_said_in_one_line(store: Store, tmp_path: Path,
     assert refused.returncode == 1
     assert why in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
+
+
+def test_nobody_takes_the_place_of_a_member_that_runs_and_who_was_not_added_is_told(
+    store: Store, tmp_path: Path
+) -> None:
+    store.serve("--replicas", "1")
+    words = ["join", "etcd-1", "--data", str(store.data), "--dir"]
+    store._start("etcd-1", [*words, str(tmp_path / "own")], "etcd-1 runs", both=True)
+    said = store.lines("etcd-1")
+
+    while "etcd-1 does not belong to the store" not in (line := next(said)):
+        assert line, "it has ended"
+    refused = store.command(*words, str(tmp_path / "other"), check=False)
+
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+    assert "etcd-1 runs already; stop that one first" in refused.stderr
 
 
 def test_a_store_is_not_begun_again_with_another_number_of_replicas(store: Store, tmp_path: Path) -> None:
