@@ -36,7 +36,6 @@ from actors.scheduler.demand import PodDemand
 from actors.scheduler.diagnosis import Unschedulable
 from actors.scheduler.explain.snapshot import cluster_state, snapshot_of
 from actors.scheduler.framework import Profile, Refusal
-from actors.scheduler.preemption import last_found
 from actors.scheduler.profile import DEFAULT_PROFILE
 from bench.scheduler_compare_log import Scores, read_gate, read_scores
 from bench.scheduler_compare_stock import claims_for, make_stock, path_of
@@ -210,7 +209,7 @@ def one(api: Api, log: IO[str], pod: Object, profile: Profile, found: Compared, 
         if isinstance(decision, Unschedulable):
             compare_words(found, name, seen, decision, minor)
             if seen.nominated:
-                compare_victims(found, name, seen, decision, cycle, demand)
+                compare_victims(found, name, seen, decision)
         delete(api, created)
         return
     found.placed += 1
@@ -240,16 +239,12 @@ def compare_words(found: Compared, name: str, seen: Seen, decision: Unschedulabl
         found.differences.append(f"{name}: {said[1]!r}, ours {said[0]!r}")
 
 
-def compare_victims(
-    found: Compared, name: str, seen: Seen, decision: Unschedulable, cycle: SchedulingCycle, demand: PodDemand
-) -> None:
+def compare_victims(found: Compared, name: str, seen: Seen, decision: Unschedulable) -> None:
     """kube-scheduler takes the first of those candidates that are equal in all that counts."""
     found.preempting += 1
-    candidates = last_found(cycle, demand)
+    candidates = decision.candidates()
     keys = [each[:5] for each in candidates]
     ours = {each.node: each.victims for each in candidates if each[:5] == min(keys)}
-    if not ours and decision.nomination is not None:  # a pod with claims: nothing was kept of the search
-        ours = {decision.nomination.node: decision.nomination.victims}
     same = {victim.key for victim in ours.get(seen.nominated, ())} == seen.victims
     found.victims += same
     if not same:

@@ -18,7 +18,7 @@ from actors.scheduler.demand import PodDemand
 from actors.scheduler.diagnosis import Unschedulable
 from actors.scheduler.extender_calls import ExtenderCalls
 from actors.scheduler.extenders import Extender, ExtenderFailed, Victims, agreed_victims, preemption_arguments
-from actors.scheduler.preemption import Candidate, candidate, last_found
+from actors.scheduler.preemption import Candidate, candidate
 from protocols.errors import Answer, AskError, NotFound
 from protocols.objects import Object, split_key
 
@@ -36,7 +36,7 @@ class Agreement:
         self, cycle: SchedulingCycle, pod: PodDemand, found: Unschedulable, extenders: Sequence[Extender]
     ) -> Unschedulable | Failed | Gone:
         """`found`: in this turn."""
-        candidates = {each.node: each for each in last_found(cycle, pod)}
+        candidates = {each.node: each for each in found.candidates()}
         if found.nomination is None or found.nomination.node not in candidates:
             return found  # nobody has to go, or some other plugin says so
         whole = await read(self._client, pod.key)

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,17 +17,22 @@ from actors.scheduler.columns import Ints
 from actors.scheduler.framework import Nomination, Refusal
 from actors.scheduler.template import NOBODY, Template
 
+if TYPE_CHECKING:
+    from actors.scheduler.preemption import Candidate
+
 NO_NODES = "no nodes available to schedule pods"
 
 
 class Unschedulable:
     """No node fits. `refused_by`: the plugins whose events may change that.
-    `nomination`: who would have to go for it.
+    `nomination`: who would have to go for it. `candidates`: on which nodes who would, of which that is the best; asked
+    in the same turn.
 
     `verdicts`: for each row a number that `meanings` explains; rows that are nobody's are not in `names`.
     """
 
     nomination: Nomination | None = None
+    candidates: Callable[[], Sequence[Candidate]] = tuple
     waits = False  # for victims that were ended already
     frees = ""  # a claim that is to give back its devices
 

@@ -245,7 +245,6 @@ class Candidates:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
-    @property
     def all(self) -> list[Candidate]:
         """That were found when it was searched last."""
         return list(self._found.values())
@@ -301,17 +300,12 @@ def preempt(
         candidates = template.cycle.memo.setdefault(whose, Candidates(template))
         best: Candidate | None = candidates.best(DryRun(cycle, pod), possible, enough)
         if best is not None:
+            found.candidates = candidates.all
             return best.nomination
         helped, rows = int(np.count_nonzero(possible.helped(ALL))), possible.among(ALL)
         others = Counter({NOT_HELPFUL: nodes - helped, NO_VICTIMS: helped - int(np.count_nonzero(rows))})
         reasons = others + candidates.reasons(rows)
     return Helpless(f"0/{nodes} nodes are available: {in_words(reasons)}.")
-
-
-def last_found(cycle: SchedulingCycle, pod: PodDemand) -> list[Candidate]:
-    """The candidates among which the last search has chosen, in the same turn."""
-    kept: Candidates | None = cycle.template(pod).cycle.memo.get("DefaultPreemption")
-    return kept.all if kept is not None else []
 
 
 def _not_eligible(cycle: SchedulingCycle, pod: PodDemand, found: Unschedulable) -> str:

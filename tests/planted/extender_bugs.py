@@ -8,6 +8,14 @@ _VICTIMS = "tests/scheduler/test_preempting_extenders.py"
 
 EXTENDERS = [
     Bug(
+        "extenders: who would have to go for a pod with claims is looked for where it is not kept any more",
+        "actors/scheduler/preemption.py",
+        "            found.candidates = candidates.all\n",
+        "            found.candidates = cycle.template(pod).cycle.memo.setdefault(whose, Candidates(template)).all\n",
+        "tests/scheduler/test_preempting_extenders.py::"
+        "test_it_is_asked_about_pods_with_claims_who_have_to_go_for_one_with_a_claim",
+    ),
+    Bug(
         "an extender's word is not heard",
         "actors/scheduler/extended.py",
         "return left, gone",

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from actors.scheduler.extenders import Extender
+from protocols.objects import Object
 from tests.scheduler.test_extenders import Answer, Server, server, text, world
 from tests.scheduler.test_scheduler_actor import World
+from tests.scheduler.test_volumes import claim, volume
 from tests.scheduler.worlds import make_node, make_pod
 
 __all__ = ["server"]
@@ -43,6 +45,35 @@ def meta(*victims: tuple[str, str], violations: int = 0) -> Answer:
     """(node, uid of its victim)"""
     nodes = {node: {"Pods": [{"UID": uid}], "NumPDBViolations": violations} for node, uid in victims}
     return lambda _: {"NodeNameToMetaVictims": nodes}
+
+
+def kept(name: str) -> tuple[Object, Object]:
+    """A claim for one pod alone, and the volume that it is bound to, anywhere."""
+    alone = {"accessModes": ["ReadWriteOncePod"]}
+    bound = claim(f"c-{name}", "1Gi", "", bound=f"v-{name}", **alone)
+    return bound, volume(f"v-{name}", "1Gi", "", phase="Bound", **alone)
+
+
+def with_claim(name: str, cpu: str, **spec: Any) -> Object:
+    return make_pod(name, cpu, volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": f"c-{name}"}}], **spec)
+
+
+async def test_it_is_asked_about_pods_with_claims_who_have_to_go_for_one_with_a_claim(server: Server) -> None:
+    server.answers["preempt"] = lambda _: {}
+    async with world(preempting(server)) as here:
+        for one, other in map(kept, ("low", "p")):
+            here.create("persistentvolumeclaims", one)
+            here.create("persistentvolumes", other)
+        here.create("nodes", make_node("n0", cpu="1"))
+        here.create("pods", with_claim("low", "1", node="n0", priority=1))
+        await here.settled()
+
+        here.create("pods", with_claim("p", "1", priority=10))
+        await here.until(lambda: here.condition("p") is not None)
+
+        assert [list(asked["NodeNameToMetaVictims"]) for asked in server.asked["preempt"]] == [["n0"]]
+        assert "no candidate node for preemption" in here.condition("p")["message"]
+        assert leaving(here) == set()
 
 
 async def test_room_is_made_where_the_extender_agrees(server: Server) -> None:
