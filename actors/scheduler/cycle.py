@@ -68,11 +68,11 @@ class SchedulingCycle:
             return Unschedulable(NO_NODES, [plugin.name for plugin in self.profile.filter])
         template = self._template(pod)
         if template.refusal is not None:
-            return self._after_filters(pod, refuse_altogether(self.state, *template.refusal))
+            return self.after_filters(pod, refuse_altogether(self.state, *template.refusal))
         row, crowded = self._best(pod, template)
         if row >= 0:
             return Decision(self.state.names[row])
-        return self._after_filters(pod, explain(self.state, template, crowded))
+        return self.after_filters(pod, explain(self.state, template, crowded))
 
     def _best(self, pod: PodDemand, template: Template) -> tuple[int, Ints | None]:
         """The best row, -1 if there is none; and the verdicts of those that only nominated pods make unfit, None if
@@ -115,7 +115,7 @@ class SchedulingCycle:
             totals = np.where(crowded == 0, totals, NEVER)
         return {self.state.names[row]: float(totals[row]) for row in np.flatnonzero(totals > NEVER).tolist()}
 
-    def _after_filters(self, pod: PodDemand, found: Unschedulable) -> Unschedulable:
+    def after_filters(self, pod: PodDemand, found: Unschedulable) -> Unschedulable:
         """PostFilter: the first plugin that can do something about it is believed."""
         if not self.profile.post_filter:
             return found

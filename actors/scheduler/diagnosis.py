@@ -35,6 +35,7 @@ class Unschedulable:
     candidates: Callable[[], Sequence[Candidate]] = tuple
     waits = False  # for victims that were ended already
     frees = ""  # a claim that is to give back its devices
+    by_others = 0  # nodes that no filter refuses, but extenders do
 
     def __init__(
         self,
@@ -90,15 +91,20 @@ def explain(state: ClusterState, template: Template, crowded: Ints | None = None
 
 def refused_by_others(state: ClusterState, template: Template, name: str, failed: Mapping[str, str]) -> Unschedulable:
     """Filters refuse some nodes; what `name` stands for refuses all others, for these reasons."""
-    verdicts = template.all_verdicts()
+    verdicts = template.all_verdicts().copy()
+    meanings: dict[int, Refusal] = {}
     reasons, refused_by = Counter(failed.values()), [name]
     for number, nodes in count(verdicts, len(state.objects.row_of)).items():
         if number:
             plugin, refusal = template.meaning(number)
             refused_by.append(plugin)
+            meanings[number] = refusal
             for reason in refusal.reasons:
                 reasons[reason] += nodes
-    return Unschedulable(_sentence(len(state.nodes), in_words(reasons)), refused_by)
+    message = _sentence(len(state.nodes), in_words(reasons))
+    found = Unschedulable(message, refused_by, verdicts, meanings, state.objects.row_of)
+    found.by_others = len(failed)
+    return found
 
 
 def refuse_altogether(state: ClusterState, plugin: str, refusal: Refusal) -> Unschedulable:

@@ -81,10 +81,8 @@ class Extended:
         names = list(cycle.candidates(pod))
         if not names:
             found = cycle.decide(pod)  # which says why, and who could make room
-            asked = [each for each in extenders if each.preempt_verb]
-            if not asked or isinstance(found, Decision):
-                return found
-            return await self._agreement.about(cycle, pod, found, asked)
+            return found if isinstance(found, Decision) else await self._agreed(cycle, pod, found, extenders)
+        asked = set(names)
         whole = await read(self._client, pod.key)
         if not isinstance(whole, dict):
             return whole
@@ -94,8 +92,17 @@ class Extended:
                 names, reasons = await self._filter(cycle, extender, whole, names)
                 failed |= reasons
         if not names:
-            return refused_by_others(cycle.state, cycle.template(pod), NAME, failed)
+            found = refused_by_others(cycle.state, cycle.template(pod), NAME, failed)
+            if not asked.issuperset(cycle.candidates(pod)):
+                return found  # another node will do by now: nobody has to go
+            return await self._agreed(cycle, pod, cycle.after_filters(pod, found), extenders)
         return _best(cycle, pod, names, await self._added(cycle, extenders, whole, names))
+
+    async def _agreed(
+        self, cycle: SchedulingCycle, pod: PodDemand, found: Unschedulable, extenders: Sequence[Extender]
+    ) -> Said:
+        asked = [each for each in extenders if each.preempt_verb]
+        return await self._agreement.about(cycle, pod, found, asked) if asked else found
 
     async def _filter(
         self, cycle: SchedulingCycle, extender: Extender, pod: Object, names: list[str]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -292,7 +292,8 @@ def preempt(
     if why := _not_eligible(cycle, pod, found):
         return Helpless(why, waits=True)
     nodes, state = len(cycle.state.nodes), cycle.state
-    reasons: Mapping[str, int] = {NOT_HELPFUL: nodes}
+    free = Counter({NO_VICTIMS: found.by_others})  # nodes on which nobody is in the way
+    reasons = +(free + Counter({NOT_HELPFUL: nodes - found.by_others}))
     if found.verdicts is not None and (helpful := found.resolvable):
         template = cycle.template(pod)
         possible = Possible(found.verdicts, helpful, state.room.lowest_priority.values, pod.priority)
@@ -303,8 +304,8 @@ def preempt(
             found.candidates = candidates.all
             return best.nomination
         helped, rows = int(np.count_nonzero(possible.helped(ALL))), possible.among(ALL)
-        others = Counter({NOT_HELPFUL: nodes - helped, NO_VICTIMS: helped - int(np.count_nonzero(rows))})
-        reasons = others + candidates.reasons(rows)
+        refused = {NOT_HELPFUL: nodes - found.by_others - helped, NO_VICTIMS: helped - int(np.count_nonzero(rows))}
+        reasons = free + Counter(refused) + candidates.reasons(rows)
     return Helpless(f"0/{nodes} nodes are available: {in_words(reasons)}.")
 
 

@@ -8,6 +8,13 @@ _VICTIMS = "tests/scheduler/test_preempting_extenders.py"
 
 EXTENDERS = [
     Bug(
+        "extenders: who is refused by them where there is room is not given any where there is none",
+        "actors/scheduler/extended.py",
+        "            return await self._agreed(cycle, pod, cycle.after_filters(pod, found), extenders)\n",
+        "            return found\n",
+        f"{_VICTIMS}::test_where_extenders_refuse_the_nodes_that_have_room_it_is_made_on_others",
+    ),
+    Bug(
         "extenders: who would have to go for a pod with claims is looked for where it is not kept any more",
         "actors/scheduler/preemption.py",
         "            found.candidates = candidates.all\n",

@@ -138,7 +138,9 @@ async def test_a_pod_that_is_refused_is_told_why_and_tried_again_when_something_
 
         assert (told["reason"], told["message"]) == (
             "Unschedulable",
-            "0/3 nodes are available: 1 Insufficient cpu, 2 too hot.",
+            "0/3 nodes are available: 1 Insufficient cpu, 2 too hot. no new claims to deallocate, "
+            "preemption: 0/3 nodes are available: 1 Preemption is not helpful for scheduling, "
+            "2 No preemption victims found for incoming pod.",
         )
 
 

@@ -76,6 +76,36 @@ async def test_it_is_asked_about_pods_with_claims_who_have_to_go_for_one_with_a_
         assert leaving(here) == set()
 
 
+async def test_where_extenders_refuse_the_nodes_that_have_room_it_is_made_on_others(server: Server) -> None:
+    server.answers["filter"] = lambda body: {
+        "NodeNames": [name for name in body["NodeNames"] if name != "n2"],
+        "FailedNodes": {"n2": "not that one"} if "n2" in body["NodeNames"] else {},
+    }
+    async with world(server.extender()) as here:
+        here.store.pod_grace_s = 30
+        here.create("nodes", make_node("n0", cpu="1"), make_node("n2", cpu="1"))
+        here.create("pods", make_pod("low", "1", node="n0", priority=1))
+        await here.settled()
+        here.create("pods", make_pod("p", "1", priority=10))
+        await here.until(lambda: bool(leaving(here)))
+
+        assert leaving(here) == {"low"}
+        assert here.pod("p")["status"]["nominatedNodeName"] == "n0"
+
+
+async def test_nobody_has_to_go_for_a_pod_that_extenders_alone_refuse(server: Server) -> None:
+    server.answers["filter"] = lambda body: {"NodeNames": [], "FailedNodes": dict.fromkeys(body["NodeNames"], "no")}
+    async with world(server.extender()) as here:
+        here.create("nodes", make_node("n0", cpu="2"))
+        here.create("pods", make_pod("low", "1", node="n0", priority=1))
+        await here.settled()
+        here.create("pods", make_pod("p", "1", priority=10))
+        await here.until(lambda: here.condition("p") is not None)
+
+        assert here.condition("p")["message"].startswith("0/1 nodes are available: 1 no.")
+        assert leaving(here) == set()
+
+
 async def test_room_is_made_where_the_extender_agrees(server: Server) -> None:
     server.answers["preempt"] = meta(("n1", MIDDLE))
     async with full(preempting(server)) as here:
