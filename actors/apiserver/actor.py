@@ -142,7 +142,10 @@ class ApiServer(Actor):
         core.feed.start()
         await core.feed.loaded()
         own = OwnWrites(self.ctx, self._pipeline, self._changes)
-        await own.bootstrap(self._ranges.first_ip, self._rest, leading=self.ctx.self_ref.address.system == _FIRST)
+        network = str(self._ranges.service_cidr)
+        await own.bootstrap(
+            self._ranges.first_ip, network, self._rest, leading=self.ctx.self_ref.address.system == _FIRST
+        )
         endpoints = await self._publish_endpoints(core, own, self._rest) if self._rest is not None else None
         self.ctx.background(own.keep(core.cache, self._ranges.first_ip, endpoints), "what every cluster has")
         await PolicyKeeper(self.ctx, core.cache, core.feed, core.commits, self._changes).run()

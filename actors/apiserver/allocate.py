@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,7 @@ class NotAvailable(Exception):
 def allocate(
     service: Object,
     old: Object | None,
-    taken: Mapping[str, Collection[str]],
+    taken: Mapping[str, Container[str]],
     ranges: Ranges,
     chance: random.Random,
 ) -> Allocation:
@@ -99,7 +99,7 @@ class _Allocating:
         self,
         service: Object,
         old: Object | None,
-        taken: Mapping[str, Collection[str]],
+        taken: Mapping[str, Container[str]],
         ranges: Ranges,
         chance: random.Random,
     ) -> None:

@@ -11,10 +11,12 @@ from actors.apiserver.admission.priority import CLASSES, SYSTEM_PRIORITIES
 from protocols.csi import DIRECTORY_DRIVER
 from protocols.objects import Object
 from protocols.rules.bootstrap_tokens import CLUSTER_INFO
+from protocols.rules.times import time_of
 
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _HTTPS_PORT = 443
 SERVICE = ("default", "kubernetes")
+SERVICE_CIDRS = "servicecidrs.networking.k8s.io"
 
 
 def first_objects(first_ip: str) -> list[tuple[str, Object]]:
@@ -32,6 +34,21 @@ def first_objects(first_ip: str) -> list[tuple[str, Object]]:
         ("storageclasses.storage.k8s.io", _standard_class()),
         ("services", {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}),
     ]
+
+
+def service_cidr(network: str, now: float) -> tuple[str, Object]:
+    """Where cluster IPs come from, as it is told to whoever asks (KEP-1880); that it is ready, too."""
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": time_of(now), "reason": ""}
+    ready["message"] = "Kubernetes default Service CIDR is ready"
+    head = {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"}}
+    return SERVICE_CIDRS, {**head, "spec": {"cidrs": [network]}, "status": {"conditions": [ready]}}
+
+
+def token_tracking(now: float) -> tuple[str, Object]:
+    """Since when the use of tokens in Secrets is noted: who cleans them up waits for long enough."""
+    metadata = {"name": "kube-apiserver-legacy-service-account-token-tracking", "namespace": "kube-system"}
+    data = {"since": time_of(now).partition("T")[0]}
+    return "configmaps", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
 def proxy_trust(ca: str, proxy_ca: str, proxy_name: str) -> tuple[str, Object]:

@@ -19,7 +19,7 @@ from actors.apiserver.admission.attributes import Attributes, Operation
 from actors.apiserver.admission.namespace_lifecycle import namespace_not_found
 from actors.apiserver.admission.quota.quotas import QUOTAS, Charged, Turn
 from actors.apiserver.admission.stages import Admission
-from actors.apiserver.allocate import Allocation, NotAvailable, Ranges, allocate, releases_of
+from actors.apiserver.allocate import IPS, Allocation, NotAvailable, Ranges, allocate, releases_of
 from actors.apiserver.answers import already_exists, modified, not_at_this_time, not_found
 from actors.apiserver.cache import Cache
 from actors.apiserver.calls import Call
@@ -41,6 +41,7 @@ from actors.apiserver.rules.validate.definitions import definition
 from actors.apiserver.rules.warn import warnings
 from actors.apiserver.schema.resources import Resource, find
 from actors.apiserver.schema.types import Types
+from actors.apiserver.service_addresses import ADDRESSES, Taken, recorded, released
 from actors.apiserver.settled import has_settled_spec, keeps_spec
 from actors.apiserver.versions import served, to_stored
 from actors.apiserver.writes import Guard, Refused
@@ -387,11 +388,16 @@ class Changes:
     def _allocated(self, resource: Resource, new: Object, old: Object | None) -> Allocation:
         if resource.group_resource != "services":
             return Allocation(new, (), ())
-        taken: Mapping[str, Mapping[str, str]] = self._cache.claims
+        claims: Mapping[str, Mapping[str, str]] = self._cache.claims
+        taken = {**claims, IPS: Taken(claims.get(IPS, {}), self._cache.of(ADDRESSES).items)}
         try:
-            return allocate(new, old, taken, self._ranges, self._ctx.random)
+            allocation = allocate(new, old, taken, self._ranges, self._ctx.random)
         except NotAvailable as refusal:
             raise invalid(resource, name_of(new), [refusal.error]) from None
+        addresses = find(ADDRESSES)
+        if addresses is None or not self._types.has(addresses):
+            return allocation  # this version of Kubernetes has no such kind
+        return recorded(allocation, self._ctx.now, self._ctx.uuid)
 
     def _validated(self, call: Call, new: Object, old: Object | None) -> None:
         errors = validate(call.judged, new, old, call.subresource if old is not None else "")
@@ -435,7 +441,7 @@ def _is_of_another_version(resource: Resource, item: Item) -> bool:
 
 
 def _held(resource: Resource, obj: Object) -> tuple[bytes, ...]:
-    return releases_of(obj) if resource.group_resource == "services" else ()
+    return released(releases_of(obj)) if resource.group_resource == "services" else ()
 
 
 def _same(old: Object, new: Object) -> bool:

@@ -8,7 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from actorkube.runtime import Context
-from actors.apiserver.bootstrap import SERVICE, cluster_info, first_objects, proxy_trust
+from actors.apiserver.bootstrap import (
+    SERVICE,
+    SERVICE_CIDRS,
+    cluster_info,
+    first_objects,
+    proxy_trust,
+    service_cidr,
+    token_tracking,
+)
 from actors.apiserver.cache import Cache
 from actors.apiserver.callers import SELF
 from actors.apiserver.calls import Call
@@ -37,10 +45,14 @@ class OwnWrites:
         self._pipeline = pipeline
         self._changes = changes
 
-    async def bootstrap(self, first_ip: str, rest: RestConfig | None, *, leading: bool) -> None:
-        """`first_ip`: the service's through which pods reach the API. `leading`: this one's address is published."""
+    async def bootstrap(self, first_ip: str, network: str, rest: RestConfig | None, *, leading: bool) -> None:
+        """`first_ip`: the service's through which pods reach the API, of the `network` of all services.
+        `leading`: this one's address is published."""
         for group_resource, obj in first_objects(first_ip):
             await self.until_stored(partial(self._create, group_resource, obj))
+        await self.until_stored(partial(self._create, *token_tracking(self._ctx.now)))
+        if self._pipeline.served.find(SERVICE_CIDRS) is not None:
+            await self.until_stored(partial(self._tell_range, *service_cidr(network, self._ctx.now)))
         if rest is None or rest.ca_file is None:
             return
         if rest.proxy_ca_file is not None:
@@ -62,6 +74,15 @@ class OwnWrites:
     async def _create(self, group_resource: str, obj: Object) -> None:
         with suppress(AlreadyExists):
             await self._pipeline.create(_own_call(group_resource, obj), {**obj})
+
+    async def _tell_range(self, group_resource: str, obj: Object) -> None:
+        """Created, it has no status yet, as every object that has a subresource for it."""
+        await self._create(group_resource, obj)
+
+        def ready(old: Object) -> Object:
+            return {**old, "status": old.get("status") or obj["status"]}
+
+        await self._changes.change(_own_call(group_resource, obj), ready, applied=True, as_is=True)
 
     async def write_endpoints(self, group_resource: str, obj: Object, gone: bool) -> None:
         if gone:

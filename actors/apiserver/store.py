@@ -20,7 +20,7 @@ from actors.apiserver.causes import Causes
 from actors.apiserver.encryption.sealing import CannotDecrypt, Encryption
 from actors.apiserver.keys import ROOT, ROOT_END
 from actors.apiserver.values import new_mark, value_of
-from actors.apiserver.writes import Committed, Refused, Write, refusal, settle, transaction
+from actors.apiserver.writes import Claim, Committed, Refused, Write, refusal, settle, transaction
 from protocols.errors import (
     AskError,
     InternalError,
@@ -86,6 +86,8 @@ class Store:
         for charge in write.charges:
             self._causes.expect(charge.key, charge.value)
         sealed = self._encryption.seal(write.key, value) if value is not None else None
+        if write.claims:
+            write = msgspec.structs.replace(write, claims=tuple(map(self._stored_claim, write.claims)))
         response, doubt = await self._ask_until_answered(transaction(write, sealed))
         if response.succeeded:
             return Committed(write.body, response.revision)
@@ -95,6 +97,11 @@ class Store:
         settled = settle(write, value, self._opened_refusal(refused), response.revision)
         probe("api server: a write whose answer was lost had happened", isinstance(settled, Committed))
         return settled
+
+    def _stored_claim(self, claim: Claim) -> Claim:
+        if not claim.body:
+            return claim
+        return Claim(claim.key, body=self._encryption.seal(claim.key, value_of(claim.body, new_mark(self._ctx.random))))
 
     async def create_all(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         """Store keys and bodies, all if none of the keys exists, else none. At most 128, a transaction's bound."""

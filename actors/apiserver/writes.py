@@ -20,10 +20,11 @@ from protocols.objects import decode_object, uid_of
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A key that says who holds something there is only one of."""
+    """A key that says who holds something there is only one of; or the key of an object, and that object's bytes."""
 
     key: bytes
-    holder: str
+    holder: str = ""
+    body: bytes = b""
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -114,7 +115,7 @@ def transaction(write: Write, value: bytes | None) -> Txn:
     compare += [charge.compare() for charge in write.charges]
     compare += [guard.compare() for guard in write.guards]
     own = Op("delete", write.key) if value is None else Op("put", write.key, value, lease=write.lease)
-    success = [own, *(Op("put", claim.key, claim.holder.encode()) for claim in write.claims)]
+    success = [own, *(Op("put", claim.key, claim.body or claim.holder.encode()) for claim in write.claims)]
     success += [Op("delete", key) for key in write.releases]
     success += [Op("put", charge.key, charge.value) for charge in write.charges]
     reads = [write.key, *write.exists, *(claim.key for claim in write.claims), *(each.key for each in write.charges)]

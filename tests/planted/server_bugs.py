@@ -381,4 +381,18 @@ API_SERVER = [
         "tests/apiserver/patch/test_json_and_merge_patch.py"
         "::test_an_operation_that_does_not_apply_refuses_the_patch_and_tells_nothing_of_the_object",
     ),
+    Bug(
+        "the address of a Service that is gone stays",
+        "actors/apiserver/changes.py",
+        "return released(releases_of(obj)) if",
+        "return releases_of(obj) if",
+        "tests/apiserver/test_service_addresses.py::test_an_address_comes_and_goes_with_its_service",
+    ),
+    Bug(
+        "an address that somebody has made is given to a Service",
+        "actors/apiserver/service_addresses.py",
+        "return ip in self._claimed or ip in self._addresses",
+        "return ip in self._claimed",
+        "tests/apiserver/test_service_addresses.py::test_an_address_that_somebody_has_made_is_taken",
+    ),
 ]
