@@ -291,4 +291,18 @@ ACCESS = [
         "(_GROUPS[resource.group], _STABLE)",
         "tests/apiserver/aggregation/test_aggregation.py::test_what_is_looked_through_first_is_as_in_kubernetes",
     ),
+    Bug(
+        "who may become another for one request may for every one",
+        "actors/apiserver/access/impersonation.py",
+        'verb=f"impersonate-on:{wanted.mode}:{on.verb}"',
+        'verb="get"',
+        "tests/apiserver/access/test_impersonation.py::test_who_may_for_one_kind_of_request_may_not_for_another",
+    ),
+    Bug(
+        "for one request anybody may become a master",
+        "actors/apiserver/access/impersonation.py",
+        "_MASTERS_REFUSED if group == MASTERS else",
+        "_MASTERS_REFUSED if not group else",
+        "tests/apiserver/access/test_impersonation.py::test_who_becomes_another_for_one_request",
+    ),
 ]

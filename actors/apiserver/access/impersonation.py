@@ -1,48 +1,133 @@
-"""Acting as somebody else: the Impersonate-* headers, each of which has to be allowed by the verb `impersonate`.
+"""Acting as somebody else: the Impersonate-* headers, each of which has to be allowed.
 
-Source: "User impersonation" of Kubernetes' authentication documentation.
+Either for what is asked alone (`impersonate-on:user-info:list` on pods, `impersonate:user-info` on users; KEP-5284), or
+for everything, by the verb `impersonate`. Source: "User impersonation" of Kubernetes' authentication documentation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 from urllib.parse import unquote
 
-from actors.apiserver.access.attributes import Attributes
+from actors.apiserver.access.attributes import Attributes, quoted, refusal
 from actors.apiserver.access.authorizer import Authorizer
 from actors.apiserver.callers import (
     ACCOUNT_PREFIX,
     ANONYMOUS,
     AUTHENTICATED,
+    MASTERS,
+    NODES,
     UNAUTHENTICATED,
     Caller,
     account_of,
     service_account,
 )
-from protocols.errors import BadRequest
+from protocols.errors import BadRequest, Forbidden
 
 PREFIX = "impersonate-"
 _USER, _GROUP, _UID, _EXTRA = (PREFIX + name for name in ("user", "group", "uid", "extra-"))
 _AUTHENTICATION = "authentication.k8s.io"
+_NODE = "system:node:"
+_MASTERS_REFUSED = f"impersonating the {MASTERS} group is not allowed"
+_KEY_REFUSED = (
+    'impersonating an invalid key in extra is not allowed: extra.key: Invalid value: "{}": '
+    'must be a domain-prefixed path (such as "acme.io/foo")'
+)
+
+Extra = tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def impersonated(caller: Caller, headers: Iterable[tuple[str, str]], authorizer: Authorizer) -> Caller:
-    """Who the caller is taken for; itself where no header asks for another. Raises Forbidden and BadRequest."""
+class Wanted(NamedTuple):
+    user: str
+    groups: tuple[str, ...]
+    uid: str
+    extra: Extra
+
+    @property
+    def mode(self) -> str:
+        """How it is called to become that one for a single request; "" where only `impersonate` will do."""
+        is_plain = not (self.groups or self.uid or self.extra)
+        if account_of(self.user) is not None:
+            return "serviceaccount" if is_plain else ""
+        if self.user.startswith(_NODE):
+            return "arbitrary-node" if is_plain else ""
+        return "user-info"
+
+
+def impersonated(
+    caller: Caller, headers: Iterable[tuple[str, str]], authorizer: Authorizer, on: Attributes | None = None
+) -> Caller:
+    """Who the caller is taken for; itself where no header asks for another. Raises Forbidden and BadRequest.
+
+    `on`: what it asks, in versions of Kubernetes where becoming another may be allowed for that alone.
+    """
     asked = [(name.lower(), value) for name, value in headers if name[:12].lower() == PREFIX]
-    if not asked:
+    if not any(value for _, value in asked):
         return caller
     user = next((value for name, value in asked if name == _USER), "")
-    if not user:
-        raise BadRequest(f"requested {sorted(dict(asked))} without impersonating a user")
     uid = next((value for name, value in asked if name == _UID), "")
-    groups = tuple(value for name, value in asked if name == _GROUP)
-    extra = _extra(asked)
-    for permission in _permissions(user, groups, uid, extra):
-        authorizer.permit(caller, permission)
-    return Caller(user, _complete(user, groups), uid, extra)
+    wanted = Wanted(user, tuple(value for name, value in asked if name == _GROUP), uid, _extra(asked))
+    if not user:
+        raise BadRequest(f"requested {_shown(wanted)} without impersonating a user name")
+    alone = _permit(caller, wanted, authorizer, on)
+    groups = (NODES,) if alone and wanted.mode == "arbitrary-node" else wanted.groups
+    return Caller(user, _complete(user, groups), uid, wanted.extra)
 
 
-def _extra(asked: list[tuple[str, str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _permit(caller: Caller, wanted: Wanted, authorizer: Authorizer, on: Attributes | None) -> bool:
+    """Whether it is allowed for this request alone. Raises Forbidden: what stands against that, where it could be."""
+    narrow: Forbidden | None = None
+    if on is not None and wanted.mode:
+        try:
+            authorizer.permit(caller, on._replace(verb=f"impersonate-on:{wanted.mode}:{on.verb}"))
+            for permission, why_never in _identity(wanted):
+                if why_never:
+                    raise refusal(caller, permission, why_never)
+                authorizer.permit(caller, permission)
+            return True
+        except Forbidden as error:
+            narrow = error
+    try:
+        for permission in _permissions(wanted):
+            authorizer.permit(caller, permission)
+    except Forbidden as error:
+        raise narrow or error from None
+    return False
+
+
+def _identity(wanted: Wanted) -> Iterator[tuple[Attributes, str]]:
+    """What is to be allowed of whom one becomes for one request, and why it never is."""
+    verb = f"impersonate:{wanted.mode}"
+    account = account_of(wanted.user)
+    if account is not None:
+        yield Attributes(verb, _AUTHENTICATION, "serviceaccounts", "", *account), ""
+    elif wanted.mode == "arbitrary-node":
+        yield Attributes(verb, _AUTHENTICATION, "nodes", name=wanted.user.removeprefix(_NODE)), ""
+    else:
+        yield Attributes(verb, _AUTHENTICATION, "users", name=wanted.user), ""
+    if wanted.uid:
+        yield Attributes(verb, _AUTHENTICATION, "uids", name=wanted.uid), ""
+    for group in wanted.groups:
+        yield Attributes(verb, _AUTHENTICATION, "groups", name=group), _MASTERS_REFUSED if group == MASTERS else ""
+    for key, values in wanted.extra:
+        if not all(key.partition("/")):
+            yield Attributes(verb, _AUTHENTICATION, "userextras"), _KEY_REFUSED.format(key)
+        for value in values:
+            yield Attributes(verb, _AUTHENTICATION, "userextras", key, name=value), ""
+
+
+def _shown(wanted: Wanted) -> str:
+    """As Go prints it."""
+    groups = f"{{{', '.join(map(quoted, wanted.groups))}}}" if wanted.groups else "(nil)"
+    extra = ", ".join(f"{quoted(key)}:[]string{{{', '.join(map(quoted, values))}}}" for key, values in wanted.extra)
+    return (
+        f'&user.DefaultInfo{{Name:"", UID:{quoted(wanted.uid)}, Groups:[]string{groups}, '
+        f"Extra:map[string][]string{f'{{{extra}}}' if extra else '(nil)'}}}"
+    )
+
+
+def _extra(asked: list[tuple[str, str]]) -> Extra:
     found: dict[str, list[str]] = {}
     for name, value in asked:
         if name.startswith(_EXTRA):
@@ -50,9 +135,8 @@ def _extra(asked: list[tuple[str, str]]) -> tuple[tuple[str, tuple[str, ...]], .
     return tuple((key, tuple(values)) for key, values in found.items())
 
 
-def _permissions(
-    user: str, groups: tuple[str, ...], uid: str, extra: tuple[tuple[str, tuple[str, ...]], ...]
-) -> Iterator[Attributes]:
+def _permissions(wanted: Wanted) -> Iterator[Attributes]:
+    user, groups, uid, extra = wanted
     account = account_of(user)
     if account is not None:
         yield Attributes("impersonate", "", "serviceaccounts", "", *account)

@@ -46,6 +46,7 @@ from actors.apiserver.rest.request_info import attributes_of
 from actors.apiserver.rest.verbs import Answer, Verbs, read_body
 from actors.apiserver.rest.warned import WARNINGS, warned
 from actors.apiserver.schema.deprecated import deprecation
+from actors.apiserver.schema.types import minor_of
 from actors.apiserver.tls import server_context
 from protocols.errors import (
     Answer as Refusal,
@@ -75,6 +76,7 @@ IN_FLIGHT_MAX = 4096
 COUNTED = web.RequestKey("counted", Counted)
 _START_WAIT_S = 10.0
 _START_LOOKS = 500
+_IMPERSONATED_ALONE_SINCE = 36  # v1.N: for one request
 
 
 class RestServer:
@@ -234,7 +236,8 @@ class RestServer:
         record = record_of(request) if self._trail is not None else None
         if record is not None:
             record.received(shown, asked)
-        caller = impersonated(shown, request.headers.items(), self._pipeline.authorizer)
+        on = asked if minor_of(self._pipeline.types.version) >= _IMPERSONATED_ALONE_SINCE else None
+        caller = impersonated(shown, request.headers.items(), self._pipeline.authorizer, on)
         if record is not None:
             record.decided(caller, self._pipeline.authorizer.decide(caller, asked))
         self._pipeline.authorizer.permit(caller, asked)

@@ -52,8 +52,16 @@ async def test_who_is_taken_for_another_may_no_more_than_that_one(api: Rest) -> 
 @pytest.mark.parametrize(
     ("headers", "complaint"),
     [
-        ({"Impersonate_Group": "system:masters"}, "without impersonating a user"),
-        ({"Impersonate_User": ""}, "without impersonating a user"),
+        (
+            {"Impersonate_Group": "g"},
+            'requested &user.DefaultInfo{Name:"", UID:"", Groups:[]string{"g"}, Extra:map[string][]string(nil)} '
+            "without impersonating a user name",
+        ),
+        (
+            {"Impersonate_User": "", "Impersonate-Extra-a": "b"},
+            'requested &user.DefaultInfo{Name:"", UID:"", Groups:[]string(nil), '
+            'Extra:map[string][]string{"a":[]string{"b"}}} without impersonating a user name',
+        ),
     ],
 )
 async def test_a_user_must_be_named(api: Rest, headers: dict[str, str], complaint: str) -> None:
@@ -69,17 +77,94 @@ async def test_each_part_is_allowed_by_itself(api: Rest) -> None:
         answer = await api.by("jane", "POST", WHOAMI, {}, **headers)
         return "" if answer.code == 201 else str(answer.json["message"])
 
+    robot = "system:serviceaccount:default:robot"
     assert await by_jane(Impersonate_User="eve") == ""
     assert await by_jane(Impersonate_User="bob") == (
-        'users "bob" is forbidden: User "jane" cannot impersonate resource "users" in API group "" at the cluster scope'
+        'selfsubjectreviews.authentication.k8s.io is forbidden: User "jane" cannot impersonate-on:user-info:create '
+        'resource "selfsubjectreviews" in API group "authentication.k8s.io" at the cluster scope'
     )
-    assert 'groups "system:masters" is forbidden' in await by_jane(
-        Impersonate_User="eve", Impersonate_Group="system:masters"
+    assert await by_jane(Impersonate_User="eve", Impersonate_Group="system:masters") != ""
+    assert await by_jane(Impersonate_User="eve", Impersonate_Uid="1") != ""
+    assert await by_jane(Impersonate_User="eve", **{"Impersonate-Extra-a": "b"}) != ""
+    assert await by_jane(Impersonate_User=robot) != ""
+    assert await by_jane(Impersonate_User=robot, Impersonate_Group="g") == (
+        'serviceaccounts "robot" is forbidden: User "jane" cannot impersonate resource "serviceaccounts" '
+        'in API group "" in the namespace "default"'
     )
-    assert 'uids.authentication.k8s.io "1" is forbidden' in await by_jane(Impersonate_User="eve", Impersonate_Uid="1")
-    assert 'cannot impersonate resource "userextras/a"' in await by_jane(
-        Impersonate_User="eve", **{"Impersonate-Extra-a": "b"}
-    )
-    assert 'serviceaccounts "robot" is forbidden' in await by_jane(
-        Impersonate_User="system:serviceaccount:default:robot"
-    )
+
+
+AUTHENTICATION = "authentication.k8s.io"
+EVE = {"Impersonate_User": "eve"}
+IDENTITY = 'is forbidden: User "jane" cannot impersonate:user-info resource'
+PLACE = f'in API group "{AUTHENTICATION}" at the cluster scope'
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        (EVE, ["system:authenticated"]),
+        ({"Impersonate_User": "bob"}, f'users.{AUTHENTICATION} "bob" {IDENTITY} "users" {PLACE}'),
+        ({**EVE, "Impersonate_Group": "g"}, ["g", "system:authenticated"]),
+        ({**EVE, "Impersonate_Group": "h"}, f'groups.{AUTHENTICATION} "h" {IDENTITY} "groups" {PLACE}'),
+        (
+            {**EVE, "Impersonate_Group": "system:masters"},
+            f'groups.{AUTHENTICATION} "system:masters" {IDENTITY} "groups" {PLACE}: '
+            "impersonating the system:masters group is not allowed",
+        ),
+        ({**EVE, "Impersonate_Uid": "u"}, f'uids.{AUTHENTICATION} "u" {IDENTITY} "uids" {PLACE}'),
+        (
+            {**EVE, "Impersonate-Extra-acme.io%2Ffoo": "b"},
+            f'userextras.{AUTHENTICATION} "b" {IDENTITY} "userextras/acme.io/foo" {PLACE}',
+        ),
+        (
+            {**EVE, "Impersonate-Extra-a": "b"},
+            f'userextras.{AUTHENTICATION} {IDENTITY} "userextras" {PLACE}: impersonating an invalid key in extra '
+            'is not allowed: extra.key: Invalid value: "a": must be a domain-prefixed path (such as "acme.io/foo")',
+        ),
+        ({"Impersonate_User": "system:node:n1"}, ["system:nodes", "system:authenticated"]),
+        (
+            {"Impersonate_User": "system:serviceaccount:default:robot"},
+            f"selfsubjectreviews.{AUTHENTICATION} is forbidden: "
+            f'User "jane" cannot impersonate-on:serviceaccount:create resource "selfsubjectreviews" {PLACE}',
+        ),
+    ],
+)
+async def test_who_becomes_another_for_one_request(api: Rest, headers: dict[str, str], said: Any) -> None:
+    groups = [AUTHENTICATION]
+    rules = [
+        {
+            "apiGroups": groups,
+            "resources": ["selfsubjectreviews"],
+            "verbs": ["impersonate-on:user-info:create", "impersonate-on:arbitrary-node:create"],
+        },
+        {"apiGroups": groups, "resources": ["users"], "resourceNames": ["eve"], "verbs": ["impersonate:user-info"]},
+        {
+            "apiGroups": groups,
+            "resources": ["groups"],
+            "resourceNames": ["g", "system:masters"],
+            "verbs": ["impersonate:user-info"],
+        },
+        {"apiGroups": groups, "resources": ["nodes"], "verbs": ["impersonate:arbitrary-node"]},
+    ]
+    await api.create(f"{RBAC}/clusterroles", role("actor", *rules))
+    await api.create(f"{RBAC}/clusterrolebindings", binding("actor", kind="ClusterRole"))
+
+    answer = await api.by("jane", "POST", WHOAMI, {}, **headers)
+
+    found = answer.json["message"] if answer.code == 403 else answer.json["status"]["userInfo"]["groups"]
+    assert found == said
+
+
+async def test_who_may_for_one_kind_of_request_may_not_for_another(api: Rest) -> None:
+    rules = [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["impersonate-on:user-info:list"]},
+        {"apiGroups": [AUTHENTICATION], "resources": ["users"], "verbs": ["impersonate:user-info"]},
+    ]
+    await api.create(f"{RBAC}/clusterroles", role("actor", *rules))
+    await api.create(f"{RBAC}/clusterrolebindings", binding("actor", kind="ClusterRole"))
+
+    pods = await api.by("jane", "GET", "/api/v1/pods", **EVE)
+    nodes = await api.by("jane", "GET", "/api/v1/nodes", **EVE)
+
+    assert 'pods is forbidden: User "eve" cannot list' in pods.json["message"]
+    assert 'nodes is forbidden: User "jane" cannot impersonate-on:user-info:list' in nodes.json["message"]
