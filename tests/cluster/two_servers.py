@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from actors.apiserver.schema.resources import by_kind
+from tests.cluster.kubectl import Kubectl
 from tests.cluster.live import LiveCluster
 from tests.cluster.real_kubernetes import real_apiserver
 
@@ -53,11 +54,12 @@ class Answer(NamedTuple):
 class Side:
     """A connection to one of them."""
 
-    def __init__(self, url: str, context: ssl.SSLContext, headers: dict[str, str]) -> None:
+    def __init__(self, url: str, context: ssl.SSLContext, headers: dict[str, str], kubectl: Kubectl) -> None:
         at = urlsplit(url)
         assert at.hostname is not None
         self._connection = http.client.HTTPSConnection(at.hostname, at.port, context=context, timeout=60)
         self._headers = headers
+        self.kubectl = kubectl
 
     def send(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Answer:
         code, said, warnings = self.raw(method, path, body, content_type)
@@ -109,7 +111,8 @@ def two_servers(directory: Path) -> Iterator[TwoServers]:
         with real_apiserver(directory / "theirs", f"--service-cluster-ip-range={_RANGE}", "--allow-privileged") as real:
             anyone = ssl.create_default_context()
             anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
-            theirs, ours = Side(real.url, anyone, real.authorized), _ours(cluster, directory)
+            theirs = Side(real.url, anyone, real.authorized, real.kubectl())
+            ours = _ours(cluster, directory)
             theirs.wait("/api/v1/namespaces/default")
             ours.wait("/api/v1/namespaces/default/serviceaccounts/default")
             account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
@@ -135,7 +138,7 @@ def _ours(cluster: LiveCluster, directory: Path) -> Side:
         files[name].write_bytes(base64.b64decode(data))
     context = ssl.create_default_context(cafile=str(files["ca"]))
     context.load_cert_chain(files["crt"], files["key"])
-    return Side(there["server"], context, {})
+    return Side(there["server"], context, {}, cluster.kubectl())
 
 
 @contextmanager
