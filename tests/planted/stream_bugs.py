@@ -63,9 +63,9 @@ STREAMS = [
     ),
     Bug(
         "A claim of a stateful set is no volume of its pods",
-        "actors/apiserver/rules/validate/pods.py",
-        "    volume_names |= claimed\n",
-        "",
+        "actors/apiserver/rules/validate/workloads.py",
+        '"volumes": [*given, *own]',
+        '"volumes": own',
         "tests/apiserver/rules/test_validate_kinds.py::test_a_claim_of_a_stateful_set_is_a_volume_of_its_pods",
     ),
     Bug(

@@ -57,6 +57,10 @@ def network(value: str) -> Iterator[str]:
     parts = _parts(value)
     if parts is None:
         yield _CIDR
+    elif _has_zeros(value, parts):
+        yield "must not have leading 0s in IP or prefix length"
+    elif _is_mapped(parts[0]):
+        yield _MAPPED.format("have")
     elif parts[0] != ipaddress.ip_network(f"{parts[0]}/{parts[1]}", strict=False).network_address:
         yield "must not have bits set beyond the prefix length"
 
@@ -102,13 +106,18 @@ def _parts(value: str) -> tuple[Address, int] | None:
 def _problem(value: str, parts: tuple[Address, int] | None, form: str) -> str:
     if parts is None:
         return form
-    (text, _, written), (address, length) = value.partition("/"), parts
-    if _without_zeros(text) != text or str(length) != written:
+    address, length = parts
+    if _has_zeros(value, parts):
         return "must not have leading 0s in IP or prefix length"
     if _is_mapped(address):
         return _MAPPED.format("have")
     canonical = f"{address}/{length}"
     return "" if canonical == value else _canonical(canonical)
+
+
+def _has_zeros(value: str, parts: tuple[Address, int]) -> bool:
+    text, _, written = value.partition("/")
+    return _without_zeros(text) != text or str(parts[1]) != written
 
 
 def _address(value: str) -> Address | None:

@@ -251,7 +251,7 @@ async def test_a_definition_whose_rules_do_not_compile_is_refused(api: World) ->
     with pytest.raises(Invalid) as compiled:
         await api.create(CRDS, ruled({"rule": "self.size > 1"}))
 
-    at = "spec.versions[0].schema.openAPIV3Schema.properties[spec].x-kubernetes-validations"
+    at = "spec.validation.openAPIV3Schema.properties[spec].x-kubernetes-validations"
     assert f"{at}[1].rule: Required value: rule is not specified" in str(refused.value)
     assert f"{at}[2].message: Invalid value" in str(refused.value)
     assert f"{at}[0].rule: Invalid value" in str(compiled.value)

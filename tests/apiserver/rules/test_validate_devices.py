@@ -229,8 +229,8 @@ def shared(policy: dict[str, Any]) -> dict[str, Any]:
         (
             "Pod",
             {"spec.resourceClaims": [{"name": "gpu"}]},
-            'spec.resourceClaims[0]: Invalid value: {"name":"gpu"}: must specify one of: `resourceClaimName`, '
-            "`resourceClaimTemplateName`",
+            'spec.resourceClaims[0]: Invalid value: {"Name":"gpu","ResourceClaimName":null,'
+            '"ResourceClaimTemplateName":null}: must specify one of: `resourceClaimName`, `resourceClaimTemplateName`',
         ),
         (
             "Pod",

@@ -88,7 +88,7 @@ def node(obj: Object, old: Object | None) -> FieldErrors:
     yield from taints("metadata.taints", spec.get("taints") or ())
     cidrs = spec.get("podCIDRs") or [cidr for cidr in [spec.get("podCIDR")] if cidr]
     for index, cidr in enumerate(cidrs):
-        yield from matches(f"spec.podCIDRs[{index}]", cidr, names.cidr(cidr))
+        yield from matches(f"spec.podCIDRs[{index}]", cidr, addresses.network(cidr))
     if len(cidrs) > 2 or (len(cidrs) == 2 and not addresses.is_dual_stack(*cidrs)):
         yield invalid_value("spec.podCIDRs", cidrs, "may specify no more than one CIDR for each IP family")
     if old is None:

@@ -24,6 +24,7 @@ from actors.apiserver.rules.field import (
 from actors.apiserver.rules.validate.environment import env, env_from
 from actors.apiserver.rules.validate.probes import lifecycle, probes
 from actors.apiserver.rules.validate.resources import resource_requirements
+from actors.apiserver.rules.validate.restart_rules import RESTART_POLICIES, restart_rules
 from actors.apiserver.rules.validate.security_context import container_context
 from actors.apiserver.rules.validate.volumes import volume_devices, volume_mounts
 
@@ -35,7 +36,11 @@ _RESIZED = ("cpu", "memory")
 _ON_RESIZE = ("NotRequired", "RestartContainer")
 _MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
 _SIDECAR_ONLY = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
-_NOT_EPHEMERAL = (*_SIDECAR_ONLY, "ports", "resizePolicy", "restartPolicy")
+_NOT_EPHEMERAL = (
+    *("ports", "livenessProbe", "readinessProbe", "startupProbe", "resources", "resizePolicy", "restartPolicy"),
+    *("restartPolicyRules", "lifecycle"),
+)
+_SIGNAL = {"stopSignal"}  # of which nobody hears here, nor where the feature is off
 _NO_IMAGE = "name an image, or give a command: a command runs without one"
 
 
@@ -50,7 +55,8 @@ def containers(field: str, spec: dict[str, Any], volume_names: Set[str], *, is_p
         yield from container_context(f"{where}.securityContext", container, spec)
         yield from _unique(where, name, seen)
         yield from _running(where, container, spec)
-        if container.get("restartPolicy") is not None:
+        yield from restart_rules(where, container)
+        if container.get("restartPolicy") in RESTART_POLICIES:
             yield forbidden(f"{where}.restartPolicy", "may not be set for non-init containers")
         yield from _resize_policy(f"{where}.resizePolicy", container.get("resizePolicy") or (), spec)
         if is_pod and container.get("image") and container["image"] != container["image"].strip():
@@ -67,13 +73,14 @@ def init_containers(field: str, spec: dict[str, Any], volume_names: Set[str]) ->
         yield from container_context(f"{where}.securityContext", container, spec)
         yield from _unique(where, container.get("name") or "", seen)
         yield from _resize_policy(f"{where}.resizePolicy", container.get("resizePolicy") or (), spec)
+        yield from restart_rules(where, container)
         if container.get("restartPolicy") == "Always":
             yield from _running(where, container, spec)
             continue
-        if container.get("restartPolicy") is not None:
+        if container.get("restartPolicy") in RESTART_POLICIES:
             yield not_supported(f"{where}.restartPolicy", container["restartPolicy"], ("Always",))
         for key in _SIDECAR_ONLY:
-            if container.get(key) is not None:
+            if container.get(key) is not None and container[key].keys() != _SIGNAL:
                 detail = "may not be set for init containers without restartPolicy=Always"
                 yield forbidden(f"{where}.{key}", detail)
 
@@ -89,11 +96,18 @@ def ephemeral_containers(field: str, spec: dict[str, Any], volume_names: Set[str
         target = container.get("targetContainerName")
         if target and target not in others:
             yield not_found(f"{where}.targetContainerName", target)
-        for key in _NOT_EPHEMERAL:
-            if container.get(key):
-                yield forbidden(f"{where}.{key}", "cannot be set for an Ephemeral Container")
-        if any((container.get("resources") or {}).values()):
-            yield forbidden(f"{where}.resources", "cannot be set for an Ephemeral Container")
+        yield from _not_ephemeral(where, container)
+
+
+def _not_ephemeral(field: str, container: Container) -> FieldErrors:
+    for key in _NOT_EPHEMERAL:
+        value = container.get(key)
+        if value is not None and (value or key != "resources") and not (key == "lifecycle" and value.keys() == _SIGNAL):
+            yield forbidden(f"{field}.{key}", "cannot be set for an Ephemeral Container")
+    for index, mount in enumerate(container.get("volumeMounts") or ()):
+        for key in ("subPath", "subPathExpr"):
+            if mount.get(key):
+                yield forbidden(f"{field}.volumeMounts[{index}].{key}", "cannot be set for an Ephemeral Container")
 
 
 def _container(field: str, container: Container, volume_names: Set[str]) -> FieldErrors:

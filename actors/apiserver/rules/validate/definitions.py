@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from actorkube.cel.patterns import BadPattern, compiled
 from actors.apiserver.custom.judge import errors
@@ -29,7 +31,8 @@ _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _SIMPLE_PATH = re.compile(r"(\.[A-Za-z_][A-Za-z0-9_-]*)+")
 _MAP_TYPES = ("atomic", "granular")
 _WARNING_BYTES_MAX = 256
-_COLUMN_TYPES = ("integer", "number", "string", "boolean", "date")
+_COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
+_COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
 # What only the structure itself may say, not a condition on it.
 _STRUCTURE_ONLY = {
     "type": "must be empty to be structural",
@@ -44,7 +47,11 @@ _STRUCTURE_ONLY = {
     "x-kubernetes-list-map-keys": "must be empty to be structural",
     "x-kubernetes-list-type": "must be undefined to be structural",
     "x-kubernetes-map-type": "must be undefined to be structural",
+    "x-kubernetes-validations": "must be empty to be structural",
 }
+_APPROVED = "api-approved.kubernetes.io"
+_APPROVALS = "https://github.com/kubernetes/enhancements/pull/1111"
+_POINTERS = ("$ref", "dependencies", "additionalItems")  # what is empty is there as well
 _UNSUPPORTED = ("$ref", "definitions", "dependencies", "id", "patternProperties", "additionalItems")
 
 
@@ -54,12 +61,16 @@ def definition(obj: Object, old: Object | None) -> FieldErrors:
     if name_of(obj) != f"{named.get('plural')}.{spec.get('group')}":
         yield invalid_value("metadata.name", name_of(obj), 'must be spec.names.plural+"."+spec.group')
     yield from _group(spec.get("group") or "")
+    if old is None:
+        yield from _approved(spec.get("group") or "", (obj.get("metadata") or {}).get("annotations") or {})
     yield from one_of("spec.scope", spec.get("scope"), ("Cluster", "Namespaced"))
     yield from _names(named)
     yield from _versions(spec.get("versions") or [])
     yield from conversion(spec)
     if (spec.get("preserveUnknownFields") or False) is True:
-        detail = "must be false in order to use apiextensions.k8s.io/v1"
+        detail = (
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
+        )
         yield invalid_value("spec.preserveUnknownFields", True, detail)
     if old is not None:
         yield from _update(spec, old["spec"], obj.get("status") or {})
@@ -90,6 +101,18 @@ def _group(group: str) -> FieldErrors:
         yield invalid_value("spec.group", group, "should be a domain with at least one dot")
 
 
+def _approved(group: str, annotations: dict[str, str]) -> FieldErrors:
+    """Kubernetes' own domains are for what its reviewers have seen."""
+    if not group.endswith((".k8s.io", ".kubernetes.io")) and group not in ("k8s.io", "kubernetes.io"):
+        return
+    value, detail = annotations.get(_APPROVED), f'protected groups must have approval annotation "{_APPROVED}"'
+    if not value:
+        yield required(f"metadata.annotations[{_APPROVED}]", f"{detail}, see {_APPROVALS}")
+    elif not value.startswith("unapproved") and not all(urlsplit(value)[:2]):
+        detail += f' with either a URL or a reason starting with "unapproved", see {_APPROVALS}'
+        yield invalid_value(f"metadata.annotations[{_APPROVED}]", value, detail)
+
+
 def _names(named: dict[str, Any]) -> FieldErrors:
     for key in ("plural", "singular", "kind", "listKind"):
         value = named.get(key) or ""
@@ -117,14 +140,21 @@ def _versions(versions: list[dict[str, Any]]) -> FieldErrors:
     for index, version in enumerate(versions):
         at = f"spec.versions[{index}]"
         problems = list(names.dns_1035_label(version.get("name") or ""))
-        if problems:
-            yield invalid_value(f"{at}.name", version.get("name") or "", ",".join(problems))
-        yield from _schema(version, f"{at}.schema.openAPIV3Schema")
-        yield from _scale((version.get("subresources") or {}).get("scale"), f"{at}.subresources.scale")
-        yield from _columns(version.get("additionalPrinterColumns") or [], f"{at}.additionalPrinterColumns")
-        schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}
-        yield from _selectable(version.get("selectableFields") or [], schema, f"{at}.selectableFields")
+        for place in (f"{at}.name", "spec.version")[: (1 if index else 2) if problems else 0]:
+            yield invalid_value(place, version.get("name") or "", ",".join(problems))
         yield from _deprecation(version, f"{at}.deprecationWarning")
+    for part, check in _PARTS.items():
+        for at, version in _placed(versions, part):
+            yield from check(version, at)
+
+
+def _placed(versions: list[dict[str, Any]], part: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where Kubernetes says something about a part of versions: what they have in common is said once, as if it were
+    the definition's."""
+    if versions and versions[0].get(part) and all(each.get(part) == versions[0][part] for each in versions):
+        yield f"spec.{'validation' if part == 'schema' else part}", versions[0]
+    else:
+        yield from ((f"spec.versions[{index}].{part}", version) for index, version in enumerate(versions))
 
 
 def _deprecation(version: dict[str, Any], at: str) -> FieldErrors:
@@ -140,7 +170,8 @@ def _deprecation(version: dict[str, Any], at: str) -> FieldErrors:
         yield invalid_value(at, text, "must not be an empty string")
 
 
-def _scale(scale: dict[str, Any] | None, at: str) -> FieldErrors:
+def _scale(version: dict[str, Any], at: str) -> FieldErrors:
+    scale, at = (version.get("subresources") or {}).get("scale"), f"{at}.scale"
     if scale is None:
         return
     for key, root in (("specReplicasPath", ".spec."), ("statusReplicasPath", ".status.")):
@@ -154,8 +185,8 @@ def _scale(scale: dict[str, Any] | None, at: str) -> FieldErrors:
         yield invalid_value(f"{at}.labelSelectorPath", selector, "should be a json path under either .status or .spec")
 
 
-def _columns(columns: list[dict[str, Any]], at: str) -> FieldErrors:
-    for index, column in enumerate(columns):
+def _columns(version: dict[str, Any], at: str) -> FieldErrors:
+    for index, column in enumerate(version.get("additionalPrinterColumns") or ()):
         if not column.get("name"):
             yield required(f"{at}[{index}].name")
         kind = column.get("type") or ""
@@ -163,12 +194,18 @@ def _columns(columns: list[dict[str, Any]], at: str) -> FieldErrors:
             yield required(f"{at}[{index}].type", f"must be one of {','.join(_COLUMN_TYPES)}")
         elif kind not in _COLUMN_TYPES:
             yield invalid_value(f"{at}[{index}].type", kind, f"must be one of {','.join(_COLUMN_TYPES)}")
-        yield from _json_path(column.get("jsonPath") or "", f"{at}[{index}].jsonPath")
+        if column.get("format") and column["format"] not in _COLUMN_FORMATS:
+            detail = f"must be one of {','.join(_COLUMN_FORMATS)}"
+            yield invalid_value(f"{at}[{index}].format", column["format"], detail)
+        yield from _json_path(column.get("jsonPath") or "", f"{at}[{index}].JSONPath")
 
 
 def _json_path(text: str, at: str) -> FieldErrors:
     if not text:
         yield required(at)
+        return
+    if not text.startswith("."):
+        yield invalid_value(at, text, "must be a simple json path starting with .")
         return
     from actors.apiserver.custom.columns import NoPath, path  # with the tables, 30 ms that the start need not take
 
@@ -178,11 +215,14 @@ def _json_path(text: str, at: str) -> FieldErrors:
         yield invalid_value(at, text, f"is an invalid jsonpath: {error}")
 
 
-def _selectable(fields: list[dict[str, Any]], schema: JsonSchema, at: str) -> FieldErrors:
+def _selectable(version: dict[str, Any], at: str) -> FieldErrors:
+    schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}
     seen: set[str] = set()
-    for index, field in enumerate(fields):
+    for index, field in enumerate(version.get("selectableFields") or ()):
         text = field.get("jsonPath") or ""
-        if not _SIMPLE_PATH.fullmatch(text) or text.startswith(".metadata"):
+        if not text:
+            yield required(f"{at}[{index}].jsonPath")
+        elif not _SIMPLE_PATH.fullmatch(text) or text.startswith(".metadata"):
             yield invalid_value(f"{at}[{index}].jsonPath", text, "is an invalid path: must be a simple path to a field")
         elif text in seen:
             yield duplicate(f"{at}[{index}].jsonPath", text)
@@ -204,11 +244,13 @@ def _field_at(schema: JsonSchema, path: str) -> JsonSchema | None:
 
 
 def _schema(version: dict[str, Any], at: str) -> FieldErrors:
-    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+    schema, at = (version.get("schema") or {}).get("openAPIV3Schema"), f"{at}.openAPIV3Schema"
     if schema is None:
-        yield required(at.removesuffix(".openAPIV3Schema"), "schemas are required")
+        yield required(at)
         return
     found = [*_root(schema, at), *_structural(schema, at, "root")]
+    if any(each.get("$schema") for each in _everywhere(schema)):
+        found.append(invalid_value(at, "", "OpenAPIV3Schema 'schema' is not supported"))
     yield from found
     if not found:
         root = Node(schema)
@@ -259,12 +301,25 @@ def _own(schema: JsonSchema, at: str, level: str) -> FieldErrors:
     yield from _properties(schema, at, level)
     yield from _lists(schema, at)
     yield from rule_forms(schema, at)
+    yield from _unsupported(schema, at)
+
+
+def _unsupported(schema: JsonSchema, at: str) -> FieldErrors:
     for key in _UNSUPPORTED:
-        if schema.get(key):
+        if schema.get(key) or (key in _POINTERS and schema.get(key) is not None):
             yield forbidden(f"{at}.{key}", f"{key} is not supported")
     if schema.get("uniqueItems"):
         detail = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
         yield forbidden(f"{at}.uniqueItems", detail)
+
+
+def _everywhere(schema: JsonSchema) -> Iterator[JsonSchema]:
+    yield schema
+    below = [schema.get(key) for key in ("not", "items", "additionalProperties")]
+    below += [each for key in ("allOf", "anyOf", "oneOf") for each in schema.get(key) or ()]
+    for each in (*below, *(schema.get("properties") or {}).values()):
+        if isinstance(each, dict):
+            yield from _everywhere(each)
 
 
 def _properties(schema: JsonSchema, at: str, level: str) -> FieldErrors:
@@ -311,6 +366,9 @@ def _lists(schema: JsonSchema, at: str) -> FieldErrors:
     if kind == "map":
         if not keys:
             yield required(f"{at}.x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map")
+        if items and items.get("type") != "object":
+            detail = "must be object if parent array's x-kubernetes-list-type is map"
+            yield invalid_value(f"{at}.items.type", items.get("type") or "", detail)
         yield from _keys(keys, items, at)
 
 
@@ -356,6 +414,8 @@ def _condition(schema: JsonSchema, at: str, int_or_string: bool = False) -> Fiel
     for key, detail in _STRUCTURE_ONLY.items():
         if schema.get(key) not in (None, "", False, []):
             yield forbidden(f"{at}.{key}", detail)
+    yield from rule_forms(schema, at)
+    yield from _unsupported(schema, at)
     if "metadata" in (schema.get("properties") or {}):
         yield forbidden(f"{at}.properties[metadata]", "must not be specified in a nested context")
     if isinstance(schema.get("items"), dict):
@@ -380,5 +440,14 @@ def _default(node: Node, at: str) -> FieldErrors:
     if isinstance(node.default, dict) and not node.embedded:
         gone = prune(node, copy.deepcopy(node.default))
         if gone:
-            yield invalid_value(f"{at}.default", node.default, f"must not have unknown fields: {', '.join(gone)}")
-    yield from errors(node, node.default, path=f"{at}.default", root=False)
+            yield invalid_value(f"{at}.default", node.default, "must not have unknown fields")
+    for error in errors(node, node.default, path=f"{at}.default", root=False):
+        yield replace(error, detail=error.detail.removeprefix(f"{at}.default"))
+
+
+_PARTS: dict[str, Callable[[dict[str, Any], str], FieldErrors]] = {
+    "schema": _schema,
+    "subresources": _scale,
+    "additionalPrinterColumns": _columns,
+    "selectableFields": _selectable,
+}

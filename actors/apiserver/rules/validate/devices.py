@@ -16,6 +16,7 @@ from actors.apiserver.rules.field import (
     too_long,
     unchanged,
 )
+from actors.apiserver.rules.validate.claims import template_metadata
 from actors.apiserver.rules.validate.device_parts import (
     configuration,
     each,
@@ -25,7 +26,6 @@ from actors.apiserver.rules.validate.device_parts import (
     name_of,
     tolerations,
 )
-from actors.apiserver.rules.validate.metadata import annotation_map, label_map
 from protocols.objects import Object
 from protocols.rules.resources import is_extended
 
@@ -88,9 +88,7 @@ def _unchanged_or(obj: Object, old: Object | None, judge: Any) -> FieldErrors:
 
 
 def _template(spec: Object) -> FieldErrors:
-    meta = spec.get("metadata") or {}
-    yield from label_map("spec.metadata.labels", meta.get("labels"))
-    yield from annotation_map("spec.metadata.annotations", meta.get("annotations"))
+    yield from template_metadata("spec.metadata", spec.get("metadata") or {})
     yield from _claim("spec.spec.devices", (spec.get("spec") or {}).get("devices") or {})
 
 

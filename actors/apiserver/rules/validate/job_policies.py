@@ -36,11 +36,12 @@ _INDEXES_BYTES_MAX = 64 * 1024
 def limits_of_indexes(field: str, spec: Spec) -> FieldErrors:
     for key in ("backoffLimitPerIndex", "maxFailedIndexes"):
         yield from not_negative(f"{field}.{key}", spec.get(key))
-    if spec.get("completionMode") == "Indexed":
-        if spec.get("completions") is not None:
-            yield from _sizes(field, spec)
-        if spec.get("maxFailedIndexes") is not None and spec.get("backoffLimitPerIndex") is None:
-            yield required(f"{field}.backoffLimitPerIndex", "when maxFailedIndexes is specified")
+    is_indexed = spec.get("completionMode") == "Indexed"
+    if is_indexed and spec.get("completions") is not None:
+        yield from _sizes(field, spec)
+    if spec.get("maxFailedIndexes") is not None and spec.get("backoffLimitPerIndex") is None:
+        yield required(f"{field}.backoffLimitPerIndex", "when maxFailedIndexes is specified")
+    if is_indexed:
         return
     for key in ("backoffLimitPerIndex", "maxFailedIndexes", "successPolicy"):
         if spec.get(key) is not None:

@@ -37,12 +37,23 @@ def job(obj: Object, old: Object | None) -> FieldErrors:
     yield from job_spec("spec", spec)
     if spec.get("selector") is None:
         yield required("spec.selector")
-    elif not _selects(spec):
+    if not _selects(spec):
         template_labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
         detail = "`selector` does not match template `labels`"
-        yield invalid_value("spec.template.metadata.labels", template_labels, detail)
-    if old is not None:
+        yield invalid_value("spec.template.metadata.labels", template_labels or None, detail)
+    if old is None:
+        yield from _names_of_pods(obj, spec)
+    else:
         yield from _job_update(spec, old.get("spec") or {})
+
+
+def _names_of_pods(obj: Object, spec: Spec) -> FieldErrors:
+    """Each index has a pod that is called after it; the last name is the longest."""
+    if spec.get("completionMode") == "Indexed" and (spec.get("completions") or 0) > 0:
+        name = (obj.get("metadata") or {}).get("name") or ""
+        last = f"{name}-{spec['completions'] - 1}"
+        if any(names.dns_label(last)):
+            yield invalid_value("metadata.name", name, f"will not able to create pod with invalid DNS label: {last}")
 
 
 def cron_job(obj: Object, old: Object | None) -> FieldErrors:
@@ -95,7 +106,9 @@ def job_spec(field: str, spec: Spec) -> FieldErrors:
 
 def _managed_by(field: str, name: str) -> FieldErrors:
     domain, slash, path = name.partition("/")
-    if not (domain and slash and path) or any(names.dns_subdomain(domain)):
+    if not name:
+        yield required(field)
+    elif not (domain and slash and path) or any(names.dns_subdomain(domain)):
         yield invalid_value(field, name, 'must be a domain-prefixed path (such as "acme.io/foo")')
     if len(name) > _MANAGER_MAX:
         yield too_long(field, _MANAGER_MAX)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from actors.apiserver.rules import names
@@ -44,9 +44,11 @@ def _claim(field: str, claim: dict[str, Any], seen: dict[str, None]) -> FieldErr
     sources = [key for key in _SOURCES if claim.get(key) is not None]
     if len(sources) > 1:
         detail = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
-        yield invalid_value(field, claim, detail)
+        yield invalid_value(field, _in_go(claim), detail)
     if not sources:
-        yield invalid_value(field, claim, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")
+        yield invalid_value(
+            field, _in_go(claim), "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+        )
     for key in sources:
         yield from matches(f"{field}.{key}", claim[key], names.dns_subdomain(claim[key]))
 
@@ -73,6 +75,14 @@ def _uses(field: str, used: list[dict[str, Any]], known: list[str]) -> FieldErro
             yield duplicate(where, whole)
         seen.add(whole)
         if name not in known:
-            listed = f": {', '.join(known)}" if known else " which is empty"
-            detail = f"must be one of the names in pod.spec.resourceClaims{listed}"
+            detail = f"must be one of the names in pod.spec.resourceClaims{listed(known)}"
             yield FieldError("FieldValueNotFound", where, name, detail)
+
+
+def listed(known: Collection[Any]) -> str:
+    return f": {', '.join(sorted(known))}" if known else " which is empty"
+
+
+def _in_go(claim: dict[str, Any]) -> dict[str, Any]:
+    """As Go shows it: with all of its fields."""
+    return {"Name": claim.get("name") or "", **{key[0].upper() + key[1:]: claim.get(key) for key in _SOURCES}}

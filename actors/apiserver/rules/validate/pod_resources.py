@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.apiserver.rules.field import FieldErrors, forbidden, invalid_value, not_found, not_supported, required
+from actors.apiserver.rules.field import FieldError, FieldErrors, forbidden, invalid_value, not_supported, required
+from actors.apiserver.rules.validate.pod_claims import listed
 from actors.apiserver.rules.validate.resources import resource_requirements
 from protocols.rules.quantity import InvalidQuantity, canonical_quantity
 from protocols.rules.resources import amount, pod_requests
@@ -37,7 +38,8 @@ def _claims(field: str, claims: list[dict[str, Any]], spec: dict[str, Any]) -> F
         if not name:
             yield required(f"{field}[{index}]")
         elif name not in known:
-            yield not_found(f"{field}[{index}]", name)
+            detail = f"must be one of the names in pod.spec.resourceClaims{listed(known)}"
+            yield FieldError("FieldValueNotFound", f"{field}[{index}]", name, detail)
 
 
 def _unsupported(field: str, resources: dict[str, Any]) -> FieldErrors:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from typing import Any
 
 from actors.apiserver.alike import is_sound
@@ -21,11 +20,12 @@ from actors.apiserver.rules.field import (
 from actors.apiserver.rules.validate import scheduling
 from actors.apiserver.rules.validate.containers import containers, ephemeral_containers, init_containers
 from actors.apiserver.rules.validate.metadata import annotation_map, label_map
+from actors.apiserver.rules.validate.pod_annotations import pod_annotations
 from actors.apiserver.rules.validate.pod_claims import generated_claims, resource_claims
 from actors.apiserver.rules.validate.pod_groups import scheduling_group
 from actors.apiserver.rules.validate.pod_resources import pod_resources
 from actors.apiserver.rules.validate.pod_update import pod_update
-from actors.apiserver.rules.validate.security_context import host_users, pod_context
+from actors.apiserver.rules.validate.security_context import host_processes, host_users, pod_context
 from actors.apiserver.rules.validate.volumes import volumes
 from protocols.objects import Object
 
@@ -42,6 +42,9 @@ _OVERRIDE_BYTES_MAX = 64
 def pod(obj: Object, old: Object | None) -> FieldErrors:
     """A spec that both have has been found sound (settled.py)."""
     spec = obj.get("spec") or {}
+    annotations = (obj.get("metadata") or {}).get("annotations")
+    if old is None and annotations:
+        yield from pod_annotations("metadata.annotations", annotations, spec)
     if (old is None or spec is not old.get("spec")) and not is_sound_spec(spec):
         yield from _own_spec("spec", spec)
     yield from generated_claims("spec", spec, (obj.get("metadata") or {}).get("name") or "")
@@ -73,20 +76,19 @@ def pod_ephemeral(obj: Object, old: Object | None) -> FieldErrors:
             yield forbidden(field, f'existing ephemeral containers "{name}" may not be changed\n')
 
 
-def pod_template(field: str, template: dict[str, Any], claimed: Set[str] = frozenset()) -> FieldErrors:
-    """`claimed`: volumes that a pod of this template will have beside those of its spec."""
+def pod_template(field: str, template: dict[str, Any]) -> FieldErrors:
     meta = template.get("metadata") or {}
     yield from label_map(f"{field}.labels", meta.get("labels"))
     yield from annotation_map(f"{field}.annotations", meta.get("annotations"))
-    yield from pod_spec(f"{field}.spec", template.get("spec") or {}, is_pod=False, claimed=claimed)
+    yield from pod_annotations(f"{field}.annotations", meta.get("annotations") or {}, template.get("spec") or {})
+    yield from pod_spec(f"{field}.spec", template.get("spec") or {}, is_pod=False)
     if (template.get("spec") or {}).get("ephemeralContainers"):
         yield forbidden(f"{field}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
 
 
-def pod_spec(field: str, spec: dict[str, Any], *, is_pod: bool, claimed: Set[str] = frozenset()) -> FieldErrors:
+def pod_spec(field: str, spec: dict[str, Any], *, is_pod: bool) -> FieldErrors:
     volume_names: set[str] = set()
-    yield from volumes(f"{field}.volumes", spec.get("volumes") or (), volume_names)
-    volume_names |= claimed
+    yield from volumes(f"{field}.volumes", spec.get("volumes") or (), volume_names, is_pod=is_pod)
     yield from containers(f"{field}.containers", spec, volume_names, is_pod=is_pod)
     yield from init_containers(f"{field}.initContainers", spec, volume_names)
     yield from ephemeral_containers(f"{field}.ephemeralContainers", spec, volume_names)
@@ -104,6 +106,7 @@ def pod_spec(field: str, spec: dict[str, Any], *, is_pod: bool, claimed: Set[str
     )
     yield from pod_resources(f"{field}.resources", spec)
     yield from pod_context(f"{field}.securityContext", spec)
+    yield from host_processes(field, spec)
     yield from host_users(field, spec)
     yield from _dns(f"{field}.dnsConfig", spec)
     yield from _gates(field, spec)

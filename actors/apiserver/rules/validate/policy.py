@@ -18,7 +18,9 @@ from actors.apiserver.rules.validate.resources import quantity
 from actors.apiserver.rules.validate.scheduling import label_selector
 from actors.apiserver.rules.validate.workloads import at_most_all, int_or_percent
 from protocols.objects import Object
+from protocols.rules.quantity import parse_quantity
 
+_BUDGET = ("minAvailable", "selector", "maxUnavailable", "unhealthyPodEvictionPolicy")
 _EVICTION_POLICIES = ("AlwaysAllow", "IfHealthyBudget")
 _TARGETS = ("Utilization", "Value", "AverageValue")
 _METRICS = {
@@ -28,6 +30,7 @@ _METRICS = {
     "Pods": "pods",
     "Resource": "resource",
 }
+_NOT_BY_PODS = ("Object", "External")
 _SCALED_BY_ITSELF = ("Resource", "ContainerResource")
 _SELECTIONS = ("Disabled", "Max", "Min")
 _SCALING_POLICIES = ("Percent", "Pods")
@@ -38,7 +41,8 @@ _PERIOD_MAX_S = 1800
 def pod_disruption_budget(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
     if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        yield invalid_value("spec", spec, "minAvailable and maxUnavailable cannot be both set")
+        shown = {key[0].upper() + key[1:]: spec.get(key) for key in _BUDGET}
+        yield invalid_value("spec", shown, "minAvailable and maxUnavailable cannot be both set")
     for key in ("minAvailable", "maxUnavailable"):
         if spec.get(key) is not None:
             yield from int_or_percent(f"spec.{key}", spec[key])
@@ -59,25 +63,34 @@ def horizontal_pod_autoscaler(obj: Object, old: Object | None) -> FieldErrors:
     if least is not None and most < least:
         yield invalid_value("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")
     target = spec.get("scaleTargetRef") or {}
-    for key in ("kind", "name"):
-        value = target.get(key) or ""
-        if not value:
-            yield required(f"spec.scaleTargetRef.{key}")
-        else:
-            yield from matches(f"spec.scaleTargetRef.{key}", value, names.path_segment(value))
+    yield from _scaled("spec.scaleTargetRef", target)
     version = target.get("apiVersion") or ""
     if "/" not in version and (version, target.get("kind")) != ("v1", "ReplicationController"):
         yield invalid_value("spec.scaleTargetRef.apiVersion", version, "apiVersion must specify API group")
     yield from _metrics("spec.metrics", spec.get("metrics") or ())
+    if least == 0 and not any(each.get("type") in _NOT_BY_PODS for each in spec.get("metrics") or ()):
+        detail = "must specify at least one Object or External metric to support scaling to zero replicas"
+        yield forbidden("spec.metrics", detail)
     for direction, rules in (spec.get("behavior") or {}).items():
         yield from _scaling_rules(f"spec.behavior.{direction}", rules or {})
 
 
-def _target(field: str, kind: str, source: dict[str, Any], target: dict[str, Any]) -> FieldErrors:
+def _scaled(field: str, reference: dict[str, Any]) -> FieldErrors:
+    """What is scaled, or looked at."""
+    for key in ("kind", "name"):
+        value = reference.get(key) or ""
+        if not value:
+            yield required(f"{field}.{key}")
+        else:
+            yield from matches(f"{field}.{key}", value, names.path_segment(value))
+    version = reference.get("apiVersion") or ""
+    if version.count("/") > 1:
+        yield invalid_value(f"{field}.apiVersion", version, f"unexpected GroupVersion string: {version}")
+
+
+def _target(field: str, kind: str, target: dict[str, Any]) -> FieldErrors:
     """Each kind of metric is compared in its own ways."""
     value, average, share = (target.get(key) for key in ("value", "averageValue", "averageUtilization"))
-    if kind not in _SCALED_BY_ITSELF and not (source.get("metric") or {}).get("name"):
-        yield required(f"{field.removesuffix('.target')}.metric.name", "must specify a metric name")
     if kind in _SCALED_BY_ITSELF and average is None and share is None:
         detail = "must set either a target raw value or a target utilization"
         yield required(f"{field}.averageUtilization", detail)
@@ -131,32 +144,51 @@ def _metrics(field: str, metrics: Sequence[dict[str, Any]]) -> FieldErrors:
             yield required(f"{where}.type", "must specify a metric source type")
         if kind not in _METRICS:
             yield not_supported(f"{where}.type", kind, sorted(_METRICS))
-        else:
-            yield from _metric(f"{where}.{_METRICS[kind]}", kind, metric.get(_METRICS[kind]))
-            for other, key in _METRICS.items() if metric.get(_METRICS[kind]) is not None else ():
-                if other != kind and metric.get(key) is not None:
-                    yield from _metric(f"{where}.{key}", other, metric[key])
-                    yield forbidden(f"{where}.{key}", "must populate the given metric source only")
+        for other, key in _METRICS.items():
+            if metric.get(key) is not None:
+                yield from _metric(f"{where}.{key}", other, metric[key])
+        if kind in _METRICS:
+            yield from _only(where, _METRICS[kind], metric)
 
 
-def _metric(field: str, kind: str, source: dict[str, Any] | None) -> FieldErrors:
-    if source is None:
-        yield required(field, "must populate information for the given metric source")
+def _only(field: str, source: str, metric: dict[str, Any]) -> FieldErrors:
+    if metric.get(source) is None:
+        yield required(f"{field}.{source}", "must populate information for the given metric source")
         return
-    if kind in _SCALED_BY_ITSELF and not source.get("name"):
-        yield required(f"{field}.name", "must specify a resource name")
+    for key in _METRICS.values():
+        if key != source and metric.get(key) is not None:
+            yield forbidden(f"{field}.{key}", "must populate the given metric source only")
+
+
+def _metric(field: str, kind: str, source: dict[str, Any]) -> FieldErrors:
+    if kind == "Object":
+        yield from _scaled(f"{field}.describedObject", source.get("describedObject") or {})
+    if kind in _SCALED_BY_ITSELF:
+        if not source.get("name"):
+            yield required(f"{field}.name", "must specify a resource name")
+    else:
+        yield from _metric_name(f"{field}.metric.name", (source.get("metric") or {}).get("name") or "")
+    if kind == "ContainerResource" and not source.get("container"):
+        yield required(f"{field}.container", "must specify a container")
+    elif kind == "ContainerResource":
+        yield from matches(f"{field}.container", source["container"], names.dns_label(source["container"]))
     target = source.get("target") or {}
     if not target.get("type"):
         yield required(f"{field}.target.type", "must specify a metric target type")
     if target.get("type") not in _TARGETS:
         detail = "must be either Utilization, Value, or AverageValue"
         yield invalid_value(f"{field}.target.type", target.get("type") or "", detail)
-    if kind == "ContainerResource" and not source.get("container"):
-        yield required(f"{field}.container", "must specify a container")
-    yield from _target(f"{field}.target", kind, source, target)
     share = target.get("averageUtilization")
     if share is not None and share < 1:
         yield invalid_value(f"{field}.target.averageUtilization", share, "must be greater than 0")
     for key in ("value", "averageValue"):
-        if target.get(key) is not None:
-            yield from quantity(f"{field}.target.{key}", target[key], positive=True)
+        if target.get(key) is not None and parse_quantity(target[key]) <= 0:
+            yield invalid_value(f"{field}.target.{key}", target[key], "must be positive")
+    yield from _target(f"{field}.target", kind, target)
+
+
+def _metric_name(field: str, name: str) -> FieldErrors:
+    if not name:
+        yield required(field, "must specify a metric name")
+    else:
+        yield from matches(field, name, names.path_segment(name))

@@ -40,10 +40,10 @@ def _probe(field: str, kind: str, probe: dict[str, Any], spec: dict[str, Any]) -
     for number in _NUMBERS:
         yield from not_negative(f"{field}.{number}", probe.get(number))
     grace = probe.get("terminationGracePeriodSeconds")
+    if grace is not None and grace <= 0:
+        yield invalid_value(f"{field}.terminationGracePeriodSeconds", grace, "must be greater than 0")
     if grace is not None and kind == "readinessProbe":
         yield invalid_value(f"{field}.terminationGracePeriodSeconds", grace, "must not be set for readinessProbes")
-    elif grace is not None and grace <= 0:
-        yield invalid_value(f"{field}.terminationGracePeriodSeconds", grace, "must be greater than 0")
     if kind != "readinessProbe" and probe.get("successThreshold") != 1:
         yield invalid_value(f"{field}.successThreshold", probe.get("successThreshold"), "must be 1")
 
@@ -66,7 +66,7 @@ def _action(field: str, kind: str, action: dict[str, Any], spec: dict[str, Any])
         case "httpGet":
             yield from _http_get(field, action)
         case "tcpSocket" | "grpc":
-            yield from matches(f"{field}.port", action.get("port"), names.port_number_or_name(action.get("port")))
+            yield from matches(f"{field}.port", action.get("port", 0), names.port_number_or_name(action.get("port", 0)))
         case "sleep":
             grace = spec.get("terminationGracePeriodSeconds") or 0
             if not 0 <= action.get("seconds", 0) <= grace:
@@ -77,7 +77,7 @@ def _action(field: str, kind: str, action: dict[str, Any], spec: dict[str, Any])
 def _http_get(field: str, action: dict[str, Any]) -> FieldErrors:
     if not action.get("path"):
         yield required(f"{field}.path")
-    yield from matches(f"{field}.port", action.get("port"), names.port_number_or_name(action.get("port")))
+    yield from matches(f"{field}.port", action.get("port", 0), names.port_number_or_name(action.get("port", 0)))
     if action.get("scheme") not in _SCHEMES:
         yield not_supported(f"{field}.scheme", action.get("scheme"), _SCHEMES)
     for header in action.get("httpHeaders") or ():

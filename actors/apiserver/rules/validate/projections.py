@@ -61,6 +61,10 @@ def mode(field: str, value: int | None) -> FieldErrors:
 def descending(field: str, path: str) -> FieldErrors:
     if path.startswith("/"):
         yield invalid_value(field, path, "must be a relative path")
+    yield from not_upwards(field, path)
+
+
+def not_upwards(field: str, path: str) -> FieldErrors:
     if ".." in path.split("/"):
         yield invalid_value(field, path, "must not contain '..'")
 

@@ -22,7 +22,15 @@ def rule_problems(root: Node, at: str) -> FieldErrors:
     from actors.apiserver.cel.validations import Rules  # cel-cpp: 40 ms that most clusters need not take
 
     for problem in Rules(root).problems:
-        yield replace(problem, field=f"{at}{problem.field}")
+        value = _in_go(problem.value) if isinstance(problem.value, dict) else problem.value
+        yield replace(problem, field=f"{at}{problem.field}", value=value)
+
+
+def _in_go(rule: dict[str, Any]) -> dict[str, Any]:
+    """As Go shows it: with all of its fields."""
+    texts = {key[0].upper() + key[1:]: rule.get(key) or "" for key in ("rule", "message", "messageExpression")}
+    rest = {"Reason": rule.get("reason"), "FieldPath": rule.get("fieldPath") or ""}
+    return {**texts, **rest, "OptionalOldSelf": rule.get("optionalOldSelf")}
 
 
 def _form(rule: dict[str, Any], at: str) -> FieldErrors:

@@ -82,7 +82,7 @@ def taints(field: str, listed: Sequence[dict[str, Any]]) -> FieldErrors:
 
 
 def _spread_details(field: str, constraint: dict[str, Any]) -> FieldErrors:
-    domains, action = constraint.get("minDomains"), constraint.get("whenUnsatisfiable")
+    domains, action = constraint.get("minDomains"), constraint.get("whenUnsatisfiable") or ""
     if domains is not None and domains <= 0:
         yield invalid_value(f"{field}.minDomains", domains, "must be greater than zero")
     if domains is not None and action != "DoNotSchedule":

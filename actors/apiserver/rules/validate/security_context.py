@@ -85,6 +85,29 @@ def container_context(field: str, container: dict[str, Any], spec: dict[str, Any
     yield from _windows(f"{field}.windowsOptions", context.get("windowsOptions") or {})
 
 
+def host_processes(field: str, spec: dict[str, Any]) -> FieldErrors:
+    """On Windows: whoever is a process of the node is in its network."""
+    of_pod = _is_host_process(spec)
+    anybody = bool(of_pod)
+    for kind in ("initContainers", "containers"):
+        for index, container in enumerate(spec.get(kind) or ()):
+            own = _is_host_process(container)
+            anybody |= bool(own)
+            if None not in (own, of_pod) and own != of_pod:
+                shown = "true" if of_pod else "false"
+                detail = f"pod hostProcess value must be identical if both are specified, was {shown}"
+                yield invalid_value(f"{field}.{kind}[{index}].securityContext.windowsOptions.hostProcess", own, detail)
+    if anybody and not spec.get("hostNetwork"):
+        detail = "hostNetwork must be true if pod contains any hostProcess containers"
+        yield invalid_value(f"{field}.hostNetwork", False, detail)
+
+
+def _is_host_process(holder: dict[str, Any]) -> bool | None:
+    options = (holder.get("securityContext") or {}).get("windowsOptions") or {}
+    found: bool | None = options.get("hostProcess")
+    return found
+
+
 def host_users(field: str, spec: dict[str, Any]) -> FieldErrors:
     """Who has users of its own shares no namespace with its node."""
     if spec.get("hostUsers") is not False:

@@ -198,11 +198,10 @@ def _cluster_ips(spec: Spec) -> FieldErrors:
         yield invalid_value("spec.clusterIPs", given, "must be empty when `clusterIP` is not specified")
     elif given and given[0] != first:
         yield invalid_value("spec.clusterIPs", given, "first value must match `clusterIP`")
+    if given[:1] == ["None"] and len(given) > 1:
+        yield invalid_value("spec.clusterIPs", given, "'None' must be the first and only value")
     for index, address in enumerate(given):
-        if address == "None":
-            if len(given) > 1:
-                yield invalid_value(f"spec.clusterIPs[{index}]", address, "only one address may be 'None'")
-        else:
+        if index or address != "None":
             yield from matches(f"spec.clusterIPs[{index}]", address, names.ip_address(address))
     seen: set[str] = set()
     for index, family in enumerate(spec.get("ipFamilies") or ()):
@@ -303,6 +302,7 @@ def _endpoint(field: str, endpoint: Spec, kind: str | None) -> FieldErrors:
         yield from matches(f"{field}.hostname", endpoint["hostname"], names.dns_label(endpoint["hostname"]))
     if endpoint.get("nodeName") is not None:
         yield from matches(f"{field}.nodeName", endpoint["nodeName"], names.dns_subdomain(endpoint["nodeName"]))
+    yield from _hints(f"{field}.hints", endpoint.get("hints") or {})
 
 
 def _endpoint_address(field: str, index: int, address: str, kind: str | None) -> FieldErrors:
@@ -314,7 +314,18 @@ def _endpoint_address(field: str, index: int, address: str, kind: str | None) ->
     elif kind in _FAMILIES and (":" in address) != (kind == "IPv6"):
         yield invalid_value(field, address, f"must be an {kind} address")
     else:
-        yield from matches(where, address, addresses.reachable(address))
+        problems = list(addresses.ip(address))
+        yield from matches(where, address, problems or addresses.reachable(address))
+
+
+def _hints(field: str, hints: Spec) -> FieldErrors:
+    for kind, form in (("forZones", names.label_value), ("forNodes", names.dns_subdomain)):
+        seen: set[str] = set()
+        for index, each in enumerate(hints.get(kind) or ()):
+            name = each.get("name") or ""
+            if _seen(seen, name):
+                yield duplicate(f"{field}.{kind}[{index}].name", name)
+            yield from matches(f"{field}.{kind}[{index}].name", name, form(name))
 
 
 def _endpoint_port(field: str, port: Spec, *, named: bool) -> FieldErrors:

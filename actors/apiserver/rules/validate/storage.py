@@ -13,22 +13,21 @@ from actors.apiserver.rules.field import (
     invalid_value,
     matches,
     not_supported,
-    one_of,
     required,
     too_long,
     unchanged,
 )
+from actors.apiserver.rules.validate.claims import access_modes, claim_spec, volume_mode
+from actors.apiserver.rules.validate.driver_sources import namespaced_source
 from actors.apiserver.rules.validate.resources import quantity
 from actors.apiserver.rules.validate.scheduling import label_selector, node_selector
-from actors.apiserver.rules.validate.volumes import source
+from actors.apiserver.rules.validate.volumes import only_source, ordered
 from protocols.objects import Object
 from protocols.rules.quantity import InvalidQuantity, parse_quantity
 
 Spec = dict[str, Any]
 
-_ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 _RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
-_VOLUME_MODES = ("Block", "Filesystem")
 _BINDING_MODES = ("Immediate", "WaitForFirstConsumer")
 # What a PersistentVolumeSpec holds beside its one source.
 _NOT_SOURCES = frozenset(
@@ -52,19 +51,21 @@ _CHANGEABLE_CLAIM = ("resources", _ATTRIBUTES, "volumeName", "storageClassName")
 
 def persistent_volume(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
-    yield from _access_modes(spec)
+    yield from access_modes("spec", spec)
     capacity = spec.get("capacity") or {}
     if not capacity:
         yield required("spec.capacity")
     if set(capacity) != {"storage"}:
-        yield not_supported("spec.capacity", spec.get("capacity"), ("storage",))
+        yield not_supported("spec.capacity", dict(sorted(capacity.items())) or None, ("storage",))
     for name, value in capacity.items():
         yield from quantity(f"spec.capacity[{name}]", value, positive=True)
     policy = spec.get("persistentVolumeReclaimPolicy")
     if policy and policy not in _RECLAIM_POLICIES:
         yield not_supported("spec.persistentVolumeReclaimPolicy", policy, _RECLAIM_POLICIES)
-    yield from _volume_mode(spec)
-    if (spec.get("nodeAffinity") or {}).get("required") is not None:
+    yield from volume_mode("spec", spec)
+    if spec.get("nodeAffinity") is not None and spec["nodeAffinity"].get("required") is None:
+        yield required("spec.nodeAffinity.required", "must specify required node constraints")
+    elif spec.get("nodeAffinity") is not None:
         yield from node_selector("spec.nodeAffinity.required", spec["nodeAffinity"]["required"])
     if spec.get("storageClassName"):
         name = spec["storageClassName"]
@@ -73,28 +74,9 @@ def persistent_volume(obj: Object, old: Object | None) -> FieldErrors:
     yield from _volume_attributes(spec, None if old is None else old.get("spec") or {})
 
 
-def claim_spec(field: str, spec: Spec) -> FieldErrors:
-    """What a claim asks for, and what templates of claims ask for."""
-    yield from label_selector(f"{field}.selector", spec.get("selector"))
-    yield from _access_modes(spec, field)
-    requests = (spec.get("resources") or {}).get("requests") or {}
-    if "storage" not in requests:
-        yield required(f"{field}.resources[storage]")
-    else:
-        yield from quantity(f"{field}.resources[storage]", requests["storage"], positive=True)
-
-
 def persistent_volume_claim(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
     yield from claim_spec("spec", spec)
-    yield from _volume_mode(spec)
-    if spec.get("storageClassName"):
-        name = spec["storageClassName"]
-        yield from matches("spec.storageClassName", name, names.dns_subdomain(name))
-    yield from _data_sources(spec)
-    if spec.get(_ATTRIBUTES):
-        name = spec[_ATTRIBUTES]
-        yield from matches(f"spec.{_ATTRIBUTES}", name, names.dns_subdomain(name))
     if old is not None:
         yield from _claim_update(spec, old)
 
@@ -109,7 +91,11 @@ def storage_class(obj: Object, old: Object | None) -> FieldErrors:
     policy = obj.get("reclaimPolicy")
     if policy and policy not in ("Delete", "Retain"):
         yield not_supported("reclaimPolicy", policy, ("Delete", "Retain"))
-    yield from one_of("volumeBindingMode", obj.get("volumeBindingMode"), _BINDING_MODES)
+    mode = obj.get("volumeBindingMode")
+    if mode is None:
+        yield required("volumeBindingMode")
+    elif mode not in _BINDING_MODES:
+        yield not_supported("volumeBindingMode", mode, _BINDING_MODES)
     yield from _topologies("allowedTopologies", obj.get("allowedTopologies") or ())
     if old is not None:
         for key in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"):
@@ -144,6 +130,7 @@ def storage_capacity(obj: Object, old: Object | None) -> FieldErrors:
 
 def _topologies(field: str, terms: Sequence[Spec]) -> FieldErrors:
     for index, term in enumerate(terms):
+        yield from _like_another(f"{field}[{index}].matchLabelExpressions", term, terms[:index])
         seen: set[str] = set()
         for number, each in enumerate(term.get("matchLabelExpressions") or ()):
             where, key, values = (
@@ -162,6 +149,14 @@ def _topologies(field: str, terms: Sequence[Spec]) -> FieldErrors:
             seen.add(key)
 
 
+def _like_another(field: str, term: Spec, others: Sequence[Spec]) -> FieldErrors:
+    def of(each: Spec) -> dict[str, set[str]]:
+        return {one.get("key") or "": {*one.get("values", ())} for one in each.get("matchLabelExpressions") or ()}
+
+    if not of(term) or any(of(term) == of(other) for other in others):
+        yield duplicate(field, "")
+
+
 def _parameters(parameters: dict[str, str]) -> FieldErrors:
     if len(parameters) > _PARAMETERS_MAX:
         yield too_long("parameters", _PARAMETERS_MAX)
@@ -172,58 +167,17 @@ def _parameters(parameters: dict[str, str]) -> FieldErrors:
         yield too_long("parameters", _PARAMETERS_BYTES_MAX)
 
 
-def _data_sources(spec: Spec) -> FieldErrors:
-    """What a claim begins with; the older field and the newer say the same (defaults/storage.py)."""
-    for key in ("dataSource", "dataSourceRef"):
-        reference = spec.get(key)
-        if reference is None:
-            continue
-        for part in ("name", "kind"):
-            if not reference.get(part):
-                yield required(f"spec.{key}.{part}")
-        group, kind = reference.get("apiGroup") or "", reference.get("kind") or ""
-        if not group and kind != "PersistentVolumeClaim":
-            detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup"
-            yield invalid_value(f"spec.{key}", kind, detail)
-        if group:
-            yield from matches(f"spec.{key}.apiGroup", group, names.dns_subdomain(group))
-    older, newer = spec.get("dataSource"), spec.get("dataSourceRef")
-    if older is not None and newer is not None and not newer.get("namespace") and _told(older) != _told(newer):
-        yield invalid_value("spec", {}, "must match dataSourceRef")
-
-
-def _told(reference: Spec) -> tuple[str, ...]:
-    return tuple(reference.get(key) or "" for key in ("apiGroup", "kind", "name"))
-
-
-def _access_modes(spec: Spec, field: str = "spec") -> FieldErrors:
-    modes = spec.get("accessModes") or ()
-    if not modes:
-        yield required(f"{field}.accessModes", "at least 1 access mode is required")
-    for mode in modes:
-        if mode not in _ACCESS_MODES:
-            yield not_supported(f"{field}.accessModes", mode, _ACCESS_MODES)
-    if "ReadWriteOncePod" in modes and len(modes) > 1:
-        yield forbidden(f"{field}.accessModes", "may not use ReadWriteOncePod with other access modes")
-
-
-def _volume_mode(spec: Spec) -> FieldErrors:
-    mode = spec.get("volumeMode")
-    if mode is not None and mode not in _VOLUME_MODES:
-        yield not_supported("spec.volumeMode", mode, _VOLUME_MODES)
-
-
 def _volume_source(spec: Spec, old: Spec | None) -> FieldErrors:
-    sources = [key for key in spec if key not in _NOT_SOURCES and spec[key] is not None]
+    given = {key: value for key, value in spec.items() if key not in _NOT_SOURCES and value is not None}
+    sources = [*ordered(given)]
     if not sources:
         yield required("spec", "must specify a volume type")
-    for key in sources[1:]:
-        yield forbidden(f"spec.{key}", "may not specify more than 1 volume type")
+    yield from only_source("spec", given)
     if sources:
-        yield from source(f"spec.{sources[0]}", sources[0], spec[sources[0]])
+        yield from namespaced_source(f"spec.{sources[0]}", sources[0], given[sources[0]])
     if sources == ["local"] and not (spec.get("nodeAffinity") or {}).get("required"):
         yield required("spec.nodeAffinity", "Local volume requires node affinity")
-    if "csi" in sources[:1] and not spec["csi"].get("volumeHandle"):
+    if sources[:1] == ["csi"] and not spec["csi"].get("volumeHandle"):
         yield required("spec.csi.volumeHandle")
     if (spec.get("hostPath") or {}).get("path") == "/" and spec.get("persistentVolumeReclaimPolicy") == "Recycle":
         detail = "may not be 'recycle' for a hostPath mount of '/'"

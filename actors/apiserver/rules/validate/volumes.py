@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from typing import Any
 
 from actors.apiserver.alike import is_sound
@@ -16,7 +16,10 @@ from actors.apiserver.rules.field import (
     not_found,
     not_supported,
     required,
+    too_long,
 )
+from actors.apiserver.rules.validate.claims import claim_template
+from actors.apiserver.rules.validate.driver_sources import driver_source
 from actors.apiserver.rules.validate.projections import descending, keys, own_fields, projected
 from protocols.rules.quantity import InvalidQuantity, parse_quantity
 
@@ -51,9 +54,9 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
     "cinder": ("volumeID",),
     "flexVolume": ("driver",),
     "gcePersistentDisk": ("pdName",),
+    "local": ("path",),
     "gitRepo": ("repository",),
     "glusterfs": ("endpoints", "path"),
-    "image": ("reference",),
     "iscsi": ("targetPortal", "iqn"),
     "photonPersistentDisk": ("pdID",),
     "portworxVolume": ("volumeID",),
@@ -62,13 +65,25 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
     "storageos": ("volumeName",),
     "vsphereVolume": ("volumePath",),
 }
-_ISCSI_LUN_MAX = 255
+# In this order Kubernetes looks at them: the first that is given counts.
+_ORDER = (
+    *("emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret", "nfs", "iscsi"),
+    *("glusterfs", "flocker", "persistentVolumeClaim", "rbd", "cinder", "cephfs", "quobyte", "downwardAPI", "fc"),
+    *("flexVolume", "configMap", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk"),
+    *("storageos", "projected", "scaleIO", "local", "csi", "ephemeral", "image"),
+)
+_DRIVER_BYTES_MAX = 63
+_CALLED = {"cephfs": "cephFS", "downwardAPI": "downwarAPI"}  # where they are too many
 
 
-def volumes(field: str, listed: Sequence[Volume], volume_names: set[str]) -> FieldErrors:
+def volumes(field: str, listed: Sequence[Volume], volume_names: set[str], *, is_pod: bool) -> FieldErrors:
     """Checks the volumes, and collects their names for the mounts."""
     for index, volume in enumerate(listed):
         where, name = f"{field}[{index}]", volume.get("name")
+        if not is_sound(_sources, volume):
+            yield from _sources(where, volume)
+        if is_pod and volume.get("image") is not None and not volume["image"].get("reference"):
+            yield required(f"{where}.image.reference")
         if not name:
             yield required(f"{where}.name")
         else:
@@ -76,8 +91,6 @@ def volumes(field: str, listed: Sequence[Volume], volume_names: set[str]) -> Fie
             if name in volume_names:
                 yield duplicate(f"{where}.name", name)
             volume_names.add(name)
-        if not is_sound(_sources, volume):
-            yield from _sources(where, volume)
 
 
 def volume_mounts(field: str, container: dict[str, Any], volume_names: Set[str]) -> FieldErrors:
@@ -131,19 +144,32 @@ def volume_devices(field: str, container: dict[str, Any], volume_names: Set[str]
 
 
 def _sources(field: str, volume: Volume) -> FieldErrors:
-    given = [key for key in volume if key != "name" and volume[key] is not None]
-    if not given:
+    given = {key: value for key, value in volume.items() if key != "name" and value is not None}
+    if given:
+        yield from only_source(field, given)
+    else:
         yield required(field, "must specify a volume type")
-        return
-    for key in given[1:]:
-        yield forbidden(f"{field}.{key}", "may not specify more than 1 volume type")
-    yield from source(f"{field}.{given[0]}", given[0], volume[given[0]])
+
+
+def only_source(field: str, given: dict[str, Any]) -> FieldErrors:
+    """Of one source each part is looked at, of others only that they are there."""
+    first, *others = ordered(given) or ("",)
+    for kind in others:
+        yield forbidden(f"{field}.{_CALLED.get(kind, kind)}", "may not specify more than 1 volume type")
+    if first:
+        yield from source(f"{field}.{first}", first, given[first])
+
+
+def ordered(given: Collection[str]) -> list[str]:
+    return [kind for kind in _ORDER if kind in given]
 
 
 def source(field: str, kind: str, given: dict[str, Any]) -> FieldErrors:
+    field = field.replace("gcePersistentDisk", "persistentDisk")
     for key in _REQUIRED.get(kind, ()):
         if not given.get(key):
             yield required(f"{field}.{key}")
+    yield from driver_source(field, kind, given)
     match kind:
         case "emptyDir":
             yield from _size_limit(f"{field}.sizeLimit", given.get("sizeLimit"))
@@ -152,12 +178,6 @@ def source(field: str, kind: str, given: dict[str, Any]) -> FieldErrors:
         case "nfs":
             if not (given.get("path") or "").startswith("/"):
                 yield invalid_value(f"{field}.path", given.get("path") or "", "must be an absolute path")
-        case "iscsi":
-            if not 0 <= (given.get("lun") or 0) <= _ISCSI_LUN_MAX:
-                yield invalid_value(f"{field}.lun", given["lun"], names.in_range(0, _ISCSI_LUN_MAX))
-        case "fc":
-            if not given.get("targetWWNs") and not given.get("wwids"):
-                yield required(f"{field}.targetWWNs", "must specify either targetWWNs or wwids, but not both")
         case "secret" | "configMap":
             yield from keys(field, given)
         case "downwardAPI":
@@ -165,11 +185,24 @@ def source(field: str, kind: str, given: dict[str, Any]) -> FieldErrors:
         case "projected":
             yield from projected(field, given)
         case "csi":
-            if given.get("driver"):
-                yield from matches(f"{field}.driver", given["driver"], names.dns_subdomain(given["driver"]))
+            yield from _csi(field, given)
+        case "ephemeral":
+            if given.get("volumeClaimTemplate") is not None:
+                yield from claim_template(f"{field}.volumeClaimTemplate", given["volumeClaimTemplate"])
         case "image":
             if given.get("pullPolicy") and given["pullPolicy"] not in _PULL_POLICIES:
                 yield not_supported(f"{field}.pullPolicy", given["pullPolicy"], _PULL_POLICIES)
+
+
+def _csi(field: str, given: dict[str, Any]) -> FieldErrors:
+    driver = given.get("driver") or ""
+    if len(driver.encode()) > _DRIVER_BYTES_MAX:
+        yield too_long(f"{field}.driver", _DRIVER_BYTES_MAX)
+    if driver:
+        yield from matches(f"{field}.driver", driver, names.dns_subdomain(driver))
+    secret = given.get("nodePublishSecretRef")
+    if secret is not None and not secret.get("name"):
+        yield required(f"{field}.nodePublishSecretRef.name")
 
 
 def _size_limit(field: str, limit: Any) -> FieldErrors:
@@ -182,6 +215,8 @@ def _size_limit(field: str, limit: Any) -> FieldErrors:
 
 
 def _host_path(field: str, source: dict[str, Any]) -> FieldErrors:
+    if not source.get("path"):
+        return
     if ".." in (source.get("path") or "").split("/"):
         yield invalid_value(f"{field}.path", source["path"], "must not contain '..'")
     kind = source.get("type") or ""

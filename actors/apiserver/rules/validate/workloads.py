@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from typing import Any
 
 from actors.apiserver.rules import names
@@ -18,9 +17,9 @@ from actors.apiserver.rules.field import (
     required,
     unchanged,
 )
+from actors.apiserver.rules.validate.claims import claim_spec
 from actors.apiserver.rules.validate.pods import pod_template
 from actors.apiserver.rules.validate.scheduling import label_selector
-from actors.apiserver.rules.validate.storage import claim_spec
 from protocols.objects import Object
 from protocols.rules.selectors import InvalidSelector, map_matches, selector_matches
 
@@ -81,8 +80,7 @@ def stateful_set(obj: Object, old: Object | None) -> FieldErrors:
         yield from claim_spec(f"spec.volumeClaimTemplates[{index}].spec", claim.get("spec") or {})
     if spec.get("serviceName"):
         yield from matches("spec.serviceName", spec["serviceName"], names.dns_label(spec["serviceName"]))
-    claimed = frozenset(str((claim.get("metadata") or {}).get("name")) for claim in claims)
-    yield from _selector_and_template(spec, obj.get("kind") or "", claimed)
+    yield from _selector_and_template({**spec, "template": _with_claims(spec)}, obj.get("kind") or "")
     before = (old or {}).get("spec") or {}
     if old is not None and any((spec.get(key) or None) != (before.get(key) or None) for key in _STATEFUL_IMMUTABLE):
         detail = f"updates to statefulset spec for fields other than {_STATEFUL_CHANGEABLE} are forbidden"
@@ -144,8 +142,18 @@ def int_or_percent(field: str, value: Any) -> FieldErrors:
         yield from not_negative(field, value)
 
 
-def _selector_and_template(spec: Spec, kind: str, claimed: Set[str] = frozenset()) -> FieldErrors:
-    """`claimed`: volumes that each pod gets beside those of its template."""
+def _with_claims(spec: Spec) -> Spec:
+    """The template with the volumes that each pod gets for the set's claims, and before its own."""
+    template = spec.get("template") or {}
+    claims = spec.get("volumeClaimTemplates") or ()
+    claimed = dict.fromkeys((claim.get("metadata") or {}).get("name") or "" for claim in claims)
+    pod = template.get("spec") or {}
+    own = [volume for volume in pod.get("volumes") or () if not volume.get("name") or volume["name"] not in claimed]
+    given = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claimed]
+    return {**template, "spec": {**pod, "volumes": [*given, *own]}}
+
+
+def _selector_and_template(spec: Spec, kind: str) -> FieldErrors:
     selector, template = spec.get("selector"), spec.get("template") or {}
     template_labels = (template.get("metadata") or {}).get("labels") or {}
     if selector is None:
@@ -162,7 +170,7 @@ def _selector_and_template(spec: Spec, kind: str, claimed: Set[str] = frozenset(
             yield invalid_value("spec.selector", selector, "invalid label selector")
         elif not problems and not _selects(selector, template_labels):
             yield _mismatch(template_labels)
-    yield from pod_template("spec.template", template, claimed)
+    yield from pod_template("spec.template", template)
     yield from _always_restarted(template)
     yield from _no_deadline(template, kind)
 
@@ -248,7 +256,8 @@ def _stateful_strategy(field: str, strategy: Spec) -> FieldErrors:
         yield invalid_value(field, _in_go(strategy), "must be 'RollingUpdate' or 'OnDelete'")
     elif kind == "OnDelete" and rolling is not None:
         detail = "only allowed for updateStrategy 'RollingUpdate'"
-        yield invalid_value(f"{field}.rollingUpdate", rolling, detail)
+        shown = {"Partition": rolling.get("partition", 0), "MaxUnavailable": rolling.get("maxUnavailable")}
+        yield invalid_value(f"{field}.rollingUpdate", shown, detail)
     elif rolling is not None:
         yield from not_negative(f"{field}.rollingUpdate.partition", rolling.get("partition"))
         yield from _some_unavailable(f"{field}.rollingUpdate.maxUnavailable", rolling.get("maxUnavailable"))
