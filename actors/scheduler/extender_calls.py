@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,10 +77,16 @@ async def _bounded(response: aiohttp.ClientResponse, url: str) -> bytes:
 
 @lru_cache(maxsize=32)
 def _context(tls: Tls) -> ssl.SSLContext:
-    text = Path(tls.ca).read_text() if tls.ca and "-----BEGIN" not in tls.ca else tls.ca
-    context = ssl.create_default_context(cadata=text or None)
-    if tls.cert_file:
-        context.load_cert_chain(tls.cert_file, tls.key_file)
+    context = ssl.create_default_context(cadata=_pem(tls.ca) if tls.ca else None)
+    if tls.cert:
+        with tempfile.NamedTemporaryFile() as file:  # readable for its owner only; ssl takes a key from files alone
+            file.write(f"{_pem(tls.cert)}\n{_pem(tls.key)}".encode())
+            file.flush()
+            context.load_cert_chain(file.name)
     if not tls.verifies:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
+
+
+def _pem(said: str) -> str:
+    return said if "-----BEGIN" in said else Path(said).read_text()

@@ -85,14 +85,17 @@ def _tls(fields: dict[str, Part]) -> Tls | None:
     if "tlsConfig" not in fields:
         return Tls(verifies=False) if _flag(fields.get("enableHTTPS")) else None
     tls = fields["tlsConfig"].fields(*_TLS)
-    for name in ("certData", "keyData"):
-        if name in tls:
-            raise tls[name].wrong(f"{name} is not read here: name the file by {name.removesuffix('Data')}File")
-    if ("certFile" in tls) != ("keyFile" in tls):
-        raise fields["tlsConfig"].wrong("certFile and keyFile go together")
-    ca = _pem(tls["caData"]) if "caData" in tls else _text(tls.get("caFile"))
+    ca, cert, key = (_file_or_pem(tls, name) for name in ("ca", "cert", "key"))
+    if bool(cert) != bool(key):
+        raise fields["tlsConfig"].wrong("a certificate and its key go together")
     verifies = bool(ca) and not _flag(tls.get("insecure"))
-    return Tls(verifies, _text(tls.get("serverName")), ca, _text(tls.get("certFile")), _text(tls.get("keyFile")))
+    return Tls(verifies, _text(tls.get("serverName")), ca, cert, key)
+
+
+def _file_or_pem(tls: dict[str, Part], name: str) -> str:
+    """Where both are there, data is what counts."""
+    data = tls.get(f"{name}Data")
+    return _pem(data) if data is not None else _text(tls.get(f"{name}File"))
 
 
 def _pem(part: Part) -> str:

@@ -25,8 +25,8 @@ class Tls(NamedTuple):
     verifies: bool = True
     server_name: str = ""
     ca: str = ""
-    cert_file: str = ""
-    key_file: str = ""
+    cert: str = ""
+    key: str = ""
 
 
 class Extender(NamedTuple):

@@ -113,4 +113,11 @@ EXTENDERS = [
         "            if False:\n",
         f"{_VICTIMS}::test_a_victim_that_goes_meanwhile_is_no_victim",
     ),
+    Bug(
+        "an extender is shown no certificate",
+        "actors/scheduler/extender_calls.py",
+        "    if tls.cert:\n",
+        "    if False:\n",
+        "tests/scheduler/test_extenders.py::test_an_extender_that_wants_a_certificate_is_shown_one",
+    ),
 ]

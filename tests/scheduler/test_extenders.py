@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
+import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from actors.apiserver.tls import Authority
 from actors.scheduler.actor import Scheduler
 from actors.scheduler.config import load_config
 from actors.scheduler.extenders import Extender
@@ -18,6 +24,8 @@ from tests.scheduler.test_scheduler_actor import World
 from tests.scheduler.worlds import make_node, make_pod
 
 GPU = "example.com/gpu"
+HEAD = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n"
+NOW = time.time()
 Answer = Callable[[Any], Any]
 
 
@@ -48,14 +56,21 @@ class Server:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     server = Server()
+    async with serving(server):
+        yield server
+
+
+@asynccontextmanager
+async def serving(server: Server, context: ssl.SSLContext | None = None) -> AsyncIterator[None]:
     app = web.Application()
     app.router.add_post("/ext/{verb}", server.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
-    server.url = "http://{}:{}/ext".format(*runner.addresses[0][:2])
-    yield server
+    scheme = "https" if context is not None else "http"
+    server.url = f"{scheme}://127.0.0.1:{runner.addresses[0][1]}/ext"
+    yield
     server.hold.set()
     await runner.cleanup()
 
@@ -320,9 +335,36 @@ async def test_a_gang_is_not_decided_past_its_extenders(server: Server) -> None:
         assert "extenders are to be asked about a pod of a gang" in here.condition("p")["message"]
 
 
-# -- the configuration ------------------------------------------------------------------------------------------------
+def content_of(file: str | Path) -> bytes:
+    return Path(file).read_bytes()
 
-HEAD = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n"
+
+@pytest.mark.parametrize("as_data", [False, True])
+async def test_an_extender_that_wants_a_certificate_is_shown_one(server: Server, tmp_path: Path, as_data: bool) -> None:
+    """By files, and with what is in them in the configuration itself."""
+    authority = Authority(tmp_path, NOW)
+    issued, client = authority.component(), authority.admin()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.ca_file)
+    context.load_cert_chain(issued.cert_file, issued.key_file)
+    context.verify_mode = ssl.CERT_REQUIRED
+    server.answers["filter"] = leaving("n0")
+    said = {"ca": authority.ca_file, "cert": client.cert_file, "key": client.key_file}
+    tls = {f"{name}File": str(file) for name, file in said.items()}
+    if as_data:
+        tls = {f"{name}Data": base64.b64encode(content_of(file)).decode() for name, file in said.items()}
+
+    async with serving(server, context):
+        extender = {"urlPrefix": server.url, "filterVerb": "filter", "nodeCacheCapable": True, "tlsConfig": tls}
+        config = load_config(f"{HEAD}extenders: [{json.dumps(extender)}]\n", "config.yaml")
+        async with world(*config.extenders) as here:
+            here.create("nodes", make_node("n0"), make_node("n1"))
+            here.create("pods", make_pod("p", "1"))
+            await here.until(lambda: bool(here.node_of("p")))
+
+            assert here.node_of("p") == "n0"
+
+
+# -- the configuration ------------------------------------------------------------------------------------------------
 
 
 def test_extenders_are_read_from_the_file() -> None:
@@ -367,8 +409,8 @@ def test_extenders_are_read_from_the_file() -> None:
             "urlPrefix: http://x, managedResources: [{name: a.io/b}, {name: a.io/b}]",
             "duplicate extender managed resource name 'a.io/b'",
         ),
-        ("urlPrefix: http://x, tlsConfig: {certFile: /c}", "certFile and keyFile go together"),
-        ("urlPrefix: http://x, tlsConfig: {keyData: eA==}", "keyData is not read here: name the file by keyFile"),
+        ("urlPrefix: http://x, tlsConfig: {certFile: /c}", "a certificate and its key go together"),
+        ("urlPrefix: http://x, tlsConfig: {keyData: eA==}", "a certificate and its key go together"),
         ("urlPrefix: http://x, tlsConfig: {caData: '#'}", "PEM in base64 is expected here"),
         (
             "urlPrefix: http://x, bindVerb: b}, {urlPrefix: http://y, bindVerb: b",

@@ -271,6 +271,27 @@ def test_a_pod_that_is_deleted_while_it_waits_gives_everything_back() -> None:
     scheduled(story, a, b, Holds())
 
 
+def test_a_pod_whose_node_vanishes_while_it_waits_goes_to_another() -> None:
+    _, a, b = diaries()
+
+    async def story(cluster: Cluster) -> None:
+        cluster.add("pods", pod_that("wait@A"))
+        await cluster.world.sleep(1)
+        node = cluster.scheduler._state._placed["default/p"]
+        a.is_bad = False
+        cluster.store.delete("nodes", "", node, grace=0)
+        cluster.deliver()
+        await cluster.check_rests()
+        cluster.add("nodes", make_node("n2"))
+        await cluster.world.until(lambda: bool(cluster.node_of("p")))
+        await cluster.check_rests()
+
+        assert cluster.node_of("p") not in ("", node)
+        cluster.check_believes_the_truth()
+
+    scheduled(story, a, b)
+
+
 def test_any_number_of_pods_may_wait_at_permit_and_hold_nobody_up() -> None:
     class HoldsSome(Permit):
         name = "HoldsSome"
