@@ -113,6 +113,12 @@ def check_applied_to_nothing(call: Call, patch: Object) -> None:
         raise nameless(call.name)
 
 
+def has_name(obj: Object) -> bool:
+    """Also of what is not checked yet."""
+    metadata = obj.get("metadata")
+    return isinstance(metadata, dict) and bool(metadata.get("name"))
+
+
 def nameless(name: str) -> BadRequest:
     """Of an object that the address alone names."""
     return BadRequest(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")

@@ -30,7 +30,7 @@ from actors.apiserver.conversions import Conversions
 from actors.apiserver.custom.served import Served
 from actors.apiserver.deletion import Deletion, deletion_of, dry_run_of
 from actors.apiserver.eviction import budget_to_spend, marked, means, spent
-from actors.apiserver.incoming import accept, accept_kind, check_applied_to_nothing
+from actors.apiserver.incoming import accept, accept_kind, check_applied_to_nothing, has_name, nameless
 from actors.apiserver.item import Item, Made
 from actors.apiserver.lists import KeptList
 from actors.apiserver.moulds import Moulds
@@ -297,9 +297,15 @@ class Pipeline:
         def refuse(problem: str) -> StatusError:
             return refused(type, patch, made(), problem)
 
+        patched = made()
+        is_named = has_name(patched)
         if call.subresource == "scale":
-            return accept_kind(self.types, call, made(), *_SCALE, refuse=refuse)
-        return accept(self.types, call, made(), settled=settled, refuse=refuse)
+            new = accept_kind(self.types, call, patched, *_SCALE, refuse=refuse)
+        else:
+            new = accept(self.types, call, patched, settled=settled, refuse=refuse)
+        if not is_named:  # who sends an object need not say what it is called, but no patch takes that away
+            raise nameless(call.name)
+        return new
 
     async def _apply_scale(self, call: Call, patch: Any) -> Item:
         """To apply a Scale is to apply the number of replicas to what is scaled: whoever does owns it there."""

@@ -434,3 +434,25 @@ async def test_what_is_not_in_record_is_not_deleted(
 
     assert (answer.code, answer.json["reason"]) == (409, "Conflict")
     assert message in answer.json["message"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("type", "patch"),
+    [
+        ("json-patch", [{"op": "replace", "path": "", "value": {}}]),
+        ("json-patch", [{"op": "remove", "path": "/metadata/name"}]),
+        ("merge-patch", {"metadata": None}),
+        ("strategic-merge-patch", {"$patch": "delete"}),
+        ("strategic-merge-patch", {"$patch": "replace", "data": {"a": "b"}}),
+        ("strategic-merge-patch", {"metadata": {"$patch": "delete"}}),
+    ],
+)
+async def test_no_patch_takes_an_objects_name_away(api: Rest, type: str, patch: Any) -> None:
+    await api.send("POST", MAPS, config_map("a"))
+
+    answer = await api.send("PATCH", f"{MAPS}/a", patch, content_type=f"application/{type}+json")
+
+    said = "the name of the object (a based on URL) was undeterminable: name must be provided"
+    assert (answer.code, answer.json["reason"], answer.json["message"]) == (400, "BadRequest", said)
+    assert (await api.get(f"{MAPS}/a")).json["data"] == {"a": "1"}

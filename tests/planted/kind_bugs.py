@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.planted.bug import Bug
 
 _RULES = "actors/apiserver/rules"
+_JSON_PATCH = "tests/apiserver/patch/test_json_and_merge_patch.py"
 _PROTOBUF = "tests/apiserver/schema/test_protobuf.py"
 _DEVICES = "tests/apiserver/rules/test_validate_devices.py"
 _ADDRESSES = "tests/apiserver/rules/test_validate_addresses.py"
@@ -153,7 +154,7 @@ KINDS = [
     Bug(
         "who fails a test of a JSON patch is told what the object holds",
         "actors/apiserver/patch/json_patch.py",
-        "testing value {operation['path']} failed: test failed",
+        "testing value {given['path']} failed: test failed",
         "{patched}",
         "tests/apiserver/patch/test_json_and_merge_patch.py::"
         "test_an_operation_that_does_not_apply_refuses_the_patch_and_tells_nothing_of_the_object",
@@ -398,5 +399,33 @@ KINDS = [
         "            check_applied_to_nothing(call, patch)\n",
         "",
         "tests/apiserver/test_updating.py::test_an_apply_creates_what_it_names_and_nothing_in_place_of_another",
+    ),
+    Bug(
+        "the last of a list cannot be named from its end",
+        "actors/apiserver/patch/json_operations.py",
+        "str(index if index >= 0 else index + len(document) + behind)",
+        "str(index)",
+        f"{_JSON_PATCH}::test_a_json_patch_is_taken_as_kubernetes_library_takes_it",
+    ),
+    Bug(
+        "what is moved is put where it would be if it were in two places",
+        "actors/apiserver/patch/json_patch.py",
+        '{"op": "add", "path": indexed(operation["path"], patched, grows=True), "value": value}',
+        '{"op": "add", "path": indexed(operation["path"], patched), "value": value}',
+        f"{_JSON_PATCH}::test_a_json_patch_is_taken_as_kubernetes_library_takes_it",
+    ),
+    Bug(
+        "a patch replaces only what is there",
+        "actors/apiserver/patch/json_operations.py",
+        'found["op"] = "add" if op == "replace" else op',
+        'found["op"] = op',
+        f"{_JSON_PATCH}::test_a_json_patch_replaces_what_is_not_there_and_adds_null_for_a_value_that_is_not_given",
+    ),
+    Bug(
+        "an object whose name a patch takes away keeps it",
+        "actors/apiserver/pipeline.py",
+        "        if not is_named:",
+        "        if False:",
+        "tests/apiserver/test_kubernetes_answers.py::test_no_patch_takes_an_objects_name_away",
     ),
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from actors.apiserver.patch.json_operations import Unfit, indexed, normal
 from protocols.errors import BadRequest, Invalid, RequestEntityTooLarge
 from protocols.objects import Object
 
@@ -24,19 +25,27 @@ def json_patch(document: Object, operations: Any) -> Object:
     _check(operations)
     patched: Any = document
     copied_bytes = 0
-    for operation in operations:
+    for given in operations:
         try:
-            if operation.get("op") == "copy":
-                copied_bytes += len(orjson.dumps(jsonpatch.JsonPointer(operation.get("from", "")).resolve(patched)))
+            operation = normal(given, patched)
+            if operation is None:
+                continue
+            if operation["op"] == "copy":
+                copied_bytes += len(orjson.dumps(jsonpatch.JsonPointer(operation["from"]).resolve(patched)))
             if copied_bytes > COPIED_BYTES_MAX:
                 raise RequestEntityTooLarge(f"a JSON patch may copy {COPIED_BYTES_MAX} bytes, and no more")
+            if operation["op"] == "move":
+                value = jsonpatch.JsonPointer(operation["from"]).resolve(patched)
+                away = {"op": "remove", "path": operation["from"]}
+                patched = jsonpatch.JsonPatch([away]).apply(patched, in_place=True)
+                operation = {"op": "add", "path": indexed(operation["path"], patched, grows=True), "value": value}
             patched = jsonpatch.JsonPatch([operation]).apply(patched, in_place=True)
-        except jsonpatch.InvalidJsonPatch as error:
-            raise BadRequest(f"json: {error}") from None
+        except Unfit as unfit:
+            raise Invalid(f"{_REJECTED}: {unfit}") from None
         except jsonpatch.JsonPatchTestFailed:
-            raise Invalid(f"{_REJECTED}: testing value {operation['path']} failed: test failed") from None
+            raise Invalid(f"{_REJECTED}: testing value {given['path']} failed: test failed") from None
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException):
-            raise Invalid(f"{_REJECTED}: {_why(operation, patched)}") from None
+            raise Invalid(f"{_REJECTED}: {_why(given, patched)}") from None
     if not isinstance(patched, dict):
         raise Invalid(f"{_REJECTED}: the patched document is not an object")
     return patched

@@ -155,8 +155,8 @@ def test_a_json_patch_adds_replaces_removes_moves_and_tests() -> None:
             'remove operation does not apply: doc is missing path: "/metadata/finalizers/0": missing value',
         ),
         (
-            {"op": "replace", "path": "/data/missing", "value": "x"},
-            "replace operation does not apply: doc is missing key: /data/missing: missing value",
+            {"op": "replace", "path": "/metadata/labels/2", "value": "x"},
+            "replace operation does not apply: doc is missing path: /metadata/labels/2: missing value",
         ),
         (
             {"op": "replace", "path": "/nowhere/deep", "value": "x"},
@@ -183,7 +183,68 @@ def test_an_operation_that_does_not_apply_refuses_the_patch_and_tells_nothing_of
     assert "secret" not in str(no.value) and "settings" not in str(no.value)
 
 
-@pytest.mark.parametrize("patch", [{"op": "add"}, ["add"], [{"path": 1, "op": "add"}], [{"op": "bad", "path": "/a"}]])
+LAST = "/metadata/finalizers/-1"
+
+
+@pytest.mark.parametrize(
+    ("operation", "finalizers"),
+    [
+        ({"op": "remove", "path": LAST}, ["a/b"]),
+        ({"op": "remove", "path": "/metadata/finalizers/-2"}, ["c/d"]),
+        ({"op": "remove", "path": "/metadata/finalizers/-0"}, ["c/d"]),
+        ({"op": "remove", "path": "/metadata/finalizers/01"}, ["a/b"]),
+        ({"op": "remove", "path": "/metadata/finalizers/-3"}, None),
+        ({"op": "remove", "path": "/metadata/finalizers/-"}, None),
+        ({"op": "remove", "path": "/metadata/finalizers/x"}, None),
+        ({"op": "replace", "path": LAST, "value": "x/y"}, ["a/b", "x/y"]),
+        ({"op": "replace", "path": "/metadata/finalizers/2", "value": "x/y"}, None),
+        ({"op": "add", "path": LAST, "value": "x/y"}, ["a/b", "c/d", "x/y"]),
+        ({"op": "add", "path": "/metadata/finalizers/-3", "value": "x/y"}, ["x/y", "a/b", "c/d"]),
+        ({"op": "add", "path": "/metadata/finalizers/-4", "value": "x/y"}, None),
+        ({"op": "add", "path": "/metadata/finalizers/+1", "value": "x/y"}, ["a/b", "x/y", "c/d"]),
+        ({"op": "test", "path": LAST, "value": "c/d"}, ["a/b", "c/d"]),
+        ({"op": "test", "path": LAST, "value": "a/b"}, None),
+        ({"op": "test", "path": "/data/missing"}, ["a/b", "c/d"]),
+        ({"op": "test", "path": "/data/missing", "value": None}, ["a/b", "c/d"]),
+        ({"op": "test", "path": "/data/k"}, None),
+        ({"op": "test", "path": "data"}, None),
+        ({"op": "move", "from": LAST, "path": "/metadata/finalizers/0"}, ["c/d", "a/b"]),
+        ({"op": "move", "from": "/metadata/finalizers/0", "path": LAST}, ["c/d", "a/b"]),
+        ({"op": "move", "from": "/metadata/finalizers/-3", "path": "/metadata/finalizers/0"}, None),
+        ({"op": "copy", "from": "/metadata/finalizers/-2", "path": LAST}, ["a/b", "c/d", "a/b"]),
+        ({"op": "copy", "from": "/metadata/finalizers/-3", "path": LAST}, None),
+        ({"op": "copy", "from": "/metadata/finalizers/-", "path": "/data/k"}, None),
+        ({"op": "test", "path": "/metadata/finalizers/-", "value": "a/b"}, None),
+        ({"op": "move", "path": "/data/k"}, None),
+        ({"op": "add", "path": "", "value": {}}, None),
+        ({"op": "remove", "path": ""}, None),
+        ({"op": "add", "value": {}}, None),
+        ({"path": "/data", "value": {}}, None),
+        ({"op": "nope", "path": "/data", "value": {}}, None),
+        ({"op": "add", "path": "data", "value": {}}, None),
+    ],
+)
+def test_a_json_patch_is_taken_as_kubernetes_library_takes_it(
+    operation: dict[str, Any], finalizers: list[str] | None
+) -> None:
+    """As a kube-apiserver 1.36.2 was seen to answer; None: refused."""
+    current = config_map({"k": "v"})
+    current["metadata"]["finalizers"] = ["a/b", "c/d"]
+
+    if finalizers is None:
+        with pytest.raises(Invalid, match="the server rejected our request due to an error in our request"):
+            patched("json", current, [operation])
+    else:
+        assert patched("json", current, [operation])["metadata"]["finalizers"] == finalizers
+
+
+def test_a_json_patch_replaces_what_is_not_there_and_adds_null_for_a_value_that_is_not_given() -> None:
+    patch = [{"op": "replace", "path": "/data/new", "value": "x"}, {"op": "add", "path": "/data/empty"}]
+
+    assert patched("json", config_map({}), patch)["data"] == {"new": "x", "empty": None}
+
+
+@pytest.mark.parametrize("patch", [{"op": "add"}, ["add"], [{"path": 1, "op": "add"}]])
 def test_what_is_no_json_patch_is_a_bad_request(patch: Any) -> None:
     with pytest.raises(BadRequest):
         patched("json", config_map({}), patch)
