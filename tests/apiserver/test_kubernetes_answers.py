@@ -456,3 +456,24 @@ async def test_no_patch_takes_an_objects_name_away(api: Rest, type: str, patch: 
     said = "the name of the object (a based on URL) was undeterminable: name must be provided"
     assert (answer.code, answer.json["reason"], answer.json["message"]) == (400, "BadRequest", said)
     assert (await api.get(f"{MAPS}/a")).json["data"] == {"a": "1"}
+
+
+SAYS_TWICE = (
+    b'{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "bar": 1}, "spec": {"foo": 1, "foo": 2,'
+    b' "containers": [{"name": "c", "image": "i", "baz": 1, "image": "j"}]}}'
+)
+
+
+@pytest.mark.slow
+async def test_what_is_unknown_is_warned_of_before_what_is_said_twice_and_who_is_refused_for_it_is_not_warned(
+    api: Rest,
+) -> None:
+    warned = await api.send("POST", f"{PODS}?dryRun=All", SAYS_TWICE, content_type=JSON)
+    refused = await api.send("POST", f"{PODS}?dryRun=All&fieldValidation=Strict", SAYS_TWICE, content_type=JSON)
+
+    unknown = [
+        f'299 - "unknown field \\"{field}\\""' for field in ("metadata.bar", "spec.foo", "spec.containers[0].baz")
+    ]
+    twice = '299 - "duplicate field \\"spec.containers[0].image\\""'
+    assert warned.headers.getall("Warning") == [*unknown, twice]
+    assert (refused.code, refused.headers.getall("Warning", [])) == (400, [])

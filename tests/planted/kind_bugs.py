@@ -269,7 +269,7 @@ KINDS = [
     Bug(
         "nobody is warned of what is said twice",
         "actors/apiserver/rest/verbs.py",
-        "        return [*self.call.repeated, *self.call.warnings]\n",
+        "        return with_repeated(self.call.warnings, self.call.repeated)\n",
         "        return self.call.warnings\n",
         "tests/apiserver/test_updating.py::test_who_says_something_twice_is_warned_of_it",
     ),
@@ -427,5 +427,13 @@ KINDS = [
         "        if not is_named:",
         "        if False:",
         "tests/apiserver/test_kubernetes_answers.py::test_no_patch_takes_an_objects_name_away",
+    ),
+    Bug(
+        "who is refused for what is said twice is warned of it as well",
+        "actors/apiserver/rest/verbs.py",
+        'if self.call.validation == "Strict":\n            return self.call.warnings',
+        "if False:\n            return self.call.warnings",
+        "tests/apiserver/test_kubernetes_answers.py::"
+        "test_what_is_unknown_is_warned_of_before_what_is_said_twice_and_who_is_refused_for_it_is_not_warned",
     ),
 ]

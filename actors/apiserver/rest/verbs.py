@@ -24,7 +24,7 @@ from actors.apiserver.rest.options import check_options
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.paths import Target
 from actors.apiserver.rest.render import Renderer, Reply, warning_headers
-from actors.apiserver.rest.repeated import repeated, strict_problem
+from actors.apiserver.rest.repeated import repeated, strict_problem, with_repeated
 from actors.apiserver.rest.watch import RestWatch, watch_options
 from actors.apiserver.schema.check import cannot_be_handled
 from protocols.errors import BadRequest, RequestEntityTooLarge
@@ -120,7 +120,9 @@ class Verbs:
 
     @property
     def warnings(self) -> list[str]:
-        return [*self.call.repeated, *self.call.warnings]
+        if self.call.validation == "Strict":
+            return self.call.warnings  # whoever said something twice was refused for it
+        return with_repeated(self.call.warnings, self.call.repeated)
 
     def _warnings(self) -> list[tuple[str, str]]:
         return warning_headers(self.warnings)
