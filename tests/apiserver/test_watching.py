@@ -98,10 +98,10 @@ async def test_an_object_that_begins_or_ceases_to_match_comes_or_goes(api: World
 
 
 async def test_a_consumer_without_credit_gets_the_rest_when_it_reads_on(api: World) -> None:
-    async with api.stream(door.Watch("configmaps"), window=2) as slow:
+    async with api.stream(door.Watch("configmaps", namespace="default"), window=2) as slow:
         for number in range(20):
             await api.create("configmaps", config_map(f"c{number:02}"))
-        async with api.stream(door.Watch("configmaps"), window=64) as quick:
+        async with api.stream(door.Watch("configmaps", namespace="default"), window=64) as quick:
             assert (await take(quick, 21))[-1] == ("BOOKMARK", "")
 
         events = [event for event in await take(slow, 21) if event[0] == "ADDED"]
@@ -120,7 +120,7 @@ async def test_a_watch_from_too_long_ago_expires(api: World) -> None:
 
 async def test_a_revision_that_another_api_server_gave_is_waited_for(tmp_path: Path, api: World) -> None:
     here, there = api.api, await api.api_server(["etcd-0/etcd"], "apiserver-2")
-    async with api.stream(door.Watch("configmaps")) as watch:
+    async with api.stream(door.Watch("configmaps", namespace="default")) as watch:
         assert await take(watch, 1) == [("BOOKMARK", "")]
         for turn in range(20):
             api.api = there if turn % 2 else here
