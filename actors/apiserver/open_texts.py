@@ -82,7 +82,7 @@ class _Taking:
 
     def _variable(self, variable: Mapping[str, Any]) -> dict[str, Any]:
         found = {**variable}
-        self.text(found, "value", _is_any)
+        self.text(found, "value", _refers_to_nothing)
         return found
 
 
@@ -94,6 +94,11 @@ def _each(values: Any, change: Callable[[Mapping[str, Any]], dict[str, Any]]) ->
 
 def _is_any(text: str) -> bool:
     return True
+
+
+def _refers_to_nothing(value: str) -> bool:
+    """Of a variable: whether it takes up another one decides what is warned of."""
+    return "$(" not in value
 
 
 def _is_label(text: str) -> bool:

@@ -209,6 +209,14 @@ def test_annotations_that_kubernetes_gives_a_meaning_are_not_open() -> None:
     assert texts == ("own", "7")
 
 
+def test_a_variable_that_takes_up_another_is_not_open() -> None:
+    variables = [{"name": "A", "value": "own"}, {"name": "A", "value": "$(A) and more"}]
+
+    _, texts = opened({"spec": {"containers": [{"env": variables}]}})
+
+    assert texts == ("own",)
+
+
 async def test_pods_that_have_their_texts_in_common_come_from_a_mould_with_nothing_open(api: World) -> None:
     for name in "abcde":
         await api.create("pods", pod(name, labels={"app": "web"}))

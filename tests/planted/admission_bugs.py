@@ -339,4 +339,11 @@ ADMISSION = [
         "self._ctx.now, _PROBES[0].texts)",
         f"{_MOULDS}::test_pods_of_a_template_may_each_have_texts_that_decide_nothing",
     ),
+    Bug(
+        "a pod that is cast is warned of a variable although it takes up the one that it hides",
+        "actors/apiserver/open_texts.py",
+        'return "$(" not in value',
+        "return True",
+        f"{_MOULDS}::test_a_variable_that_takes_up_another_is_not_open",
+    ),
 ]

@@ -7,6 +7,7 @@ import pytest
 from actors.apiserver.rules.defaults import apply_defaults
 from actors.apiserver.rules.prepare import prepare_create, prepare_update
 from actors.apiserver.rules.warn import warnings
+from actors.apiserver.rules.warn.ports import ALIKE_MAX, ports
 from actors.apiserver.schema.check import check
 from actors.apiserver.schema.types import Types
 from tests.apiserver.rules.answers import Warned, warned
@@ -30,3 +31,12 @@ def test_what_is_warned_of_is_what_was_seen(each: Warned) -> None:
         made = prepare_update(resource, old, changes, "")
 
     assert list(warnings(resource, made, old)) == each.texts
+
+
+def test_of_many_ports_that_are_alike_few_are_named_to_each() -> None:
+    alike = {"containers": [{"ports": [{"containerPort": 80, "protocol": "TCP"}] * 1_000}]}
+
+    said = list(ports("spec", alike))
+
+    assert said[0] == "spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]"
+    assert len(said) < 1_000 * ALIKE_MAX

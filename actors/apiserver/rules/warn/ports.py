@@ -8,6 +8,8 @@ from typing import Any
 Port = dict[str, Any]
 Placed = tuple[str, Port]
 
+ALIKE_MAX = 16  # of one port, so many are named to each other: nobody reads more, and they would be told by the million
+
 
 def ports(field: str, spec: dict[str, Any]) -> Iterator[str]:
     placed = [
@@ -16,12 +18,16 @@ def ports(field: str, spec: dict[str, Any]) -> Iterator[str]:
         for index, container in enumerate(spec.get(kind) or ())
         for number, port in enumerate(container.get("ports") or ())
     ]
-    for index, (where, port) in enumerate(placed):
+    before: dict[tuple[object, object], list[Placed]] = {}
+    for where, port in placed:
         if port.get("hostIP") and not port.get("hostPort"):
             yield f"{where}: hostIP set without hostPort: {_in_go(port)}"
-        for other_where, other in placed[:index]:
+        others = before.setdefault((port.get("containerPort"), port.get("protocol")), [])
+        for other_where, other in others:
             if how := _alike(port, other):
                 yield f"{where}: {how} port definition with {other_where}"
+        if len(others) < ALIKE_MAX:
+            others.append((where, port))
     yield from _names(placed)
 
 
@@ -39,8 +45,7 @@ def _names(placed: list[Placed]) -> Iterator[str]:
 
 
 def _alike(port: Port, other: Port) -> str:
-    if any(port.get(key) != other.get(key) for key in ("containerPort", "protocol")):
-        return ""
+    """Of two that a container listens on alike."""
     host_ports = {port.get("hostPort") or 0, other.get("hostPort") or 0}
     host_ips = {port.get("hostIP") or "", other.get("hostIP") or ""}
     if len(host_ports) == len(host_ips) == 1:
