@@ -7,11 +7,13 @@ from typing import Any
 
 Entry = tuple[str, str]  # a path, and where it is from
 
+ENTRIES_MAX = 256  # of one volume, that are compared: each with each
+
 
 def overlapping(volume: dict[str, Any]) -> Iterator[str]:
     name = volume.get("name")
     for title, entries in _titled(volume):
-        for index, (path, source) in enumerate(entries):
+        for index, (path, source) in enumerate(entries[:ENTRIES_MAX]):
             for other, other_source in entries[:index]:
                 if _overlap(path, other):
                     yield f'volume "{name}" ({title}): overlapping paths: "{path}"{source} with "{other}"{other_source}'
