@@ -8,12 +8,13 @@ KINDS = ("/healthz", "/livez", "/readyz")
 
 
 def report(path: str, checks: Mapping[str, bool], verbose: bool, excluded: Sequence[str]) -> tuple[int, str] | None:
-    """Code and text for `/livez` or `/livez/CHECK`; None where there is no such check. `excluded` do not count."""
-    kind, _, check = path[1:].partition("/")
-    if check:
+    """Code and text for `/livez` or `/livez/CHECK`; None where there is no such check. `excluded` do not count, unless
+    one is asked for by itself: then nothing is said of it but whether it is good."""
+    kind, slash, check = path[1:].partition("/")
+    if slash:
         if check not in checks:
             return None
-        checks = {check: checks[check]}
+        verbose, excluded, checks = False, (), {check: checks[check]}
     failed = [name for name, good in checks.items() if not good and name not in excluded]
     if not (verbose or failed):
         return 200, "ok"

@@ -57,7 +57,8 @@ class ZPages:
             return ZPage(f"{head}{told}".encode(), TEXT)
         said = self._status(now, paths) if kind == "Statusz" else {"flags": dict(sorted(self._flags().items()))}
         described = {"kind": kind, "apiVersion": f"{_GROUP}/{version}", "metadata": {"name": self._component}}
-        return ZPage(_encoded({**described, **said}, media_type), media_type)
+        content_type = f"{media_type};g={_GROUP};v={version};as={kind}"
+        return ZPage(_encoded({**described, **said}, media_type), content_type)
 
     def _status(self, now: float, paths: Iterable[str]) -> Object:
         return {

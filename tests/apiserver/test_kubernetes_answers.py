@@ -55,7 +55,7 @@ async def test_what_is_not_of_the_api_is_answered_in_plain_text(
         ("GET", "/apis/apps/v9", None, 404, "the server could not find the requested resource"),
         ("PUT", "/apis/apps/v9", {}, 404, "the server could not find the requested resource"),
         ("POST", "/api/v1", {}, 405, NOT_ALLOWED),
-        ("DELETE", "/apis", None, 405, NOT_ALLOWED),
+        ("DELETE", "/apis/apps/v1", None, 405, NOT_ALLOWED),
         ("PATCH", "/version", {}, 405, NOT_ALLOWED),
         ("PUT", "/apis/authentication.k8s.io/v1/tokenreviews", {}, 405, NOT_ALLOWED),
         ("DELETE", f"{PODS}/a/log", None, 405, NOT_ALLOWED),

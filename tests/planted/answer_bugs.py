@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.planted.bug import Bug
 
 _ANSWERS = "tests/apiserver/test_kubernetes_answers.py::"
+_DISCOVERY = "tests/apiserver/test_discovery_answers.py::"
 _SURFACE = "tests/apiserver/test_surface_answers.py::"
 
 ANSWERS = [
@@ -161,5 +162,68 @@ ANSWERS = [
         '            if ingress.get("ip"):\n',
         '            if ingress.get("hostname"):\n',
         _SURFACE + "test_where_a_balancer_sends_what_it_is_sent_has_a_default",
+    ),
+    Bug(
+        "everybody is told which software answers, of which version",
+        "actors/apiserver/rest/connections.py",
+        "            del response.headers[SERVER]\n",
+        "            pass\n",
+        _DISCOVERY + "test_nobody_is_told_which_software_answers",
+    ),
+    Bug(
+        "any path that begins as one of health is one",
+        "actors/apiserver/rest/documents.py",
+        "if path.startswith(_HEALTH) or path in KINDS:",
+        "if path.startswith(KINDS):",
+        _DISCOVERY + "test_what_a_slash_too_many_means",
+    ),
+    Bug(
+        "what can only be read takes any method",
+        "actors/apiserver/rest/server.py",
+        "return path.startswith(_READ_ONLY) or self._documents.is_fixed(path)",
+        "return path.startswith(_READ_ONLY)",
+        _DISCOVERY + "test_where_the_method_does_not_matter",
+    ),
+    Bug(
+        "who reads no form of discovery that there is gets it in JSON",
+        "actors/apiserver/rest/documents.py",
+        "        return negotiate_plainly(accept, listed=self.is_fixed(path))\n",
+        "        return Output()\n",
+        _DISCOVERY + "test_discovery_in_a_form_that_there_is_not",
+    ),
+    Bug(
+        "who reads aggregated discovery in protobuf gets it in JSON",
+        "actors/apiserver/rest/documents.py",
+        "media_type = PROTOBUF if media.media_type == PROTOBUF else JSON",
+        "media_type = JSON",
+        _DISCOVERY + "test_discovery_in_a_form_that_there_is",
+    ),
+    Bug(
+        "discovery in protobuf names a version where its group version is read",
+        "actors/apiserver/schema/protobuf_fields.txt",
+        "meta.v1.GroupVersionForDiscovery groupVersion=1! version=2!",
+        "meta.v1.GroupVersionForDiscovery groupVersion=2! version=1!",
+        _DISCOVERY + "test_the_bytes_of_discovery_in_protobuf",
+    ),
+    Bug(
+        "discovery in protobuf is not known to be of another package",
+        "actors/apiserver/schema/protobuf.py",
+        "    if kind in _META_KINDS:\n",
+        '    if kind in ("DeleteOptions", "Status"):\n',
+        _DISCOVERY + "test_discovery_says_the_same_in_protobuf",
+    ),
+    Bug(
+        "a check of health by itself can be left out",
+        "actorkube/kube/health.py",
+        "verbose, excluded, checks = False, (), {check: checks[check]}",
+        "checks = {check: checks[check]}",
+        _DISCOVERY + "test_a_check_by_itself_says_ok_and_no_more",
+    ),
+    Bug(
+        "who deletes a service account is told of a success",
+        "actors/apiserver/rest/verbs.py",
+        "if removed.gone and not is_told_when_deleted(call.resource):",
+        "if removed.gone:",
+        _DISCOVERY + "test_what_tells_that_something_is_gone",
     ),
 ]

@@ -10,10 +10,12 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 import orjson
 from aiohttp import web
+from aiohttp.hdrs import SERVER
+from aiohttp.http import SERVER_SOFTWARE
 
 from actors.apiserver.callers import Caller
 from protocols.errors import BadRequest, InternalError, StatusError
@@ -71,15 +73,27 @@ class Connection(web.RequestHandler):
         return response
 
 
+class Request(web.BaseRequest):
+    """aiohttp's, whose answers do not tell anybody which software, of which version, gave them."""
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        if response.headers.get(SERVER) == SERVER_SOFTWARE:  # another's, to whom a request was passed on, is theirs
+            del response.headers[SERVER]
+
+
 class Server(web.Server):
     """aiohttp's, with connections of ours. `is_over`: whose TLS handshake ends from now on has come too late."""
 
     def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
-        super().__init__(handle, handler_cancellation=True)
+        super().__init__(handle, request_factory=_request, handler_cancellation=True)
         self.is_over = False
 
     def __call__(self) -> web.RequestHandler:
         return Connection(self, loop=asyncio.get_running_loop(), access_log=None)  # type: ignore[arg-type]  # none is written
+
+
+def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> Request:
+    return Request(message, payload, protocol, writer, task, asyncio.get_running_loop())
 
 
 async def listen(server: Server, listener: socket.socket, context: ssl.SSLContext | None) -> asyncio.Server:

@@ -16,7 +16,7 @@ from actorkube.kube.zpages import ZPages
 from actors.apiserver.aggregation import documents as remote_documents
 from actors.apiserver.aggregation.remotes import Remotes
 from actors.apiserver.custom.served import Served
-from actors.apiserver.rest.negotiate import JSON
+from actors.apiserver.rest.negotiate import JSON, PROTOBUF, Output, negotiate, negotiate_plainly
 from actors.apiserver.rest.parts import Parts
 from actors.apiserver.rest.render import Renderer, Reply
 from actors.apiserver.schema import discovery
@@ -25,6 +25,7 @@ from actors.apiserver.schema.resources import METRICS, Resource
 from actors.apiserver.schema.types import Types
 from actors.apiserver.tokens.discovery import DISCOVERY_PATH, KEYS_PATH, KEYS_TYPE
 from actors.apiserver.tokens.discovery import discovery as discovery_of_tokens
+from protocols.errors import NotAcceptable
 
 if TYPE_CHECKING:
     from actors.apiserver.schema.openapi_v2 import OpenApiV2
@@ -39,6 +40,22 @@ _TEXT = "text/plain; charset=utf-8"
 _NO_SNIFF = (("X-Content-Type-Options", "nosniff"),)
 _PUBLIC = ("Cache-Control", "public")
 _OF_TOKENS = (("Cache-Control", "public, max-age=3600"),)
+_HEALTH = tuple(f"{kind}/" for kind in KINDS)
+# What is there once the API is open, by the names of what makes it in Kubernetes.
+_MADE_FIRST = tuple(
+    f"poststarthook/{name}"
+    for name in (
+        "crd-informer-synced",
+        "start-system-namespaces-controller",
+        "storage-readiness",
+        "rbac/bootstrap-roles",
+        "scheduling/bootstrap-system-priority-classes",
+        "priority-and-fairness-config-producer",
+        "bootstrap-controller",
+        "start-kubernetes-service-cidr-controller",
+    )
+)
+_ROOTS = ("/api", "/apis")
 _PATHS = ("/api", "/api/v1", "/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/version", DISCOVERY_PATH, KEYS_PATH)
 
 
@@ -72,20 +89,36 @@ class Documents:
         self, path: str, accept: str, verbose: bool, renderer: Renderer, excluded: Sequence[str] = ()
     ) -> Reply | None:
         """The document at a path; None when there is none. `excluded` are checks of health that do not count."""
-        if path.startswith(KINDS):
+        if path.startswith(_HEALTH) or path in KINDS:
             return await self._health(path, verbose, excluded)
         if path in (DISCOVERY_PATH, KEYS_PATH):
             return self._of_tokens(path)
         if path.startswith("/openapi/"):
             return await self._openapi(path, accept)
-        if path.startswith(("/api", "/apis")):
-            return self._discovery(path.rstrip("/"), accept, renderer)
+        if path.startswith(("/api/", "/apis/")) or path in _ROOTS:
+            return self._discovery(path.removesuffix("/"), accept, renderer)
         if path.rstrip("/") == "/version":
             return renderer.document(discovery.version_document(self._types.version, __version__))
         if path == "/":
             return renderer.document({"paths": self._paths()})
         page = self._zpages.find(path, accept, self._now(), self._paths())
         return Reply(page.body, content_type=page.content_type) if page is not None else None
+
+    def output(self, path: str, accept: str) -> Output:
+        """In which form the document at a path is shown. Raises NotAcceptable."""
+        if not path.startswith(("/api/", "/apis/")) and path not in _ROOTS:
+            try:
+                return Output(negotiate(accept).media_type)
+            except NotAcceptable:
+                return Output()  # it has media types of its own
+        if path in _ROOTS and (wanted := _aggregated_form(accept)) is not None:
+            return Output(wanted[0])
+        return negotiate_plainly(accept, listed=self.is_fixed(path))
+
+    def is_fixed(self, path: str) -> bool:
+        """Whether Kubernetes has a route for what is there, and neither lists groups nor resources of definitions."""
+        parts = path.strip("/").split("/")
+        return parts[0] == "api" or (parts[0] == "apis" and len(parts) > 2 and self.is_of_api(path))
 
     def is_of_api(self, path: str) -> bool:
         """Whether a client would expect a Status where there is nothing: below the core's path or that of a group that
@@ -116,25 +149,31 @@ class Documents:
         asks = not check or check.startswith("etcd")
         checks = self._checks(kind, store=await self._store_answers() if asks else False)
         found = report(path, checks, verbose, excluded)
-        return Reply(found[1].encode(), found[0], _TEXT, _NO_SNIFF) if found is not None else None
+        headers = () if check else _NO_SNIFF
+        return Reply(found[1].encode(), found[0], _TEXT, headers) if found is not None else None
 
     def _checks(self, kind: str, *, store: bool = False) -> dict[str, bool]:
         """By name. `store`: whether it answers, where that has been asked."""
+        ready = kind == "readyz"
         checks = {"ping": True, "log": True, "etcd": store}
-        return checks | {"etcd-readiness": store, "informer-sync": self._serving()} if kind == "readyz" else checks
+        if ready:
+            checks |= {"etcd-readiness": store, "informer-sync": self._serving()}
+        checks |= dict.fromkeys(_MADE_FIRST, self._serving())
+        return checks | {"shutdown": True} if ready else checks
 
     # -- discovery ------------------------------------------------------------------------------------------------
 
     def _discovery(self, path: str, accept: str, renderer: Renderer) -> Reply | None:
-        if path in ("/api", "/apis"):
-            version = _aggregated_version(accept)
-            if version is not None:
+        if path in _ROOTS:
+            wanted = _aggregated_form(accept)
+            if wanted is not None:
+                media_type, version = wanted
                 document = discovery.aggregated(self._resources(), path == "/api", version)
                 if path == "/apis":
                     document = remote_documents.with_items(document, self._remotes.all(), self._remotes.said)
                 reply = renderer.document(document)
                 body = reply.body.whole() if isinstance(reply.body, Parts) else reply.body
-                return _page(Page.of(body), discovery.aggregated_content_type(version), _PUBLIC)
+                return _page(Page.of(body), discovery.aggregated_content_type(version, media_type), _PUBLIC)
         found = self._legacy(path.split("/")[1:])
         return renderer.document(found) if found is not None else None
 
@@ -163,7 +202,7 @@ class Documents:
         """Built in a thread when first asked for: that takes long enough for a heartbeat to be missed."""
         async with self._building:
             self._served.all()  # compiled here, if need be: a thread must not
-            return await asyncio.to_thread(self._openapi_page, path.rstrip("/"), accept)
+            return await asyncio.to_thread(self._openapi_page, path, accept)
 
     @cached_property
     def _openapi_v2(self) -> OpenApiV2:
@@ -196,14 +235,16 @@ def _page(page: Page, content_type: str, *headers: tuple[str, str]) -> Reply:
     return Reply(page.body, content_type=content_type, headers=(("ETag", page.etag), ("Vary", "Accept"), *headers))
 
 
-def _aggregated_version(accept: str) -> discovery.AggregatedVersion | None:
+def _aggregated_form(accept: str) -> tuple[str, discovery.AggregatedVersion] | None:
+    """Its media type and version, for whoever wants to know all in one document."""
     for media in accepted(accept):
         params = media.params
         if params.get("as") == "APIGroupDiscoveryList" and params.get("g") == _DISCOVERY_GROUP:
+            media_type = PROTOBUF if media.media_type == PROTOBUF else JSON
             if params.get("v") == "v2":
-                return "v2"
+                return media_type, "v2"
             if params.get("v") == "v2beta1":
-                return "v2beta1"
+                return media_type, "v2beta1"
         elif media.media_type in (JSON, "*/*", "application/*"):
             return None
     return None

@@ -53,6 +53,23 @@ def negotiate(accept: str, *, protobuf: bool = False) -> Output:
     raise NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {kinds}")
 
 
+def negotiate_plainly(accept: str, *, listed: bool) -> Output:
+    """The same for what is shown as nothing else, as discovery is. `listed`: Kubernetes lists there what it has, takes
+    no other words for it, and refuses in words of its own."""
+    ranges = accepted(accept)
+    known = {**_MEDIA_TYPES, PROTOBUF: PROTOBUF}
+    if listed:
+        del known["application/*"]
+    for media in ranges:
+        form = known.get(media.media_type)
+        if form is not None and "as" not in media.params:
+            return Output(form)
+    kinds = ", ".join([JSON, YAML, PROTOBUF])
+    if listed and not any(media.media_type in known for media in ranges):
+        raise NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {kinds}")
+    raise NotAcceptable(f"only the following media types are accepted: {kinds}")
+
+
 def media_type_of(content_type: str, default: str = JSON) -> str:
     return content_type.partition(";")[0].strip().lower() or default
 

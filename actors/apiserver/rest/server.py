@@ -67,7 +67,7 @@ from protocols.errors import (
 from protocols.trace import TraceContext, parse_traceparent
 
 DUMPS = "/debug/api_priority_and_fairness/"
-_READ_ONLY = ("/api", "/version")  # what else there is answers whatever method, as Kubernetes does it
+_READ_ONLY = ("/version", "/.well-known/", "/openid/")
 _TEXT = "text/plain; charset=utf-8"
 _NO_SNIFF = (("X-Content-Type-Options", "nosniff"),)
 _PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
@@ -108,7 +108,7 @@ class RestServer:
         host, port = config.address
         issuer = pipeline.tokens.issuer
         address, now = f"{host}:{port}", lambda: context.now
-        zpages = ZPages("kube-apiserver", pipeline.types.version, context.now, lambda: flags_of(config))
+        zpages = ZPages("apiserver", pipeline.types.version, context.now, lambda: flags_of(config))
         self._documents = Documents(
             pipeline.types, pipeline.served, address, serving, store_answers, issuer, remotes, zpages, now
         )
@@ -279,11 +279,7 @@ class RestServer:
                 body = await read_body(request, observe.BODY_BYTES_MAX)
                 return await observe.observe(self._context, body)
         accept = request.headers.get("Accept", "")
-        try:
-            output = Output(negotiate(accept).media_type)
-        except NotAcceptable:
-            output = Output()  # OpenAPI and discovery have media types of their own
-        renderer = self._renderer(request, params, output)
+        renderer = self._renderer(request, params, self._documents.output(request.path, accept))
         verbose = params.flag("verbose")
         excluded = request.query.getall("exclude", [])
         reply = await self._documents.find(request.path, accept, verbose, renderer, excluded)
@@ -291,10 +287,14 @@ class RestServer:
             raise NotFound("the server could not find the requested resource")
         if reply is None:
             return Reply(b"404 page not found\n", 404, _TEXT, _NO_SNIFF)
-        if request.method not in ("GET", "HEAD") and request.path.startswith(_READ_ONLY):
+        if request.method not in ("GET", "HEAD") and self._is_read_only(request.path):
             raise method_not_allowed()
         known = request.headers.get("If-None-Match", "")
         return kept(reply, request.path, request.query, known, self._context.now)
+
+    def _is_read_only(self, path: str) -> bool:
+        """What else there is answers whatever method, as Kubernetes does it."""
+        return path.startswith(_READ_ONLY) or self._documents.is_fixed(path)
 
     def _dump(self, what: str) -> Reply:
         text = self._gate.dump(what)

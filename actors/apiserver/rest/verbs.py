@@ -27,6 +27,7 @@ from actors.apiserver.rest.render import Renderer, Reply, warning_headers
 from actors.apiserver.rest.repeated import repeated, strict_problem, with_repeated
 from actors.apiserver.rest.watch import RestWatch, watch_options
 from actors.apiserver.schema.check import cannot_be_handled
+from actors.apiserver.schema.resources import is_told_when_deleted
 from protocols.errors import BadRequest, RequestEntityTooLarge
 from protocols.objects import Object
 
@@ -196,7 +197,9 @@ class Verbs:
             query = self._params.query()
             return self._renderer.list(call.resource, await self._pipeline.delete_collection(call, query, deletion))
         removed = await self._pipeline.delete(call, deletion)
-        return self._gone(removed) if removed.gone else self._renderer.item(call.resource, removed.item)
+        if removed.gone and not is_told_when_deleted(call.resource):
+            return self._gone(removed)
+        return self._renderer.item(call.resource, removed.item)
 
     def _gone(self, removed: Removed) -> Reply:
         resource = self.call.resource

@@ -54,9 +54,9 @@ def aggregated(resources: Sequence[Resource], core: bool, version: AggregatedVer
     return {"kind": kind, "apiVersion": f"apidiscovery.k8s.io/{version}", "metadata": {}, "items": items}
 
 
-def aggregated_content_type(version: AggregatedVersion) -> str:
+def aggregated_content_type(version: AggregatedVersion, media_type: str = "application/json") -> str:
     """The Content-Type of `aggregated`; clients compare it to the letter."""
-    return f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+    return f"{media_type};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
 
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as Go names them, and whoever picks a binary by it

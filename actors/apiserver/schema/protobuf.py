@@ -21,6 +21,7 @@ import msgspec
 CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
 
 MAGIC = b"k8s\x00"
+_META_KINDS = frozenset({"APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "DeleteOptions", "Status"})
 SCHEMA = "apiextensions.v1.JSONSchemaProps"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
@@ -93,7 +94,7 @@ def _plain(message: str) -> Iterator[Field]:
 
 def message_name(api_version: str, kind: str) -> str:
     """Packages are called after the first word of the group; these are one message in every group."""
-    if kind in ("DeleteOptions", "Status"):
+    if kind in _META_KINDS:
         return f"meta.v1.{kind}"
     group, _, version = api_version.rpartition("/")
     return f"{group.partition('.')[0] or 'core'}.{version}.{kind}"

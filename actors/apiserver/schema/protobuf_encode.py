@@ -27,9 +27,10 @@ def has_message(api_version: str, kind: str) -> bool:
 
 def encode(obj: Object) -> bytes:
     """An object, list or Status of which there is a message, with its envelope."""
-    fields = _fields(obj["apiVersion"], obj["kind"])
-    assert fields is not None, (obj["apiVersion"], obj["kind"])
-    kind = _text(1, obj["apiVersion"]) + _text(2, obj["kind"])
+    api_version, kind_name = obj.get("apiVersion", ""), obj["kind"]  # discovery of the core has no version
+    fields = _fields(api_version, kind_name)
+    assert fields is not None, (api_version, kind_name)
+    kind = _text(1, api_version) + _text(2, kind_name)
     return b"".join((MAGIC, _chunk(1, kind), _chunk(2, _message(fields, obj)), _text(3, ""), _text(4, "")))
 
 

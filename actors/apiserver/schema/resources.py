@@ -49,6 +49,21 @@ _SUBRESOURCE_VERBS = {
 # Subresources that came later than their resource: the minor version that first serves them by default.
 _SINCE = {("pods", "resize"): 33}
 
+# What is deleted of these is the answer to its deletion; of others a Status is.
+_TOLD_WHEN_DELETED = frozenset(
+    {
+        *("persistentvolumeclaims", "persistentvolumes", "pods", "podtemplates", "resourcequotas"),
+        *("serviceaccounts", "services"),
+        *(f"{plural}.resource.k8s.io" for plural in ("deviceclasses", "resourceclaims", "resourceclaimtemplates")),
+        *("resourceslices.resource.k8s.io", "csidrivers.storage.k8s.io", "csinodes.storage.k8s.io"),
+        *(
+            "storageclasses.storage.k8s.io",
+            "volumeattachments.storage.k8s.io",
+            "volumeattributesclasses.storage.k8s.io",
+        ),
+    }
+)
+
 # They take over the connection: in discovery, not in OpenAPI, whose schemas have no kind for them.
 CONNECTING = ("attach", "exec", "portforward", "proxy")
 
@@ -268,6 +283,11 @@ def as_of(resource: Resource, minor: int) -> Resource:
     if not later:
         return resource
     return replace(resource, subresources=tuple(each for each in resource.subresources if each not in later))
+
+
+def is_told_when_deleted(resource: Resource) -> bool:
+    """Whether a deletion answers with the object that is gone, and not with a Status."""
+    return resource.group_resource in _TOLD_WHEN_DELETED
 
 
 def verbs_of(name: str) -> tuple[str, ...]:
