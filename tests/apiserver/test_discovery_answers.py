@@ -199,3 +199,37 @@ async def test_what_tells_that_something_is_gone(api: Rest, collection: str, giv
     answers = [await api.send("DELETE", f"{collection}/it{query}") for query in ("?dryRun=All", "")]
 
     assert [(answer.code, answer.json["kind"]) for answer in answers] == [(200, told)] * 2
+
+
+# -- OpenAPI ----------------------------------------------------------------------------------------------------------
+
+GNOSTIC = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "code", "content_type"),
+    [
+        ("/openapi/v2", GNOSTIC, 200, GNOSTIC.replace("@", ".")),
+        ("/openapi/v2", f"application/json;q=0.1,{GNOSTIC}", 200, GNOSTIC.replace("@", ".")),
+        *(("/openapi/v2", accept, 406, None) for accept in ("text/html", "application/yaml", PROTOBUF)),
+        *(("/openapi/v3/apis/apps/v1", accept, 406, None) for accept in ("text/html", "application/yaml", GNOSTIC)),
+        ("/openapi/v3/apis/apps/v1", "text/plain,*/*;q=0.1", 200, "application/json"),
+        ("/openapi/v3/apis/apps/v1", "application/*", 200, "application/json"),
+        ("/openapi/v3", "text/html", 200, "application/json"),
+    ],
+)
+async def test_openapi_in_the_forms_that_there_are(
+    api: Rest, path: str, accept: str, code: int, content_type: str | None
+) -> None:
+    answer = await api.get(path, Accept=accept)
+
+    assert (answer.code, answer.headers.get("Content-Type"), bool(answer.body)) == (code, content_type, code == 200)
+
+
+async def test_who_has_a_document_by_its_hash_may_keep_it_as_long_again(api: Rest) -> None:
+    url = (await api.get("/openapi/v3")).json["paths"]["apis/apps/v1"]["serverRelativeURL"]
+    first = await api.get(url)
+
+    again = await api.get(url, If_None_Match=first.headers["ETag"])
+
+    assert (again.code, again.headers["Cache-Control"]) == (304, "public, immutable") and "Expires" in again.headers

@@ -6,6 +6,8 @@ from tests.planted.bug import Bug
 
 _ANSWERS = "tests/apiserver/test_kubernetes_answers.py::"
 _DISCOVERY = "tests/apiserver/test_discovery_answers.py::"
+_OPENAPI = "tests/apiserver/schema/test_openapi_answers.py::"
+_PUBLISHED = "tests/apiserver/custom/test_published.py::"
 _SURFACE = "tests/apiserver/test_surface_answers.py::"
 
 ANSWERS = [
@@ -225,5 +227,124 @@ ANSWERS = [
         "if removed.gone and not is_told_when_deleted(call.resource):",
         "if removed.gone:",
         _DISCOVERY + "test_what_tells_that_something_is_gone",
+    ),
+    Bug(
+        "an id of an operation is made of the group as it is written",
+        "actors/apiserver/schema/openapi_paths.py",
+        "        if not (character.isalpha() or (made and character.isdigit())):\n",
+        '        if character in "-":\n',
+        _OPENAPI + "test_the_names_of_groups",
+    ),
+    Bug(
+        "what is many has an article",
+        "actors/apiserver/schema/openapi_paths.py",
+        """    if kind.endswith("s") and not kind.endswith("ss"):\n""",
+        """    if kind.endswith("things"):\n""",
+        _OPENAPI + "test_what_an_operation_is",
+    ),
+    Bug(
+        "a deletion of many takes bookmarks",
+        "actors/apiserver/schema/openapi_paths.py",
+        "(*LIST[1:], *DELETE)",
+        "(*LIST, *DELETE)",
+        _OPENAPI + "test_what_an_operation_is",
+    ),
+    Bug(
+        "logs are said to be an object",
+        "actors/apiserver/schema/openapi_paths.py",
+        "answer=TEXT if is_log else kind,",
+        "answer=kind,",
+        _OPENAPI + "test_what_an_operation_is",
+    ),
+    Bug(
+        "a patch is not told from others by what is listed",
+        "actors/apiserver/schema/openapi_paths.py",
+        "consumes=_CUSTOM_PATCHES if self._is_custom else _OWN_PATCHES,",
+        "consumes=_CUSTOM_PATCHES,",
+        _OPENAPI + "test_in_which_forms_an_operation_speaks",
+    ),
+    Bug(
+        "an item may be any word",
+        "actors/apiserver/schema/openapi_values.py",
+        "            return {**schema, key: _one_of(schema[key], words)}\n",
+        "            return schema\n",
+        _OPENAPI + "test_the_words_that_an_item_may_be",
+    ),
+    Bug(
+        "what is a pointer in Go is there without being said",
+        "actors/apiserver/schema/openapi_values.py",
+        "known = of_list or name in required or name not in pointers",
+        "known = True",
+        _OPENAPI + "test_what_a_field_is_without_being_said",
+    ),
+    Bug(
+        "documents of OpenAPI are all kept",
+        "actors/apiserver/schema/openapi_v3.py",
+        "            self._kept.popitem(last=False)\n",
+        "            break\n",
+        _OPENAPI + "test_documents_are_kept_up_to_a_bound_and_built_again_as_they_were",
+    ),
+    Bug(
+        "a deletion's options are of all groups in every document",
+        "actors/apiserver/schema/openapi_v3.py",
+        "if name in _OF_ALL_GROUPS and not self._definitions.is_custom(name):",
+        "if False:",
+        _OPENAPI + "test_what_all_groups_have_is_of_the_documents_own",
+    ),
+    Bug(
+        "who has a document by its hash must ask again soon",
+        "actors/apiserver/rest/caching.py",
+        "        reply = reply._replace(headers=(*reply.headers, *forever))\n",
+        "        if not if_none_match:\n            reply = reply._replace(headers=(*reply.headers, *forever))\n",
+        _DISCOVERY + "test_who_has_a_document_by_its_hash_may_keep_it_as_long_again",
+    ),
+    Bug(
+        "who cannot read an OpenAPI document in JSON gets it in JSON",
+        "actors/apiserver/rest/documents.py",
+        "return _page(found, JSON) if not {*types}.isdisjoint(_AS_JSON) else _NOT_ACCEPTABLE",
+        "return _page(found, JSON)",
+        _DISCOVERY + "test_openapi_in_the_forms_that_there_are",
+    ),
+    Bug(
+        "an object within another is anything",
+        "actors/apiserver/custom/published.py",
+        '    if schema.get("x-kubernetes-embedded-resource"):\n',
+        '    if schema.get("x-kubernetes-embedded"):\n',
+        _PUBLISHED + "test_an_object_within_another_has_what_every_object_has",
+    ),
+    Bug(
+        "where any fields are welcome some are named",
+        "actors/apiserver/custom/published.py",
+        '    if schema.get("x-kubernetes-preserve-unknown-fields"):\n        return {key',
+        '    if schema.get("x-kubernetes-preserve"):\n        return {key',
+        _PUBLISHED + "test_where_any_fields_are_welcome_openapi_v2_names_none",
+    ),
+    Bug(
+        "nobody is told by which fields a custom resource is selected",
+        "actors/apiserver/custom/published.py",
+        "    if resource.selectable:\n",
+        "    if not resource.selectable:\n",
+        _PUBLISHED + "test_by_which_fields_it_is_selected",
+    ),
+    Bug(
+        "documents of custom resources are taken for those of the definitions before",
+        "actors/apiserver/schema/openapi_v3.py",
+        "        for name in [name for name in self._known if name not in wanted or name in new]:\n",
+        "        for name in [name for name in self._known if name in new]:\n",
+        _PUBLISHED + "test_documents_of_definitions_that_stay_the_same_do_too",
+    ),
+    Bug(
+        "numbers of eight bytes are written as one",
+        "actors/apiserver/schema/gnostic.py",
+        'return _varint(row.number << 3 | 1) + struct.pack("<d", value)',
+        "return _varint(row.number << 3) + _varint(int(value))",
+        _PUBLISHED + "test_the_protobuf_form_says_the_same",
+    ),
+    Bug(
+        "parameters of another server are referred to, and nowhere",
+        "actors/apiserver/aggregation/swagger.py",
+        "        if isinstance(reference, str) and reference.startswith(_PARAMETERS):\n",
+        "        if False:\n",
+        "tests/apiserver/aggregation/test_swagger.py::test_parameters_stand_where_they_were_referred_to",
     ),
 ]

@@ -13,6 +13,7 @@ from actors.apiserver.schema import gnostic
 
 Swagger = dict[str, Any]
 _DEFINITIONS = "#/definitions/"
+_PARAMETERS = "#/parameters/"
 
 
 def part_of(swagger: object, api_version: str) -> Swagger:
@@ -20,7 +21,11 @@ def part_of(swagger: object, api_version: str) -> Swagger:
     if not isinstance(swagger, dict) or not isinstance(swagger.get("paths"), dict):
         return {}
     start = f"/apis/{api_version}/"
-    paths = {path: item for path, item in swagger["paths"].items() if f"{path}/".startswith(start)}
+    known = swagger.get("parameters")
+    parameters = known if isinstance(known, dict) else {}
+    paths = {
+        path: _spelled_out(item, parameters) for path, item in swagger["paths"].items() if f"{path}/".startswith(start)
+    }
     known = swagger.get("definitions")
     definitions = known if isinstance(known, dict) else {}
     part = {"paths": paths, "definitions": _closure(paths, definitions)}
@@ -55,6 +60,16 @@ def _renamed(part: Swagger, taken: Swagger) -> dict[str, str]:
             wanted = f"{name}_v{number}"
         names[name] = wanted
     return names
+
+
+def _spelled_out(value: Any, parameters: Swagger) -> Any:
+    """With parameters in place of references to them, which the whole may know by other names."""
+    if isinstance(value, dict):
+        reference = value.get("$ref")
+        if isinstance(reference, str) and reference.startswith(_PARAMETERS):
+            return parameters.get(reference.removeprefix(_PARAMETERS), value)
+        return {key: _spelled_out(each, parameters) for key, each in value.items()}
+    return [_spelled_out(each, parameters) for each in value] if isinstance(value, list) else value
 
 
 def _closure(paths: Swagger, definitions: Swagger) -> Swagger:

@@ -23,7 +23,24 @@ _HEAD = {
         f"{_CONVENTIONS}#types-kinds",
     },
 }
+# What every object that lies within another one has, too.
+_EMBEDDED = {
+    "apiVersion": {
+        "type": "string",
+        "description": "apiVersion defines the versioned schema of this representation of an object. More info: "
+        f"{_CONVENTIONS}#resources",
+    },
+    "kind": {
+        "type": "string",
+        "description": "kind is a string value representing the type of this object. In CamelCase. More info: "
+        f"{_CONVENTIONS}#types-kinds",
+    },
+}
 _METADATA = f"Standard object's metadata. More info: {_CONVENTIONS}#metadata"
+
+
+_OBJECT_META = {"description": _METADATA, "$ref": f"{_META}ObjectMeta"}
+_MORE = f"More info: {_CONVENTIONS}"
 
 
 def definition_name(resource: Resource, kind: str) -> str:
@@ -41,16 +58,34 @@ def definitions_of(resource: Resource) -> dict[str, dict[str, Any]]:
 def _kind(resource: Resource) -> dict[str, Any]:
     assert resource.custom is not None
     schema = resource.custom.schema
-    metadata = {"description": _METADATA, "$ref": f"{_META}ObjectMeta"}
-    properties = {**_HEAD, **(schema.get("properties") or {}), "metadata": metadata}
+    properties = {name: _below(each) for name, each in (schema.get("properties") or {}).items()}
+    properties = {**_HEAD, **properties, "metadata": _OBJECT_META}
     return {**schema, "type": "object", "properties": properties, **_identity(resource, resource.kind)}
+
+
+def _below(schema: dict[str, Any]) -> dict[str, Any]:
+    """With what an embedded resource has without saying so."""
+    made = dict(schema)
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            made[key] = _below(schema[key])
+    if "properties" in schema:
+        made["properties"] = {name: _below(each) for name, each in (schema["properties"] or {}).items()}
+    if schema.get("x-kubernetes-embedded-resource"):
+        made["properties"] = {**(made.get("properties") or {}), **_EMBEDDED, "metadata": _OBJECT_META}
+        made["required"] = list(dict.fromkeys([*(schema.get("required") or ()), "kind", "apiVersion"]))
+    return made
 
 
 def _list(resource: Resource, name: str) -> dict[str, Any]:
     properties = {
         **_HEAD,
-        "items": {"type": "array", "items": {"$ref": f"{_DEFS}{name}"}, "description": f"List of {resource.plural}."},
-        "metadata": {"description": "Standard list metadata.", "$ref": f"{_META}ListMeta"},
+        "items": {
+            "type": "array",
+            "items": {"$ref": f"{_DEFS}{name}"},
+            "description": f"List of {resource.plural}. {_MORE}",
+        },
+        "metadata": {"description": f"Standard list metadata. {_MORE}#types-kinds", "$ref": f"{_META}ListMeta"},
     }
     head = {"description": f"{resource.list_kind} is a list of {resource.kind}", "type": "object"}
     return {**head, "required": ["items"], "properties": properties, **_identity(resource, resource.list_kind)}
@@ -58,7 +93,18 @@ def _list(resource: Resource, name: str) -> dict[str, Any]:
 
 def _identity(resource: Resource, kind: str) -> dict[str, Any]:
     found = {"group": resource.group, "kind": kind, "version": resource.version}
-    return {"x-kubernetes-group-version-kind": [found]}
+    identity: dict[str, Any] = {"x-kubernetes-group-version-kind": [found]}
+    if resource.selectable:
+        fields = [{"fieldPath": path} for path in resource.selectable]
+        identity["x-kubernetes-selectable-fields"] = fields
+    return identity
+
+
+def definition_for_v2(schema: dict[str, Any]) -> dict[str, Any]:
+    """A whole definition: where any fields are welcome, it says of none."""
+    if schema.get("x-kubernetes-preserve-unknown-fields"):
+        return {key: schema[key] for key in ("type", "x-kubernetes-group-version-kind")}
+    return for_v2(schema)
 
 
 def for_v2(schema: dict[str, Any]) -> dict[str, Any]:
@@ -76,4 +122,8 @@ def for_v2(schema: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-_IN_V2 = ("$ref", "type", "format", "description", "required", "properties")
+_IN_V2 = (
+    *("$ref", "type", "format", "title", "description", "externalDocs", "example", "required", "properties", "enum"),
+    *("multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength", "minLength", "pattern"),
+    *("maxItems", "minItems", "uniqueItems", "maxProperties", "minProperties"),
+)

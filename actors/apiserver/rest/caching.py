@@ -18,13 +18,12 @@ def kept(reply: Reply, path: str, query: Mapping[str, str], if_none_match: str, 
     etag = dict(reply.headers).get("ETag", "")
     if not etag:
         return reply
+    wanted, current = query.get("hash", ""), etag.strip('"')
+    if wanted and path.startswith("/openapi/v3/"):
+        if wanted != current:
+            return Reply(b"", 301, headers=(("Location", f"{path}?hash={current}"),))
+        forever = (("Cache-Control", "public, immutable"), ("Expires", formatdate(now + _YEAR_S, usegmt=True)))
+        reply = reply._replace(headers=(*reply.headers, *forever))
     if etag in if_none_match or if_none_match == "*":
         return reply._replace(body=b"", code=304, zipped=False)
-    wanted = query.get("hash", "")
-    if not wanted or not path.startswith("/openapi/v3/"):
-        return reply
-    current = etag.strip('"')
-    if wanted != current:
-        return Reply(b"", 301, headers=(("Location", f"{path}?hash={current}"),))
-    forever = (("Cache-Control", "public, immutable"), ("Expires", formatdate(now + _YEAR_S, usegmt=True)))
-    return reply._replace(headers=(*reply.headers, *forever))
+    return reply

@@ -36,6 +36,8 @@ _DISCOVERY_GROUP = "apidiscovery.k8s.io"
 # Clients ask with an "@", which no media type may have; an answer under that name they cannot read themselves.
 _GNOSTIC = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _GNOSTIC_NAMES = (_GNOSTIC, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+_AS_JSON = (JSON, "application/*", "*/*")
+_NOT_ACCEPTABLE = Reply(b"", 406, "", (("Vary", "Accept"),))
 _TEXT = "text/plain; charset=utf-8"
 _NO_SNIFF = (("X-Content-Type-Options", "nosniff"),)
 _PUBLIC = ("Cache-Control", "public")
@@ -217,9 +219,11 @@ class Documents:
         return OpenApiV3(self._types, self._served)
 
     def _openapi_page(self, path: str, accept: str) -> Reply | None:
+        types = [media.media_type for media in accepted(accept)]
         if path == "/openapi/v2":
-            types = [media.media_type for media in accepted(accept)]
-            wanted = next((media_type for media_type in types if media_type in (*_GNOSTIC_NAMES, JSON, "*/*")), JSON)
+            wanted = next((each for each in types if each in (*_GNOSTIC_NAMES, *_AS_JSON)), "")
+            if not wanted:
+                return _NOT_ACCEPTABLE
             if wanted in _GNOSTIC_NAMES:
                 return _page(self._openapi_v2.protobuf(self._remotes.swaggers()), _GNOSTIC)
             return _page(self._openapi_v2.json(self._remotes.swaggers()), JSON)
@@ -228,7 +232,9 @@ class Documents:
             return _page(remote_documents.with_pages(index, self._remotes.all(), self._remotes.said), JSON)
         name = path.removeprefix("/openapi/v3/")
         found = self._openapi_v3.document(name) if name != path else None
-        return _page(found, JSON) if found is not None else None
+        if found is None:
+            return None
+        return _page(found, JSON) if not {*types}.isdisjoint(_AS_JSON) else _NOT_ACCEPTABLE
 
 
 def _page(page: Page, content_type: str, *headers: tuple[str, str]) -> Reply:

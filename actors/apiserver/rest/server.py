@@ -345,7 +345,8 @@ def _refusal(request: web.BaseRequest, error: StatusError) -> Reply:
 
 
 def _respond(request: web.BaseRequest, reply: Reply) -> web.Response:
-    body, headers = reply.body, [("Content-Type", reply.content_type), *reply.headers, *warned(request)]
+    content_type = [("Content-Type", reply.content_type)] if reply.content_type else []
+    body, headers = reply.body, [*content_type, *reply.headers, *warned(request)]
     headers += flow_headers(request)
     if not any(name == "Cache-Control" for name, _ in reply.headers):
         headers.append(("Cache-Control", "no-cache, private"))

@@ -7,6 +7,7 @@ field; only what our documents contain is in it.
 
 from __future__ import annotations
 
+import struct
 from typing import Any, NamedTuple
 
 import orjson
@@ -27,6 +28,16 @@ _MESSAGES: dict[str, dict[str, Row]] = {
         "info": Row(2, "Info"),
         "paths": Row(8, "PathItem", (2,), named=True),
         "definitions": Row(9, "Schema", (1,), named=True),
+        "parameters": Row(10, "Parameter", (1,), named=True),
+        "security": Row(12, "SecurityRequirement"),
+        "securityDefinitions": Row(13, "ApiKey", (1,), named=True),
+    },
+    "SecurityRequirement": {"BearerToken": Row(1, "scopes")},
+    "ApiKey": {
+        "type": Row(1, "string"),
+        "name": Row(2, "string"),
+        "in": Row(3, "string"),
+        "description": Row(4, "string"),
     },
     "Info": {"title": Row(1, "string"), "version": Row(2, "string")},
     "PathItem": {
@@ -34,13 +45,22 @@ _MESSAGES: dict[str, dict[str, Row]] = {
         "put": Row(3, "Operation"),
         "post": Row(4, "Operation"),
         "delete": Row(5, "Operation"),
+        "options": Row(6, "Operation"),
+        "head": Row(7, "Operation"),
         "patch": Row(8, "Operation"),
-        "parameters": Row(9, "Parameter", (1,)),
+        "parameters": Row(9, "ParametersItem"),
     },
     "Operation": {
+        "tags": Row(1, "string"),
+        "summary": Row(2, "string"),
         "description": Row(3, "string"),
-        "parameters": Row(8, "Parameter", (1,)),
+        "operationId": Row(5, "string"),
+        "produces": Row(6, "string"),
+        "consumes": Row(7, "string"),
+        "parameters": Row(8, "ParametersItem"),
         "responses": Row(9, "Response", (1,), named=True),
+        "schemes": Row(10, "string"),
+        "deprecated": Row(11, "bool"),
         "x-": Row(13, "yaml"),
     },
     "BodyParameter": {
@@ -52,6 +72,7 @@ _MESSAGES: dict[str, dict[str, Row]] = {
     "QueryParameter": {
         "required": Row(1, "bool"),
         "in": Row(2, "string"),
+        "description": Row(3, "string"),
         "name": Row(4, "string"),
         "type": Row(6, "string"),
         "uniqueItems": Row(20, "bool"),
@@ -59,20 +80,43 @@ _MESSAGES: dict[str, dict[str, Row]] = {
     "PathParameter": {
         "required": Row(1, "bool"),
         "in": Row(2, "string"),
+        "description": Row(3, "string"),
         "name": Row(4, "string"),
         "type": Row(5, "string"),
         "uniqueItems": Row(19, "bool"),
     },
     "Response": {"description": Row(1, "string"), "schema": Row(2, "Schema", (1,))},
+    "ExternalDocs": {"description": Row(1, "string"), "url": Row(2, "string")},
+    "JsonReference": {"$ref": Row(1, "string")},
     "Schema": {
         "$ref": Row(1, "string"),
         "format": Row(2, "string"),
+        "title": Row(3, "string"),
         "description": Row(4, "string"),
+        "default": Row(5, "yaml"),
+        "multipleOf": Row(6, "double"),
+        "maximum": Row(7, "double"),
+        "exclusiveMaximum": Row(8, "bool"),
+        "minimum": Row(9, "double"),
+        "exclusiveMinimum": Row(10, "bool"),
+        "maxLength": Row(11, "integer"),
+        "minLength": Row(12, "integer"),
+        "pattern": Row(13, "string"),
+        "maxItems": Row(14, "integer"),
+        "minItems": Row(15, "integer"),
+        "uniqueItems": Row(16, "bool"),
+        "maxProperties": Row(17, "integer"),
+        "minProperties": Row(18, "integer"),
         "required": Row(19, "string"),
+        "enum": Row(20, "values"),
         "additionalProperties": Row(21, "Schema", (1,)),
         "type": Row(22, "string", (1,)),
         "items": Row(23, "Schema", (1,)),
+        "allOf": Row(24, "Schema"),
         "properties": Row(25, "Schema", (1,), named=True),
+        "readOnly": Row(27, "bool"),
+        "externalDocs": Row(29, "ExternalDocs"),
+        "example": Row(30, "yaml"),
         "x-": Row(31, "yaml"),
     },
 }
@@ -106,18 +150,30 @@ def _field(value: Any, row: Row) -> bytes:
     if row.named:
         pairs = (_bytes(1, name.encode()) + _bytes(2, _value(below, row.type)) for name, below in value.items())
         return _bytes(row.number, b"".join(_bytes(row.wrappers[-1], pair) for pair in pairs))
-    if isinstance(value, list):
+    if row.type == "scopes":  # of a security scheme: there are none
+        return _bytes(row.number, _bytes(1, b"BearerToken") + _bytes(2, b""))
+    if isinstance(value, list) and row.type != "yaml":
         return b"".join(_field(item, row) for item in value)
-    if row.type == "bool":
+    if isinstance(value, bool) and row.type == "Schema":  # of other properties: whether there may be any
+        return _bytes(row.number, _varint(2 << 3) + _varint(int(value)))
+    if row.type in ("bool", "integer"):
         return _varint(row.number << 3) + _varint(int(value))
+    if row.type == "double":
+        return _varint(row.number << 3 | 1) + struct.pack("<d", value)
     return _bytes(row.number, _wrap(_value(value, row.type), row.wrappers))
 
 
 def _value(value: Any, type_: str) -> bytes:
     if type_ == "string":
         return str(value).encode()
-    if type_ == "yaml":
+    if type_ in ("yaml", "values"):
         return _bytes(2, orjson.dumps(value))  # JSON is YAML
+    if type_ == "ParametersItem":
+        if "$ref" in value:
+            return _bytes(2, _message(value, "JsonReference"))
+        return _bytes(1, _value(value, "Parameter"))
+    if type_ == "ApiKey":
+        return _bytes(2, _message(value, "ApiKey"))
     if type_ == "Parameter":
         message, wrappers = _PARAMETERS[value["in"]]
         return _wrap(_message(value, message), wrappers)

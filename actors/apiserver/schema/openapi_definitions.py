@@ -12,13 +12,22 @@ from typing import Any
 import orjson
 
 from actors.apiserver.custom.published import definition_name, definitions_of
-from actors.apiserver.schema.resources import CONNECTING, Resource, subresource_kind
-from actors.apiserver.schema.types import Types
+from actors.apiserver.schema.openapi_paths import TEXT, GroupVersionKind, Path
+from actors.apiserver.schema.openapi_values import with_words
+from actors.apiserver.schema.resources import Resource
+from actors.apiserver.schema.types import Types, minor_of
 
 Schema = dict[str, Any]
 
 PREFIX = "#/$defs/"
 
+_WORDS_KNOWN_UNTIL = 36
+_META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+# Kinds that no group has of its own.
+_SHARED = {kind: f"{_META}{kind}" for kind in ("DeleteOptions", "Patch", "Status", "WatchEvent")} | {
+    **{kind: f"{_META}{kind}" for kind in ("APIGroup", "APIGroupList", "APIResourceList", "APIVersions")},
+    "Info": "io.k8s.apimachinery.pkg.version.Info",
+}
 _DESCRIPTIONS = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": "Quantity is a number with a suffix, such as 100m, 1.5 or 2Gi.",
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "IntOrString is an int32 or a string, such as 8080 or 25%.",
@@ -42,17 +51,14 @@ class Definitions:
     def is_custom(self, name: str) -> bool:
         return name in self._custom.values()
 
-    def is_custom_kind(self, kind: tuple[str, str, str]) -> bool:
-        """Whether a (group, version, kind) is one of the custom ones."""
-        return (f"{kind[0]}/{kind[1]}", kind[2]) in self._custom
-
     def schema(self, name: str) -> Schema:
         """A definition in its published form; references still start with PREFIX."""
         if name not in self._schemas:
             schema = _published(orjson.loads(self._types.raw(name)))
             if name in _DESCRIPTIONS:
                 schema = {"description": _DESCRIPTIONS[name], **schema}
-            self._schemas[name] = schema
+            is_known = minor_of(self._types.version) <= _WORDS_KNOWN_UNTIL  # later ones may have more
+            self._schemas[name] = with_words(name, schema) if is_known else schema
         return self._schemas[name]
 
     def closure(self, roots: Iterable[str]) -> list[str]:
@@ -66,24 +72,22 @@ class Definitions:
                 waiting += _references(self.schema(name))
         return sorted(reached)
 
-    def of_kind(self, api_version: str, kind: str) -> str:
+    def of_kind(self, of_kind: GroupVersionKind) -> str:
+        group, version, kind = of_kind
+        api_version = f"{group}/{version}" if group else version
         if (api_version, kind) in self._custom:
             return self._custom[api_version, kind]
+        if not group and kind in _SHARED:
+            return _SHARED[kind]
         type_ = self._types.by_kind(api_version, kind)
         assert type_ is not None, f"no definition of {api_version} {kind}"
         return type_.name
 
-    def roots(self, resources: Iterable[Resource]) -> list[str]:
-        """What the paths of some resources mention: their kinds, lists, subresources, and what every verb needs."""
-        kinds = [("v1", "DeleteOptions"), ("v1", "Status"), ("v1", "WatchEvent")]
-        for resource in resources:
-            kinds.append((resource.api_version, resource.kind))
-            if "list" in resource.verbs:
-                kinds.append((resource.api_version, resource.list_kind))
-            for subresource in (name for name in resource.subresources if name not in CONNECTING):
-                group, version, kind = subresource_kind(resource, subresource)
-                kinds.append((f"{group}/{version}" if group else version, kind))
-        return [self.of_kind(api_version, kind) for api_version, kind in dict.fromkeys(kinds)]
+    def roots(self, paths: Iterable[Path]) -> list[str]:
+        """What the operations of some paths mention."""
+        operations = [operation for path in paths for operation in path.operations]
+        kinds = [kind for operation in operations for kind in (operation.answer, operation.takes) if kind]
+        return [self.of_kind(kind) for kind in dict.fromkeys(kinds) if kind != TEXT]
 
 
 def _references(schema: Schema) -> Iterator[str]:

@@ -6,16 +6,27 @@ server says of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import orjson
 
 from actors.apiserver.aggregation.swagger import Swagger, merged
-from actors.apiserver.custom.published import for_v2
+from actors.apiserver.custom.published import definition_for_v2
 from actors.apiserver.custom.served import Served
 from actors.apiserver.schema import gnostic
 from actors.apiserver.schema.openapi_definitions import PREFIX, Definitions, Schema
-from actors.apiserver.schema.openapi_paths import Operation, Parameter, Path, paths_of
+from actors.apiserver.schema.openapi_parameters import Parameter
+from actors.apiserver.schema.openapi_paths import (
+    BEARER,
+    SAID,
+    TEXT,
+    GroupVersionKind,
+    Operation,
+    Path,
+    document_path,
+    documents_of,
+    paths_of,
+)
 from actors.apiserver.schema.page import Page
 from actors.apiserver.schema.types import Types
 
@@ -51,12 +62,19 @@ class OpenApiV2:
     def _document(self) -> Schema:
         resources = self._served.all()
         definitions = Definitions(self._types, resources)
-        names = definitions.closure(definitions.roots(resources))
+        paths = [path for resource in resources for path in paths_of(resource)]
+        own = [resource for resource in resources if resource.custom is None]
+        paths += [document_path(name) for name in documents_of(own)]
+        names = definitions.closure(definitions.roots(paths))
+        dressed = _Paths(definitions)
         return {
             "swagger": "2.0",
-            "info": {"title": "Kubernetes", "version": f"v{self._types.version}.0"},
-            "paths": {path.template: _path(path, definitions) for resource in resources for path in paths_of(resource)},
+            "info": {"title": "Kubernetes", "version": self._types.version},
+            "paths": {path.template: dressed.path(path) for path in sorted(paths, key=lambda path: path.template)},
             "definitions": {name: _definition(name, definitions) for name in names},
+            "parameters": dressed.parameters,
+            "securityDefinitions": {"BearerToken": BEARER},
+            "security": [{"BearerToken": []}],
         }
 
 
@@ -68,7 +86,7 @@ def _are(known: Sequence[Swagger], others: Sequence[Swagger]) -> bool:
 def _definition(name: str, definitions: Definitions) -> Schema:
     schema = definitions.schema(name)
     if definitions.is_custom(name):
-        schema = for_v2(schema)
+        schema = definition_for_v2(schema)
     if name == _QUANTITY:
         return {"description": schema["description"], "type": "string"}
     if name == _INT_OR_STRING:
@@ -88,33 +106,63 @@ def _dressed(schema: Schema) -> Schema:
     return dressed
 
 
-def _path(path: Path, definitions: Definitions) -> Schema:
-    parameters = [_parameter((name, "string"), "path") for name in path.placeholders]
-    methods = {operation.method: _operation(operation, definitions) for operation in path.operations}
-    return {**methods, "parameters": parameters} if parameters else methods
+class _Paths:
+    """Paths in their v2 dress. `parameters`: those that were met, which operations refer to."""
 
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+        self.parameters: Schema = {}
 
-def _operation(operation: Operation, definitions: Definitions) -> Schema:
-    group, version, kind = operation.kind
-    body, answer = _reference(definitions, operation.kind), _reference(definitions, operation.answer)
-    parameters = [_parameter(parameter, "query") for parameter in operation.query]
-    if operation.takes_body:
-        parameters.append({"in": "body", "name": "body", "required": True, "schema": body})
-    rendered: Schema = {
-        "description": f"{operation.action} {kind}",
-        "responses": {"200": {"description": "OK", "schema": answer}},
-        "x-kubernetes-action": operation.action,
-        "x-kubernetes-group-version-kind": {"group": group, "kind": kind, "version": version},
-    }
-    return {**rendered, "parameters": parameters} if parameters else rendered
+    def path(self, path: Path) -> Schema:
+        methods = {operation.method: self._operation(operation, path) for operation in path.operations}
+        return {**methods, "parameters": self._all(path.parameters)} if path.parameters else methods
 
+    def _operation(self, operation: Operation, path: Path) -> Schema:
+        rendered: Schema = {"description": operation.description}
+        if operation.consumes:
+            rendered["consumes"] = list(operation.consumes)
+        rendered |= {
+            "produces": list(operation.produces),
+            "schemes": ["https"],
+            "tags": [operation.tag],
+            "operationId": operation.id,
+        }
+        parameters = [*self._body(operation), *self._all(path.own(operation))]
+        if parameters:
+            rendered["parameters"] = parameters
+        answer = {"type": "string"} if operation.answer == TEXT else self._reference(operation.answer)
+        rendered["responses"] = {str(code): {"description": SAID[code], "schema": answer} for code in operation.codes}
+        rendered["responses"]["401"] = {"description": "Unauthorized"}
+        if operation.kind is not None:
+            group, version, kind = operation.kind
+            rendered["x-kubernetes-action"] = operation.action
+            rendered["x-kubernetes-group-version-kind"] = {"group": group, "kind": kind, "version": version}
+        return rendered
 
-def _reference(definitions: Definitions, of_kind: tuple[str, str, str]) -> Schema:
-    group, version, kind = of_kind
-    return {"$ref": f"#/definitions/{definitions.of_kind(f'{group}/{version}' if group else version, kind)}"}
+    def _body(self, operation: Operation) -> Iterator[Schema]:
+        if operation.takes is not None:
+            body: Schema = {"name": "body", "in": "body"}
+            required = {"required": True} if operation.needs_body else {}
+            yield {**body, **required, "schema": self._reference(operation.takes)}
 
+    def _all(self, parameters: Iterable[Parameter]) -> list[Schema]:
+        return [self._parameter(parameter) for parameter in parameters]
 
-def _parameter(parameter: Parameter, where: str) -> Schema:
-    name, json_type = parameter
-    rendered: Schema = {"in": where, "name": name, "type": json_type, "uniqueItems": True}
-    return {**rendered, "required": True} if where == "path" else rendered
+    def _parameter(self, parameter: Parameter) -> Schema:
+        rendered: Schema = {
+            "uniqueItems": True,
+            "type": parameter.type,
+            "description": parameter.description,
+            "name": parameter.name,
+            "in": parameter.where,
+        }
+        if parameter.where == "path":
+            rendered["required"] = True
+        if parameter.name == "name":
+            return rendered  # of each kind another
+        name = parameter.name if parameter.where == "query" else f"{parameter.name}-in-{parameter.where}"
+        self.parameters[name] = rendered
+        return {"$ref": f"#/parameters/{name}"}
+
+    def _reference(self, kind: GroupVersionKind) -> Schema:
+        return {"$ref": f"#/definitions/{self._definitions.of_kind(kind)}"}

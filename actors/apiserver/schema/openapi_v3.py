@@ -1,70 +1,125 @@
 """OpenAPI v3: an index, and one document per group version, for `kubectl explain`, `apply` and validation.
 
-Everything is built when the first client asks for the index (its hashes need the documents) and kept as bytes. The
-documents of custom resources are built again when a definition has changed.
+Everything is built when the first client asks for the index (its hashes need the documents). Only those that
+were asked for last are kept, as all together are megabytes that hardly anybody reads; of custom resources only those
+are built again whose definitions have changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import groupby
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
 from actors.apiserver.custom.served import Served
 from actors.apiserver.schema.openapi_definitions import PREFIX, Definitions, Schema
-from actors.apiserver.schema.openapi_paths import Operation, Parameter, Path, paths_of
+from actors.apiserver.schema.openapi_parameters import Parameter
+from actors.apiserver.schema.openapi_paths import (
+    BEARER,
+    SAID,
+    TEXT,
+    GroupVersionKind,
+    Operation,
+    Path,
+    document_path,
+    documents_of,
+    name_of_document,
+    paths_of,
+)
+from actors.apiserver.schema.openapi_values import with_defaults
 from actors.apiserver.schema.page import Page
 from actors.apiserver.schema.resources import Resource
 from actors.apiserver.schema.types import Types
 
+# Every group has them: a document says that its own does.
+_META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+_OF_ALL_GROUPS = (f"{_META}DeleteOptions", f"{_META}WatchEvent")
+_KINDS = "x-kubernetes-group-version-kind"
+KEPT_BYTES_MAX = 2 * 1024 * 1024
+
 _COMPONENTS = "#/components/schemas/"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
-_PATCH_TYPES = (
-    "application/apply-patch+yaml",
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-)
+
+
+class _Known(NamedTuple):
+    """A document that was built: of which resources, and what came of it."""
+
+    resources: Sequence[Resource]
+    hash: str
 
 
 class OpenApiV3:
-    """The pages below /openapi/v3: of built-in resources made once, of others with every edition of what is served."""
+    """The pages below /openapi/v3."""
 
     def __init__(self, types: Types, served: Served) -> None:
         self._types = types
         self._served = served
-        self._builtin: dict[str, Page] = {}
-        self._custom: dict[str, Page] = {}
+        self._known: dict[str, _Known] = {}
+        self._kept: OrderedDict[str, Page] = OrderedDict()
         self._edition = -1
 
     def index(self) -> Page:
         """/openapi/v3"""
-        urls = {name: f"/openapi/v3/{name}?hash={page.hash}" for name, page in self._built().items()}
+        self._look()
+        urls = {name: f"/openapi/v3/{name}?hash={known.hash}" for name, known in sorted(self._known.items())}
         return Page.of(orjson.dumps({"paths": {name: {"serverRelativeURL": url} for name, url in urls.items()}}))
 
     def document(self, name: str) -> Page | None:
         """/openapi/v3/<name>, such as "api/v1" or "apis/apps/v1"."""
-        return self._built().get(name)
+        self._look()
+        if name not in self._known:
+            return None
+        if name in self._kept:
+            self._kept.move_to_end(name)
+            return self._kept[name]
+        resources = self._known[name].resources
+        page = _Components(Definitions(self._types, resources)).page(name, resources, self._types.version)
+        self._keep(name, page)
+        return page
 
-    def _built(self) -> dict[str, Page]:
-        if not self._builtin:
-            self._builtin = self._pages([*self._served.builtin])
+    def _look(self) -> None:
+        """What is served by now."""
         edition = self._served.edition
-        if self._edition != edition:
-            self._custom = self._pages([resource for resource in self._served.all() if resource.custom is not None])
-            self._edition = edition
-        return {**self._builtin, **self._custom}
+        if self._edition == edition:
+            return
+        wanted = self._wanted()
+        new = {name: resources for name, resources in wanted.items() if not self._is_known(name, resources)}
+        components = _Components(Definitions(self._types, [each for of in new.values() for each in of]))
+        for name in [name for name in self._known if name not in wanted or name in new]:
+            del self._known[name]
+            self._kept.pop(name, None)
+        for name, resources in new.items():
+            page = components.page(name, resources, self._types.version)
+            self._known[name] = _Known(resources, page.hash)
+            self._keep(name, page)
+        self._edition = edition
 
-    def _pages(self, resources: list[Resource]) -> dict[str, Page]:
-        components = _Components(Definitions(self._types, resources))
-        pages = {}
-        for api_version, of_version in groupby(resources, key=lambda resource: resource.api_version):
-            name = f"apis/{api_version}" if "/" in api_version else f"api/{api_version}"
-            pages[name] = components.page(list(of_version), self._types.version)
-        return pages
+    def _wanted(self) -> dict[str, list[Resource]]:
+        """The documents, and the resources that each is of."""
+        resources = self._served.all()
+        wanted: dict[str, list[Resource]] = {
+            name: [] for name in documents_of([each for each in resources if each.custom is None])
+        }
+        for resource in resources:
+            wanted.setdefault(name_of_document(resource), []).append(resource)
+        return wanted
+
+    def _is_known(self, name: str, resources: Sequence[Resource]) -> bool:
+        """Whether it is of the same resources still: what was compiled from a definition is as long as that is."""
+        known = self._known.get(name)
+        return (
+            known is not None
+            and len(known.resources) == len(resources)
+            and all(one.custom is other.custom for one, other in zip(known.resources, resources, strict=True))
+        )
+
+    def _keep(self, name: str, page: Page) -> None:
+        self._kept[name] = page
+        while sum([len(each.body) for each in self._kept.values()]) > KEPT_BYTES_MAX and len(self._kept) > 1:
+            self._kept.popitem(last=False)
 
 
 class _Components:
@@ -74,47 +129,69 @@ class _Components:
         self._definitions = definitions
         self._encoded: dict[str, orjson.Fragment] = {}
 
-    def page(self, resources: list[Resource], version: str) -> Page:
-        names = self._definitions.closure(self._definitions.roots(resources))
+    def page(self, name: str, resources: Sequence[Resource], version: str) -> Page:
+        paths = [path for resource in resources for path in paths_of(resource)]
+        is_custom = any(resource.custom is not None for resource in resources)
+        if not is_custom:
+            paths.append(document_path(name))
+        names = self._definitions.closure(self._definitions.roots(paths))
+        of_resource = [(resource.group, resource.version) for resource in resources[:1]]
+        schemas = {"schemas": {name: self._component(name, of_resource) for name in names}} if names else {}
+        title, version = ("Kubernetes CRD Swagger", "v0.1.0") if is_custom else ("Kubernetes", version)
         document = {
             "openapi": "3.0.0",
-            "info": {"title": "Kubernetes", "version": f"v{version}.0"},
-            "paths": {path.template: self._path(path) for resource in resources for path in paths_of(resource)},
-            "components": {"schemas": {name: self._component(name) for name in names}},
+            "info": {"title": title, "version": version},
+            "paths": {path.template: self._path(path) for path in sorted(paths, key=lambda path: path.template)},
+            "components": {**schemas, "securitySchemes": {"BearerToken": BEARER}},
         }
         return Page.of(orjson.dumps(document))
 
-    def _component(self, name: str) -> orjson.Fragment:
+    def _component(self, name: str, of: Sequence[tuple[str, str]]) -> orjson.Fragment:
+        """`of`: the group version that the document is of, if any."""
+        schema = self._definitions.schema(name)
+        if name in _OF_ALL_GROUPS and not self._definitions.is_custom(name):
+            kinds = [each for each in schema[_KINDS] if (each["group"], each["version"]) in (("", "v1"), *of)]
+            return orjson.Fragment(orjson.dumps({**self._dressed(name, schema), _KINDS: kinds}))
         if name not in self._encoded:
-            self._encoded[name] = orjson.Fragment(orjson.dumps(_component(name, self._definitions.schema(name))))
+            self._encoded[name] = orjson.Fragment(orjson.dumps(self._dressed(name, schema)))
         return self._encoded[name]
 
-    def _path(self, path: Path) -> Schema:
-        parameters = [_parameter((name, "string"), "path") for name in path.placeholders]
-        methods = {operation.method: self._operation(operation) for operation in path.operations}
-        return {**methods, "parameters": parameters} if parameters else methods
+    def _dressed(self, name: str, schema: Schema) -> Schema:
+        if not self._definitions.is_custom(name):
+            schema = with_defaults(name, schema, self._type_of)
+        return _component(name, schema)
 
-    def _operation(self, operation: Operation) -> Schema:
-        group, version, kind = operation.kind
-        answer = self._reference(*operation.answer)
+    def _type_of(self, reference: str) -> object:
+        return self._definitions.schema(reference.removeprefix(PREFIX)).get("type")
+
+    def _path(self, path: Path) -> Schema:
+        methods = {operation.method: self._operation(operation, path) for operation in path.operations}
+        return {**methods, "parameters": _parameters(path.parameters)} if path.parameters else methods
+
+    def _operation(self, operation: Operation, path: Path) -> Schema:
         rendered: Schema = {
-            "description": f"{operation.action} {kind}",
-            "parameters": [_parameter(parameter, "query") for parameter in operation.query],
-            "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": answer}}}},
-            "x-kubernetes-action": operation.action,
-            "x-kubernetes-group-version-kind": {"group": group, "kind": kind, "version": version},
+            "tags": [operation.tag],
+            "description": operation.description,
+            "operationId": operation.id,
         }
-        if operation.takes_body:
-            rendered["requestBody"] = _body(("application/json",), self._reference(group, version, kind))
-        elif operation.action == "patch":
-            # kubectl chooses its patch by what is listed here.
-            types = _PATCH_TYPES[:-1] if self._definitions.is_custom_kind(operation.kind) else _PATCH_TYPES
-            rendered["requestBody"] = _body(types, {"type": "object"})
+        if own := path.own(operation):
+            rendered["parameters"] = _parameters(own)
+        if operation.takes is not None:
+            rendered["requestBody"] = {"content": self._content(operation.consumes, operation.takes)}
+            if operation.needs_body:
+                rendered["requestBody"]["required"] = True
+        content = self._content(operation.produces, operation.answer)
+        rendered["responses"] = {str(code): {"description": SAID[code], "content": content} for code in operation.codes}
+        rendered["responses"]["401"] = {"description": "Unauthorized"}
+        if operation.kind is not None:
+            group, version, kind = operation.kind
+            rendered["x-kubernetes-action"] = operation.action
+            rendered["x-kubernetes-group-version-kind"] = {"group": group, "kind": kind, "version": version}
         return rendered
 
-    def _reference(self, group: str, version: str, kind: str) -> Schema:
-        name = self._definitions.of_kind(f"{group}/{version}" if group else version, kind)
-        return {"$ref": f"{_COMPONENTS}{name}"}
+    def _content(self, media_types: Sequence[str], kind: GroupVersionKind) -> Schema:
+        schema = {"type": "string"} if kind == TEXT else {"$ref": f"{_COMPONENTS}{self._definitions.of_kind(kind)}"}
+        return {media_type: {"schema": schema} for media_type in sorted(media_types)}
 
 
 def _component(name: str, schema: Schema) -> Schema:
@@ -140,11 +217,15 @@ def _dressed(schema: Schema) -> Schema:
     return {"allOf": [target], **dressed} if dressed else target
 
 
-def _parameter(parameter: Parameter, where: str) -> Schema:
-    name, json_type = parameter
-    rendered: Schema = {"in": where, "name": name, "schema": {"type": json_type, "uniqueItems": True}}
-    return {**rendered, "required": True} if where == "path" else rendered
+def _parameters(parameters: Sequence[Parameter]) -> list[Schema]:
+    return [_parameter(parameter) for parameter in parameters]
 
 
-def _body(content_types: Iterable[str], schema: Schema) -> Schema:
-    return {"content": {content_type: {"schema": schema} for content_type in content_types}, "required": True}
+def _parameter(parameter: Parameter) -> Schema:
+    schema = {"type": parameter.type, "uniqueItems": True}
+    rendered: Schema = {"name": parameter.name, "in": parameter.where, "description": parameter.description}
+    return (
+        {**rendered, "required": True, "schema": schema}
+        if parameter.where == "path"
+        else {**rendered, "schema": schema}
+    )
