@@ -5,17 +5,24 @@ the object that the request names?
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
+
+import orjson
 
 from actors.apiserver.answers import conflict, wrong_uid
 from actors.apiserver.calls import Call
+from actors.apiserver.custom.embedded import check_embedded
 from actors.apiserver.custom.names import DEFINITIONS
 from actors.apiserver.custom.schemas import check_schemas
 from actors.apiserver.custom.structural import prune
 from actors.apiserver.custom.version import CustomVersion
+from actors.apiserver.rules.field import invalid_value, refusal
 from actors.apiserver.schema.check import Checked, cannot_be_handled, check, check_metadata
 from actors.apiserver.schema.types import Types
 from protocols.errors import BadRequest, InternalError, StatusError
 from protocols.objects import Object, meta, name_of, namespace_of, uid_of
+
+_SENT_MAX, _SHOWN_MAX = 4096, 30  # letters of an object in an error
 
 # Says in which words an object is refused, for what is wrong with its structure.
 Refuse = Callable[[str], StatusError]
@@ -50,17 +57,42 @@ def accept_kind(
         raise InternalError(f"there is no type for {kind} of {api_version}")
     _pass(call, check(obj, type, settled=settled), api_version, kind, refuse)
     _place(call, obj)
+    _name_owners_once(call, meta(obj), patched=refuse is not None)
     return obj
 
 
 def _accept_custom(types: Types, call: Call, obj: object, custom: CustomVersion, refuse: Refuse | None) -> Object:
     """The metadata is of the type that all objects have; of the rest, what the schema does not specify goes."""
     resource = call.resource
-    obj = _of_kind(obj, resource.api_version, resource.kind)
+    obj = _of_custom_kind(call, obj)
     checked = check_metadata(types, obj)
+    within = check_embedded(types, custom.node, obj)
+    checked.errors += within.errors
     checked.unknown += [f'unknown field "{path}"' for path in prune(custom.node, obj)]
+    checked.unknown += within.unknown
     _pass(call, checked, resource.api_version, resource.kind, refuse)
     _place(call, obj)
+    _name_owners_once(call, meta(obj), patched=refuse is not None)
+    return obj
+
+
+def _of_custom_kind(call: Call, obj: object) -> Object:
+    """Nobody but the definition knows the kind, so it must be said. Raises BadRequest, Invalid for another one."""
+    resource = call.resource
+    if not isinstance(obj, dict):
+        raise BadRequest(cannot_be_handled(resource.api_version, resource.kind, "the object is not a JSON object"))
+    if not obj.get("kind"):
+        sent = orjson.dumps(obj, default=str).decode()[:_SENT_MAX]
+        short = f"{sent[:_SHOWN_MAX]} ..." if len(sent) > _SHOWN_MAX else sent
+        missing = f"Object 'Kind' is missing in '{sent}' ({short})"
+        raise BadRequest(f"the object provided is unrecognized (must be of type {resource.kind}): {missing}")
+    version = str(obj.setdefault("apiVersion", ""))
+    if version != resource.api_version:
+        raise BadRequest(_wrong_kind(version, resource.kind, resource.api_version, resource.kind))
+    if obj["kind"] != resource.kind:
+        kind, name = str(obj["kind"]), str((obj.get("metadata") or {}).get("name") or "")
+        error = invalid_value("kind", kind, f"must be {resource.kind}")
+        raise refusal(f"{kind}.{resource.group}", resource.group, kind, name, [error])
     return obj
 
 
@@ -139,6 +171,26 @@ def _wrong_kind(given_version: str, given_kind: str, api_version: str, kind: str
         return f"the API version in the data ({given_version}) does not match the expected API version ({api_version})"
     version = given_version.rpartition("/")[2]
     return f'{given_kind} in version "{version}" cannot be handled as a {kind}: it is of another kind'
+
+
+def _name_owners_once(call: Call, metadata: dict[str, Any], *, patched: bool) -> None:
+    """An owner that is named again goes, and whoever sent it is told."""
+    owners = metadata.get("ownerReferences") or ()
+    if len(owners) < 2:
+        return
+    once: dict[bytes, Object] = {}
+    again = []
+    for owner in owners:
+        if once.setdefault(orjson.dumps(owner, option=orjson.OPT_SORT_KEYS), owner) is not owner:
+            again.append(str(owner.get("uid") or ""))
+    if again:
+        metadata["ownerReferences"] = list(once.values())
+        when = " after mutating admission happens" if patched else ""
+        call.warnings.append(
+            f".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, "
+            f"and may reject such requests as early as 1.24; please fix your requests; "
+            f"duplicate UID(s) observed: {', '.join(again)}"
+        )
 
 
 def _place(call: Call, obj: Object) -> None:

@@ -41,7 +41,7 @@ from actors.apiserver.reads import CURRENT, Listing, Query, Reads
 from actors.apiserver.reviews import answer_review
 from actors.apiserver.rules.field import invalid
 from actors.apiserver.rules.updating import is_created_by_update
-from actors.apiserver.scale import applied_scale, check_scale, scale_of, scaled
+from actors.apiserver.scale import applied_scale, check_scale, scale_of, scaled, to_patch
 from actors.apiserver.schema.resources import Resource, find, subresource_verbs
 from actors.apiserver.schema.types import Types
 from actors.apiserver.tokens import request as token_request
@@ -317,7 +317,7 @@ class Pipeline:
 
     async def _rescale(self, call: Call, decide: Callable[[Object], Object]) -> Item:
         def rescaled(obj: Object) -> Object:
-            scale = decide(scale_of(call.resource, obj))
+            scale = decide(to_patch(call.resource, obj))
             check_scale(call.resource, call.name, scale)
             new = scaled(call.resource, obj, scale)
             new["metadata"]["resourceVersion"] = str(revision_of(scale) or revision_of(obj))

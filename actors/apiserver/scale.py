@@ -13,6 +13,7 @@ from protocols.rules.selectors import format_label_selector
 
 API_VERSION = "autoscaling/v1"
 KIND = "Scale"
+_UNSET = -(2**31)
 _NAMING = ("name", "namespace", "uid", "resourceVersion")
 _COPIED = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
@@ -40,11 +41,22 @@ def scale_of(resource: Resource, obj: Object) -> Object:
 
 
 def scaled(resource: Resource, obj: Object, scale: Object) -> Object:
-    """The object with the Scale's number of replicas."""
+    """The object with the Scale's number of replicas. Raises BadRequest where a patch left it without one."""
     replicas = (scale.get("spec") or {}).get("replicas") or 0
     if resource.custom is not None:
-        return _with(obj, _steps(resource.custom.scale["specReplicasPath"]), replicas)
+        path = resource.custom.scale["specReplicasPath"]
+        if replicas == _UNSET:
+            raise BadRequest(f'the spec replicas field "{path}" cannot be empty')
+        return _with(obj, _steps(path), replicas)
     return {**obj, "spec": {**(obj.get("spec") or {}), "replicas": replicas}}
+
+
+def to_patch(resource: Resource, obj: Object) -> Object:
+    """The Scale as patches see it: a custom object that says nothing of replicas has no number that may stay."""
+    scale = scale_of(resource, obj)
+    if resource.custom is not None and _at(obj, resource.custom.scale["specReplicasPath"]) is None:
+        scale["spec"] = {"replicas": _UNSET}
+    return scale
 
 
 def applied_scale(resource: Resource, scale: Object) -> Object:
@@ -93,7 +105,7 @@ def check_scale(resource: Resource, name: str, scale: Object) -> None:
     if scale.get("kind", KIND) != KIND:
         raise BadRequest(f"wrong object passed to Scale update: {scale.get('kind')}")
     replicas = (scale.get("spec") or {}).get("replicas") or 0
-    if replicas < 0:
+    if replicas < 0 and resource.custom is None:  # a definition has words of its own for that
         error: FieldError = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
         message = f'Scale.autoscaling "{name}" is invalid: {error}'
         cause = {"reason": error.type, "message": error.body, "field": error.field}

@@ -12,6 +12,20 @@ _SURFACE = "tests/apiserver/test_surface_answers.py::"
 
 ANSWERS = [
     Bug(
+        "an owner that is named twice is kept twice",
+        "actors/apiserver/incoming.py",
+        "    if again:\n",
+        "    if False:\n",
+        "tests/apiserver/test_owners.py::test_an_owner_is_named_once",
+    ),
+    Bug(
+        "times: a month may have any number",
+        "actors/apiserver/schema/times.py",
+        '"01": ("month", 1, 12)',
+        '"01": ("month", 1, 99)',
+        "tests/apiserver/schema/test_times.py::test_what_cannot_be_is_said",
+    ),
+    Bug(
         "what is deleted in all namespaces at once is deleted",
         "actors/apiserver/pipeline.py",
         'if resource.namespaced and not call.namespace and verb not in ("list", "watch"):',

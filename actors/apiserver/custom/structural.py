@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from actorkube.cel.patterns import BadPattern, Pattern, compiled
+from actors.apiserver.custom.formats import known
 
 JsonSchema = dict[str, Any]
 
@@ -22,18 +23,24 @@ _MISSING: Any = object()
 
 
 class Node:
-    """`rest` is the node of fields that have no property of their own (True: anything goes, None: there are none)."""
+    """`rest` is the node of fields that have no property of their own (True: anything goes, None: there are none).
+
+    `lists` and `embeds`: whether here or below there are lists that are sets or maps, and objects within the object.
+    """
 
     __slots__ = (
         "all_of",
         "any_of",
         "default",
         "embedded",
+        "embeds",
         "fills",
+        "format",
         "int_or_string",
         "items",
         "keys",
         "list_type",
+        "lists",
         "negated",
         "nullable",
         "one_of",
@@ -65,7 +72,10 @@ class Node:
         self.any_of = [Node(each) for each in schema.get("anyOf") or ()]
         self.one_of = [Node(each) for each in schema.get("oneOf") or ()]
         self.negated = Node(schema["not"]) if schema.get("not") is not None else None
+        self.format = known(schema.get("format") or "", "" if self.int_or_string else self.type)
         self.fills = self._fills()
+        self.lists = self.list_type in ("set", "map") or any(node.lists for node in self._within())
+        self.embeds = self.embedded or any(node.embeds for node in self._within())
 
     @property
     def has_default(self) -> bool:
@@ -77,9 +87,11 @@ class Node:
 
     def _fills(self) -> bool:
         """Whether `fill` has anything to do here or below."""
+        return any(node.has_default or not node.nullable or node.fills for node in self._within())
+
+    def _within(self) -> list[Node]:
         nodes = [*self.properties.values(), self.items, self.rest]
-        found = [node for node in nodes if isinstance(node, Node)]
-        return any(node.has_default or not node.nullable or node.fills for node in found)
+        return [node for node in nodes if isinstance(node, Node)]
 
 
 def _rest(schema: JsonSchema | bool | None) -> Node | Literal[True] | None:
@@ -102,7 +114,7 @@ def prune(node: Node, obj: dict[str, Any]) -> list[str]:
     """Take out what is not specified, in place; the answer is the paths of what went."""
     gone: list[str] = []
     _prune_object(node, obj, "", gone, root=True)
-    return gone
+    return sorted(gone)
 
 
 def _prune(node: Node | None, value: Any, path: str, gone: list[str]) -> None:
@@ -136,8 +148,8 @@ def fill(node: Node, value: Any) -> None:
         return
     if isinstance(value, dict):
         for field in [field for field, below in value.items() if below is None]:
-            below = node.properties.get(field)
-            if below is not None and not below.nullable:
+            expected = node.below(field)
+            if expected is not None and not (expected.nullable or (expected.has_default and expected is node.rest)):
                 del value[field]
         for field, below in node.properties.items():
             if below.has_default and field not in value:

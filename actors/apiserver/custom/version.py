@@ -10,8 +10,11 @@ import orjson
 
 from actors.apiserver.custom import judge
 from actors.apiserver.custom.conversion import ConversionWebhook, webhook_of
+from actors.apiserver.custom.embedded import embedded_errors
+from actors.apiserver.custom.scaling import scale_errors
 from actors.apiserver.custom.structural import JsonSchema, Node, fill, has_rules, prune
-from actors.apiserver.rules.field import FieldError, FieldErrors, invalid_value
+from actors.apiserver.custom.unique import unique_errors
+from actors.apiserver.rules.field import FieldError, FieldErrors
 from protocols.objects import Object
 
 if TYPE_CHECKING:
@@ -25,6 +28,10 @@ _KUBE_VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
 _NOT_CHECKED = (
     "some validation rules were not checked because the object was invalid; "
     "correct the existing errors to complete validation"
+)
+_BLOCKING = (
+    *("FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany"),
+    *("FieldValueNotSupported", "FieldValueTypeInvalid"),
 )
 # In the order in which Kubernetes tells them.
 _VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
@@ -63,9 +70,12 @@ class CustomVersion:
         obj["apiVersion"] = api_version
         return obj
 
-    def errors(self, obj: Object, old: Object | None) -> FieldErrors:
+    def errors(self, obj: Object, old: Object | None, subresource: str = "") -> FieldErrors:
         """Rules are asked about an object of the right types only; what they would say of another is not known."""
-        found = [*judge.errors(self.node, obj, old if old is not None else judge.ABSENT), *self._scale_errors(obj)]
+        found = [*self._schema_errors(obj, old, subresource), *scale_errors(self.scale, obj, subresource)]
+        found += embedded_errors(self.node, obj)
+        if old is None or next(unique_errors(self.node, old), None) is None:
+            found += unique_errors(self.node, obj)
         yield from found
         if not self.ruled:
             return
@@ -74,14 +84,15 @@ class CustomVersion:
         else:
             yield from self._compiled_rules().errors(obj, old)
 
-    def _scale_errors(self, obj: Object) -> FieldErrors:
-        for name in ("specReplicasPath", "statusReplicasPath"):
-            path = self.scale.get(name) or ""
-            value: Any = obj
-            for step in path.removeprefix(".").split("."):
-                value = value.get(step) if isinstance(value, dict) else None
-            if isinstance(value, int) and value < 0:
-                yield invalid_value(path, value, "should be a non-negative integer")
+    def _schema_errors(self, obj: Object, old: Object | None, subresource: str) -> FieldErrors:
+        """A status is held against its own schema."""
+        if subresource != "status":
+            return judge.errors(self.node, obj, old if old is not None else judge.ABSENT)
+        node = self.node.properties.get("status")
+        if node is None or "status" not in obj:
+            return iter(())
+        before = (old or {}).get("status", judge.ABSENT)
+        return judge.errors(node, obj["status"], before, within="status")
 
     def _compiled_rules(self) -> Rules:
         if self._rules is None:
@@ -92,8 +103,7 @@ class CustomVersion:
 
 
 def _is_blocking(error: FieldError) -> bool:
-    unfit = error.type in ("FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany")
-    return unfit or "must be of type" in error.detail
+    return error.type in _BLOCKING
 
 
 def resources_of(definition: Object, types: Types) -> list[Resource]:

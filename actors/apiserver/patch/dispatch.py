@@ -21,7 +21,7 @@ from protocols.errors import BadRequest, NotFound, UnsupportedMediaType
 from protocols.objects import Object
 
 _SCALE = ("autoscaling/v1", "Scale")
-_NO_STRATEGIC = (
+NO_STRATEGIC = (
     "the body of the request was in an unknown format - accepted media types include: "
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
 )
@@ -63,7 +63,7 @@ def apply_patch(
         merged: Object = merge_patch(current, patch)
         return merged
     if resource.custom is not None and subresource != "scale":
-        raise UnsupportedMediaType(_NO_STRATEGIC)
+        raise UnsupportedMediaType(NO_STRATEGIC)
     return strategic_merge(_type(types, resource, subresource), current, patch)
 
 

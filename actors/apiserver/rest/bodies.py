@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from actors.apiserver.patch.dispatch import NO_STRATEGIC
 from actors.apiserver.rest.negotiate import JSON, JSON_PATCH, PROTOBUF, YAML, media_type_of, unsupported
 from actors.apiserver.schema import protobuf
 from protocols.api import PatchType
@@ -36,11 +37,12 @@ def decode_body(body: bytes, content_type: str) -> Any:
     raise unsupported([JSON, YAML, PROTOBUF])
 
 
-def decode_patch(body: bytes, content_type: str) -> tuple[PatchType, Any]:
+def decode_patch(body: bytes, content_type: str, *, custom: bool) -> tuple[PatchType, Any]:
+    """`custom`: whether it is of a custom resource."""
     media_type = media_type_of(content_type, default="")
     type = _PATCH_TYPES.get(media_type)
     if type is None:
-        raise UnsupportedMediaType("415: Unsupported Media Type")
+        raise UnsupportedMediaType(NO_STRATEGIC if custom else "415: Unsupported Media Type")
     return type, _yaml(body) if type == "apply" else _json(body)
 
 

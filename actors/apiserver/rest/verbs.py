@@ -183,7 +183,7 @@ class Verbs:
 
     async def _patch(self, body: bytes, content_type: str) -> Reply:
         self._named()
-        type, patch = decode_patch(body, content_type)
+        type, patch = decode_patch(body, content_type, custom=self.call.resource.custom is not None)
         self._look_for_repeated(body, content_type, patch)
         item = await self._pipeline.patch(self.call, type, patch)
         code = 201 if self.call.created else 200

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 from actors.apiserver.schema.resources import Resource
@@ -23,6 +24,7 @@ ErrorType = Literal[
     "FieldValueNotFound",
     "FieldValueTooLong",
     "FieldValueTooMany",
+    "FieldValueTypeInvalid",
 ]
 
 _WORDS: dict[ErrorType, str] = {
@@ -34,10 +36,12 @@ _WORDS: dict[ErrorType, str] = {
     "FieldValueNotFound": "Not found",
     "FieldValueTooLong": "Too long",
     "FieldValueTooMany": "Too many",
+    "FieldValueTypeInvalid": "Invalid value",
 }
 _VALUELESS: frozenset[ErrorType] = frozenset({"FieldValueRequired", "FieldValueForbidden", "FieldValueTooLong"})
 
 OMITTED = object()  # a value that is too large to be shown, or says nothing
+_PLACES_MIN, _PLACES_MAX = -4, 6  # of numbers that are written without an exponent
 IMMUTABLE = "field is immutable"
 NOT_NEGATIVE = "must be greater than or equal to 0"
 
@@ -91,6 +95,10 @@ def invalid_value(field: str, value: object, detail: str) -> FieldError:
     return FieldError("FieldValueInvalid", field, value, detail)
 
 
+def wrong_type(field: str, value: object, detail: str) -> FieldError:
+    return FieldError("FieldValueTypeInvalid", field, value, detail)
+
+
 def not_supported(field: str, value: object, supported: Iterable[str]) -> FieldError:
     quoted = ", ".join(_shown(choice) for choice in supported)
     return FieldError("FieldValueNotSupported", field, value, f"supported values: {quoted}")
@@ -141,6 +149,21 @@ def matches(field: str, value: object, problems: Iterable[str]) -> FieldErrors:
         yield invalid_value(field, value, problem)
 
 
+def go_number(value: float) -> str:
+    """As Go's `%v`: the shortest digits that mean it, with an exponent below 0.0001 and from a million on."""
+    if isinstance(value, int):
+        return str(value)
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    places = len(digits) + int(exponent) - 1
+    if not value or _PLACES_MIN <= places < _PLACES_MAX:
+        return format(Decimal(repr(value)), "f").removesuffix(".0")
+    text = "".join(map(str, digits))
+    mantissa = f"{text[0]}.{text[1:]}" if len(text) > 1 else text
+    return f"{'-' if sign else ''}{mantissa}e{'-' if places < 0 else '+'}{abs(places):02d}"
+
+
 def _shown(value: object) -> str:
     """As Go shows it: `"text"`, numbers and booleans bare, the rest as compact JSON."""
+    if isinstance(value, float):
+        return go_number(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from actors.apiserver.alike import REMEMBERED, again, exactly
+from actors.apiserver.schema.times import LAYOUTS, time_problem
 from actors.apiserver.schema.types import ZEROS, Type, Types
 from protocols.rules.quantity import InvalidQuantity, canonical_quantity
 
@@ -96,7 +97,7 @@ def was_as_it_should(encoded: bytes, type_: Type) -> bool:
 
 def check_metadata(types: Types, obj: dict[str, Any]) -> Checked:
     """Check the metadata of `obj`, whatever else it is."""
-    walk = _Walk()
+    walk = _Walk(apart=1)
     if obj.get("metadata") is None:
         obj["metadata"] = {}
     obj["metadata"] = walk.object(obj["metadata"], types.definition(_OBJECT_META), (None, "metadata", True), "")
@@ -143,8 +144,9 @@ def is_time(text: str) -> bool:
 class _Walk:
     """One check under way. Every method answers the value that belongs in the place."""
 
-    def __init__(self) -> None:
-        self.checked = Checked()
+    def __init__(self, apart: int = 0) -> None:
+        """`apart`: Go decodes what is that many fields below by itself, and does not name those."""
+        self.checked, self._apart = Checked(), apart
 
     def object(self, value: Any, type_: Type, place: _Place | None, struct: str) -> Any:
         if value.__class__ is not dict:
@@ -193,7 +195,7 @@ class _Walk:
             return self._wrong(value, place, struct, _go_type(type_))
         if type_.format == "byte":
             return self._base64(value)
-        return self._time(value, type_) if type_.format in _LAYOUTS else value
+        return self._time(value, type_) if type_.format in LAYOUTS else value
 
     def integer(self, value: Any, type_: Type, place: _Place | None, struct: str) -> Any:
         lowest, highest = _BOUNDS.get(type_.format, _BOUNDS["int64"])
@@ -230,7 +232,8 @@ class _Walk:
         return _METHODS[type_.kind](self, value, type_, place, struct)
 
     def _wrong(self, value: Any, place: _Place | None, struct: str, go_type: str) -> Any:
-        into = f"struct field {struct}.{_go_path(place)}" if place else "value"
+        way = _go_path(place)[self._apart :]
+        into = f"struct field {struct}.{'.'.join(way)}" if way else "value"
         self.checked.errors.append(
             f"json: cannot unmarshal {_json_type(value, go_type)} into Go {into} of type {go_type}"
         )
@@ -250,7 +253,7 @@ class _Walk:
     def _time(self, value: str, type_: Type) -> str:
         spelt = _canonical_time(value, type_.format) if len(value) <= _TIME_LENGTH_MAX else ""
         if not spelt:
-            self.checked.errors.append(f'parsing time "{value}" as "{_LAYOUTS[type_.format]}": cannot parse it')
+            self.checked.errors.append(time_problem(value, type_.format))
         return value if spelt == value else spelt or value
 
 
@@ -278,7 +281,6 @@ _EMPTY: dict[str, Any] = {
     "int-or-string": int,
     "any": lambda: None,
 }
-_LAYOUTS = {"date-time": "2006-01-02T15:04:05Z07:00", "micro-time": "2006-01-02T15:04:05.000000Z07:00"}
 
 
 @functools.lru_cache(maxsize=1024)  # an object holds a dozen times, most of them the same, and is written often
@@ -293,14 +295,14 @@ def _canonical_time(value: str, format_: str) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if format_ == "micro-time" else "%Y-%m-%dT%H:%M:%SZ")
 
 
-def _go_path(place: _Place | None) -> str:
-    """The fields on the way, dotted; list indexes and map keys are not part of it."""
+def _go_path(place: _Place | None) -> list[str]:
+    """The fields on the way; list indexes and map keys are not part of it."""
     steps = []
     while place is not None:
         place, step, is_field = place
         if is_field:
             steps.append(str(step))
-    return ".".join(reversed(steps))
+    return steps[::-1]
 
 
 def _path(place: _Place | None) -> str:

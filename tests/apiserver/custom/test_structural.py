@@ -87,13 +87,15 @@ def model_filled(schema: dict[str, Any] | None, value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     properties = schema.get("properties") or {}
-    said = {
-        key: item
-        for key, item in value.items()
-        if not (item is None and key in properties and not properties[key].get("nullable"))
-    }
+    said = {key: item for key, item in value.items() if not (item is None and model_is_nothing(schema, key))}
     defaults = {key: each["default"] for key, each in properties.items() if "default" in each and key not in said}
     return {key: model_filled(below(schema, key), item) for key, item in {**said, **defaults}.items()}
+
+
+def model_is_nothing(schema: dict[str, Any], key: str) -> bool:
+    """Whether a null there is as good as no field: none may be there, nor is it one of many, which have a default."""
+    place, one_of_many = below(schema, key), key not in (schema.get("properties") or {})
+    return place is not None and not place.get("nullable") and not (one_of_many and "default" in place)
 
 
 def model_valid(schema: dict[str, Any] | None, value: Any) -> bool:

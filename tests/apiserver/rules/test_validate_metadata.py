@@ -77,7 +77,15 @@ def test_kinds_of_the_core_group_have_no_suffix() -> None:
         (
             "ConfigMap",
             {"metadata.ownerReferences": [{**OWNER, "uid": ""}]},
-            "metadata.ownerReferences[0].uid: Required value: must not be empty",
+            'metadata.ownerReferences.uid: Invalid value: "": must not be empty',
+        ),
+        *(
+            (
+                "ConfigMap",
+                {"metadata.ownerReferences": [{**OWNER, "apiVersion": version}]},
+                f'metadata.ownerReferences.apiVersion: Invalid value: "{version}": version must not be empty',
+            )
+            for version in ("", "/", "a/", "a/b/c")
         ),
         (
             "ConfigMap",

@@ -123,7 +123,7 @@ def validate(resource: Resource, obj: Object, old: Object | None = None, subreso
     rules = _RULES_OF.get(subresource, {})
     errors = list(metadata(resource, obj) if old is None else metadata_update(resource, obj, old))
     if resource.custom is not None:
-        errors.extend(resource.custom.errors(obj, old))
+        errors.extend(resource.custom.errors(obj, old, subresource))
     rule = rules.get(resource.group_resource)
     if rule is not None:
         errors.extend(rule(obj, old))

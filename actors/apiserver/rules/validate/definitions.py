@@ -441,7 +441,7 @@ def _default(node: Node, at: str) -> FieldErrors:
         gone = prune(node, copy.deepcopy(node.default))
         if gone:
             yield invalid_value(f"{at}.default", node.default, "must not have unknown fields")
-    for error in errors(node, node.default, path=f"{at}.default", root=False):
+    for error in errors(node, node.default, path=f"{at}.default"):
         yield replace(error, detail=error.detail.removeprefix(f"{at}.default"))
 
 

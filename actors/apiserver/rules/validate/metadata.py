@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from actors.apiserver.alike import is_sound
@@ -86,6 +87,17 @@ def metadata_update(resource: Resource, obj: Object, old: Object) -> FieldErrors
     yield from _standard_finalizers(resource, meta.get("finalizers") or ())
 
 
+def embedded_metadata(field: str, meta: dict[str, Any]) -> FieldErrors:
+    """Of an object within a custom resource, whose kind nobody knows: its name need only fit into a path."""
+    for key in ("generateName", "name"):
+        if meta.get(key):
+            yield from matches(f"{field}.{key}", meta[key], names.path_segment(meta[key]))
+    if meta.get("namespace"):
+        yield from matches(f"{field}.namespace", meta["namespace"], names.dns_label(meta["namespace"]))
+    for error in _alike("", meta):
+        yield replace(error, field=f"{field}{error.field.removeprefix('metadata')}")
+
+
 def label_map(field: str, values: Mapping[str, str] | None) -> FieldErrors:
     for key, value in (values or {}).items():
         yield from matches(field, key, names.label_key(key))
@@ -120,8 +132,8 @@ def _changeable(meta: dict[str, Any]) -> FieldErrors:
 
 def _owners(owners: Sequence[Mapping[str, Any]]) -> FieldErrors:
     controller = ""
-    for index, owner in enumerate(owners):
-        yield from _owner(f"metadata.ownerReferences[{index}]", owner)
+    for owner in owners:
+        yield from _owner(owner)
         if not owner.get("controller"):
             continue
         this = f"{owner.get('kind')}/{owner.get('name')}"
@@ -132,12 +144,14 @@ def _owners(owners: Sequence[Mapping[str, Any]]) -> FieldErrors:
         controller = controller or this
 
 
-def _owner(field: str, owner: Mapping[str, Any]) -> FieldErrors:
-    for key in ("apiVersion", "kind", "name", "uid"):
+def _owner(owner: Mapping[str, Any]) -> FieldErrors:
+    """Kubernetes does not say which of them it is."""
+    version = owner.get("apiVersion") or ""
+    if not version.rpartition("/")[2] or version.count("/") > 1:
+        yield invalid_value("metadata.ownerReferences.apiVersion", version, "version must not be empty")
+    for key in ("kind", "name", "uid"):
         if not owner.get(key):
-            yield required(f"{field}.{key}", "must not be empty")
-    if owner.get("apiVersion", "").count("/") > 1:
-        yield invalid_value(f"{field}.apiVersion", owner["apiVersion"], "must be <group>/<version> or <version>")
+            yield invalid_value(f"metadata.ownerReferences.{key}", "", "must not be empty")
     if (owner.get("apiVersion"), owner.get("kind")) == ("v1", "Event"):
         yield invalid_value("metadata.ownerReferences", owner, "/v1, Kind=Event is disallowed from being an owner")
 

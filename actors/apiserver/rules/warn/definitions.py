@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from actors.apiserver.custom.formats import known
 from protocols.objects import Object
 
-_TEXTS = (
-    *("bsonobjectid", "byte", "cidr", "creditcard", "date", "date-time", "datetime", "duration", "email", "hexcolor"),
-    *("hostname", "ipv4", "ipv6", "isbn", "isbn10", "isbn13", "k8s-long-name", "k8s-short-name", "mac", "password"),
-    *("rgbcolor", "ssn", "uri", "uuid", "uuid3", "uuid4", "uuid5"),
-)
-_FORMATS = {"integer": ("int32", "int64"), "number": ("float", "double"), "string": _TEXTS}
 _LISTS, _SINGLE, _MAPS = ("allOf", "oneOf", "anyOf"), ("not", "items", "additionalProperties"), ("properties",)
 
 
@@ -33,7 +28,7 @@ def _below(schema: Any) -> Iterator[str]:
     if not isinstance(schema, dict):
         return
     format_ = schema.get("format")
-    if format_ and format_ not in _FORMATS.get(schema.get("type") or "", ()):
+    if format_ and not known(format_, schema.get("type") or ""):
         yield format_
     for key in _LISTS:
         for each in schema.get(key) or ():
