@@ -13,8 +13,8 @@ PATH = "/api/v1/namespaces/default/configmaps"
 U = {"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": "u"}
 W = {**U, "uid": "w"}
 WARNING = (
-    '299 - ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and '
-    'may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {uids}"'
+    '299 - ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, '
+    'and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {uids}"'
 )
 
 

@@ -24,21 +24,23 @@ SCALE = {
     "statusReplicasPath": ".status.replicas",
     "labelSelectorPath": ".status.selector",
 }
-STATUS: dict[str, Any] = {
+STATUS: dict[str, Any] = {"replicas": {"type": "integer"}, "selector": {"type": "string"}}
+DEMANDING: dict[str, Any] = {
     "type": "object",
     "required": ["a"],
     "properties": {
+        **STATUS,
         "a": {"type": "integer", "maximum": 3},
         "phase": {"type": "string", "minLength": 1},
-        "replicas": {"type": "integer"},
-        "selector": {"type": "string"},
         "x": {"type": "object", "oneOf": [{"required": ["q"]}], "properties": {"q": {"type": "string"}}},
     },
 }
 
 
-def definition(spec: dict[str, Any]) -> dict[str, Any]:
-    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": spec}, "status": STATUS}}
+def definition(spec: dict[str, Any], status: dict[str, Any] | None = None) -> dict[str, Any]:
+    plain = {"type": "object", "properties": STATUS}
+    properties = {"spec": {"type": "object", "properties": spec}, "status": status or plain}
+    schema = {"type": "object", "properties": properties}
     version = {
         "name": "v1",
         "served": True,
@@ -128,7 +130,7 @@ async def test_objects_are_judged_as_kubernetes_judges_them(tmp_path: Path) -> N
 )
 async def test_a_status_is_held_against_its_own_schema(tmp_path: Path, status: Any, causes: list[str]) -> None:
     async with rest(tmp_path) as client:
-        await client.create(CRD_PATH, definition({}))
+        await client.create(CRD_PATH, definition({}, DEMANDING))
         await client.create(PATH, thing())
 
         answer = await client.send("PATCH", f"{PATH}/a/status", {"status": status}, content_type=MERGE)
