@@ -160,9 +160,9 @@ ANSWERS = [
     ),
     Bug(
         "what scales may be less than nothing",
-        "actors/apiserver/custom/version.py",
-        "            if isinstance(value, int) and value < 0:\n",
-        "            if isinstance(value, int) and value < -1:\n",
+        "actors/apiserver/custom/scaling.py",
+        "    elif value is not None and value < 0:\n",
+        "    elif value is not None and value < -1:\n",
         _SURFACE + "test_what_scales_is_no_negative_number",
     ),
     Bug(
