@@ -139,7 +139,8 @@ class _Judge:
         self, nodes: list[Node], value: Any, old: Any, path: str, *, until_one: bool = False
     ) -> tuple[int, list[FieldError]]:
         """How many fit, and if none does what is wrong by the one that is nearest."""
-        fitting, nearest, most = 0, [], -1
+        nearest: list[FieldError] = []
+        fitting, most = 0, -1
         for node in nodes:
             found, matched = self._apart(node, value, old, path)
             if not found:

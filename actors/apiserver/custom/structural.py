@@ -74,8 +74,8 @@ class Node:
         self.negated = Node(schema["not"]) if schema.get("not") is not None else None
         self.format = known(schema.get("format") or "", "" if self.int_or_string else self.type)
         self.fills = self._fills()
-        self.lists = self.list_type in ("set", "map") or any(node.lists for node in self._within())
-        self.embeds = self.embedded or any(node.embeds for node in self._within())
+        self.lists: bool = self.list_type in ("set", "map") or any(node.lists for node in self._within())
+        self.embeds: bool = self.embedded or any(node.embeds for node in self._within())
 
     @property
     def has_default(self) -> bool:
