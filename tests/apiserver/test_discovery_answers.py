@@ -161,6 +161,70 @@ def _said(value: Any) -> Any:
     return [_said(each) for each in value] if isinstance(value, list) else value
 
 
+# -- forms of objects -------------------------------------------------------------------------------------------------
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+WIDGETS = "/apis/shop.example.com/v1/widgets"
+METADATA, METADATA_LIST = (f";as=PartialObjectMetadata{what};g=meta.k8s.io;v=v1" for what in ("", "List"))
+STREAMS = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "message"),
+    [
+        (
+            MAPS,
+            f"application/json{METADATA}",
+            "PartialObjectMetadata, but the requested object is a list (*core.{}List)",
+        ),
+        (
+            WIDGETS,
+            f"application/json{METADATA}",
+            ", but the requested object is a list (*unstructured.UnstructuredList)",
+        ),
+        (
+            f"{MAPS}/m",
+            f"application/json{METADATA_LIST}",
+            "you requested PartialObjectMetadataList, but the requested object is not a list (*core.ConfigMap)",
+        ),
+        (f"{MAPS}?watch=true", "application/yaml", f"{ONLY}{STREAMS}"),
+        (f"{WIDGETS}?watch=true", "application/yaml;as=Table;g=meta.k8s.io;v=v1", f"{ONLY}{STREAMS}"),
+    ],
+)
+async def test_what_is_not_shown_in_another_form(api: Rest, path: str, accept: str, message: str) -> None:
+    await api.create(CRD_PATH, definition())
+    await api.create(MAPS, {"metadata": {"name": "m"}})
+
+    answer = await api.get(path, Accept=accept)
+
+    assert answer.code == 406 and message.format("ConfigMap") in answer.body.decode().replace("\n  ", " ")
+
+
+@pytest.mark.parametrize("path", [MAPS, f"{MAPS}/m", WIDGETS])
+async def test_metadata_in_protobuf(api: Rest, path: str) -> None:
+    await api.create(CRD_PATH, definition())
+    await api.create(MAPS, {"metadata": {"name": "m", "labels": {"a": "b"}}, "data": {"k": "v"}})
+    form = METADATA if path.endswith("/m") else METADATA_LIST
+
+    found = await api.get(path, Accept=f"{PROTOBUF}{form}")
+
+    in_json = (await api.get(path, Accept=f"application/json{form}")).json
+    assert (found.code, found.headers["Content-Type"]) == (200, PROTOBUF)
+    assert (
+        found.body == encode(in_json)
+        and f"PartialObjectMetadata{'' if form == METADATA else 'List'}" == in_json["kind"]
+    )
+
+
+async def test_a_watch_of_metadata_in_protobuf(api: Rest) -> None:
+    await api.create(MAPS, {"metadata": {"name": "m"}, "data": {"k": "v"}})
+
+    found = await api.get(f"{MAPS}?watch=true&timeoutSeconds=1", Accept=f"{PROTOBUF}{METADATA}")
+
+    assert found.headers["Content-Type"] == f"{PROTOBUF};stream=watch"
+    assert b"PartialObjectMetadata" in found.body and b"ADDED" in found.body
+
+
 # -- health -----------------------------------------------------------------------------------------------------------
 
 

@@ -361,4 +361,26 @@ ANSWERS = [
         "        if False:\n",
         "tests/apiserver/aggregation/test_swagger.py::test_parameters_stand_where_they_were_referred_to",
     ),
+    Bug(
+        "a list is shown as the metadata of one object",
+        "actors/apiserver/rest/negotiate.py",
+        '    if is_list and output.as_kind == "PartialObjectMetadata":\n',
+        "    if False:\n",
+        _DISCOVERY + "test_what_is_not_shown_in_another_form",
+    ),
+    Bug(
+        "a watch that is wanted in YAML comes in JSON",
+        "actors/apiserver/rest/negotiate.py",
+        "        if output.media_type == YAML:\n",
+        "        if False:\n",
+        _DISCOVERY + "test_what_is_not_shown_in_another_form",
+    ),
+    Bug(
+        "metadata of custom resources is not told in protobuf",
+        "actors/apiserver/rest/negotiate.py",
+        "    for media in ranges:\n        if media.media_type == PROTOBUF and _wants_metadata(media.params):\n",
+        "    for media in ranges if protobuf else ():\n"
+        "        if media.media_type == PROTOBUF and _wants_metadata(media.params):\n",
+        _DISCOVERY + "test_metadata_in_protobuf",
+    ),
 ]

@@ -126,8 +126,8 @@ KINDS = [
     Bug(
         "custom objects are promised in protobuf",
         "actors/apiserver/rest/negotiate.py",
-        "    if protobuf and any(",
-        "    if any(",
+        "    for media in ranges if protobuf else ():\n",
+        "    for media in ranges:\n",
         "tests/apiserver/custom/test_custom_resources.py::test_custom_objects_are_not_to_be_had_in_protobuf",
     ),
     Bug(

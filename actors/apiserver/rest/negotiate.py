@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -15,6 +16,7 @@ JSON_PATCH = "application/json-patch+json"
 
 As = Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList"]
 
+_STREAMS = (f"{JSON};stream=watch", f"{PROTOBUF};stream=watch")
 _TRANSFORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 _TRANSFORM_VERSIONS = ("v1", "v1beta1")
 
@@ -31,7 +33,7 @@ class Output(NamedTuple):
 def negotiate(accept: str, *, protobuf: bool = False) -> Output:
     """The first form the client accepts that there is. Raises NotAcceptable. Clients send few different headers.
 
-    `protobuf`: whether there is that, too; it is given to those who accept nothing else.
+    `protobuf`: whether there is that, too; it is given to those who accept nothing else. There is of metadata always.
     """
     ranges = accepted(accept)
     for media in ranges:
@@ -45,12 +47,37 @@ def negotiate(accept: str, *, protobuf: bool = False) -> Output:
             version = media.params.get("v", "v1")
             if version in _TRANSFORM_VERSIONS:
                 return Output(form, wanted, version)  # type: ignore[arg-type]
-    if protobuf and any(media.media_type == PROTOBUF and "as" not in media.params for media in ranges):
-        return Output(PROTOBUF)
+    for media in ranges if protobuf else ():
+        if media.media_type == PROTOBUF and "as" not in media.params:
+            return Output(PROTOBUF)
+    for media in ranges:
+        if media.media_type == PROTOBUF and _wants_metadata(media.params):
+            return Output(PROTOBUF, media.params["as"])  # type: ignore[arg-type]
     kinds = ", ".join([JSON, YAML, PROTOBUF] if protobuf else [JSON, YAML])
     if any(media.media_type in _MEDIA_TYPES for media in ranges):  # but not as what was asked for
         raise NotAcceptable(f"only the following media types are accepted: {kinds}")
     raise NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {kinds}")
+
+
+def _wants_metadata(params: Mapping[str, str]) -> bool:
+    wanted = params.get("as", ""), params.get("g"), params.get("v", "v1")
+    return wanted[0].startswith("PartialObjectMetadata") and wanted[1:] == ("meta.k8s.io", "v1")
+
+
+def check_form(output: Output, group: str, kind: str, *, is_custom: bool, is_list: bool, watches: bool) -> None:
+    """Whether what is read can be shown like that: a list is no object, and YAML no stream. Raises NotAcceptable."""
+    if watches:
+        if output.media_type == YAML:
+            raise NotAcceptable(f"only the following media types are accepted: {', '.join(_STREAMS)}")
+        return
+    package = "unstructured" if is_custom else group.partition(".")[0] or "core"
+    name = "Unstructured" if is_custom else kind
+    if is_list and output.as_kind == "PartialObjectMetadata":
+        shown = f"*{package}.{name}List"
+        raise NotAcceptable(f"you requested {output.as_kind}, but the requested object is a list ({shown})")
+    if not is_list and output.as_kind == "PartialObjectMetadataList":
+        shown = f"*{package}.{name}"
+        raise NotAcceptable(f"you requested {output.as_kind}, but the requested object is not a list ({shown})")
 
 
 def negotiate_plainly(accept: str, *, listed: bool) -> Output:

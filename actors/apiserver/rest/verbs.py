@@ -20,6 +20,7 @@ from actors.apiserver.rest.audit import note_body
 from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch, is_apply, is_patch
 from actors.apiserver.rest.connect import CONNECTIONS, Connect
 from actors.apiserver.rest.logs import stream_log
+from actors.apiserver.rest.negotiate import check_form
 from actors.apiserver.rest.options import check_options
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.paths import Target
@@ -141,7 +142,11 @@ class Verbs:
 
     async def _read(self, request: web.BaseRequest) -> Answer:
         call, params = self.call, self._params
-        if self._params.flag("watch"):
+        watches, of = params.flag("watch"), call.resource
+        is_custom = of.custom is not None
+        output = self._renderer.output
+        check_form(output, of.group, of.kind, is_custom=is_custom, is_list=not call.name, watches=watches)
+        if watches:
             return await self._watch(request)
         if call.subresource == "log":
             pod = (await self._pipeline.get(call)).object()

@@ -124,15 +124,15 @@ def storage_version_hash(resource: Resource) -> str:
 
 def _legacy_subresource(resource: Resource, subresource: str) -> Document:
     group, version, kind = subresource_kind(resource, subresource)
-    entry = {
+    own = (group, version) == (resource.group, resource.version)
+    return {
         "name": f"{resource.plural}/{subresource}",
         "singularName": "",
         "namespaced": resource.namespaced,
+        **({} if own else {"group": group, "version": version}),
         "kind": kind,
         "verbs": list(subresource_verbs(subresource)),
     }
-    own = (group, version) == (resource.group, resource.version)
-    return entry if own else {**entry, "group": group, "version": version}
 
 
 def _aggregated_group(name: str, resources: list[Resource]) -> Document:

@@ -51,7 +51,13 @@ DEFINITION = {
                     "openAPIV3Schema": {
                         "type": "object",
                         "description": "A widget.",
-                        "properties": {"spec": {"type": "object", "properties": SPEC}},
+                        "properties": {
+                            "spec": {
+                                "type": "object",
+                                "properties": SPEC,
+                                "x-kubernetes-validations": [{"rule": "self.color != 'black'", "message": "too dark"}],
+                            }
+                        },
                     }
                 },
             },
@@ -178,6 +184,30 @@ async def test_its_document_says_whose_it_is_and_has_no_group(api: Rest) -> None
     }
     assert document["info"] == {"title": "Kubernetes CRD Swagger", "version": "v0.1.0"}
     assert "/apis/shop.example.com/v1/" not in document["paths"]
+
+
+NOT_CHECKED = "some validation rules were not checked because the object was invalid"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message", "checked"),
+    [
+        ({"color": "green"}, 'spec.color: Unsupported value: "green": supported values: "red", "blue"', False),
+        ({"count": 99}, "spec.count in body should be less than or equal to 10", True),
+        ({"names": ["abcdefgh"]}, "spec.names[0]: Too long: may not be more than 5 bytes", False),
+        ({"count": "a"}, ".spec.count: Invalid value: 0: .spec.count accessor error: a is of the type string", False),
+        ({"count": True}, "accessor error: true is of the type bool, expected int64", False),
+        ({"count": -1}, ".spec.count: Invalid value: -1: should be a non-negative integer", True),
+    ],
+)
+async def test_what_an_object_is_too_unfit_for(api: Rest, spec: dict[str, Any], message: str, checked: bool) -> None:
+    """Rules are asked only about what they can be asked about."""
+    widget = {"apiVersion": "shop.example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": spec}
+
+    answer = await api.send("POST", "/apis/shop.example.com/v1/namespaces/default/widgets", widget)
+
+    assert (answer.code, message in answer.json["message"]) == (422, True)
+    assert (NOT_CHECKED not in answer.json["message"]) == checked
 
 
 async def test_documents_of_definitions_that_stay_the_same_do_too(api: Rest) -> None:
