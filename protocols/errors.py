@@ -100,7 +100,17 @@ class Conflict(StatusError):
 
 
 class Expired(StatusError):
+    """`goes_on_with`: a token with which who lists in pages may go on all the same."""
+
     code, reason = 410, "Expired"
+
+    def __init__(self, message: str = "", details: dict[str, Any] | None = None, *, goes_on_with: str = "") -> None:
+        super().__init__(message, details)
+        self.goes_on_with = goes_on_with
+
+    def status(self) -> dict[str, Any]:
+        found = super().status()
+        return {**found, "metadata": {"continue": self.goes_on_with}} if self.goes_on_with else found
 
 
 class RequestEntityTooLarge(StatusError):
@@ -132,7 +142,7 @@ class ServiceUnavailable(StatusError):
 
 
 class Timeout(StatusError):
-    code, reason = 504, "Timeout"
+    code, reason, has_details = 504, "Timeout", True
 
 
 class ConversionFailed(StatusError):

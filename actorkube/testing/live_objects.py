@@ -63,7 +63,9 @@ class LiveObjects:
         return self._ask("PATCH", f"{path}?{query}", patch, PATCHES[type])
 
     def delete(self, what: str | Object, name: str, namespace: str, grace_s: int) -> None:
-        options = {"gracePeriodSeconds": grace_s} if grace_s >= 0 else {}
+        options: Object = {"propagationPolicy": "Background"}  # as kubectl does
+        if grace_s >= 0:
+            options["gracePeriodSeconds"] = grace_s
         try:
             self._ask("DELETE", self._path(self._target(what, name, namespace)), options)
         except NotFound:

@@ -137,10 +137,12 @@ class SimulatedCluster:
     async def delete(
         self, what: str | Object, name: str = "", namespace: str = "default", *, grace_s: int = -1
     ) -> None:
-        """Asks for deletion; it is over when `wait(what, "deleted")` returns. What is gone already is fine."""
+        """Asks for deletion, as kubectl does: what belongs to it goes, too. It is over when `wait(what, "deleted")`
+        returns. What is gone already is fine."""
         target = await self._target(what, name, namespace)
+        delete = Delete(target.resource, target.name, target.namespace, grace_s=grace_s, propagation="Background")
         try:
-            await self.certainly(Delete(target.resource, target.name, target.namespace, grace_s=grace_s))
+            await self.certainly(delete)
         except NotFound:
             return
 

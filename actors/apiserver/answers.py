@@ -6,6 +6,8 @@ from typing import Any
 
 from actors.apiserver.schema.resources import Resource
 from protocols.errors import AlreadyExists, Conflict, Forbidden, MethodNotAllowed, NotFound, ServerTimeout
+from protocols.objects import Object, meta
+from protocols.rules.owners import is_deleting
 
 
 def details(resource: Resource, name: str) -> dict[str, Any]:
@@ -18,8 +20,15 @@ def not_found(resource: Resource, name: str) -> NotFound:
     return NotFound(f'{resource.group_resource} "{name}" not found', details(resource, name))
 
 
-def already_exists(resource: Resource, name: str) -> AlreadyExists:
-    return AlreadyExists(f'{resource.group_resource} "{name}" already exists', details(resource, name))
+def already_exists(resource: Resource, name: str, wanted: Object, there: Object | None) -> AlreadyExists:
+    """`there`: the one that has the name, where it is known. Who wants one generated is to try again."""
+    message, about = f'{resource.group_resource} "{name}" already exists', details(resource, name)
+    if there is not None and is_deleting(there):
+        message = f"object is being deleted: {message}"
+    if meta(wanted).get("generateName"):
+        message += ", the server was not able to generate a unique name for the object"
+        about["retryAfterSeconds"] = 1
+    return AlreadyExists(message, about)
 
 
 def conflict(resource: Resource, name: str, why: str) -> Conflict:
@@ -51,7 +60,7 @@ def not_in_record(resource: Resource, name: str, what: str, wanted: str | int, f
     return Conflict(f'Operation cannot be fulfilled on {kind} "{name}": {message}', about)
 
 
-def wrong_revision(resource: Resource, name: str, wanted: int, found: int) -> Conflict:
+def wrong_revision(resource: Resource, name: str, wanted: str, found: int) -> Conflict:
     why = f"Precondition failed: ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {found}"
     return conflict(resource, name, why)
 

@@ -127,7 +127,8 @@ class Changes:
             if outcome.missing:
                 raise namespace_not_found(call.namespace)
             if outcome.current is not None and not _is_generated(obj):
-                raise already_exists(call.resource, call.name)
+                there = self._cache.get(resource.group_resource, call.key)
+                raise already_exists(call.resource, call.name, obj, there.object() if there is not None else None)
             if outcome.overtaken:
                 admitted = self._admit(call, resource, obj)
         raise not_at_this_time(call.resource)
@@ -191,10 +192,10 @@ class Changes:
                 self._validated(call, new, old)
                 check_escalation(self._authorizer, call, new, old)
                 check_signers(self._authorizer, call, new, old)
-            if is_finished(resource, new):
-                return await self._commits.remove(call, new, item.revision, _held(resource, old))
             if not applied:
                 new = self._tracked(call, old, new)
+            if is_finished(resource, new):
+                return await self._commits.remove(call, new, item.revision, _held(resource, old))
             if _same(old, new) and not self._is_kept_otherwise(call, item):
                 return item
             if as_is:
@@ -229,7 +230,7 @@ class Changes:
                 self._admission.chain.judge(attributes)
                 await self._admission.ask(attributes)
             if not isinstance(decision, Mark):
-                return await self._commits.remove(call, obj, item.revision, _held(resource, obj))
+                return await self._commits.remove(call, decision.obj, item.revision, _held(resource, obj))
             return item if decision.obj == obj else await self._commits.put(call, decision.obj, item.revision)
 
         return Removed(await self._settled(call, attempt), gone)
@@ -273,8 +274,9 @@ class Changes:
 
     def _admit(self, call: Call, resource: Resource, obj: Object) -> tuple[Guard, ...]:
         """What must stay as it is until the object is stored: that of its namespace."""
-        if self._cache.get(resource.group_resource, object_key(call.namespace, name_of(obj))) is not None:
-            raise already_exists(call.resource, name_of(obj))
+        there = self._cache.get(resource.group_resource, object_key(call.namespace, name_of(obj)))
+        if there is not None:
+            raise already_exists(call.resource, name_of(obj), obj, there.object())
         self._admission.chain.complete(self._attributes(call, "CREATE", obj, {}))
         namespace = self._cache.get("namespaces", call.namespace) if resource.namespaced else None
         if namespace is None:

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from actors.apiserver.admission.priority import SYSTEM_PRIORITIES
 from actors.apiserver.answers import forbidden, not_in_record, wrong_revision, wrong_uid
-from actors.apiserver.incoming import revision_named
 from actors.apiserver.rules.field import FieldErrors, invalid_value, not_supported, refusal
 from actors.apiserver.schema.resources import Resource
 from protocols.objects import Object, meta, name_of, revision_of, uid_of
@@ -21,23 +20,30 @@ from protocols.rules.times import seconds_of, time_of
 Propagation = Literal["", "Background", "Foreground", "Orphan"]
 
 _POLICIES = ("Foreground", "Background", "Orphan")
+_DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
+# What belongs to them is left where nobody says otherwise: so it was before there were garbage collectors.
+_ORPHANING = ("jobs.batch", "replicationcontrollers")
+_UNCOLLECTED = ("events", _DEFINITIONS)  # nobody waits for what belongs to them
+_OUT_OF_GRACE = ("namespaces", _DEFINITIONS)  # which end in a way of their own
 _PRIORITIES = "priorityclasses.scheduling.k8s.io"
 _KEPT_NAMESPACES = ("default", "kube-system", "kube-public")
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What was asked for. grace_s -1: the object's own grace period."""
+    """What was asked for. grace_s -1: the object's own grace period; preconditions None: whichever it has."""
 
-    uid: str = ""
-    revision: int = 0
+    uid: str | None = None
+    revision: str | None = None
     grace_s: int = -1
     propagation: Propagation = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Take it out of the store."""
+    """Take it out of the store; this is its last state."""
+
+    obj: Object
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,9 @@ def deletion_of(options: Object) -> Deletion:
         propagation = "Orphan" if options["orphanDependents"] else "Background"
     grace_s = options.get("gracePeriodSeconds")
     return Deletion(
-        uid=preconditions.get("uid") or "",
-        revision=revision_named(preconditions.get("resourceVersion")),
-        grace_s=-1 if grace_s is None else max(0, grace_s),
+        uid=preconditions.get("uid"),
+        revision=preconditions.get("resourceVersion"),
+        grace_s=-1 if grace_s is None else 1 if grace_s < 0 else grace_s,
         propagation=propagation,
     )
 
@@ -89,11 +95,13 @@ def decide_deletion(resource: Resource, obj: Object, deletion: Deletion, now: fl
         return _delete_namespace(resource, obj, deletion, now)
     if resource.group_resource == _PRIORITIES and name_of(obj) in SYSTEM_PRIORITIES:
         raise forbidden(resource, name_of(obj), "this is a system priority class and cannot be deleted")
-    finalizers = _finalizers(obj, deletion.propagation)
+    finalizers = _finalizers(obj, _propagation(resource, deletion.propagation))
+    if resource.group_resource in _OUT_OF_GRACE:
+        return Mark(_dated(obj, finalizers, now)) if finalizers else Remove(obj)
     grace_s = _grace_s(resource, obj, deletion.grace_s)
-    if not finalizers and grace_s == 0:
-        return Remove()
-    return Mark(_marked(obj, finalizers, grace_s, now))
+    if finalizers or grace_s:
+        return Mark(_marked(obj, finalizers, grace_s, now))
+    return Remove(_marked(obj, finalizers, 0, now) if resource.group_resource == "pods" else obj)
 
 
 def is_finished(resource: Resource, obj: Object) -> bool:
@@ -109,12 +117,12 @@ def is_finished(resource: Resource, obj: Object) -> bool:
 def _check_preconditions(resource: Resource, obj: Object, deletion: Deletion) -> None:
     name, uid, revision = name_of(obj), uid_of(obj), revision_of(obj)
     is_namespace = resource.group_resource == "namespaces"
-    if deletion.uid and deletion.uid != uid:
+    if deletion.uid is not None and deletion.uid != uid:
         if is_namespace:
             raise wrong_uid(resource, name, deletion.uid, uid)
         why = "The object might have been deleted and then recreated"
         raise not_in_record(resource, name, "UID", deletion.uid, uid, why)
-    if deletion.revision and deletion.revision != revision:
+    if deletion.revision is not None and deletion.revision != str(revision):
         if is_namespace:
             raise wrong_revision(resource, name, deletion.revision, revision)
         why = "The object might have been modified"
@@ -128,9 +136,15 @@ def _delete_namespace(resource: Resource, obj: Object, deletion: Deletion, now: 
         raise forbidden(resource, name, "this namespace may not be deleted")
     finalizers = _finalizers(obj, deletion.propagation)
     if not finalizers and not (obj.get("spec") or {}).get("finalizers"):
-        return Remove()
+        return Remove(obj)
     status = {**(obj.get("status") or {}), "phase": "Terminating"}
-    return Mark({**_marked(obj, finalizers, 0, now), "status": status})
+    return Mark({**_dated(obj, finalizers, now), "status": status})
+
+
+def _propagation(resource: Resource, asked: Propagation) -> Propagation:
+    if resource.group_resource in _UNCOLLECTED:
+        return ""
+    return asked or ("Orphan" if resource.group_resource in _ORPHANING else "")
 
 
 def _finalizers(obj: Object, propagation: Propagation) -> list[str]:
@@ -139,8 +153,9 @@ def _finalizers(obj: Object, propagation: Propagation) -> list[str]:
     if not propagation:
         return finalizers
     wanted = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(propagation, [])
-    kept = [finalizer for finalizer in finalizers if finalizer not in (FOREGROUND, ORPHAN)]
-    return finalizers if finalizers == kept + wanted else kept + wanted
+    if [finalizer for finalizer in finalizers if finalizer in (FOREGROUND, ORPHAN)] == wanted:
+        return finalizers
+    return [finalizer for finalizer in finalizers if finalizer not in (FOREGROUND, ORPHAN)] + wanted
 
 
 def _grace_s(resource: Resource, obj: Object, asked_s: int) -> int:
@@ -153,6 +168,15 @@ def _grace_s(resource: Resource, obj: Object, asked_s: int) -> int:
     own_s = spec.get("terminationGracePeriodSeconds")
     grace_s = asked_s if asked_s >= 0 else 30 if own_s is None else int(own_s)
     return grace_s if grace_s >= 0 else 1
+
+
+def _dated(obj: Object, finalizers: list[str], now: float) -> Object:
+    """Marked, without a period of grace: what ends so has nothing that could use it."""
+    metadata = {**meta(obj)}
+    metadata.setdefault("deletionTimestamp", time_of(now))
+    if finalizers:
+        metadata["finalizers"] = finalizers
+    return {**obj, "metadata": metadata}
 
 
 def _marked(obj: Object, finalizers: list[str], grace_s: int, now: float) -> Object:

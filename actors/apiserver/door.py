@@ -70,7 +70,12 @@ class Door:
 
     async def delete(self, message: api.Delete, caller: Caller) -> api.Stored:
         call = self._call(caller, "delete", message.resource, message.namespace, message.name)
-        deletion = Deletion(message.uid, message.revision, message.grace_s, message.propagation)
+        deletion = Deletion(
+            message.uid or None,
+            str(message.revision) if message.revision else None,
+            message.grace_s,
+            message.propagation,
+        )
         return _stored(call.resource, (await self._pipeline.delete(call, deletion)).item)
 
     async def delete_collection(self, message: api.DeleteCollection, caller: Caller) -> api.StoredList:

@@ -27,6 +27,9 @@ _SENT_MAX, _SHOWN_MAX = 4096, 30  # letters of an object in an error
 # Says in which words an object is refused, for what is wrong with its structure.
 Refuse = Callable[[str], StatusError]
 
+_DIGITS_MAX = 100  # far more than a number of 64 bits has
+_SCHEME = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"  # as Kubernetes calls it
+
 
 def accept(types: Types, call: Call, obj: object, *, settled: bool = False, refuse: Refuse | None = None) -> Object:
     """The object of a create, update or patch, checked against the resource's type; it is then the call's. `settled`:
@@ -121,12 +124,13 @@ def accept_options(types: Types, options: object) -> Object:
     if not isinstance(options, dict):
         raise BadRequest(cannot_be_handled("v1", "DeleteOptions", "the options are not a JSON object"))
     if options.get("kind", "DeleteOptions") != "DeleteOptions":
-        raise BadRequest(f"the body of a delete must be DeleteOptions, not {options['kind']}")
+        version = options.get("apiVersion", "")
+        raise BadRequest(f'no kind "{options["kind"]}" is registered for version "{version}" in scheme "{_SCHEME}"')
     type = types.by_kind("v1", "DeleteOptions")
     assert type is not None
     problem = check(options, type).problem("Ignore")
     if problem:
-        raise BadRequest(cannot_be_handled("v1", "DeleteOptions", problem))
+        raise BadRequest(problem)
     return options
 
 
@@ -160,10 +164,11 @@ def revision_named(text: str | None) -> int:
     """The revision that a resourceVersion means; 0 for none. Raises BadRequest."""
     if not text:
         return 0
-    if not (text.isascii() and text.isdigit()):
-        problem = f'strconv.ParseUint: parsing "{text}": invalid syntax'
-        raise BadRequest(f'invalid resource version: resourceVersion: Invalid value: "{text}": {problem}')
-    return int(text)
+    is_number = text.isascii() and text.isdigit()
+    if is_number and len(text) <= _DIGITS_MAX and int(text) < 2**64:
+        return int(text)
+    problem = f'strconv.ParseUint: parsing "{text}": {"value out of range" if is_number else "invalid syntax"}'
+    raise BadRequest(f'invalid resource version: resourceVersion: Invalid value: "{text}": {problem}')
 
 
 def _wrong_kind(given_version: str, given_kind: str, api_version: str, kind: str) -> str:

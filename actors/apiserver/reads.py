@@ -7,10 +7,9 @@ with another it waits for at least that revision. A list in pages stays at the r
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,9 +25,12 @@ from protocols.errors import BadRequest, Expired, Timeout
 CURRENT = -1  # a revision that means: everything acknowledged so far
 
 _TOO_OLD = (
-    "The provided continue parameter is too old to display a consistent list result. "
-    "You can start a new list without the continue parameter."
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
+    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
+    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
+    "deleted between the time the first chunk was returned and now may show up in the list."
 )
+_LIST_TOO_OLD = "The resourceVersion for the provided list is too old."
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +80,16 @@ class Reads:
     async def list(self, call: Call, query: Query) -> Listing:
         selection = self.selection(call, query)
         resource = self._cache.of(call.resource.storage)
-        if query.token:
-            revision, after = _decode_token(query.token)
-            try:
-                page = resource.page(selection, query.limit, after, revision)
-            except Expired:
-                raise Expired(_TOO_OLD) from None
-        else:
-            await self._fresh(query.revision)
-            revision = query.revision if query.exact else self._cache.revision
-            page = resource.page(selection, query.limit, revision=query.revision if query.exact else 0)
+        wanted, after = _decode_token(query.token) if query.token else (query.revision, "")
+        is_exact = query.exact or bool(query.token and wanted != CURRENT)
+        await self._fresh(wanted, may_come=not is_exact)
+        revision = wanted if is_exact else self._cache.revision
+        try:
+            page = resource.page(selection, query.limit, after, revision if is_exact else 0)
+        except Expired:
+            if not query.token:
+                raise Expired(_LIST_TOO_OLD) from None
+            raise Expired(_TOO_OLD, goes_on_with=_encode_token(CURRENT, after)) from None
         token = _encode_token(revision, page.last) if page.last else ""
         return Listing(page.items, revision, token, page.remaining if selection.everything else 0)
 
@@ -118,13 +120,14 @@ class Reads:
         """What the cache has seen; a watcher that has nothing left to read has seen it too."""
         return self._cache.revision
 
-    async def _fresh(self, revision: int) -> None:
+    async def _fresh(self, revision: int, *, may_come: bool = True) -> None:
+        """`may_come`: whether who asks is to ask again soon where there is no such revision yet."""
         if revision == CURRENT:
             await self._feed.confirm()
         elif not await self._reaches(revision):
             message = f"Timeout: Too large resource version: {revision}, current: {self._cache.revision}"
             cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
-            raise Timeout(message, {"causes": [cause], "retryAfterSeconds": 1})
+            raise Timeout(message, {"causes": [cause], **({"retryAfterSeconds": 1} if may_come else {})})
 
     async def _reaches(self, revision: int) -> bool:
         """Whether there is such a revision (yet); the cache has it then."""
@@ -133,28 +136,45 @@ class Reads:
         return self._cache.revision >= revision
 
 
-class _Token(msgspec.Struct):
-    """As Kubernetes writes it; `start` is the last key of the page before, and a zero byte."""
+_VERSION = "meta.k8s.io/v1"
+_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
-    v: Literal["meta.k8s.io/v1"]
-    rv: int
-    start: str
+
+class _Token(msgspec.Struct):
+    """As Kubernetes writes it; `start` is the last key of the page before, and a zero byte. `rv` CURRENT: what comes
+    after that key now, whatever has happened since."""
+
+    v: str = ""
+    rv: int = 0
+    start: str = ""
 
 
 _token_decoder = msgspec.json.Decoder(_Token)
 
 
 def _encode_token(revision: int, last: str) -> str:
-    token = _Token("meta.k8s.io/v1", revision, f"{last}\0")
+    token = _Token(_VERSION, revision, f"{last}\0")
     return base64.urlsafe_b64encode(msgspec.json.encode(token)).decode().rstrip("=")
 
 
 def _decode_token(text: str) -> tuple[int, str]:
+    wrong = next((index for index, character in enumerate(text) if character not in _ALPHABET), None)
+    if wrong is not None or len(text) % 4 == 1:
+        raise _no_token(f"illegal base64 data at input byte {len(text) - 1 if wrong is None else wrong}")
     try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        token = _token_decoder.decode(data)
-    except (binascii.Error, ValueError, msgspec.DecodeError):
-        raise BadRequest("invalid continue token: continue key is not valid: it is no token of this server") from None
-    if token.rv <= 0:
-        raise BadRequest("invalid continue token: continue key is not valid: it names no resource version")
+        token = _token_decoder.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, msgspec.DecodeError):
+        raise _no_token("it is no token of this server") from None
+    if token.v != _VERSION:
+        raise _no_token(f"server does not recognize this encoded version {token.v}")
+    if token.rv == 0:
+        raise _no_token(f"incorrect encoded start resourceVersion (version {_VERSION})")
+    if not token.start:
+        raise _no_token(f"encoded start key empty (version {_VERSION})")
+    if token.rv < CURRENT or ".." in token.start.split("/"):
+        raise _no_token(token.start)
     return token.rv, token.start.removesuffix("\0")
+
+
+def _no_token(why: str) -> BadRequest:
+    return BadRequest(f"invalid continue token: continue key is not valid: {why}")

@@ -7,11 +7,12 @@ from typing import Any
 
 from actors.apiserver.access.attributes import Attributes
 from actors.apiserver.access.authorizer import Authorizer
+from actors.apiserver.access.review_selectors import ignored_selectors, selector_errors
 from actors.apiserver.access.rules import document_of
 from actors.apiserver.callers import Caller
 from actors.apiserver.calls import Call
 from actors.apiserver.rules.field import FieldError, FieldErrors, invalid_value, refusal
-from actors.apiserver.tokens.authenticator import TokenAuthenticator
+from actors.apiserver.tokens.authenticator import NO_TOKEN, TokenAuthenticator
 from actors.apiserver.tokens.claims import NotValid
 from actors.apiserver.tokens.discovery import ISSUER
 from protocols.errors import BadRequest
@@ -27,7 +28,7 @@ def answer_review(
     match call.resource.plural:
         case "selfsubjectreviews":
             status: dict[str, Any] = {"userInfo": user_info(caller)}
-            obj = {**obj, "metadata": {**(obj.get("metadata") or {}), "creationTimestamp": time_of(now)}}
+            obj = {**obj, "metadata": {"creationTimestamp": time_of(now)}}
         case "selfsubjectaccessreviews":
             _check(call, _attributes_errors(spec))
             status = _access(authorizer, caller, spec)
@@ -59,8 +60,9 @@ def user_info(caller: Caller) -> dict[str, Any]:
 
 def _access(authorizer: Authorizer, caller: Caller, spec: Mapping[str, Any]) -> dict[str, Any]:
     decision = authorizer.decide(caller, _asked(spec))
-    status: dict[str, Any] = {"allowed": decision.allowed}
-    return {**status, "reason": decision.reason} if decision.reason else status
+    error = ignored_selectors(spec.get("resourceAttributes") or {})
+    status = {"allowed": decision.allowed, "reason": decision.reason, "evaluationError": error}
+    return {key: value for key, value in status.items() if value != ""}
 
 
 def _asked(spec: Mapping[str, Any]) -> Attributes:
@@ -100,6 +102,8 @@ def _attributes_errors(spec: Mapping[str, Any]) -> FieldErrors:
             None,
             "exactly one of nonResourceAttributes or resourceAttributes must be specified",
         )
+    if about is not None:
+        yield from selector_errors(about)
 
 
 def _subject_errors(spec: Mapping[str, Any]) -> FieldErrors:
@@ -113,7 +117,7 @@ def _local_errors(spec: Mapping[str, Any], namespace: str) -> FieldErrors:
         yield invalid_value(
             "spec.nonResourceAttributes", _go(spec["nonResourceAttributes"]), "disallowed on this kind of request"
         )
-    elif (about.get("namespace") or "") != namespace:
+    elif spec.get("resourceAttributes") is not None and (about.get("namespace") or "") != namespace:
         yield invalid_value(
             "spec.resourceAttributes.namespace", about.get("namespace") or "", "must match metadata.namespace"
         )
@@ -154,5 +158,6 @@ def _token(spec: Mapping[str, Any], tokens: TokenAuthenticator) -> dict[str, Any
     try:
         known = tokens.find(token, audiences)
     except NotValid as error:
-        return {"user": {}, "error": str(error)}
+        why = str(error)
+        return {"user": {}, "error": why if why == NO_TOKEN else f"[{NO_TOKEN}, {why}]"}
     return {"authenticated": True, "user": user_info(known.caller), "audiences": known.audiences}

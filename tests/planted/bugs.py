@@ -12,6 +12,7 @@ from tests.planted.admission_bugs import ADMISSION
 from tests.planted.answer_bugs import ANSWERS
 from tests.planted.auth_bugs import AUTHORISATION
 from tests.planted.autoscale_bugs import AUTOSCALING
+from tests.planted.behaviour_bugs import BEHAVIOUR
 from tests.planted.controller_bugs import CONTROLLERS
 from tests.planted.custom_bugs import CUSTOM
 from tests.planted.device_bugs import DEVICES
@@ -46,6 +47,7 @@ BUGS = [
     *AUTHORISATION,
     *API_SERVER,
     *ANSWERS,
+    *BEHAVIOUR,
     *LISTS,
     *ADMISSION,
     *ACCESS,

@@ -15,7 +15,6 @@ from actors.apiserver.access.rules import Rule, described, missing, rule_of
 from actors.apiserver.answers import forbidden, not_found
 from actors.apiserver.callers import MASTERS
 from actors.apiserver.calls import Call
-from actors.apiserver.schema.resources import find
 from protocols.objects import Object, meta
 
 _EVERYTHING = (
@@ -30,20 +29,20 @@ def check_escalation(authorizer: Authorizer, call: Call, new: Object, old: Objec
     if call.resource.group != GROUP or MASTERS in call.caller.groups or _only_garbage(new, old):
         return
     if call.resource.plural in ("roles", "clusterroles"):
-        _check_role(authorizer, call, new, "" if old is None else call.name)
+        _check_role(authorizer, call, new, old)
     else:
         _check_binding(authorizer, call, new)
 
 
-def _check_role(authorizer: Authorizer, call: Call, role: Object, named: str) -> None:
-    """`named` in the request: a role that is created is not."""
+def _check_role(authorizer: Authorizer, call: Call, role: Object, old: Object | None) -> None:
+    named = "" if old is None else call.name  # in the request: a role that is created is not
     if authorizer.decide(call.caller, _about(call, "escalate", call.resource.plural, named)).allowed:
         return
     _check_held(authorizer, call, [rule_of(rule) for rule in role.get("rules") or ()])
-    if role.get("aggregationRule"):
+    if role.get("aggregationRule") or (old or {}).get("aggregationRule"):
         owned, _ = authorizer.rules_for(call.caller, call.namespace)
         if missing(owned, _EVERYTHING):
-            raise forbidden(call.resource, call.name, "must have cluster-admin privileges to use an aggregationRule")
+            raise forbidden(call.resource, call.name, "must have cluster-admin privileges to use the aggregationRule")
 
 
 def _check_binding(authorizer: Authorizer, call: Call, binding: Object) -> None:
@@ -54,9 +53,7 @@ def _check_binding(authorizer: Authorizer, call: Call, binding: Object) -> None:
         return
     rules = authorizer.rbac.rules_of(kind, f"{call.namespace}/{name}" if kind == "Role" else name)
     if rules is None:
-        resource = find(f"{plural}.{GROUP}")
-        assert resource is not None
-        raise not_found(resource, name)
+        raise not_found(call.resource, name)  # as Kubernetes says it: of the binding's kind, under the role's name
     _check_held(authorizer, call, rules)
 
 

@@ -29,6 +29,8 @@ PREFIX = "impersonate-"
 _USER, _GROUP, _UID, _EXTRA = (PREFIX + name for name in ("user", "group", "uid", "extra-"))
 _AUTHENTICATION = "authentication.k8s.io"
 _NODE = "system:node:"
+_ASSOCIATED, _ARBITRARY = "associated-node", "arbitrary-node"
+_NODE_TOLD = "authentication.kubernetes.io/node-name"  # by the token of an account, of the node that it is on
 _MASTERS_REFUSED = f"impersonating the {MASTERS} group is not allowed"
 _KEY_REFUSED = (
     'impersonating an invalid key in extra is not allowed: extra.key: Invalid value: "{}": '
@@ -44,15 +46,19 @@ class Wanted(NamedTuple):
     uid: str
     extra: Extra
 
-    @property
-    def mode(self) -> str:
-        """How it is called to become that one for a single request; "" where only `impersonate` will do."""
+    def modes(self, caller: Caller) -> tuple[str, ...]:
+        """How it may be called to become that one for a single request; none where only `impersonate` will do."""
         is_plain = not (self.groups or self.uid or self.extra)
         if account_of(self.user) is not None:
-            return "serviceaccount" if is_plain else ""
-        if self.user.startswith(_NODE):
-            return "arbitrary-node" if is_plain else ""
-        return "user-info"
+            return ("serviceaccount",) if is_plain else ()
+        if not self.user.startswith(_NODE):
+            return ("user-info",)
+        if not is_plain:
+            return ()
+        is_on_it = (
+            account_of(caller.user) is not None and (_NODE_TOLD, (self.user.removeprefix(_NODE),)) in caller.extra
+        )
+        return (_ASSOCIATED, _ARBITRARY) if is_on_it else (_ARBITRARY,)
 
 
 def impersonated(
@@ -70,39 +76,42 @@ def impersonated(
     wanted = Wanted(user, tuple(value for name, value in asked if name == _GROUP), uid, _extra(asked))
     if not user:
         raise BadRequest(f"requested {_shown(wanted)} without impersonating a user name")
-    alone = _permit(caller, wanted, authorizer, on)
-    groups = (NODES,) if alone and wanted.mode == "arbitrary-node" else wanted.groups
+    mode = _permit(caller, wanted, authorizer, on)
+    groups = (NODES,) if mode in (_ASSOCIATED, _ARBITRARY) else wanted.groups
     return Caller(user, _complete(user, groups), uid, wanted.extra)
 
 
-def _permit(caller: Caller, wanted: Wanted, authorizer: Authorizer, on: Attributes | None) -> bool:
-    """Whether it is allowed for this request alone. Raises Forbidden: what stands against that, where it could be."""
-    narrow: Forbidden | None = None
-    if on is not None and wanted.mode:
+def _permit(caller: Caller, wanted: Wanted, authorizer: Authorizer, on: Attributes | None) -> str:
+    """As what it is allowed for this request alone, "" for whatever is asked. Raises Forbidden: what stands against the
+    first way in which it could be."""
+    first: Forbidden | None = None
+    for mode, asked in [(mode, on) for mode in wanted.modes(caller) if on is not None]:
         try:
-            authorizer.permit(caller, on._replace(verb=f"impersonate-on:{wanted.mode}:{on.verb}"))
-            for permission, why_never in _identity(wanted):
+            authorizer.permit(caller, asked._replace(verb=f"impersonate-on:{mode}:{asked.verb}"))
+            for permission, why_never in _identity(wanted, mode):
                 if why_never:
                     raise refusal(caller, permission, why_never)
                 authorizer.permit(caller, permission)
-            return True
+            return mode
         except Forbidden as error:
-            narrow = error
+            first = first or error
     try:
         for permission in _permissions(wanted):
             authorizer.permit(caller, permission)
     except Forbidden as error:
-        raise narrow or error from None
-    return False
+        raise first or error from None
+    return ""
 
 
-def _identity(wanted: Wanted) -> Iterator[tuple[Attributes, str]]:
+def _identity(wanted: Wanted, mode: str) -> Iterator[tuple[Attributes, str]]:
     """What is to be allowed of whom one becomes for one request, and why it never is."""
-    verb = f"impersonate:{wanted.mode}"
+    verb = f"impersonate:{mode}"
     account = account_of(wanted.user)
     if account is not None:
         yield Attributes(verb, _AUTHENTICATION, "serviceaccounts", "", *account), ""
-    elif wanted.mode == "arbitrary-node":
+    elif mode == _ASSOCIATED:
+        yield Attributes(verb, _AUTHENTICATION, "nodes", name="*"), ""  # there is no other that it could be
+    elif mode == _ARBITRARY:
         yield Attributes(verb, _AUTHENTICATION, "nodes", name=wanted.user.removeprefix(_NODE)), ""
     else:
         yield Attributes(verb, _AUTHENTICATION, "users", name=wanted.user), ""

@@ -73,10 +73,11 @@ def missing(owned: Sequence[Rule], granted: Iterable[Rule]) -> list[Rule]:
 
 
 def described(rules: Iterable[Rule]) -> list[str]:
-    """Rules as escalation errors list them, those that differ only in their verbs joined."""
+    """Rules as escalation errors list them, those of resources that differ only in their verbs joined."""
     joined: dict[Rule, set[str]] = {}
     for rule in rules:
-        joined.setdefault(rule._replace(verbs=frozenset()), set()).update(rule.verbs)
+        alike = rule if rule.paths else rule._replace(verbs=frozenset())
+        joined.setdefault(alike, set()).update(rule.verbs)
     return sorted({_described(rule, verbs) for rule, verbs in joined.items()})
 
 

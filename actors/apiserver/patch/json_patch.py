@@ -90,8 +90,8 @@ def _check(operations: Any) -> None:
     if not isinstance(operations, list) or not all(isinstance(operation, dict) for operation in operations):
         raise BadRequest("json: a JSON patch is a list of operations")
     if len(operations) > OPERATIONS_MAX:
-        count = f"got {len(operations)}"
-        raise RequestEntityTooLarge(f"The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, {count}")
+        why = f"The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {len(operations)}"
+        raise RequestEntityTooLarge(f"Request entity too large: {why}")
     for operation in operations:
         for key in ("path", "from"):
             if not isinstance(operation.get(key, ""), str):

@@ -14,6 +14,7 @@ from actors.apiserver.alike import REMEMBERED, again, exactly
 from actors.apiserver.patch.fields import FieldSet, difference, in_order, normal, union
 
 UPDATERS_MAX = 10
+NAME_BYTES_MAX = 128
 _OLDEST = "ancient-changes"
 
 # Never owned by anybody: they are given by the server or are the object's address.
@@ -62,6 +63,12 @@ Managers = dict[Manager, Ownership]
 
 def manager_of(name: str, operation: str, api_version: str, subresource: str) -> Manager:
     return Manager(name, operation, api_version if operation == "Update" else "", subresource)
+
+
+def manager_named(user_agent: str) -> str:
+    """As whom a program writes that calls itself so, and says nothing else; "" where it has no name."""
+    name = "".join([character for character in user_agent.partition("/")[0] if character.isprintable()])
+    return name.encode()[:NAME_BYTES_MAX].decode(errors="ignore")
 
 
 def decode_managers(entries: Any) -> Managers:

@@ -29,6 +29,7 @@ from protocols.rules.times import time_of
 _UNNAMED = "unknown"
 _ONE_FAMILY = ("SingleStack", ["IPv4"])
 _MADE_FROM_TEMPLATES = "pods"
+_NEVER_SENT = frozenset({"deletionTimestamp", "deletionGracePeriodSeconds"})  # with what is new
 
 
 def track_update(
@@ -50,7 +51,7 @@ def track_update(
     type = resource.custom.type if resource.custom is not None else types.by_kind(resource.api_version, resource.kind)
     kept = _managed_fields(old or {})
     entries = _entries(kept, new, subresource)
-    if type is None or (old is not None and entries is None):
+    if type is None or (old is not None and not entries):
         return with_managed_fields(new, entries)
     writer = manager_of(manager or _UNNAMED, operation, resource.api_version, subresource)
     if old is None and entries is None and resource.group_resource == _MADE_FROM_TEMPLATES:
@@ -68,6 +69,8 @@ def as_sent(resource: Resource, obj: Object) -> Object:
     """
     if resource.group_resource == "services":
         obj = _without_one_family(obj)
+    if not _NEVER_SENT.isdisjoint(obj.get("metadata") or ()):
+        obj = {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key not in _NEVER_SENT}}
     return {key: value for key, value in obj.items() if key != "status"} if "status" in resource.subresources else obj
 
 

@@ -16,6 +16,7 @@ import orjson
 from aiohttp import web
 from aiohttp.hdrs import SERVER
 from aiohttp.http import SERVER_SOFTWARE
+from aiohttp.http_exceptions import LineTooLong
 
 from actors.apiserver.callers import Caller
 from protocols.errors import BadRequest, InternalError, StatusError
@@ -23,6 +24,9 @@ from protocols.errors import BadRequest, InternalError, StatusError
 HANDSHAKE_S = 10.0
 FIRST_REQUEST_S = 32.0
 BACKLOG = 1024
+# Of a URL, and of a header: selectors and tokens that name many groups are long. There are at most 128 headers.
+LINE_BYTES_MAX = 64 * 1024
+_TOO_LARGE = "431 Request Header Fields Too Large"
 
 
 class Connection(web.RequestHandler):
@@ -64,6 +68,10 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """What aiohttp refuses by itself: a bad request line, headers that are too large, framing that is wrong."""
         self.begun()
+        if isinstance(exc, LineTooLong):
+            response = web.Response(text=_TOO_LARGE, status=431)
+            response.force_close()
+            return response
         said = f"the request is not HTTP/1.1 as this server reads it: {message}"
         error: StatusError = BadRequest(said) if status < 500 else InternalError("Internal error occurred")
         response = web.Response(
@@ -89,7 +97,13 @@ class Server(web.Server):
         self.is_over = False
 
     def __call__(self) -> web.RequestHandler:
-        return Connection(self, loop=asyncio.get_running_loop(), access_log=None)  # type: ignore[arg-type]  # none is written
+        return Connection(
+            self,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # none is written
+            max_line_size=LINE_BYTES_MAX,
+            max_field_size=LINE_BYTES_MAX,
+        )
 
 
 def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> Request:

@@ -5,9 +5,9 @@ What may not stand together is apimachinery's validation of ListOptions, CreateO
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
+from actors.apiserver.patch.managers import NAME_BYTES_MAX
 from actors.apiserver.rest.params import FIELD_VALIDATIONS, Params
 from actors.apiserver.rules.field import (
     FieldErrors,
@@ -18,9 +18,7 @@ from actors.apiserver.rules.field import (
     required,
     too_long,
 )
-from protocols.errors import BadRequest
 
-_MANAGER_BYTES_MAX = 128
 _MATCH = "resourceVersionMatch"
 _NOT_OLDER = "NotOlderThan"
 _OF_LISTS = ("limit", "timeoutSeconds")
@@ -31,15 +29,12 @@ _NUMBERS = {
     "delete": _OF_BODIES,
     "deletecollection": (*_OF_LISTS, *_OF_BODIES),
 }
-_PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)", re.ASCII)
-_DURATION = re.compile(r"[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)", re.ASCII)
 
 
 def check_options(verb: str, params: Params, *, applies: bool = False, has_body: bool = False) -> None:
     """Raises BadRequest for what cannot be read, Invalid for what may not stand there. `applies`: the patch is a
     server-side apply. `has_body`: a delete says there what it wants, and its query does not count."""
     _check_numbers(verb, params, has_body)
-    _check_timeout(verb, params)
 
     def patching(given: Params) -> FieldErrors:
         yield from _applying(given) if applies else _not_applying(given)
@@ -51,8 +46,8 @@ def check_options(verb: str, params: Params, *, applies: bool = False, has_body:
         "create": (("CreateOptions", _writing),),
         "update": (("UpdateOptions", _writing),),
         "patch": (("PatchOptions", patching),),
-        "delete": (("DeleteOptions", _dry_run),),
-        "deletecollection": (("DeleteOptions", _dry_run), ("ListOptions", _listing)),
+        "delete": () if has_body else (("DeleteOptions", _dry_run),),
+        "deletecollection": (*(() if has_body else (("DeleteOptions", _dry_run),)), ("ListOptions", _listing)),
     }
     for kind, check in checks.get(verb, ()):
         errors = list(check(params))
@@ -64,14 +59,6 @@ def _check_numbers(verb: str, params: Params, has_body: bool) -> None:
     for name in _NUMBERS.get(verb, ()):
         if not (has_body and name in _OF_BODIES):
             params.number(name)
-
-
-def _check_timeout(verb: str, params: Params) -> None:
-    """How long the client waits; the server's own bounds are shorter than most. A watch says it otherwise."""
-    text = params.text("timeout")
-    if text and verb != "watch" and not _DURATION.fullmatch(text):
-        why = "missing unit in" if _PLAIN.fullmatch(text) else "invalid"
-        raise BadRequest(f'invalid timeout specified in the request URL - time: {why} duration "{text}"')
 
 
 def _listing(params: Params) -> FieldErrors:
@@ -104,8 +91,8 @@ def _watching(params: Params) -> FieldErrors:
 
 def _writing(params: Params) -> FieldErrors:
     manager, validation = params.text("fieldManager"), params.text("fieldValidation")
-    if len(manager.encode()) > _MANAGER_BYTES_MAX:
-        yield too_long("fieldManager", _MANAGER_BYTES_MAX)
+    if len(manager.encode()) > NAME_BYTES_MAX:
+        yield too_long("fieldManager", NAME_BYTES_MAX)
     for position, character in enumerate(manager):
         if not character.isprintable():
             problem = f"invalid character U+{ord(character):04X} (at position {position})"
@@ -116,8 +103,8 @@ def _writing(params: Params) -> FieldErrors:
 
 
 def _dry_run(params: Params) -> FieldErrors:
-    if params.has("dryRun") and params.text("dryRun") != "All":
-        yield not_supported("dryRun", [params.text("dryRun")], ("All",))
+    if set(params.texts("dryRun")) - {"All"}:
+        yield not_supported("dryRun", params.texts("dryRun"), ("All",))
 
 
 def _applying(params: Params) -> FieldErrors:

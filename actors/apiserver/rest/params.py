@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from multidict import MultiMapping
+
 from actors.apiserver.deletion import Deletion, deletion_of
 from actors.apiserver.incoming import revision_named
 from actors.apiserver.reads import CURRENT, Query
@@ -19,6 +21,7 @@ FIELD_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 _NUMBER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _DIGITS_MAX = 100  # far more than a number of 64 bits has
 _DELETE_OPTIONS = {"gracePeriodSeconds": int, "orphanDependents": bool, "propagationPolicy": str}
+_PRECONDITIONS = ("uid", "resourceVersion")
 
 
 class Params:
@@ -42,6 +45,13 @@ class Params:
 
     def text(self, name: str) -> str:
         return self._query.get(name, "")
+
+    def texts(self, name: str) -> list[str]:
+        """All of them, of what may be said more than once."""
+        query = self._query
+        if isinstance(query, MultiMapping):
+            return list(query.getall(name, ()))
+        return [query[name]] if name in query else []
 
     def number(self, name: str, default: int = 0) -> int:
         """Raises BadRequest as Go's ParseInt does."""
@@ -86,15 +96,16 @@ class Params:
         token = self.text("continue")
         if token and self.text("resourceVersion") not in ("", "0"):
             raise BadRequest("specifying resource version is not allowed when using continue")
-        revision = self.revision
-        exact = self.text("resourceVersionMatch") == "Exact"
-        return Query(self.text("labelSelector"), fields, max(0, self.number("limit")), token, revision, exact)
+        revision, limit, match = self.revision, max(0, self.number("limit")), self.text("resourceVersionMatch")
+        # A page of a version that is named was one of that very version before there was a way to say so.
+        exact = match == "Exact" or (not match and limit > 0 and revision > 0)
+        return Query(self.text("labelSelector"), fields, limit, token, revision, exact)
 
-    def deletion(self, options: dict[str, Any] | None) -> Deletion:
-        """What a DELETE asks for: by its body, or else by its query."""
-        if options:
-            return deletion_of(options)
-        found: dict[str, Any] = {}
+    def deletion(self) -> Deletion:
+        """What a DELETE without a body asks for. The query of a collection's is read twice: for what is to be listed,
+        and for what is to be the case of each."""
+        stated = {name: self.text(name) for name in _PRECONDITIONS if self.text(name)}
+        found: dict[str, Any] = {"preconditions": stated} if stated else {}
         for name, kind in _DELETE_OPTIONS.items():
             if name in self._query:
                 found[name] = self.number(name) if kind is int else self.flag(name) if kind is bool else self.text(name)

@@ -20,7 +20,7 @@ def attributes_of(method: str, path: str, params: Params) -> Attributes:
     if len(parts) < 3 or parts[0] not in ("api", "apis") or (parts[0] == "apis" and len(parts) < 4):
         return Attributes(method.lower(), path=path)
     group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
-    namespace, verb = "", _VERBS.get(method, method.lower())
+    namespace, verb = "", _VERBS.get(method, "")
     if rest[0] == WATCH and len(rest) > 1:
         verb, rest = "watch", rest[1:]
     if rest[0] == "namespaces" and len(rest) > 1:
@@ -28,7 +28,7 @@ def attributes_of(method: str, path: str, params: Params) -> Attributes:
         if len(rest) > 2 and rest[2] not in _OF_NAMESPACES:
             rest = rest[2:]
     resource, name, subresource = [*rest, "", ""][:3]
-    if verb == "get" and not subresource and params.flag("watch"):
+    if verb == "get" and not name and params.flag("watch"):
         verb = "watch"
     if not name and verb in ("get", "delete", "watch"):
         verb = _COLLECTION.get(verb, verb)

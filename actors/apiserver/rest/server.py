@@ -43,6 +43,7 @@ from actors.apiserver.rest.parts import PIECE_BYTES, Parts
 from actors.apiserver.rest.paths import Target, parse_path
 from actors.apiserver.rest.render import Renderer, Reply
 from actors.apiserver.rest.request_info import attributes_of
+from actors.apiserver.rest.timeout import not_in_time, seconds_allowed
 from actors.apiserver.rest.verbs import Answer, Verbs, read_body
 from actors.apiserver.rest.warned import WARNINGS, warned
 from actors.apiserver.schema.deprecated import deprecation
@@ -175,12 +176,22 @@ class RestServer:
             return _refusal(request, InternalError(f"Internal error occurred: {type(bug).__name__}: {bug}"))
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
+        params = Params(request.query)
+        asked = attributes_of(request.method, request.path, params)
+        seconds = seconds_allowed(params, asked)
+        if seconds is None:
+            return await self._answer_in_time(request, params, asked)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._answer_in_time(request, params, asked)
+        except TimeoutError:
+            raise not_in_time() from None
+
+    async def _answer_in_time(self, request: web.BaseRequest, params: Params, asked: Attributes) -> Answer:
         token = bearer_token(request)
         if token is not None and not self._pipeline.tokens.is_configured(token):
             await self._until_serving()  # whether it is good depends on what is stored
             await self._pipeline.tokens.prepare(token)
-        params = Params(request.query)
-        asked = attributes_of(request.method, request.path, params)
         if not asked.path:
             await self._until_serving()
         caller, target = await self._permitted(request, asked)

@@ -7,13 +7,15 @@ from typing import Any
 from aiohttp import web
 
 from actorkube.runtime import Context
+from actors.apiserver.access.attributes import name_selected
 from actors.apiserver.answers import method_not_allowed
 from actors.apiserver.audit.trail import Record
 from actors.apiserver.callers import Caller
 from actors.apiserver.calls import Call
 from actors.apiserver.changes import Removed
-from actors.apiserver.deletion import dry_run_of
+from actors.apiserver.deletion import deletion_of, dry_run_of
 from actors.apiserver.incoming import accept_options, nameless
+from actors.apiserver.patch import manager_named
 from actors.apiserver.pipeline import Pipeline, check_served
 from actors.apiserver.reads import is_kept
 from actors.apiserver.rest.audit import note_body
@@ -53,6 +55,7 @@ class Verbs:
     ) -> None:
         """`record`: what an audit writes of this request."""
         self._record = record
+        self._target = target
         self._context = context
         self._pipeline = pipeline
         self._params = params
@@ -63,7 +66,7 @@ class Verbs:
             target.namespace,
             target.name,
             target.subresource,
-            manager=params.text("fieldManager") or user_agent.partition("/")[0] or "unknown",
+            manager=params.text("fieldManager") or manager_named(user_agent) or "unknown",
             dry_run=params.dry_run,
             force=params.flag("force"),
             validation=params.field_validation,
@@ -96,7 +99,7 @@ class Verbs:
                 return await self._patch(body, content_type)
             case "DELETE":
                 options = decode_body(body, content_type) if body else None
-                return await self._delete(accept_options(self._pipeline.types, options))
+                return await self._delete(None if options is None else accept_options(self._pipeline.types, options))
         raise method_not_allowed()
 
     def _decoded(self, body: bytes, content_type: str) -> Any:
@@ -129,11 +132,16 @@ class Verbs:
     def _warnings(self) -> list[tuple[str, str]]:
         return warning_headers(self.warnings)
 
+    @property
+    def _watches(self) -> bool:
+        """By a parameter only what is a collection; one object by the old path."""
+        return self._target.watches or (self._params.flag("watch") and not self.call.name)
+
     def _verb(self, method: str) -> str:
         """Kubernetes' verb for an HTTP method."""
         match method:
             case "GET" | "HEAD":
-                return "watch" if self._params.flag("watch") else "get" if self.call.name else "list"
+                return "watch" if self._watches else "get" if self.call.name else "list"
             case "DELETE":
                 return "delete" if self.call.name else "deletecollection"
         return {"POST": "create", "PUT": "update", "PATCH": "patch"}.get(method, method.lower())
@@ -142,7 +150,7 @@ class Verbs:
 
     async def _read(self, request: web.BaseRequest) -> Answer:
         call, params = self.call, self._params
-        watches, of = params.flag("watch"), call.resource
+        watches, of = self._watches, call.resource
         is_custom = of.custom is not None
         output = self._renderer.output
         check_form(output, of.group, of.kind, is_custom=is_custom, is_list=not call.name, watches=watches)
@@ -161,6 +169,8 @@ class Verbs:
 
     async def _watch(self, request: web.BaseRequest) -> Answer:
         """A watch of one object is a watch of the collection, narrowed to its name."""
+        if name_selected(self._params.text("fieldSelector")) not in ("", self.call.name) and self.call.name:
+            raise BadRequest("fieldSelector metadata.name doesn't match requested name")
         query = self._params.query(self.call.name)
         options = watch_options(self._params, self._context)
         return await RestWatch(self._pipeline, self.call, query, options, self._renderer).run(request)
@@ -194,10 +204,13 @@ class Verbs:
         code = 201 if self.call.created else 200
         return self._renderer.item(self.call.resource, item, code, self._warnings())
 
-    async def _delete(self, options: Object) -> Reply:
+    async def _delete(self, options: Object | None) -> Reply:
+        """Who sends options says all of them there: the query does not count then."""
         call = self.call
-        call.dry_run = call.dry_run or dry_run_of(options)
-        deletion = self._params.deletion(options)
+        if options is None:
+            deletion = self._params.deletion()
+        else:
+            deletion, call.dry_run = deletion_of(options), dry_run_of(options)
         if not call.name:
             query = self._params.query()
             return self._renderer.list(call.resource, await self._pipeline.delete_collection(call, query, deletion))
@@ -227,7 +240,10 @@ async def read_body(request: web.BaseRequest, bytes_max: int = BODY_BYTES_MAX) -
         raise refusal
     content, chunks, size = request.content, [], 0
     while not content.at_eof():  # most bodies come with their head, in one piece
-        chunk = await content.readany()
+        try:
+            chunk = await content.readany()
+        except web.RequestPayloadError as error:
+            raise BadRequest(f"the object provided is unrecognized: {error}") from None
         size += len(chunk)
         if size > bytes_max:
             raise refusal

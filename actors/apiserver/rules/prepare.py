@@ -132,7 +132,9 @@ _SERVER_METADATA = (
     "creationTimestamp",
     "generation",
 )
-_KEPT_METADATA = ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+_KEPT_METADATA = ("creationTimestamp", "generation")
+# What is left out of them is taken as unchanged; what differs is refused later.
+_TAKEN_AS_UNCHANGED = ("name", "namespace", "uid", "deletionTimestamp", "deletionGracePeriodSeconds")
 
 
 def prepare_create(
@@ -291,8 +293,8 @@ def _kept_metadata(new: Object, old: Object) -> dict[str, Any]:
     metadata, before = {**(new.get("metadata") or {})}, old.get("metadata") or {}
     for key in _KEPT_METADATA:
         _put_back(metadata, before, key)
-    for key in ("name", "namespace", "uid"):  # what is left out is taken as unchanged; what differs is refused later
-        if not metadata.get(key) and before.get(key):
+    for key in _TAKEN_AS_UNCHANGED:
+        if not metadata.get(key) and key in before:
             metadata[key] = before[key]
     metadata.pop("selfLink", None)
     for key in _METADATA:  # what is taken from them to the last is no more said than where there never was any

@@ -42,6 +42,7 @@ _SPECIAL_KINDS: dict[str, Kind] = {
     _META + "FieldsV1": "any",
 }
 _TIMES = ("date-time", "micro-time")
+_MEANT_EMPTY = "managedFields"  # an empty list is how to be rid of them
 # The classes of the zeros of each kind; those of quantities and of what may be a number or a string are never left out.
 ZEROS: dict[Kind, tuple[type, ...]] = {
     "string": (str,),
@@ -157,7 +158,8 @@ class Type:
         return frozenset(
             name
             for name, below in self.fields.items()
-            if not (kept.get(name, True) or name in self.required or below.format in _TIMES) and below.kind in ZEROS
+            if not (kept.get(name, True) or name in self.required or below.format in _TIMES or name == _MEANT_EMPTY)
+            and below.kind in ZEROS
         )
 
     @cached_property

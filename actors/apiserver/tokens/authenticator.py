@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from actors.apiserver.tokens.issuer import Issuer
     from actors.apiserver.tokens.jwt_issuers import JwtIssuers
 
+NO_TOKEN = "invalid bearer token"
 _READ_MAX = 1024
 
 
@@ -62,11 +63,11 @@ class TokenAuthenticator:
         if caller is not None:
             meant = [each for each in audiences if each == ISSUER]
             if not meant:
-                raise NotValid("the token is for the API server alone")
+                raise NotValid(NO_TOKEN)  # it is for the API server alone
             return Known(caller, meant)
         claims = self._claims(token)
         if claims is None:
-            raise NotValid("invalid bearer token")
+            raise NotValid(NO_TOKEN)
         return Known(*caller_of(claims, audiences, self._clock(), self.lookup, token))
 
     def lookup(self, group_resource: str, key: str) -> Object | None:

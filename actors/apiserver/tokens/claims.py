@@ -7,9 +7,10 @@ ends with that. Source: KEP-1205 (bound tokens), KEP-4193 (node information), an
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from actors.apiserver.access.attributes import quoted
 from actors.apiserver.callers import Caller, account_of, service_account
 from actors.apiserver.tokens.discovery import ISSUER
 from protocols.objects import Object, meta, name_of, namespace_of, uid_of
@@ -24,6 +25,8 @@ _LEGACY = "kubernetes.io/serviceaccount/"
 _LEEWAY_S = 60.0  # what is being deleted still speaks for itself
 _EXTRA = "authentication.kubernetes.io/"
 _BOUND = {"pod": "pods", "secret": "secrets", "node": "nodes"}
+_ACCOUNTS = "serviceaccounts"
+_INVALIDATED = "service account token has been invalidated"
 _SECRET_TYPE = "kubernetes.io/service-account-token"
 
 
@@ -73,13 +76,12 @@ def caller_of(
         raise NotValid("the token is of another issuer")
     meant = [each for each in audiences if each in _texts(claims.get("aud"))]
     if not meant:
-        raise NotValid(
-            f"token audiences {_texts(claims.get('aud'))} is invalid for the target audiences {list(audiences)}"
-        )
+        asked, wanted = _shown(_texts(claims.get("aud"))), _shown(audiences)
+        raise NotValid(f"token audiences {asked} is invalid for the target audiences {wanted}")
     _check_time(claims, now)
     private = claims.get(_PRIVATE) or {}
     namespace = str(private.get("namespace"))
-    account = _alive("serviceaccounts", namespace, private.get("serviceaccount") or {}, now, lookup)
+    account = _alive(_ACCOUNTS, namespace, private.get("serviceaccount") or {}, now, lookup)
     extra = [("credential-id", f"JTI={claims.get('jti')}")]
     for kind, resource in _BOUND.items():
         if reference := private.get(kind):
@@ -96,10 +98,10 @@ def caller_of(
 def _legacy_caller(claims: Mapping[str, Any], lookup: Lookup, token: str) -> Caller:
     namespace, name = account_of(str(claims.get("sub"))) or ("", "")
     uid = claims.get(f"{_LEGACY}service-account.uid")
-    account = _alive("serviceaccounts", namespace, {"name": name, "uid": uid}, 0.0, lookup)
+    account = _alive(_ACCOUNTS, namespace, {"name": name, "uid": uid}, 0.0, lookup)
     secret = lookup("secrets", f"{namespace}/{claims.get(f'{_LEGACY}secret.name')}")
     if secret is None or secret.get("type") != _SECRET_TYPE or "deletionTimestamp" in meta(secret):
-        raise NotValid("service account token has been invalidated")
+        raise NotValid(_INVALIDATED)
     if (secret.get("data") or {}).get("token") != b64encode(token.encode()).decode():
         raise NotValid("service account token does not match server's copy")
     caller = service_account(namespace, name)
@@ -117,16 +119,23 @@ def _check_time(claims: Mapping[str, Any], now: float) -> None:
 def _alive(resource: str, namespace: str, reference: Mapping[str, Any], now: float, lookup: Lookup) -> Object:
     name = str(reference.get("name"))
     found = lookup(resource, f"{namespace}/{name}" if namespace else name)
-    if found is None or uid_of(found) != reference.get("uid"):
-        raise NotValid(f"the {resource} {name} of the token is gone")
+    if found is None:
+        raise NotValid(f'{resource} "{name}" not found' if resource == _ACCOUNTS else _INVALIDATED)
+    if uid_of(found) != reference.get("uid"):
+        uids = f"service account UID ({uid_of(found)}) does not match claim ({reference.get('uid')})"
+        raise NotValid(uids if resource == _ACCOUNTS else _INVALIDATED)
     deleted = meta(found).get("deletionTimestamp")
     if deleted and seconds_of(deleted) < now - _LEEWAY_S:
-        raise NotValid(f"the {resource} {name} of the token has been deleted")
+        raise NotValid(_INVALIDATED)
     return found
 
 
 def _reference(obj: Object) -> dict[str, str]:
     return {"name": name_of(obj), "uid": uid_of(obj)}
+
+
+def _shown(texts: Iterable[str]) -> str:
+    return f"[{' '.join(map(quoted, texts))}]"
 
 
 def _texts(value: object) -> list[str]:

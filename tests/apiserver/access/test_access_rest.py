@@ -144,7 +144,7 @@ async def test_a_role_is_granted_only_by_who_has_it(api: Rest) -> None:
         "attempting to grant RBAC permissions not currently held:\n"
         '{APIGroups:[""], Resources:["pods"], Verbs:["create" "delete"]}'
     )
-    assert lost.json["message"] == 'roles.rbac.authorization.k8s.io "gone" not found'
+    assert lost.json["message"] == 'rolebindings.rbac.authorization.k8s.io "gone" not found'
 
 
 @pytest.mark.slow
@@ -174,7 +174,7 @@ async def test_a_gathering_role_is_for_those_who_have_everything(api: Rest) -> N
     by_admin = await api.send("POST", f"{RBAC}/clusterroles", gathering)
 
     assert (refused.code, by_admin.code) == (403, 201)
-    assert "must have cluster-admin privileges to use an aggregationRule" in refused.json["message"]
+    assert "must have cluster-admin privileges to use the aggregationRule" in refused.json["message"]
 
 
 async def test_a_binding_keeps_its_role(api: Rest) -> None:

@@ -58,7 +58,7 @@ from actors.apiserver.rest.request_info import attributes_of
         ("GET /api/v1/watch/namespaces/a", Attributes("watch", "", "namespaces", "", "a", "a")),
         ("POST /api/v1/watch/pods", Attributes("watch", "", "pods")),
         ("GET /api/v1/watch", Attributes("list", "", "watch")),
-        ("BREW /api/v1/pods", Attributes("brew", "", "pods")),
+        ("BREW /api/v1/pods", Attributes("", "", "pods")),
     ],
 )
 def test_a_request_is_read(request_line: str, asked: Attributes) -> None:

@@ -95,8 +95,7 @@ def test_an_empty_list_or_entry_resets_managed_fields() -> None:
 
     for reset in ([], [{}]):
         assert entries(tracked(obj, changed(obj, {"a": "1"}, managedFields=reset))) == []
-        after = tracked(obj, changed(obj, {"a": "2"}, managedFields=reset))
-        assert [entry["manager"] for entry in entries(after)] == ["me"]
+        assert entries(tracked(obj, changed(obj, {"a": "2"}, managedFields=reset))) == []  # until somebody applies
 
 
 def test_a_client_may_hand_fields_over_but_not_through_a_subresource() -> None:

@@ -179,7 +179,10 @@ def role_binding(obj: Object, old: Object | None) -> FieldErrors:
     for index, subject in enumerate(obj.get("subjects") or ()):
         yield from _subject(f"subjects[{index}]", subject, namespaced=obj.get("kind") == "RoleBinding")
     if old is not None and reference != old.get("roleRef"):
-        yield invalid_value("roleRef", reference, "cannot change roleRef")
+        shown = {"APIGroup": reference.get("apiGroup") or ""} | {
+            name: reference.get(name.lower()) or "" for name in ("Kind", "Name")
+        }  # as Go prints the internal struct
+        yield invalid_value("roleRef", shown, "cannot change roleRef")
 
 
 def _policy_rule(field: str, rule: dict[str, Any], *, namespaced: bool) -> FieldErrors:

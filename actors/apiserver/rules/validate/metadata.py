@@ -37,7 +37,7 @@ _ANY_FINALIZER = {
     *(f"{verb}{what}.admissionregistration.k8s.io" for verb in ("mutating", "validating") for what in _ADMISSION),
 }
 _ALIKE = ("generation", "labels", "annotations", "ownerReferences", "finalizers")
-_IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp")
+_IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 
 _RBAC = ("roles", "clusterroles", "rolebindings", "clusterrolebindings")
 _NAME_FORMS: dict[str, Callable[[str], Iterator[str]]] = {
