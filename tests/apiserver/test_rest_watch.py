@@ -100,7 +100,7 @@ async def test_a_watch_of_one_object_shows_only_that_one(api: Rest) -> None:
     for name in "ab":
         await api.create(MAPS, config_map(name))
 
-    async with api.watch(f"{MAPS}/b?watch=true") as watch:
+    async with api.watch(f"{MAPS}?watch=true&fieldSelector=metadata.name%3Db") as watch:
         await api.send("DELETE", f"{MAPS}/a")
         await api.send("DELETE", f"{MAPS}/b")
         assert await watch.names(2) == [("ADDED", "b"), ("DELETED", "b")]

@@ -147,8 +147,8 @@ ACCESS = [
     Bug(
         "a token of another audience is taken",
         "actors/apiserver/tokens/claims.py",
-        '    if not meant:\n        raise NotValid(\n            f"token audiences',
-        '    if not audiences:\n        raise NotValid(\n            f"token audiences',
+        "    if not meant:\n        asked, wanted",
+        "    if not audiences:\n        asked, wanted",
         f"{_TOKENS}::test_it_holds_in_its_time_for_its_audience_while_all_it_names_exists",
     ),
     Bug(
@@ -294,7 +294,7 @@ ACCESS = [
     Bug(
         "who may become another for one request may for every one",
         "actors/apiserver/access/impersonation.py",
-        'verb=f"impersonate-on:{wanted.mode}:{on.verb}"',
+        'verb=f"impersonate-on:{mode}:{asked.verb}"',
         'verb="get"',
         "tests/apiserver/access/test_impersonation.py::test_who_may_for_one_kind_of_request_may_not_for_another",
     ),

@@ -190,7 +190,7 @@ KINDS = [
     Bug(
         "a dry run that is misspelt is none",
         "actors/apiserver/rest/options.py",
-        '    if params.has("dryRun") and params.text("dryRun") != "All":\n',
+        '    if set(params.texts("dryRun")) - {"All"}:\n',
         "    if False:\n",
         "tests/apiserver/test_requests.py::test_options_that_kubernetes_refuses_are_refused_in_its_words",
     ),

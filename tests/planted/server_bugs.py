@@ -227,8 +227,8 @@ API_SERVER = [
     Bug(
         "API server ignores finalizers",
         "actors/apiserver/deletion.py",
-        "if not finalizers and grace_s == 0:",
-        "if grace_s == 0:",
+        "    if finalizers or grace_s:\n",
+        "    if grace_s:\n",
         "tests/apiserver/test_deleting.py::test_finalizers_keep_the_object_until_the_last_one_is_gone",
     ),
     Bug(
