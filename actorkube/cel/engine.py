@@ -22,7 +22,7 @@ from actorkube.cel.tree import Tree, parse
 
 DYN = "dyn"
 EXPRESSION_BYTES_MAX = 16 * 1024
-_NOISE = re.compile(r"^(?!ERROR)[A-Z_]+: | not found in struct '[^']*'| \(in container ''\)| \[[A-Z_]+\]$")
+_NOISE = re.compile(r"^(?!ERROR)[A-Z_]+: | not found in struct '[^']*'| \[[A-Z_]+\]$")
 _MISSING_KEY = re.compile(r'Key not found in map : "?(.*?)"?$')
 
 

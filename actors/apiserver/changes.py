@@ -183,6 +183,7 @@ class Changes:
             if not as_is:
                 if not keeps_spec(new, old):
                     apply_defaults(call.judged, new)
+                    self._admission.chain.complete(self._attributes(call, "UPDATE", new, old))
                 new = await self._mutated(call, "UPDATE", new, old)
                 guards = self._others(resource)
                 new = self._updated(call.judged, old, new, call.subresource)

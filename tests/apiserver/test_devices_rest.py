@@ -77,5 +77,5 @@ async def test_a_condition_of_a_service_cidr_is_its_status(tmp_path: Path) -> No
     assert created.json["status"] == {} and "generation" not in created.json["metadata"]
     assert written.json["status"]["conditions"] == [ready] and written.json["spec"] == {"cidrs": ["10.8.0.0/16"]}
     assert refused.code == 422 and refused.json["message"].endswith(
-        'spec.cidrs: Invalid value: ["10.9.0.0/16"]: field is immutable'
+        'spec.cidrs[0]: Invalid value: "10.9.0.0/16": field is immutable'
     )

@@ -35,6 +35,7 @@ from tests.planted.server_bugs import API_SERVER
 from tests.planted.serving_bugs import SERVING
 from tests.planted.store_bugs import STORE
 from tests.planted.stream_bugs import STREAMS
+from tests.planted.update_bugs import UPDATES
 from tests.planted.volume_bugs import VOLUMES
 from tests.planted.warn_bugs import WARNED
 from tests.planted.wire_bugs import FRAMES
@@ -55,6 +56,7 @@ BUGS = [
     *CUSTOM,
     *KINDS,
     *RULES,
+    *UPDATES,
     *WARNED,
     *STREAMS,
     *SCHEDULER,

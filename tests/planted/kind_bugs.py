@@ -42,8 +42,8 @@ KINDS = [
     Bug(
         "what a claim asks for may change",
         f"{_RULES}/validate/devices.py",
-        '    yield from judge(spec) if old is None else unchanged("spec", spec, old.get("spec") or {})\n',
-        "    yield from judge(spec)\n",
+        '    elif spec != (old.get("spec") or {}):\n',
+        "    elif False:\n",
         f"{_DEVICES}::test_what_never_changes",
     ),
     Bug(

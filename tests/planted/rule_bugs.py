@@ -245,8 +245,8 @@ RULES = [
     Bug(
         "a metric has a source of another kind, too",
         f"{_RULES}/validate/policy.py",
-        "if key != source and metric.get(key) is not None:",
-        "if False:",
+        "        if key != source:\n",
+        "        if False:\n",
         _ANSWERS,
     ),
     Bug(
@@ -350,8 +350,8 @@ RULES = [
     Bug(
         "a metric is looked at only where its type says so",
         f"{_RULES}/validate/policy.py",
-        "            if metric.get(key) is not None:\n                yield from _metric(",
-        "            if metric.get(key) is not None and other == kind:\n                yield from _metric(",
+        "for other, key in given[:1]:",
+        "for other, key in [each for each in given[:1] if each[0] == kind]:",
         _ANSWERS,
     ),
     Bug(

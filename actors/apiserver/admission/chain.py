@@ -20,6 +20,7 @@ from actors.apiserver.admission import (
     runtime_class,
     service_account,
     storage_protection,
+    taint_nodes,
 )
 from actors.apiserver.admission.attributes import Attributes, Operation, Plugin
 from actors.apiserver.admission.namespace_lifecycle import check_namespace
@@ -72,7 +73,9 @@ def mutating(toleration_s: int, pod_tokens: bool, topology_labels: bool) -> Tabl
     )
     return {
         ("CREATE", "pods"): pods,
+        ("UPDATE", "pods"): (tolerations, priority.keep),
         ("CREATE", _PVCS): (default_storage_class.default, storage_protection.protect),
+        ("CREATE", "nodes"): (taint_nodes.taint,),
         ("CREATE", "persistentvolumes"): (storage_protection.protect,),
         ("CREATE", "ingresses.networking.k8s.io"): (default_ingress_class.default,),
         ("CREATE", pod_groups.POD_GROUPS): (priority.resolve_groups,),

@@ -35,6 +35,14 @@ def resolve(attributes: Attributes, stored: Stored) -> None:
     spec["priority"], spec["preemptionPolicy"] = value, policy
 
 
+def keep(attributes: Attributes, stored: Stored) -> None:
+    """What an update leaves out is what it was."""
+    spec, before = attributes.obj.get("spec") or {}, attributes.old.get("spec") or {}
+    for field in ("priority", "preemptionPolicy"):
+        if spec.get(field) is None and before.get(field) is not None:
+            spec[field] = before[field]
+
+
 def resolve_groups(attributes: Attributes, stored: Stored) -> None:
     """The number behind the priorityClassName of a PodGroup, or of each template of a Workload (KEP-5710)."""
     spec = attributes.obj.get("spec") or {}

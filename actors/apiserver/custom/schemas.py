@@ -30,14 +30,18 @@ def _check(schema: dict[str, Any], type: Type, checked: Checked, depth: int) -> 
     if depth > DEPTH_MAX:
         checked.errors.append(f"a schema must not be nested deeper than {DEPTH_MAX} levels")
         return
-    for key, allowed in (("items", (dict,)), ("additionalProperties", (dict, bool))):
+    if not isinstance(schema.get("items"), dict | list):
+        schema.pop("items", None)  # Kubernetes' decoder looks for a brace or a bracket, and no further
+    for key in ("items", "additionalProperties", "additionalItems"):
         value = schema.get(key)
         if isinstance(value, dict):
             found = check(value, type)
             checked.errors += found.errors
             checked.unknown += found.unknown
-        elif value is not None and not isinstance(value, allowed):
-            checked.errors.append(f"json: cannot unmarshal {key} of a schema: it is no schema")
+        elif isinstance(value, list) and key == "items":
+            checked.errors.append("json: cannot unmarshal items of a schema: it is no schema")
+        elif value is not None and not isinstance(value, bool):
+            checked.errors.append("boolean or JSON schema expected")
     if not checked.errors:
         for below in _below(schema):
             _check(below, type, checked, depth + 1)

@@ -21,15 +21,25 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def ip(value: str) -> Iterator[str]:
-    address = _address(value)
-    if address is None:
+    problems = [*address(value)]
+    yield from problems
+    if not problems and str(ipaddress.ip_address(value)) != value:
+        yield _canonical(str(ipaddress.ip_address(value)))
+
+
+def address(value: str) -> Iterator[str]:
+    """An address as fields take it that are older: it may be written in other ways than the canonical one."""
+    found = _address(value)
+    if found is None:
         yield _IP
     elif _without_zeros(value) != value:
         yield "must not have leading 0s"
-    elif _is_mapped(address):
+    elif _is_mapped(found):
         yield _MAPPED.format("be")
-    elif str(address) != value:
-        yield _canonical(str(address))
+
+
+def are_of_different_families(one: str, other: str) -> bool:
+    return len({each.version for each in map(_address, (one, other)) if each is not None}) == 2
 
 
 def cidr(value: str) -> Iterator[str]:

@@ -311,10 +311,23 @@ def _status_only(resource: Resource, new: Object, old: Object) -> Object:
         _put_back(metadata, new["metadata"], key)
     updated = {**old, "metadata": metadata}
     _put_back(updated, new, "status")
-    before = old.get("status") or {}
-    if resource.group_resource == "pods" and "qosClass" in before and "status" in updated:
-        updated["status"] = {"qosClass": before["qosClass"], **(updated["status"] or {})}
+    if resource.group_resource == "pods":
+        updated["status"] = _pod_status(updated.get("status") or {}, old.get("status") or {})
+    elif resource.group_resource in _FIRST_STATUS:  # what is left out is nothing, and says so
+        updated["status"] = {**_FIRST_STATUS[resource.group_resource], **(updated.get("status") or {})}
     return updated
+
+
+def _pod_status(status: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Its class is not the status' to say, and older clients know one address only."""
+    if "qosClass" in before:
+        status = {"qosClass": before["qosClass"], **status}
+    ip, ips = status.get("podIP"), status.get("podIPs")
+    if ip and (not ips or ips[0].get("ip") != ip):
+        return {**status, "podIPs": [{"ip": ip}]}
+    if ips and not ip:
+        return {**status, "podIP": ips[0].get("ip")}
+    return status
 
 
 def _ephemeral_only(new: Object, old: Object) -> Object:

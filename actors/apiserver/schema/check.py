@@ -166,6 +166,8 @@ class _Walk:
                 made = _METHODS[expected.kind](self, below, expected, (place, name, True), struct)
                 if made is not below:
                     found[name] = made
+        if type_.dropped:
+            gone += [name for name in value if name in type_.dropped]
         if not (gone or found):
             return value
         return {name: found.get(name, below) for name, below in value.items() if name not in gone}

@@ -41,6 +41,21 @@ _SPECIAL_KINDS: dict[str, Kind] = {
     "io.k8s.apimachinery.pkg.runtime.RawExtension": "any",
     _META + "FieldsV1": "any",
 }
+# Fields that Kubernetes knows and drops: those of features that are off there unless somebody turns them on, and ones
+# that are no more. Nobody acts on them here either.
+_OFF = frozenset(
+    {
+        "coordination.v1.LeaseSpec.preferredHolder",
+        "coordination.v1.LeaseSpec.strategy",
+        "core.v1.NodeSpec.configSource",
+        "core.v1.NodeStatus.config",
+        "core.v1.PodStatus.nodeAllocatableResourceClaimStatuses",
+        "core.v1.VolumeProjection.clusterTrustBundle",
+        "core.v1.VolumeProjection.podCertificate",
+        "discovery.v1.Endpoint.deprecatedTopology",
+        "storage.v1.CSIDriverSpec.preventPodSchedulingIfMissing",
+    }
+)
 _TIMES = ("date-time", "micro-time")
 _MEANT_EMPTY = "managedFields"  # an empty list is how to be rid of them
 # The classes of the zeros of each kind; those of quantities and of what may be a number or a string are never left out.
@@ -150,6 +165,11 @@ class Type:
         properties = self._schema.properties if self.kind == "object" else {}
         fields = {field: self._types.node(schema) for field, schema in properties.items()}
         return _Open(fields, self._types) if self._schema.open else fields
+
+    @cached_property
+    def dropped(self) -> frozenset[str]:
+        """The fields that are known, and of which nothing is kept."""
+        return frozenset(name for name in self.fields if f"{self.name.removeprefix(_API)}.{name}" in _OFF)
 
     @cached_property
     def omitted(self) -> frozenset[str]:

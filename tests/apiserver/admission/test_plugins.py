@@ -266,3 +266,32 @@ async def test_a_group_of_pods_has_the_priority_of_its_class(api: World) -> None
         await api.create("podgroups.scheduling.k8s.io", pod_group("wrong", priority=7))
 
     assert (named["spec"]["priority"], silent["spec"]["priority"]) == (1000, 10)
+
+
+# -- updates ----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_an_update_of_a_pod_leaves_out_of_what_admission_gave_it_is_given_again(api: World) -> None:
+    await api.create("priorityclasses.scheduling.k8s.io", priority_class("high", 100, preemptionPolicy="Never"))
+    made = await api.create("pods", {**pod("web"), "spec": {**pod("web")["spec"], "priorityClassName": "high"}})
+    given = ("priority", "preemptionPolicy", "tolerations")
+
+    left_out = {**made, "spec": {key: value for key, value in made["spec"].items() if key not in given}}
+    updated = await api.update("pods", {**left_out, "metadata": {**made["metadata"], "labels": {"a": "b"}}})
+
+    assert updated["spec"] == made["spec"]
+    assert updated["metadata"]["generation"] == made["metadata"]["generation"]
+
+
+# -- nodes ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_new_node_is_tainted_until_it_is_ready(api: World) -> None:
+    node: Object = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}}
+    ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+
+    made = await api.create("nodes", node)
+    registered = await api.create("nodes", {**node, "metadata": {"name": "b"}, **ready})
+
+    assert made["spec"]["taints"] == [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]
+    assert "taints" not in registered.get("spec", {})

@@ -2,6 +2,7 @@
 
 A line of answers.txt is JSON: the kind, what is changed (dotted paths; null takes away), and the message of the
 refusal, or "" for what is accepted. One of warned.txt has, before what is warned of, what an update changes, or null.
+One of updated.txt has what an update changes, its subresource, and what of the status was changed before, or null.
 tests/cluster/test_side_by_side.py asks both servers again, where there is one.
 """
 
@@ -36,6 +37,31 @@ class Warned(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind} {json.dumps([self.changes, self.updates], default=lambda _: None)[:120]}"
+
+
+class Updated(NamedTuple):
+    """What is said to an update, at the main endpoint or a `subresource`; `status` is what it has been given before, as
+    a merge patch."""
+
+    kind: str
+    changes: dict[str, Any]
+    updates: dict[str, Any]
+    subresource: str
+    status: dict[str, Any] | None
+    answer: str
+
+    def __str__(self) -> str:
+        shown = [self.changes, self.updates, self.status]
+        return f"{self.kind} {self.subresource} {json.dumps(shown, default=lambda _: None)[:120]}"
+
+
+def updated() -> list[Updated]:
+    lines = (Path(__file__).parent / "updated.txt").read_text().splitlines()
+    return [_updated(*json.loads(line)) for line in lines]
+
+
+def _updated(kind: str, changes: dict[str, Any], updates: dict[str, Any], *rest: Any) -> Updated:
+    return Updated(kind, _with_absent(changes), _with_absent(updates), *rest)
 
 
 def warned() -> list[Warned]:

@@ -335,6 +335,34 @@ def test_kubelets_may_label_and_annotate_through_the_status_and_need_not_know_th
     assert updated["metadata"]["generation"] == 1
 
 
+def test_a_status_says_of_what_there_is_none_of() -> None:
+    sets = resource("replicasets.apps")
+    old = create(deployment(), sets)
+
+    updated = prepare_update(sets, old, {"metadata": {"name": "web"}, "status": {"observedGeneration": 1}}, "status")
+
+    assert updated["status"] == {"replicas": 0, "observedGeneration": 1}
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ({"podIPs": [{"ip": "10.0.0.1"}]}, {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]}),
+        ({"podIP": "10.0.0.1"}, {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]}),
+        (
+            {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.2"}]},
+            {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]},
+        ),
+    ],
+)
+def test_a_pod_has_the_first_of_its_addresses_by_itself_too(written: dict[str, Any], stored: dict[str, Any]) -> None:
+    old = create({"metadata": {"name": "a"}, "spec": {"containers": []}}, PODS)
+
+    updated = prepare_update(PODS, old, {"metadata": {"name": "a"}, "status": written}, "status")
+
+    assert updated["status"] == {"qosClass": "BestEffort", **stored}
+
+
 def test_the_servers_metadata_is_put_back() -> None:
     old = create(deployment())
     old["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:30Z", "deletionGracePeriodSeconds": 30}

@@ -118,9 +118,14 @@ def test_only_volumes_of_drivers_have_attributes() -> None:
         (
             "ServiceCIDR",
             {"spec.cidrs": ["10.9.0.0/16"]},
-            'spec.cidrs: Invalid value: ["10.9.0.0/16"]: field is immutable',
+            'spec.cidrs[0]: Invalid value: "10.9.0.0/16": field is immutable',
         ),
-        ("IPAddress", {"spec": {}}, "spec.parentRef: Invalid value: null: field is immutable"),
+        (
+            "IPAddress",
+            {"spec.parentRef.name": "b"},
+            'spec.parentRef: Invalid value: {"Group":"","Resource":"services","Namespace":"default","Name":"b"}: '
+            "field is immutable",
+        ),
         ("VolumeAttributesClass", {"driverName": "b"}, "driverName: Forbidden: updates to driverName are forbidden."),
         (
             "VolumeAttributesClass",

@@ -205,7 +205,7 @@ def test_a_bad_object_is_refused(kind: str, changes: dict[str, Any], message: st
         (
             "StorageClass",
             {"provisioner": "b.example.com"},
-            "provisioner: Forbidden: updates to provisioner are forbidden.",
+            'provisioner: Invalid value: "b.example.com": field is immutable',
         ),
         ("Secret", {"type": "example.com/other"}, "type: Invalid value: "),
         (

@@ -29,7 +29,8 @@ def sample(type_: Type, chance: random.Random, density: float = 0.5) -> Any:
         case "object":
             chosen = [name for name in type_.fields if name in type_.required or chance.random() < density]
             values = {name: sample(type_.fields[name], chance, density * 0.6) for name in chosen}
-            return {name: value for name, value in values.items() if value or name not in type_.omitted}
+            kept = {name: value for name, value in values.items() if name not in type_.dropped}
+            return {name: value for name, value in kept.items() if value or name not in type_.omitted}
         case "map":
             return {
                 key: sample(type_.values, chance, density * 0.6) for key in chance.sample("abc", chance.randint(0, 2))

@@ -68,8 +68,8 @@ def problem(text: str, *results: str, builds: bool = False, authorizer: bool = T
         return found
     if results and found.result.partition("<")[0] not in (*results, "DYN"):
         *wanted, got = [_SAID.get(each, each.lower()) for each in (*results, found.result)]
-        only = wanted[0] if len(wanted) == 1 else f"one of [{' '.join(wanted)}] but got {got}"
-        return f"must evaluate to {only}"
+        only = wanted[0] if len(wanted) == 1 else f"one of [{' '.join(wanted)}]"
+        return f"must evaluate to {only} but got {got}"
     return ""
 
 

@@ -34,8 +34,8 @@ def node(obj: Object) -> None:
 
 
 def role_binding(obj: Object) -> None:
-    if obj.get("roleRef") is not None:
-        obj["roleRef"]["apiGroup"] = obj["roleRef"].get("apiGroup") or _RBAC
+    reference = section(obj, "roleRef")
+    reference["apiGroup"] = reference.get("apiGroup") or _RBAC
     for subject in obj.get("subjects") or ():
         if not subject.get("apiGroup") and subject.get("kind") in ("User", "Group"):
             subject["apiGroup"] = _RBAC

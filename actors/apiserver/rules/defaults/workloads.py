@@ -29,12 +29,15 @@ def stateful_set(obj: Object) -> None:
     fill(spec, replicas=1, revisionHistoryLimit=10, podManagementPolicy="OrderedReady")
     fill(section(spec, "persistentVolumeClaimRetentionPolicy"), whenDeleted="Retain", whenScaled="Retain")
     strategy = section(spec, "updateStrategy")
-    fill(strategy, type="RollingUpdate")
-    if strategy["type"] == "RollingUpdate":
-        fill(section(strategy, "rollingUpdate"), partition=0)
+    if not strategy.get("type"):
+        fill(strategy, type="RollingUpdate")
+        section(strategy, "rollingUpdate")
+    if strategy["type"] == "RollingUpdate" and strategy.get("rollingUpdate") is not None:
+        fill(strategy["rollingUpdate"], partition=0)
     pod_template(section(spec, "template"))
     for claim in spec.get("volumeClaimTemplates") or ():
-        fill(claim, apiVersion="v1", kind="PersistentVolumeClaim", status={"phase": "Pending"})
+        claim.update(apiVersion="v1", kind="PersistentVolumeClaim")
+        fill(claim, status={"phase": "Pending"})
         claim_spec(section(claim, "spec"))
 
 
@@ -51,7 +54,9 @@ def daemon_set(obj: Object) -> None:
 def replication_controller(obj: Object) -> None:
     spec = section(obj, "spec")
     fill(spec, replicas=1)
-    template = section(spec, "template")
+    template = spec.get("template")
+    if template is None:
+        return
     pod_template(template)
     labels = template["metadata"].get("labels")
     if labels:

@@ -17,6 +17,7 @@ from actors.apiserver.rules.validate import (
     cluster,
     definitions,
     devices,
+    events,
     flowcontrol,
     jobs,
     limit_ranges,
@@ -28,11 +29,16 @@ from actors.apiserver.rules.validate import (
     resource_slices,
     service_addresses,
     services,
+    statuses,
     storage,
     storage_drivers,
     workloads,
 )
+from actors.apiserver.rules.validate.counted_status import counted_status
+from actors.apiserver.rules.validate.job_status import job_status
+from actors.apiserver.rules.validate.load_balancers import ingress_status, service_status
 from actors.apiserver.rules.validate.metadata import metadata, metadata_update
+from actors.apiserver.rules.validate.node_status import node_status
 from actors.apiserver.rules.validate.pod_resize import pod_resize
 from actors.apiserver.rules.validate.pod_status import pod_status
 from actors.apiserver.rules.validate.pods import pod, pod_ephemeral
@@ -62,6 +68,7 @@ _RULES: dict[str, Rule] = {
     "ipaddresses.networking.k8s.io": service_addresses.ip_address,
     "servicecidrs.networking.k8s.io": service_addresses.service_cidr,
     "configmaps": cluster.config_map,
+    "events": events.event,
     "controllerrevisions.apps": workloads.controller_revision,
     "secrets": cluster.secret,
     "nodes": cluster.node,
@@ -80,6 +87,7 @@ _RULES: dict[str, Rule] = {
     "persistentvolumeclaims": storage.persistent_volume_claim,
     "storageclasses.storage.k8s.io": storage.storage_class,
     "csistoragecapacities.storage.k8s.io": storage.storage_capacity,
+    "csinodes.storage.k8s.io": storage_drivers.csi_node,
     "csidrivers.storage.k8s.io": storage_drivers.csi_driver,
     "volumeattachments.storage.k8s.io": storage_drivers.volume_attachment,
     "volumeattributesclasses.storage.k8s.io": storage.volume_attributes_class,
@@ -107,6 +115,26 @@ _RULES_OF: dict[str, dict[str, Rule]] = {
     "status": {
         "certificatesigningrequests.certificates.k8s.io": certificates.status,
         "pods": pod_status,
+        "nodes": node_status,
+        "namespaces": statuses.namespace_status,
+        "services": service_status,
+        "persistentvolumeclaims": statuses.claim_status,
+        "resourcequotas": statuses.quota_status,
+        "replicationcontrollers": counted_status,
+        "replicasets.apps": counted_status,
+        "deployments.apps": counted_status,
+        "statefulsets.apps": counted_status,
+        "daemonsets.apps": counted_status,
+        "horizontalpodautoscalers.autoscaling": counted_status,
+        "jobs.batch": job_status,
+        "ingresses.networking.k8s.io": ingress_status,
+        "poddisruptionbudgets.policy": statuses.budget_status,
+        "volumeattachments.storage.k8s.io": statuses.attachment_status,
+        "validatingadmissionpolicies.admissionregistration.k8s.io": statuses.policy_status,
+        "flowschemas.flowcontrol.apiserver.k8s.io": statuses.flow_status,
+        "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": statuses.flow_status,
+        "apiservices.apiregistration.k8s.io": statuses.api_service_status,
+        "customresourcedefinitions.apiextensions.k8s.io": statuses.definition_status,
         "resourceclaims.resource.k8s.io": allocations.resource_claim_status,
     },
     "ephemeralcontainers": {"pods": pod_ephemeral},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,8 +19,9 @@ _MATCH = ("Equivalent", "Exact")
 _SCOPES = ("*", "Cluster", "Namespaced")
 _ACTIONS = ("Audit", "Deny", "Warn")
 _REINVOCATIONS = ("IfNeeded", "Never")
-_REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
+_REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
 _CONDITIONS_MAX = 64
+_IDENTIFIER = re.compile("[_a-zA-Z][_a-zA-Z0-9]*")
 
 
 def webhook_configuration(obj: Object, old: Object | None) -> FieldErrors:
@@ -40,14 +42,29 @@ def admission_policy(obj: Object, old: Object | None) -> FieldErrors:
     yield from policy_subject(spec)
     for index, validation in enumerate(spec.get("validations") or ()):
         at = f"spec.validations[{index}]"
-        yield from expression(f"{at}.expression", validation.get("expression"), "BOOL")
-        if validation.get("messageExpression"):
-            text = validation["messageExpression"]
-            yield from expression(f"{at}.messageExpression", text, "STRING", authorizer=False)
+        yield from _validation(at, validation)
         if validation.get("reason") is not None and validation["reason"] not in _REASONS:
             yield not_supported(f"{at}.reason", validation["reason"], _REASONS)
     name = obj["metadata"].get("name") or ""
     yield from _audit_annotations("spec.auditAnnotations", name, spec.get("auditAnnotations") or ())
+
+
+def _validation(at: str, validation: dict[str, Any]) -> FieldErrors:
+    text, message, told = ((validation.get(key) or "") for key in ("expression", "message", "messageExpression"))
+    if not text.strip():
+        yield required(f"{at}.expression", "expression is not specified")
+    else:
+        yield from expression(f"{at}.expression", text, "BOOL")
+    if message and not message.strip():
+        yield invalid_value(f"{at}.message", message, "must be non-empty if specified")
+    elif "\n" in message.strip():
+        yield invalid_value(f"{at}.message", message, "must not contain line breaks")
+    elif "\n" in text.strip() and not message:
+        yield required(f"{at}.message", "message must be specified if expression contains line breaks")
+    if told and not told.strip():
+        yield invalid_value(f"{at}.messageExpression", told, "must be non-empty if specified")
+    elif told:
+        yield from expression(f"{at}.messageExpression", told, "STRING", authorizer=False)
 
 
 def _audit_annotations(field: str, policy: str, annotations: Sequence[dict[str, Any]]) -> FieldErrors:
@@ -80,7 +97,19 @@ def policy_subject(spec: dict[str, Any], *, builds: bool = False) -> FieldErrors
             yield required("spec.matchConstraints.resourceRules")
     yield from _conditions("spec.matchConditions", spec)
     for index, variable in enumerate(spec.get("variables") or ()):
-        yield from expression(f"spec.variables[{index}].expression", variable.get("expression"), builds=builds)
+        yield from _variable(f"spec.variables[{index}]", variable, builds=builds)
+
+
+def _variable(at: str, variable: dict[str, Any], *, builds: bool) -> FieldErrors:
+    name, text = variable.get("name") or "", variable.get("expression") or ""
+    if not name.strip():
+        yield required(f"{at}.name", "name is not specified")
+    elif not _IDENTIFIER.fullmatch(name):
+        yield invalid_value(f"{at}.name", name, "must be a valid CEL identifier")
+    if not text.strip():
+        yield required(f"{at}.expression", "expression is not specified")
+    else:
+        yield from expression(f"{at}.expression", text, builds=builds)
 
 
 def admission_policy_binding(obj: Object, old: Object | None) -> FieldErrors:
@@ -127,7 +156,7 @@ def params(field: str, reference: dict[str, Any] | None) -> FieldErrors:
     if reference is None:
         return
     if bool(reference.get("name")) == (reference.get("selector") is not None):
-        yield required(f"{field}.name", "one of name or selector must be specified")
+        yield required(field, "one of name or selector must be specified")
     if reference.get("parameterNotFoundAction") not in ("Allow", "Deny"):
         yield from one_of(
             f"{field}.parameterNotFoundAction", reference.get("parameterNotFoundAction"), ("Allow", "Deny")
@@ -202,7 +231,11 @@ def _service(field: str, service: dict[str, Any]) -> FieldErrors:
 
 
 def resources_matched(field: str, matching: dict[str, Any]) -> FieldErrors:
-    yield from one_of(f"{field}.matchPolicy", matching.get("matchPolicy"), _MATCH)
+    policy = matching.get("matchPolicy")
+    if policy is None:
+        yield required(f"{field}.matchPolicy")
+    elif policy not in _MATCH:
+        yield not_supported(f"{field}.matchPolicy", policy, _MATCH)
     yield from label_selector(f"{field}.namespaceSelector", matching.get("namespaceSelector"))
     yield from label_selector(f"{field}.objectSelector", matching.get("objectSelector"))
     for key in ("resourceRules", "excludeResourceRules"):
@@ -233,12 +266,14 @@ def _conditions(field: str, holder: dict[str, Any]) -> FieldErrors:
     seen: set[str] = set()
     for index, condition in enumerate(conditions):
         at, name = f"{field}[{index}]", condition.get("name") or ""
+        yield from expression(f"{at}.expression", condition.get("expression"), "BOOL")
         if not name:
             yield required(f"{at}.name")
-        elif name in seen:
+        else:
+            yield from matches(f"{at}.name", name, names.label_key(name))
+        if name and name in seen:
             yield duplicate(f"{at}.name", name)
         seen.add(name)
-        yield from expression(f"{at}.expression", condition.get("expression"), "BOOL")
 
 
 def expression(

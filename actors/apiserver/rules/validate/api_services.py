@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from actors.apiserver.rules import names
@@ -28,13 +29,17 @@ def api_service(obj: Object, old: Object | None) -> FieldErrors:
     yield from _service(spec)
 
 
+def _size(encoded: str) -> int:
+    return len(base64.b64decode(encoded))
+
+
 def _service(spec: dict[str, Any]) -> FieldErrors:
     service, bundle = spec.get("service"), spec.get("caBundle") or ""
     insecure = bool(spec.get("insecureSkipTLSVerify"))
     at = "spec.insecureSkipTLSVerify"
     if service is None:
         if bundle:
-            yield invalid_value("spec.caBundle", f"{len(bundle)} bytes", "local APIServices may not have a caBundle")
+            yield invalid_value("spec.caBundle", f"{_size(bundle)} bytes", "local APIServices may not have a caBundle")
         if insecure:
             yield invalid_value(at, True, "local APIServices may not have insecureSkipTLSVerify")
         return

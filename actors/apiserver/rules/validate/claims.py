@@ -23,7 +23,7 @@ _OF_OBJECTS = (
 
 def claim_spec(field: str, spec: Spec) -> FieldErrors:
     yield from label_selector(f"{field}.selector", spec.get("selector"))
-    yield from access_modes(field, spec)
+    yield from access_modes(field, spec, "at least 1 access mode is required")
     requests = (spec.get("resources") or {}).get("requests") or {}
     if "storage" not in requests:
         yield required(f"{field}.resources[storage]")
@@ -53,10 +53,10 @@ def template_metadata(field: str, metadata: Spec) -> FieldErrors:
             yield forbidden(f"{field}.{'uID' if key == 'uid' else key}", "cannot be set")
 
 
-def access_modes(field: str, spec: Spec) -> FieldErrors:
+def access_modes(field: str, spec: Spec, detail: str = "") -> FieldErrors:
     modes = spec.get("accessModes") or ()
     if not modes:
-        yield required(f"{field}.accessModes", "at least 1 access mode is required")
+        yield required(f"{field}.accessModes", detail)
     for mode in modes:
         if mode not in _ACCESS_MODES:
             yield not_supported(f"{field}.accessModes", mode, _ACCESS_MODES)

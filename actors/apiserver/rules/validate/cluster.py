@@ -21,7 +21,9 @@ from actors.apiserver.rules.field import (
     too_long,
     unchanged,
 )
+from actors.apiserver.rules.go_values import in_go
 from actors.apiserver.rules.validate.metadata import label_map
+from actors.apiserver.rules.validate.node_status import resources
 from actors.apiserver.rules.validate.resources import quantity, resource_name
 from actors.apiserver.rules.validate.scheduling import label_selector, taints, tolerations
 from protocols.objects import Object
@@ -30,6 +32,7 @@ DATA_BYTES_MAX = 1024 * 1024
 _IMMUTABLE_DATA = "field is immutable when `immutable` is set"
 _PREEMPTION_POLICIES = ("PreemptLowerPriority", "Never")
 _USER_PRIORITY_MAX = 1_000_000_000
+_ONCE = 'node updates may not change {} except from "" to valid'
 _RBAC = "rbac.authorization.k8s.io"
 # What a secret of a well-known type must hold.
 _SECRET_KEYS: dict[str, tuple[str, ...]] = {
@@ -86,17 +89,26 @@ def _json(field: str, encoded: str) -> FieldErrors:
 def node(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
     yield from taints("metadata.taints", spec.get("taints") or ())
-    cidrs = spec.get("podCIDRs") or [cidr for cidr in [spec.get("podCIDR")] if cidr]
+    cidrs = _cidrs(spec)
     for index, cidr in enumerate(cidrs):
         yield from matches(f"spec.podCIDRs[{index}]", cidr, addresses.network(cidr))
     if len(cidrs) > 2 or (len(cidrs) == 2 and not addresses.is_dual_stack(*cidrs)):
         yield invalid_value("spec.podCIDRs", cidrs, "may specify no more than one CIDR for each IP family")
     if old is None:
+        yield from resources(obj.get("status") or {}, {})
         return
     before = old.get("spec") or {}
-    for key, once in (("podCIDRs", "podCIDR"), ("providerID", "providerID")):
-        if before.get(key) and before[key] != spec.get(key):
-            yield forbidden(f"spec.{key}", f'node updates may not change {once} except from "" to valid')
+    if _cidrs(before) and _cidrs(before) != cidrs:
+        yield forbidden("spec.podCIDRs", _ONCE.format("podCIDR"))
+    if before.get("providerID") and before["providerID"] != spec.get("providerID"):
+        yield forbidden("spec.providerID", _ONCE.format("providerID"))
+    if (spec.get("externalID") or "") != (before.get("externalID") or ""):
+        yield forbidden("spec.externalID", "may not be updated")
+
+
+def _cidrs(spec: dict[str, Any]) -> list[str]:
+    """What older clients name alone is the first of them."""
+    return spec.get("podCIDRs") or [cidr for cidr in [spec.get("podCIDR")] if cidr]
 
 
 def lease(obj: Object, old: Object | None) -> FieldErrors:
@@ -119,8 +131,9 @@ def priority_class(obj: Object, old: Object | None) -> FieldErrors:
     elif value > _USER_PRIORITY_MAX:
         detail = f"maximum allowed value of a user defined priority is {_USER_PRIORITY_MAX}"
         yield forbidden("value", detail)
-    yield from one_of("preemptionPolicy", obj.get("preemptionPolicy"), _PREEMPTION_POLICIES)
-    if old is not None:
+    if old is None:
+        yield from one_of("preemptionPolicy", obj.get("preemptionPolicy"), _PREEMPTION_POLICIES)
+    else:
         if value != old.get("value", 0):
             yield forbidden("value", "may not be changed in an update.")
         yield from unchanged("preemptionPolicy", obj.get("preemptionPolicy"), old.get("preemptionPolicy"))
@@ -179,10 +192,7 @@ def role_binding(obj: Object, old: Object | None) -> FieldErrors:
     for index, subject in enumerate(obj.get("subjects") or ()):
         yield from _subject(f"subjects[{index}]", subject, namespaced=obj.get("kind") == "RoleBinding")
     if old is not None and reference != old.get("roleRef"):
-        shown = {"APIGroup": reference.get("apiGroup") or ""} | {
-            name: reference.get(name.lower()) or "" for name in ("Kind", "Name")
-        }  # as Go prints the internal struct
-        yield invalid_value("roleRef", shown, "cannot change roleRef")
+        yield invalid_value("roleRef", in_go("rbac.v1.RoleRef", reference), "cannot change roleRef")
 
 
 def _policy_rule(field: str, rule: dict[str, Any], *, namespaced: bool) -> FieldErrors:
@@ -192,7 +202,7 @@ def _policy_rule(field: str, rule: dict[str, Any], *, namespaced: bool) -> Field
         if namespaced:
             detail = "namespaced rules cannot apply to non-resource URLs"
             yield invalid_value(f"{field}.nonResourceURLs", rule["nonResourceURLs"], detail)
-        elif any(rule.get(key) for key in ("apiGroups", "resources", "resourceNames")):
+        if any(rule.get(key) for key in ("apiGroups", "resources", "resourceNames")):
             detail = "rules cannot apply to both regular resources and non-resource URLs"
             yield invalid_value(f"{field}.nonResourceURLs", rule["nonResourceURLs"], detail)
         return

@@ -26,7 +26,9 @@ def conversion(spec: dict[str, Any]) -> FieldErrors:
             yield from client_config(f"{at}.webhookClientConfig", config)
         yield from _review_versions(f"{at}.conversionReviewVersions", (webhook or {}).get("conversionReviewVersions"))
     elif webhook is not None:
-        yield forbidden(f"{at}.webhookClientConfig", _UNSET)
+        for key, place in (("clientConfig", "webhookClientConfig"), ("conversionReviewVersions",) * 2):
+            if webhook.get(key):
+                yield forbidden(f"{at}.{place}", _UNSET)
 
 
 def _review_versions(at: str, versions: list[str] | None) -> FieldErrors:

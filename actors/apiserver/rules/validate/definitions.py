@@ -58,14 +58,14 @@ _UNSUPPORTED = ("$ref", "definitions", "dependencies", "id", "patternProperties"
 def definition(obj: Object, old: Object | None) -> FieldErrors:
     spec: dict[str, Any] = obj.get("spec") or {}
     named: dict[str, Any] = spec.get("names") or {}
-    if name_of(obj) != f"{named.get('plural')}.{spec.get('group')}":
+    if old is None and name_of(obj) != f"{named.get('plural')}.{spec.get('group')}":
         yield invalid_value("metadata.name", name_of(obj), 'must be spec.names.plural+"."+spec.group')
     yield from _group(spec.get("group") or "")
     if old is None:
         yield from _approved(spec.get("group") or "", (obj.get("metadata") or {}).get("annotations") or {})
     yield from one_of("spec.scope", spec.get("scope"), ("Cluster", "Namespaced"))
-    yield from _names(named)
     yield from _versions(spec.get("versions") or [])
+    yield from _names(named)
     yield from conversion(spec)
     if (spec.get("preserveUnknownFields") or False) is True:
         detail = (
@@ -74,13 +74,16 @@ def definition(obj: Object, old: Object | None) -> FieldErrors:
         yield invalid_value("spec.preserveUnknownFields", True, detail)
     if old is not None:
         yield from _update(spec, old["spec"], obj.get("status") or {})
+    elif not any(version.get("storage") for version in spec.get("versions") or ()):
+        yield invalid_value("status.storedVersions", None, "must have at least one stored version")
 
 
 def _update(spec: dict[str, Any], old: dict[str, Any], status: dict[str, Any]) -> FieldErrors:
-    yield from unchanged("spec.group", spec.get("group"), old.get("group"))
-    yield from unchanged("spec.names.plural", spec["names"].get("plural"), old["names"].get("plural"))
-    yield from unchanged("spec.scope", spec.get("scope"), old.get("scope"))
-    yield from unchanged("spec.names.kind", spec["names"].get("kind"), old["names"].get("kind"))
+    named, before = spec.get("names") or {}, old["names"]
+    yield from unchanged("spec.scope", spec.get("scope") or "", old.get("scope"))
+    yield from unchanged("spec.names.kind", named.get("kind") or "", before.get("kind"))
+    yield from unchanged("spec.group", spec.get("group") or "", old.get("group"))
+    yield from unchanged("spec.names.plural", named.get("plural") or "", before.get("plural"))
     known = [version.get("name") for version in spec.get("versions") or ()]
     for index, stored in enumerate(status.get("storedVersions") or ()):
         if stored not in known:
@@ -115,28 +118,47 @@ def _approved(group: str, annotations: dict[str, str]) -> FieldErrors:
 
 def _names(named: dict[str, Any]) -> FieldErrors:
     for key in ("plural", "singular", "kind", "listKind"):
-        value = named.get(key) or ""
-        problems = list(names.dns_1035_label(value.lower() if key in ("kind", "listKind") else value))
-        if not value:
+        if not named.get(key):
             yield required(f"spec.names.{key}")
-        elif problems:
-            mixed = "may have mixed case, but should otherwise match: " if key in ("kind", "listKind") else ""
-            yield invalid_value(f"spec.names.{key}", value, mixed + ",".join(problems))
+        else:
+            yield from _name(f"spec.names.{key}", key, named[key])
+    yield from _other_names("spec.names", named)
+
+
+def accepted_names(named: dict[str, Any]) -> FieldErrors:
+    """Those of the status, as far as there are any yet."""
+    for key in ("plural", "singular", "kind", "listKind"):
+        if named.get(key):
+            yield from _name(f"status.acceptedNames.{key}", key, named[key])
+    yield from _other_names("status.acceptedNames", named)
+
+
+def _name(field: str, key: str, value: str) -> FieldErrors:
+    mixed = key in ("kind", "listKind")
+    problems = list(names.dns_1035_label(value.lower() if mixed else value))
+    if problems:
+        prefix = "may have mixed case, but should otherwise match: " if mixed else ""
+        yield invalid_value(field, value, prefix + ",".join(problems))
+
+
+def _other_names(field: str, named: dict[str, Any]) -> FieldErrors:
     for key in ("shortNames", "categories"):
         for index, value in enumerate(named.get(key) or ()):
             problems = list(names.dns_1035_label(value))
             if problems:
-                yield invalid_value(f"spec.names.{key}[{index}]", value, ",".join(problems))
+                yield invalid_value(f"{field}.{key}[{index}]", value, ",".join(problems))
     if named.get("kind") and named.get("kind") == named.get("listKind"):
-        yield invalid_value("spec.names.listKind", named["listKind"], "kind and listKind may not be the same")
+        yield invalid_value(f"{field}.listKind", named["listKind"], "kind and listKind may not be the same")
 
 
 def _versions(versions: list[dict[str, Any]]) -> FieldErrors:
     found = [version.get("name") or "" for version in versions]
     if len(set(found)) != len(found):
-        yield invalid_value("spec.versions", found, "must contain unique version names")
+        yield invalid_value("spec.versions", [*map(_in_go, versions)], "must contain unique version names")
     if sum(bool(version.get("storage")) for version in versions) != 1:
-        yield invalid_value("spec.versions", found, "must have exactly one version marked as storage version")
+        yield invalid_value(
+            "spec.versions", [*map(_in_go, versions)] or None, "must have exactly one version marked as storage version"
+        )
     for index, version in enumerate(versions):
         at = f"spec.versions[{index}]"
         problems = list(names.dns_1035_label(version.get("name") or ""))
@@ -146,6 +168,14 @@ def _versions(versions: list[dict[str, Any]]) -> FieldErrors:
     for part, check in _PARTS.items():
         for at, version in _placed(versions, part):
             yield from check(version, at)
+
+
+def _in_go(version: dict[str, Any]) -> dict[str, Any]:
+    """What versions have in common is not theirs there."""
+    names = ("Schema", "Subresources", "AdditionalPrinterColumns", "SelectableFields")
+    flags = {key.capitalize(): bool(version.get(key)) for key in ("served", "storage", "deprecated")}
+    warning = {"DeprecationWarning": version.get("deprecationWarning")}
+    return {"Name": version.get("name") or "", **flags, **warning, **dict.fromkeys(names)}
 
 
 def _placed(versions: list[dict[str, Any]], part: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -164,6 +194,7 @@ def _deprecation(version: dict[str, Any], at: str) -> FieldErrors:
         return
     if not version.get("deprecated"):
         yield invalid_value(at, text, "can only be set for deprecated versions")
+        return
     if len(text.encode()) > _WARNING_BYTES_MAX:
         yield invalid_value(at, text, f"must be <= {_WARNING_BYTES_MAX} characters long")
     if not text:

@@ -7,6 +7,7 @@ from typing import Any
 
 from actors.apiserver.rules import names
 from actors.apiserver.rules.field import (
+    IMMUTABLE,
     FieldErrors,
     forbidden,
     invalid_value,
@@ -14,8 +15,8 @@ from actors.apiserver.rules.field import (
     not_supported,
     required,
     too_long,
-    unchanged,
 )
+from actors.apiserver.rules.go_values import in_go
 from actors.apiserver.rules.validate.claims import template_metadata
 from actors.apiserver.rules.validate.device_parts import (
     configuration,
@@ -84,7 +85,10 @@ def request_references(field: str, listed: list[str] | None, known: dict[str, se
 
 def _unchanged_or(obj: Object, old: Object | None, judge: Any) -> FieldErrors:
     spec = obj.get("spec") or {}
-    yield from judge(spec) if old is None else unchanged("spec", spec, old.get("spec") or {})
+    if old is None:
+        yield from judge(spec)
+    elif spec != (old.get("spec") or {}):
+        yield invalid_value("spec", in_go(f"resource.v1.{obj['kind']}Spec", spec), IMMUTABLE)
 
 
 def _template(spec: Object) -> FieldErrors:

@@ -6,6 +6,7 @@ from typing import Any
 
 from actors.apiserver.rules import names
 from actors.apiserver.rules.field import (
+    IMMUTABLE,
     FieldErrors,
     invalid_value,
     not_negative,
@@ -15,6 +16,7 @@ from actors.apiserver.rules.field import (
     too_long,
     unchanged,
 )
+from actors.apiserver.rules.go_values import in_go
 from actors.apiserver.rules.validate.job_policies import limits_of_indexes, policies
 from actors.apiserver.rules.validate.pods import pod_template
 from actors.apiserver.rules.validate.scheduling import label_selector
@@ -29,6 +31,11 @@ _COMPLETION_MODES = ("NonIndexed", "Indexed")
 _CONCURRENCY = ("Allow", "Forbid", "Replace")
 _NUMBERS = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished")
 _IMMUTABLE = ("completionMode", "selector", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy")
+_MESSAGES = {
+    "selector": "meta.v1.LabelSelector",
+    "podFailurePolicy": "batch.v1.PodFailurePolicy",
+    "successPolicy": "batch.v1.SuccessPolicy",
+}
 _MANAGER_MAX = 63
 
 
@@ -37,6 +44,8 @@ def job(obj: Object, old: Object | None) -> FieldErrors:
     yield from job_spec("spec", spec)
     if spec.get("selector") is None:
         yield required("spec.selector")
+    elif old is not None and not spec.get("manualSelector"):
+        yield from _generated(spec["selector"], obj["metadata"].get("uid") or "")
     if not _selects(spec):
         template_labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
         detail = "`selector` does not match template `labels`"
@@ -45,6 +54,17 @@ def job(obj: Object, old: Object | None) -> FieldErrors:
         yield from _names_of_pods(obj, spec)
     else:
         yield from _job_update(spec, old.get("spec") or {})
+
+
+def _generated(selector: Spec, uid: str) -> FieldErrors:
+    labels = selector.get("matchLabels") or {}
+    if uid not in (labels.get(key) for key in ("batch.kubernetes.io/controller-uid", "controller-uid")):
+        yield invalid_value("spec.selector", in_go("meta.v1.LabelSelector", selector), "`selector` not auto-generated")
+
+
+def _in_go(key: str, value: Any) -> Any:
+    message = _MESSAGES.get(key)
+    return value if message is None else in_go(message, value)
 
 
 def _names_of_pods(obj: Object, spec: Spec) -> FieldErrors:
@@ -116,10 +136,13 @@ def _managed_by(field: str, name: str) -> FieldErrors:
 
 def _job_update(spec: Spec, old: Spec) -> FieldErrors:
     for key in _IMMUTABLE:
-        yield from unchanged(f"spec.{key}", spec.get(key), old.get(key))
+        if spec.get(key) != old.get(key):
+            yield invalid_value(f"spec.{key}", _in_go(key, spec.get(key)), IMMUTABLE)
     if spec.get("completionMode") != "Indexed":
         yield from unchanged("spec.completions", spec.get("completions"), old.get("completions"))
-    elif spec.get("completions") != old.get("completions") and spec.get("completions") != spec.get("parallelism"):
+    elif spec.get("completions") not in (None, old.get("completions")) and spec.get("completions") != spec.get(
+        "parallelism"
+    ):
         detail = "can only be modified in tandem with spec.parallelism"
         yield invalid_value("spec.completions", spec.get("completions"), detail)
     if spec.get("template") != old.get("template") and not (old.get("suspend") and _only_placement(spec, old)):
@@ -132,8 +155,12 @@ def _only_placement(spec: Spec, old: Spec) -> bool:
 
 
 def _without_placement(template: Spec) -> Spec:
+    """Nor with what its containers ask for (KEP-5440)."""
     placement = ("nodeSelector", "tolerations", "affinity", "schedulingGates")
     pod = {key: value for key, value in (template.get("spec") or {}).items() if key not in placement}
+    for key in ("containers", "initContainers"):
+        if pod.get(key):
+            pod[key] = [{**container, "resources": {}} for container in pod[key]]
     return {"spec": pod}
 
 

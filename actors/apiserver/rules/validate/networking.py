@@ -11,7 +11,6 @@ from actors.apiserver.rules.field import (
     invalid_value,
     matches,
     not_supported,
-    one_of,
     required,
     too_long,
     unchanged,
@@ -57,14 +56,15 @@ def ingress(obj: Object, old: Object | None) -> FieldErrors:
 
 def ingress_class(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
+    if old is not None:
+        before = (old.get("spec") or {}).get("controller")
+        yield from unchanged("spec.controller", spec.get("controller") or "", before)
     if not spec.get("controller"):
         yield required("spec.controller")
     else:
         yield from _controller("spec.controller", spec["controller"])
     if spec.get("parameters") is not None:
         yield from _parameters("spec.parameters", spec["parameters"])
-    if old is not None:
-        yield from unchanged("spec.controller", spec.get("controller"), (old.get("spec") or {}).get("controller"))
 
 
 def _controller(field: str, name: str) -> FieldErrors:
@@ -129,10 +129,10 @@ def _paths(field: str, paths: Any) -> FieldErrors:
         yield required(field)
     for index, path in enumerate(paths):
         where, kind, text = f"{field}[{index}]", path.get("pathType"), path.get("path") or ""
-        if not kind:
+        if kind is None:
             yield required(f"{where}.pathType", "pathType must be specified")
-        else:
-            yield from one_of(f"{where}.pathType", kind, _PATH_TYPES)
+        elif kind not in _PATH_TYPES:
+            yield not_supported(f"{where}.pathType", kind, _PATH_TYPES)
         if kind in ("Exact", "Prefix"):
             yield from _path(f"{where}.path", text)
         yield from _backend(f"{where}.backend", path.get("backend") or {})
@@ -193,7 +193,7 @@ def _policy_port(field: str, port: Spec) -> FieldErrors:
         yield invalid_value(f"{field}.endPort", last, "may not be specified when `port` is non-numeric")
     elif last < number:
         yield invalid_value(f"{field}.endPort", number, "must be greater than or equal to `port`")
-    else:
+    if isinstance(number, int):
         yield from matches(f"{field}.endPort", last, names.port_number(last))
 
 
@@ -202,12 +202,12 @@ def _peer(field: str, peer: Spec) -> FieldErrors:
     block = peer.get("ipBlock")
     for key in selectors:
         yield from label_selector(f"{field}.{key}", peer[key])
+    if block is not None:
+        yield from _block(f"{field}.ipBlock", block)
     if block is not None and selectors:
         detail = "may not specify both ipBlock and another peer"
         yield forbidden(field, detail)
-    elif block is not None:
-        yield from _block(f"{field}.ipBlock", block)
-    elif not selectors:
+    elif block is None and not selectors:
         yield required(field, "must specify a peer")
 
 

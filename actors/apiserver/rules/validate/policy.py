@@ -24,11 +24,11 @@ _BUDGET = ("minAvailable", "selector", "maxUnavailable", "unhealthyPodEvictionPo
 _EVICTION_POLICIES = ("AlwaysAllow", "IfHealthyBudget")
 _TARGETS = ("Utilization", "Value", "AverageValue")
 _METRICS = {
-    "ContainerResource": "containerResource",
-    "External": "external",
     "Object": "object",
+    "External": "external",
     "Pods": "pods",
     "Resource": "resource",
+    "ContainerResource": "containerResource",
 }
 _NOT_BY_PODS = ("Object", "External")
 _SCALED_BY_ITSELF = ("Resource", "ContainerResource")
@@ -58,8 +58,10 @@ def horizontal_pod_autoscaler(obj: Object, old: Object | None) -> FieldErrors:
     least, most = spec.get("minReplicas"), spec.get("maxReplicas") or 0
     if least is not None and least < 1:
         yield invalid_value("spec.minReplicas", least, "must be greater than or equal to 1")
-    if most < 1:
+    if most == 0:
         yield required("spec.maxReplicas", "must be set and greater than 0")
+    elif most < 1:
+        yield invalid_value("spec.maxReplicas", most, "must be greater than or equal to 1")
     if least is not None and most < least:
         yield invalid_value("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")
     target = spec.get("scaleTargetRef") or {}
@@ -144,19 +146,19 @@ def _metrics(field: str, metrics: Sequence[dict[str, Any]]) -> FieldErrors:
             yield required(f"{where}.type", "must specify a metric source type")
         if kind not in _METRICS:
             yield not_supported(f"{where}.type", kind, sorted(_METRICS))
-        for other, key in _METRICS.items():
-            if metric.get(key) is not None:
-                yield from _metric(f"{where}.{key}", other, metric[key])
+        given = [(other, key) for other, key in _METRICS.items() if metric.get(key) is not None]
+        for other, key in given[:1]:  # the rest is refused as it is
+            yield from _metric(f"{where}.{key}", other, metric[key])
         if kind in _METRICS:
             yield from _only(where, _METRICS[kind], metric)
 
 
 def _only(field: str, source: str, metric: dict[str, Any]) -> FieldErrors:
-    if metric.get(source) is None:
+    given = [key for key in _METRICS.values() if metric.get(key) is not None]
+    if source not in given:
         yield required(f"{field}.{source}", "must populate information for the given metric source")
-        return
-    for key in _METRICS.values():
-        if key != source and metric.get(key) is not None:
+    for key in given if len(given) > 1 else ():
+        if key != source:
             yield forbidden(f"{field}.{key}", "must populate the given metric source only")
 
 

@@ -26,7 +26,7 @@ _OTHERS = (
     "services.nodeports",
 )
 _STANDARD = frozenset((*_PODS, *_COMPUTE, *_CLAIMS, *_OTHERS))
-_COUNTED = (
+COUNTED = (
     "configmaps",
     "persistentvolumeclaims",
     "pods",
@@ -56,12 +56,7 @@ _ONLY_EXIST = ("Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "
 def resource_quota(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
     hard = spec.get("hard") or {}
-    for name, value in hard.items():
-        yield from matches(f"spec.hard[{name}]", name, names.label_key(name))
-        if not _is_named_rightly(name):
-            yield invalid_value(f"spec.hard[{name}]", name, "must be a standard resource type or fully qualified")
-            yield invalid_value(f"spec.hard[{name}]", name, "must be a standard resource for quota")
-        yield from quantity(f"spec.hard[{name}]", value, whole=name in _COUNTED)
+    yield from limited("spec.hard", hard)
     scopes = spec.get("scopes") or []
     yield from _scopes("spec.scopes", scopes, scopes, hard)
     if (selector := spec.get("scopeSelector")) is not None:
@@ -69,6 +64,18 @@ def resource_quota(obj: Object, old: Object | None) -> FieldErrors:
     if old is not None:
         before = (old.get("spec") or {}).get("scopes") or []
         yield from unchanged("spec.scopes", sorted(scopes), sorted(before))
+
+
+def limited(field: str, amounts: Mapping[str, Any]) -> FieldErrors:
+    """What quotas limit, or count, by the names of resources."""
+    for name, value in amounts.items():
+        problems = list(names.label_key(name))
+        yield from matches(f"{field}[{name}]", name, problems)
+        if not _is_named_rightly(name):
+            if not problems:
+                yield invalid_value(f"{field}[{name}]", name, "must be a standard resource type or fully qualified")
+            yield invalid_value(f"{field}[{name}]", name, "must be a standard resource for quota")
+        yield from quantity(f"{field}[{name}]", value, whole=name in COUNTED)
 
 
 def _is_named_rightly(name: str) -> bool:

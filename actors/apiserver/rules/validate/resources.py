@@ -7,7 +7,7 @@ from typing import Any
 
 from actors.apiserver.rules import names
 from actors.apiserver.rules.field import NOT_NEGATIVE, FieldErrors, forbidden, invalid_value, matches, required
-from protocols.rules.quantity import NANOS, InvalidQuantity, parse_quantity
+from protocols.rules.quantity import NANOS, InvalidQuantity, bytes_of, parse_quantity
 
 # Without a domain only these are resources of containers; everything else is an extended resource: `example.com/gpu`.
 _STANDARD = ("cpu", "memory", "ephemeral-storage")
@@ -63,6 +63,16 @@ def quantity(field: str, value: Any, *, whole: bool = False, positive: bool = Fa
         yield invalid_value(field, value, NOT_NEGATIVE)
     elif whole and nanos % NANOS:
         yield invalid_value(field, value, "must be an integer")
+
+
+def basic_quantity(field: str, value: Any) -> FieldErrors:
+    """One that is shown as a number where it is none that can be."""
+    try:
+        whole = bytes_of(value)
+    except InvalidQuantity:
+        return  # said by whoever looks at its form
+    if whole < 0:
+        yield invalid_value(field, whole, "must be a valid resource quantity")
 
 
 def _amount(field: str, name: str, value: Any) -> FieldErrors:

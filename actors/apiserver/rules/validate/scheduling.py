@@ -16,6 +16,7 @@ from actors.apiserver.rules.field import (
     one_of,
     required,
 )
+from actors.apiserver.rules.go_values import in_go
 from actors.apiserver.rules.validate.metadata import label_map
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -77,7 +78,7 @@ def taints(field: str, listed: Sequence[dict[str, Any]]) -> FieldErrors:
         yield from matches(f"{where}.value", value, _joined(names.label_value(value)))
         yield from one_of(f"{where}.effect", taint.get("effect"), EFFECTS)
         if (key, taint.get("effect")) in seen:
-            yield duplicate(where, taint, "taints must be unique by key and effect pair")
+            yield duplicate(where, in_go("core.v1.Taint", taint), "taints must be unique by key and effect pair")
         seen.add((key, taint.get("effect")))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from actors.apiserver.rules import addresses, names
-from actors.apiserver.rules.field import FieldErrors, invalid_value, matches, required, unchanged
+from actors.apiserver.rules.field import IMMUTABLE, FieldErrors, invalid_value, matches, required, unchanged
+from actors.apiserver.rules.go_values import in_go
 from protocols.objects import Object
 
 _CIDRS = "spec.cidrs"
@@ -13,12 +14,23 @@ _PARENT = "spec.parentRef"
 
 
 def service_cidr(obj: Object, old: Object | None) -> FieldErrors:
-    """Networks never change: what is given out of them would be in none."""
+    """Networks never change: what is given out of them would be in none. One of the other family may be added."""
     spec: dict[str, Any] = obj.get("spec") or {}
     cidrs = spec.get("cidrs") or []
     if old is not None:
-        yield from unchanged(_CIDRS, cidrs, (old.get("spec") or {}).get("cidrs") or [])
-    elif not cidrs:
+        before = (old.get("spec") or {}).get("cidrs") or []
+        if len(cidrs) < len(before):
+            yield invalid_value(_CIDRS, cidrs, IMMUTABLE)
+        else:
+            for index, (cidr, was) in enumerate(zip(cidrs, before, strict=False)):
+                yield from unchanged(f"{_CIDRS}[{index}]", cidr, was)
+            yield from _networks(spec, cidrs)
+    else:
+        yield from _networks(spec, cidrs)
+
+
+def _networks(spec: dict[str, Any], cidrs: list[str]) -> FieldErrors:
+    if not cidrs:
         yield required(_CIDRS, "at least one CIDR required")
     elif len(cidrs) > 2:
         yield invalid_value(_CIDRS, spec, "may only hold up to 2 values")
@@ -34,7 +46,10 @@ def ip_address(obj: Object, old: Object | None) -> FieldErrors:
     """The name is the address; metadata.py looks at its form."""
     parent: dict[str, Any] | None = (obj.get("spec") or {}).get("parentRef")
     if old is not None:
-        yield from unchanged(_PARENT, parent, (old.get("spec") or {}).get("parentRef"))
+        if parent is None:
+            yield required(_PARENT)
+        if parent != (old.get("spec") or {}).get("parentRef"):
+            yield invalid_value(_PARENT, in_go("networking.v1.ParentReference", parent), IMMUTABLE)
     elif parent is None:
         yield required(_PARENT)
     else:

@@ -92,6 +92,7 @@ def endpoint_slice(obj: Object, old: Object | None) -> FieldErrors:
     yield from one_of("addressType", kind, _ADDRESS_TYPES)
     if old is not None:
         yield from unchanged("addressType", kind, old.get("addressType"))
+        kind = old.get("addressType")
     listed = obj.get("endpoints") or ()
     if len(listed) > _ENDPOINTS_MAX:
         yield invalid_value("endpoints", len(listed), f"must have at most {_ENDPOINTS_MAX} items")
@@ -269,20 +270,26 @@ def _traffic(spec: Spec) -> FieldErrors:
 
 def _service_update(spec: Spec, old: Spec) -> FieldErrors:
     """A cluster IP, once there, stays; only a service that was or becomes an ExternalName is without."""
-    if "ExternalName" in (spec.get("type"), old.get("type")):
+    if "ExternalName" in (spec.get("type"), old.get("type")) or spec.get("type") not in _TYPES:
         return
     before = old.get("clusterIPs") or []
-    if before:
-        addresses = spec.get("clusterIPs") or []
-        if not addresses or addresses[0] != before[0]:
-            detail = "may not change once set"
-            yield invalid_value("spec.clusterIPs[0]", addresses, detail)
+    given = spec.get("clusterIPs") or []
+    sound = all(address == "None" or addresses.is_one(address) for address in given)
+    if before and sound and (not given or given[0] != before[0]):
+        yield invalid_value("spec.clusterIPs[0]", given, "may not change once set")
     families = old.get("ipFamilies") or []
     if families and spec.get("ipFamilies") and spec["ipFamilies"][0] != families[0]:
         yield invalid_value("spec.ipFamilies[0]", spec["ipFamilies"], "may not change once set")
+    checks = old.get("healthCheckNodePort")
+    if checks and spec.get("healthCheckNodePort") not in (None, 0, checks) and _is_checked(spec):
+        yield forbidden("spec.healthCheckNodePort", "field is immutable")
     if spec.get("type") == old.get("type") == "LoadBalancer":
         if spec.get("loadBalancerClass") != old.get("loadBalancerClass"):
             yield invalid_value("spec.loadBalancerClass", spec.get("loadBalancerClass"), "may not change once set")
+
+
+def _is_checked(spec: Spec) -> bool:
+    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
 
 
 def is_headless(spec: Spec) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from actors.apiserver.rules import names
 from actors.apiserver.rules.field import (
+    IMMUTABLE,
     FieldErrors,
     duplicate,
     forbidden,
@@ -17,9 +18,10 @@ from actors.apiserver.rules.field import (
     too_long,
     unchanged,
 )
+from actors.apiserver.rules.go_values import difference, in_go
 from actors.apiserver.rules.validate.claims import access_modes, claim_spec, volume_mode
 from actors.apiserver.rules.validate.driver_sources import namespaced_source
-from actors.apiserver.rules.validate.resources import quantity
+from actors.apiserver.rules.validate.resources import basic_quantity, quantity
 from actors.apiserver.rules.validate.scheduling import label_selector, node_selector
 from actors.apiserver.rules.validate.volumes import only_source, ordered
 from protocols.objects import Object
@@ -46,7 +48,9 @@ _NOT_SOURCES = frozenset(
 _PARAMETERS_MAX = 512
 _PARAMETERS_BYTES_MAX = 256 * 1024
 _ATTRIBUTES = "volumeAttributesClassName"
-_CHANGEABLE_CLAIM = ("resources", _ATTRIBUTES, "volumeName", "storageClassName")
+_CLAIM_IMMUTABLE = (
+    "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
+)
 
 
 def persistent_volume(obj: Object, old: Object | None) -> FieldErrors:
@@ -58,6 +62,7 @@ def persistent_volume(obj: Object, old: Object | None) -> FieldErrors:
     if set(capacity) != {"storage"}:
         yield not_supported("spec.capacity", dict(sorted(capacity.items())) or None, ("storage",))
     for name, value in capacity.items():
+        yield from basic_quantity(f"spec.capacity[{name}]", value)
         yield from quantity(f"spec.capacity[{name}]", value, positive=True)
     policy = spec.get("persistentVolumeReclaimPolicy")
     if policy and policy not in _RECLAIM_POLICIES:
@@ -100,7 +105,7 @@ def storage_class(obj: Object, old: Object | None) -> FieldErrors:
     if old is not None:
         for key in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"):
             if obj.get(key) != old.get(key):
-                yield forbidden(key, f"updates to {key} are forbidden.")
+                yield invalid_value(key, obj.get(key), IMMUTABLE)
 
 
 def volume_attributes_class(obj: Object, old: Object | None) -> FieldErrors:
@@ -124,8 +129,11 @@ def storage_capacity(obj: Object, old: Object | None) -> FieldErrors:
     name = obj.get("storageClassName") or ""
     yield from matches("storageClassName", name, names.dns_subdomain(name))
     for key in ("capacity", "maximumVolumeSize"):
-        if obj.get(key) is not None:
+        if obj.get(key) is not None and (key == "capacity" or old is None):
             yield from quantity(key, obj[key])
+    if old is not None:
+        for key in ("nodeTopology", "storageClassName"):
+            yield from unchanged(key, obj.get(key), old.get(key))
 
 
 def _topologies(field: str, terms: Sequence[Spec]) -> FieldErrors:
@@ -185,8 +193,15 @@ def _volume_source(spec: Spec, old: Spec | None) -> FieldErrors:
     if old is None:
         return
     if any(spec.get(key) != old.get(key) for key in {*spec, *old} - _NOT_SOURCES):
-        yield forbidden("spec.persistentvolumesource", "spec.persistentvolumesource is immutable after creation")
-    yield from unchanged("spec.volumeMode", spec.get("volumeMode"), old.get("volumeMode"))
+        how = difference("core.v1.PersistentVolumeSource", old, spec)
+        detail = f"spec.persistentvolumesource is immutable after creation\n{how}"
+        yield forbidden("spec.persistentvolumesource", detail)
+    yield from unchanged("volumeMode", spec.get("volumeMode"), old.get("volumeMode"))
+    affinity = old.get("nodeAffinity")
+    if affinity is not None and affinity != spec.get("nodeAffinity"):
+        shown = in_go("core.v1.VolumeNodeAffinity", spec.get("nodeAffinity"))
+        detail = f"{IMMUTABLE}, except for updating from beta label to GA"
+        yield invalid_value("nodeAffinity", shown, detail)
 
 
 def _volume_attributes(spec: Spec, old: Spec | None) -> FieldErrors:
@@ -204,23 +219,44 @@ def _volume_attributes(spec: Spec, old: Spec | None) -> FieldErrors:
 
 def _claim_update(spec: Spec, old: Object) -> FieldErrors:
     before, status = old.get("spec") or {}, old.get("status") or {}
-    frozen = {*spec, *before} - set(_CHANGEABLE_CLAIM)
-    changed = any(spec.get(key) != before.get(key) for key in frozen)
-    changed |= any(before.get(key) and spec.get(key) != before[key] for key in ("volumeName", "storageClassName"))
-    sizes = [((each.get("resources") or {}).get("requests") or {}).get("storage") for each in (spec, before)]
+    allowed = _with_what_may_change(before, spec, bound=status.get("phase") == "Bound")
+    if allowed != spec:
+        how = difference("core.v1.PersistentVolumeClaimSpec", allowed, spec)
+        yield forbidden("spec", f"{_CLAIM_IMMUTABLE}\n{how}")
+    sizes = [_requested(each) for each in (spec, before)]
     classes = [each.get(_ATTRIBUTES) for each in (spec, before)]
-    changed |= (sizes[0] != sizes[1] or classes[0] != classes[1]) and status.get("phase") != "Bound"
-    if changed:
-        detail = (
-            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
-        )
-        yield forbidden("spec", detail)
-    if _shrinks(*sizes) and _shrinks(sizes[0], (status.get("capacity") or {}).get("storage")):
+    if (
+        sizes[1] is not None
+        and _shrinks(*sizes)
+        and not _shrinks((status.get("capacity") or {}).get("storage"), sizes[0])
+    ):
         yield forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
+    yield from unchanged("volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
     if not classes[0] and classes[0] != classes[1] and status.get("currentVolumeAttributesClassName") is not None:
         what = "nil" if classes[0] is None else "empty string"
         detail = f"update to {what} is forbidden when status.currentVolumeAttributesClassName is not nil"
         yield forbidden(f"spec.{_ATTRIBUTES}", detail)
+
+
+def _with_what_may_change(before: Spec, spec: Spec, *, bound: bool) -> Spec:
+    """The old spec, as far as it may become the new one: a volume and a class are named once."""
+    allowed = {**before}
+    for key in ("volumeName", "storageClassName"):
+        if not before.get(key) and spec.get(key):
+            allowed[key] = spec[key]
+    if bound:
+        if _requested(spec) is not None:
+            resources = before.get("resources") or {}
+            requests = {**(resources.get("requests") or {}), "storage": _requested(spec)}
+            allowed["resources"] = {**resources, "requests": requests}
+        allowed.pop(_ATTRIBUTES, None)
+        if _ATTRIBUTES in spec:
+            allowed[_ATTRIBUTES] = spec[_ATTRIBUTES]
+    return allowed
+
+
+def _requested(spec: Spec) -> Any:
+    return ((spec.get("resources") or {}).get("requests") or {}).get("storage")
 
 
 def _shrinks(new: Any, old: Any) -> bool:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from actors.apiserver.rules import names
 from actors.apiserver.rules.field import (
+    IMMUTABLE,
     FieldErrors,
     duplicate,
     forbidden,
     invalid_value,
     matches,
+    not_negative,
     not_supported,
     required,
     too_long,
     unchanged,
 )
+from actors.apiserver.rules.go_values import in_go
 from actors.apiserver.rules.validate.projections import token_seconds
 from actors.apiserver.rules.validate.volumes import source
 from protocols.objects import Object
@@ -26,6 +30,7 @@ _NAME_BYTES_MAX = 63
 _GROUP_POLICIES = ("File", "None", "ReadWriteOnceWithFSType")
 _LIFECYCLES = ("Persistent", "Ephemeral")
 _UPDATE_S_MIN = 10
+_NODE_ID_BYTES_MAX = 256
 _INLINE = "in the context of inline volumes"
 
 
@@ -64,19 +69,70 @@ def _token_requests(field: str, spec: Spec) -> FieldErrors:
         yield invalid_value("spec.serviceAccountTokenInSecrets", in_secrets, detail)
 
 
+def csi_node(obj: Object, old: Object | None) -> FieldErrors:
+    drivers, seen = (obj.get("spec") or {}).get("drivers") or (), set()
+    for index, driver in enumerate(drivers):
+        at, name = f"spec.drivers[{index}]", driver.get("name") or ""
+        yield from _driver_name(f"{at}.name", name)
+        yield from _node_id(f"{at}.nodeID", driver.get("nodeID") or "", is_new=old is None)
+        count = (driver.get("allocatable") or {}).get("count")
+        yield from not_negative(f"{at}.allocatable.count", count)
+        if name in seen:
+            yield duplicate(f"{at}.name", name)
+        seen.add(name)
+        yield from _topology(at, driver.get("topologyKeys") or ())
+    if old is not None:
+        yield from _drivers_unchanged(drivers, (old.get("spec") or {}).get("drivers") or ())
+
+
+def _driver_name(field: str, name: str) -> FieldErrors:
+    if not name:
+        yield required(field)
+        return
+    if len(name.encode()) > _NAME_BYTES_MAX:
+        yield too_long(field, _NAME_BYTES_MAX)
+    yield from matches(field, name, names.dns_subdomain(name.lower()))
+
+
+def _node_id(field: str, id: str, *, is_new: bool) -> FieldErrors:
+    if not id:
+        yield required(field)
+    elif is_new and len(id.encode()) > _NODE_ID_BYTES_MAX:
+        yield too_long(field, _NODE_ID_BYTES_MAX)
+
+
+def _topology(field: str, keys: Sequence[str]) -> FieldErrors:
+    for index, key in enumerate(keys):
+        if key in keys[:index]:
+            yield duplicate(field, key)
+        yield from matches(field, key, names.label_key(key))
+
+
+def _drivers_unchanged(drivers: Sequence[Spec], before: Sequence[Spec]) -> FieldErrors:
+    """Drivers come and go; of one that stays only how much it holds may change."""
+    known = {driver.get("name"): _without_allocatable(driver) for driver in before}
+    for driver in drivers:
+        if driver.get("name") in known and _without_allocatable(driver) != known[driver.get("name")]:
+            yield invalid_value("spec.drivers", in_go("storage.v1.CSINodeDriver", driver), IMMUTABLE)
+
+
+def _without_allocatable(driver: Spec) -> Spec:
+    return {key: value for key, value in driver.items() if key != "allocatable"}
+
+
 def volume_attachment(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
     attacher, node = spec.get("attacher") or "", spec.get("nodeName") or ""
     if not attacher:
         yield required("spec.attacher")
     else:
-        yield from matches("spec.attacher", attacher, names.dns_subdomain(attacher.lower()))
         if len(attacher.encode()) > _NAME_BYTES_MAX:
             yield too_long("spec.attacher", _NAME_BYTES_MAX)
+        yield from matches("spec.attacher", attacher, names.dns_subdomain(attacher.lower()))
     yield from _attached("spec.source", spec.get("source") or {})
     yield from matches("spec.nodeName", node, names.dns_subdomain(node))
-    if old is not None:
-        yield from unchanged("spec", spec, old.get("spec"))
+    if old is not None and spec != old.get("spec"):
+        yield invalid_value("spec", in_go("storage.v1.VolumeAttachmentSpec", spec), IMMUTABLE)
 
 
 def _attached(field: str, attached: Spec) -> FieldErrors:

@@ -6,6 +6,7 @@ from typing import Any
 
 from actors.apiserver.rules import names
 from actors.apiserver.rules.field import (
+    IMMUTABLE,
     FieldError,
     FieldErrors,
     forbidden,
@@ -17,6 +18,7 @@ from actors.apiserver.rules.field import (
     required,
     unchanged,
 )
+from actors.apiserver.rules.go_values import in_go
 from actors.apiserver.rules.validate.claims import claim_spec
 from actors.apiserver.rules.validate.pods import pod_template
 from actors.apiserver.rules.validate.scheduling import label_selector
@@ -36,6 +38,12 @@ _STATEFUL_CHANGEABLE = (
     "'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds'"
 )
 _STATEFUL_IMMUTABLE = ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates")
+_SELECTOR = "meta.v1.LabelSelector"
+_ROLLING = {
+    "Deployment": "apps.v1.RollingUpdateDeployment",
+    "StatefulSet": "apps.v1.RollingUpdateStatefulSetStrategy",
+    "DaemonSet": "apps.v1.RollingUpdateDaemonSet",
+}
 
 
 def deployment(obj: Object, old: Object | None) -> FieldErrors:
@@ -75,11 +83,11 @@ def stateful_set(obj: Object, old: Object | None) -> FieldErrors:
     for key in ("replicas", "minReadySeconds"):
         yield from not_negative(f"spec.{key}", spec.get(key))
     yield from not_negative("spec.ordinals.start", (spec.get("ordinals") or {}).get("start"))
-    claims = spec.get("volumeClaimTemplates") or ()
-    for index, claim in enumerate(claims):
-        yield from claim_spec(f"spec.volumeClaimTemplates[{index}].spec", claim.get("spec") or {})
-    if spec.get("serviceName"):
-        yield from matches("spec.serviceName", spec["serviceName"], names.dns_label(spec["serviceName"]))
+    if old is None:  # neither changes later
+        for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
+            yield from claim_spec(f"spec.volumeClaimTemplates[{index}].spec", claim.get("spec") or {})
+        if spec.get("serviceName"):
+            yield from matches("spec.serviceName", spec["serviceName"], names.dns_label(spec["serviceName"]))
     yield from _selector_and_template({**spec, "template": _with_claims(spec)}, obj.get("kind") or "")
     before = (old or {}).get("spec") or {}
     if old is not None and any((spec.get(key) or None) != (before.get(key) or None) for key in _STATEFUL_IMMUTABLE):
@@ -89,15 +97,15 @@ def stateful_set(obj: Object, old: Object | None) -> FieldErrors:
 
 def daemon_set(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
-    yield from _selector_and_template(spec, obj.get("kind") or "")
+    yield from _same_selector(spec, old)
+    yield from _selector_and_template(spec, obj.get("kind") or "", is_new=old is None)
     yield from not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))
     yield from not_negative("spec.revisionHistoryLimit", spec.get("revisionHistoryLimit"))
     strategy = spec.get("updateStrategy") or {}
     if strategy.get("type") not in _UPDATE_STRATEGIES:
-        yield not_supported("spec.updateStrategy", _in_go(strategy), _UPDATE_STRATEGIES)
+        yield not_supported("spec.updateStrategy", _in_go("DaemonSet", strategy), _UPDATE_STRATEGIES)
     elif strategy["type"] == "RollingUpdate":
         yield from _daemons_one_by_one("spec.updateStrategy.rollingUpdate", strategy.get("rollingUpdate") or {})
-    yield from _same_selector(spec, old)
 
 
 def replication_controller(obj: Object, old: Object | None) -> FieldErrors:
@@ -121,12 +129,12 @@ def replication_controller(obj: Object, old: Object | None) -> FieldErrors:
 def controller_revision(obj: Object, old: Object | None) -> FieldErrors:
     yield from not_negative("revision", obj.get("revision"))
     data = obj.get("data")
-    if data is None:
+    if old is not None:
+        yield from unchanged("data", data, old.get("data"))
+    elif data is None:
         yield required("data", "data is mandatory")
     elif not isinstance(data, dict):
         yield required("data", "data must be a valid JSON object")
-    if old is not None:
-        yield from unchanged("data", data, old.get("data"))
 
 
 def pod_template_object(obj: Object, old: Object | None) -> FieldErrors:
@@ -143,31 +151,35 @@ def int_or_percent(field: str, value: Any) -> FieldErrors:
 
 
 def _with_claims(spec: Spec) -> Spec:
-    """The template with the volumes that each pod gets for the set's claims, and before its own."""
+    """The template with the volumes that each pod gets for the set's claims, and before its own. Its names are not the
+    template's to say."""
     template = spec.get("template") or {}
     claims = spec.get("volumeClaimTemplates") or ()
     claimed = dict.fromkeys((claim.get("metadata") or {}).get("name") or "" for claim in claims)
     pod = template.get("spec") or {}
     own = [volume for volume in pod.get("volumes") or () if not volume.get("name") or volume["name"] not in claimed]
     given = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claimed]
-    return {**template, "spec": {**pod, "volumes": [*given, *own]}}
+    named = {key: value for key, value in pod.items() if key not in ("hostname", "subdomain")}
+    return {**template, "spec": {**named, "volumes": [*given, *own]}}
 
 
-def _selector_and_template(spec: Spec, kind: str) -> FieldErrors:
+def _selector_and_template(spec: Spec, kind: str, *, is_new: bool = True) -> FieldErrors:
     selector, template = spec.get("selector"), spec.get("template") or {}
     template_labels = (template.get("metadata") or {}).get("labels") or {}
     if selector is None:
-        yield required("spec.selector")
-        if kind in _OF_PODS:
+        if kind in _OF_PODS or is_new:
+            yield required("spec.selector")
+        if kind in _OF_PODS or not is_new:
             yield _mismatch(template_labels)
     else:
         problems = list(label_selector("spec.selector", selector))
         yield from problems
+        shown = in_go(_SELECTOR, selector)
         if not any(selector.get(key) for key in ("matchLabels", "matchExpressions")):
             whose = "deployment" if kind in _OF_REPLICAS else kind.lower()
-            yield invalid_value("spec.selector", selector, f"empty selector is invalid for {whose}")
+            yield invalid_value("spec.selector", shown, f"empty selector is invalid for {whose}")
         elif problems and kind in _OF_PODS:
-            yield invalid_value("spec.selector", selector, "invalid label selector")
+            yield invalid_value("spec.selector", shown, "" if kind == "StatefulSet" else "invalid label selector")
         elif not problems and not _selects(selector, template_labels):
             yield _mismatch(template_labels)
     yield from pod_template("spec.template", template)
@@ -201,14 +213,15 @@ def _always_restarted(template: Spec) -> FieldErrors:
 
 
 def _same_selector(spec: Spec, old: Object | None) -> FieldErrors:
-    if old is not None:
-        yield from unchanged("spec.selector", spec.get("selector"), (old.get("spec") or {}).get("selector"))
+    before = (old or {}).get("spec") or {}
+    if old is not None and spec.get("selector") != before.get("selector"):
+        yield invalid_value("spec.selector", in_go(_SELECTOR, spec.get("selector")), IMMUTABLE)
 
 
 def _deployment_strategy(field: str, strategy: Spec) -> FieldErrors:
     rolling = strategy.get("rollingUpdate")
     if strategy.get("type") not in _STRATEGIES:
-        yield not_supported(field, _in_go(strategy), _STRATEGIES)
+        yield not_supported(field, _in_go("Deployment", strategy), _STRATEGIES)
     if strategy.get("type") == "Recreate" and rolling is not None:
         yield forbidden(f"{field}.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
     elif strategy.get("type") == "RollingUpdate":
@@ -239,8 +252,8 @@ def _daemons_one_by_one(field: str, rolling: Spec) -> FieldErrors:
         yield invalid_value(f"{field}.maxSurge", surge, "may not be set when maxUnavailable is non-zero")
 
 
-def _in_go(strategy: Spec) -> Spec:
-    return {"Type": strategy.get("type") or "", "RollingUpdate": strategy.get("rollingUpdate")}
+def _in_go(kind: str, strategy: Spec) -> Spec:
+    return {"Type": strategy.get("type") or "", "RollingUpdate": in_go(_ROLLING[kind], strategy.get("rollingUpdate"))}
 
 
 def at_most_all(field: str, value: Any) -> FieldErrors:
@@ -253,11 +266,10 @@ def _stateful_strategy(field: str, strategy: Spec) -> FieldErrors:
     if not kind:
         yield required(f"{field}.type")
     elif kind not in _UPDATE_STRATEGIES:
-        yield invalid_value(field, _in_go(strategy), "must be 'RollingUpdate' or 'OnDelete'")
+        yield invalid_value(field, _in_go("StatefulSet", strategy), "must be 'RollingUpdate' or 'OnDelete'")
     elif kind == "OnDelete" and rolling is not None:
         detail = "only allowed for updateStrategy 'RollingUpdate'"
-        shown = {"Partition": rolling.get("partition", 0), "MaxUnavailable": rolling.get("maxUnavailable")}
-        yield invalid_value(f"{field}.rollingUpdate", shown, detail)
+        yield invalid_value(f"{field}.rollingUpdate", in_go(_ROLLING["StatefulSet"], rolling), detail)
     elif rolling is not None:
         yield from not_negative(f"{field}.rollingUpdate.partition", rolling.get("partition"))
         yield from _some_unavailable(f"{field}.rollingUpdate.maxUnavailable", rolling.get("maxUnavailable"))
@@ -273,4 +285,7 @@ def _some_unavailable(field: str, most: Any) -> FieldErrors:
 
 
 def _is_zero(value: Any) -> bool:
-    return value in (None, 0, "0%", "0")
+    """What is no count and no percentage counts as none, too."""
+    if isinstance(value, str):
+        return any(names.percent(value)) or int(value[:-1]) == 0
+    return not value
