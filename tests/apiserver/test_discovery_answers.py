@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,13 @@ async def test_nobody_is_told_which_software_answers(api: Rest, path: str) -> No
 
 
 async def test_who_speaks_no_http_is_not_told_either(api: Rest) -> None:
-    answer = await api.send("GET", "/livez", X="a" * 20000)
+    reader, writer = await asyncio.open_connection("localhost", api.config.address[1], ssl=api.context)
+    writer.write(b"HELLO?\r\n\r\n")
 
-    assert (answer.code, answer.headers.get("Server")) == (400, None)
+    answer = await reader.read()
+
+    writer.close()
+    assert b" 400 Bad Request" in answer and b"aiohttp" not in answer
 
 
 # -- paths and methods ------------------------------------------------------------------------------------------------
@@ -96,12 +101,24 @@ async def test_discovery_in_a_form_that_there_is_not(api: Rest, path: str, accep
     assert (answer.code, answer.json["message"]) == (406, message + KINDS)
 
 
+@pytest.mark.parametrize("path", ["/apis/nope", "/apis/nope/v1", "/apis/apps/v2", "/nope"])
+async def test_what_there_is_not_is_not_there_in_any_form(api: Rest, path: str) -> None:
+    assert (await api.get(path, Accept="text/html")).code == 404
+
+
+async def test_a_list_may_be_a_stream(api: Rest) -> None:
+    answers = [await api.get(path, Accept="text/html") for path in ("/api/v1/nodes", "/api/v1/nodes/n")]
+
+    assert [answer.json["message"].removeprefix(LISTED + KINDS) for answer in answers] == [f", {STREAMS}", ""]
+
+
 @pytest.mark.parametrize(
     ("path", "accept", "content_type"),
     [
         *(("/apis", "application/*", "application/json"), ("/api", "junk,*/*", "application/json")),
         *(("/api", "application/yaml", "application/yaml"), ("/api", PROTOBUF, PROTOBUF)),
         ("/apis", f"{TABLE},application/yaml", "application/yaml"),
+        ("/api/", f"application/json;{AGGREGATED}", f"application/json;{AGGREGATED}"),
         ("/apis", f"{PROTOBUF};{AGGREGATED}", f"{PROTOBUF};{AGGREGATED}"),
         ("/apis", f"application/json;{AGGREGATED}, application/json", f"application/json;{AGGREGATED}"),
     ],

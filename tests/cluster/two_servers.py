@@ -77,6 +77,14 @@ class Side:
         is_json = response.headers.get_content_type() == "application/json"
         return response.status, json.loads(text) if is_json else text.decode(), warnings
 
+    def form(self, path: str, accept: str) -> tuple[int, str, str]:
+        """What comes of asking for a form: code, content type, and what a Status in JSON says."""
+        self._connection.request("GET", path, None, {**self._headers, "Accept": accept})
+        response = self._connection.getresponse()
+        text, content_type = response.read(), response.headers.get("Content-Type", "")
+        said = json.loads(text) if content_type == "application/json" and text else {}
+        return response.status, content_type, said["message"] if said.get("kind") == "Status" else ""
+
     def wait(self, path: str) -> None:
         until = time.monotonic() + READY_WITHIN_S
         while True:

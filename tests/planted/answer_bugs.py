@@ -301,7 +301,7 @@ ANSWERS = [
     Bug(
         "a deletion's options are of all groups in every document",
         "actors/apiserver/schema/openapi_v3.py",
-        "if name in _OF_ALL_GROUPS and not self._definitions.is_custom(name):",
+        "if own is not None and name in _OF_ALL_GROUPS:",
         "if False:",
         _OPENAPI + "test_what_all_groups_have_is_of_the_documents_own",
     ),
@@ -382,5 +382,26 @@ ANSWERS = [
         "    for media in ranges if protobuf else ():\n"
         "        if media.media_type == PROTOBUF and _wants_metadata(media.params):\n",
         _DISCOVERY + "test_metadata_in_protobuf",
+    ),
+    Bug(
+        "what there is not is not acceptable",
+        "actors/apiserver/rest/server.py",
+        "            refusal = unfit  # if there is anything at all\n",
+        "            raise unfit\n",
+        _DISCOVERY + "test_what_there_is_not_is_not_there_in_any_form",
+    ),
+    Bug(
+        "nobody is told that a list may be a stream",
+        "actors/apiserver/rest/server.py",
+        "streams=not (is_custom or target.name))",
+        "streams=False)",
+        _DISCOVERY + "test_a_list_may_be_a_stream",
+    ),
+    Bug(
+        "what scales a custom resource is no custom resource",
+        "actors/apiserver/schema/openapi_paths.py",
+        "        said = self._kind if self._is_custom else kind",
+        "        said = kind",
+        _PUBLISHED + "test_its_scale_is_spoken_of_as_its_own",
     ),
 ]

@@ -108,7 +108,8 @@ class Documents:
 
     def output(self, path: str, accept: str) -> Output:
         """In which form the document at a path is shown. Raises NotAcceptable."""
-        if not path.startswith(("/api/", "/apis/")) and path not in _ROOTS:
+        path = path.removesuffix("/")
+        if not f"{path}/".startswith(("/api/", "/apis/")):
             try:
                 return Output(negotiate(accept).media_type)
             except NotAcceptable:

@@ -30,10 +30,11 @@ class Output(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def negotiate(accept: str, *, protobuf: bool = False) -> Output:
+def negotiate(accept: str, *, protobuf: bool = False, streams: bool = False) -> Output:
     """The first form the client accepts that there is. Raises NotAcceptable. Clients send few different headers.
 
     `protobuf`: whether there is that, too; it is given to those who accept nothing else. There is of metadata always.
+    `streams`: whether there may be a watch.
     """
     ranges = accepted(accept)
     for media in ranges:
@@ -56,6 +57,7 @@ def negotiate(accept: str, *, protobuf: bool = False) -> Output:
     kinds = ", ".join([JSON, YAML, PROTOBUF] if protobuf else [JSON, YAML])
     if any(media.media_type in _MEDIA_TYPES for media in ranges):  # but not as what was asked for
         raise NotAcceptable(f"only the following media types are accepted: {kinds}")
+    kinds = ", ".join([kinds, *_STREAMS]) if streams else kinds
     raise NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {kinds}")
 
 

@@ -261,7 +261,8 @@ class RestServer:
             params = params.watching()
         if text := deprecation(target.resource, self._pipeline.types.version):
             request[WARNINGS] = [text]
-        output = negotiate(request.headers.get("Accept", ""), protobuf=target.resource.custom is None)
+        accept, is_custom = request.headers.get("Accept", ""), target.resource.custom is not None
+        output = negotiate(accept, protobuf=not is_custom, streams=not (is_custom or target.name))
         renderer = self._renderer(request, params, output)
         agent = request.headers.get("User-Agent", "")
         record = record_of(request) if self._trail is not None else None
@@ -290,7 +291,12 @@ class RestServer:
                 body = await read_body(request, observe.BODY_BYTES_MAX)
                 return await observe.observe(self._context, body)
         accept = request.headers.get("Accept", "")
-        renderer = self._renderer(request, params, self._documents.output(request.path, accept))
+        output, refusal = Output(), None
+        try:
+            output = self._documents.output(request.path, accept)
+        except NotAcceptable as unfit:
+            refusal = unfit  # if there is anything at all
+        renderer = self._renderer(request, params, output)
         verbose = params.flag("verbose")
         excluded = request.query.getall("exclude", [])
         reply = await self._documents.find(request.path, accept, verbose, renderer, excluded)
@@ -298,6 +304,8 @@ class RestServer:
             raise NotFound("the server could not find the requested resource")
         if reply is None:
             return Reply(b"404 page not found\n", 404, _TEXT, _NO_SNIFF)
+        if refusal is not None:
+            raise refusal
         if request.method not in ("GET", "HEAD") and self._is_read_only(request.path):
             raise method_not_allowed()
         known = request.headers.get("If-None-Match", "")

@@ -169,7 +169,7 @@ class _Paths:
         yield Path.of(item, self._of_item(resource.verbs), [*self._at, name_of(resource.kind)])
         for name in resource.subresources:
             kind = subresource_kind(resource, name)
-            path, at = f"{item}/{name}", [*self._at, name_of(kind[2])]
+            path, at = f"{item}/{name}", [*self._at, name_of(resource.kind if self._is_custom else kind[2])]
             if name in CONNECTING:
                 at = [*at, *OF_SUBRESOURCES[name]]
                 at.remove(PRETTY)
@@ -202,6 +202,7 @@ class _Paths:
 
     def _read_and_changed(self, kind: GroupVersionKind, verbs: Sequence[str], name: str) -> Iterator[Operation]:
         resource = self._resource
+        said = self._kind if self._is_custom else kind  # also where a subresource speaks another one
         named = f"{self._within}{resource.kind}{name.capitalize()}"
         what = f"{f'{name} of ' if name else ''}the specified {resource.kind}"
         if "get" in verbs:
@@ -211,12 +212,12 @@ class _Paths:
                 "get",
                 self._id("read", named),
                 f"read {what}",
-                kind=kind,
+                kind=said,
                 answer=TEXT if is_log else kind,
                 produces=("text/plain", *_OWN) if is_log else self._produces,
                 parameters=(RESOURCE_VERSION,) if self._is_custom else (),
             )
-        written = {"kind": kind, "answer": kind}
+        written = {"kind": said, "answer": kind}
         if "update" in verbs:
             yield self._operation(
                 "put",

@@ -135,22 +135,23 @@ class _Components:
         if not is_custom:
             paths.append(document_path(name))
         names = self._definitions.closure(self._definitions.roots(paths))
-        of_resource = [(resource.group, resource.version) for resource in resources[:1]]
-        schemas = {"schemas": {name: self._component(name, of_resource) for name in names}} if names else {}
+        own = None if is_custom else [("", "v1"), *((each.group, each.version) for each in resources[:1])]
+        schemas = {"schemas": {name: self._component(name, own) for name in names}} if names else {}
+        security = {} if is_custom else {"securitySchemes": {"BearerToken": BEARER}}
         title, version = ("Kubernetes CRD Swagger", "v0.1.0") if is_custom else ("Kubernetes", version)
         document = {
             "openapi": "3.0.0",
             "info": {"title": title, "version": version},
             "paths": {path.template: self._path(path) for path in sorted(paths, key=lambda path: path.template)},
-            "components": {**schemas, "securitySchemes": {"BearerToken": BEARER}},
+            "components": {**schemas, **security},
         }
         return Page.of(orjson.dumps(document))
 
-    def _component(self, name: str, of: Sequence[tuple[str, str]]) -> orjson.Fragment:
-        """`of`: the group version that the document is of, if any."""
+    def _component(self, name: str, own: Sequence[tuple[str, str]] | None) -> orjson.Fragment:
+        """`own`: the group versions that the document is about; None for any."""
         schema = self._definitions.schema(name)
-        if name in _OF_ALL_GROUPS and not self._definitions.is_custom(name):
-            kinds = [each for each in schema[_KINDS] if (each["group"], each["version"]) in (("", "v1"), *of)]
+        if own is not None and name in _OF_ALL_GROUPS:
+            kinds = [each for each in schema[_KINDS] if (each["group"], each["version"]) in own]
             return orjson.Fragment(orjson.dumps({**self._dressed(name, schema), _KINDS: kinds}))
         if name not in self._encoded:
             self._encoded[name] = orjson.Fragment(orjson.dumps(self._dressed(name, schema)))

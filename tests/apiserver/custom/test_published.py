@@ -29,7 +29,7 @@ SPEC = {
         "properties": {"spec": {"type": "object", "properties": {"a": {"type": "string"}}}},
     },
 }
-DEFINITION = {
+DEFINITION: dict[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
     "metadata": {"name": "widgets.shop.example.com"},
@@ -44,7 +44,7 @@ DEFINITION = {
                 "storage": True,
                 "subresources": {
                     "status": {},
-                    "scale": {"specReplicasPath": ".spec.count", "statusReplicasPath": ".a"},
+                    "scale": {"specReplicasPath": ".spec.count", "statusReplicasPath": ".status.count"},
                 },
                 "selectableFields": [{"jsonPath": ".spec.color"}],
                 "schema": {
@@ -82,9 +82,6 @@ DEFINITION = {
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Rest]:
     async with rest(tmp_path) as client:
-        definition = DEFINITION["spec"]
-        assert isinstance(definition, dict)
-        definition["versions"][0]["subresources"]["scale"]["statusReplicasPath"] = ".status.count"
         assert (await client.send("POST", CRD_PATH, DEFINITION)).code == 201
         yield client
 
@@ -175,6 +172,13 @@ async def test_the_operations_of_what_was_defined(
     assert operation["description"] != "list or watch objects of kind Widget"
 
 
+async def test_its_scale_is_spoken_of_as_its_own(api: Rest) -> None:
+    scale = (await api.get("/openapi/v2")).json["paths"][f"{WIDGETS}/{{name}}/scale"]["get"]
+
+    assert scale["x-kubernetes-group-version-kind"]["kind"] == "Widget"
+    assert scale["responses"]["200"]["schema"] == {"$ref": "#/definitions/io.k8s.api.autoscaling.v1.Scale"}
+
+
 async def test_its_document_says_whose_it_is_and_has_no_group(api: Rest) -> None:
     index = (await api.get("/openapi/v3")).json["paths"]
     document = (await api.get(f"{V3}/v1")).json
@@ -183,7 +187,7 @@ async def test_its_document_says_whose_it_is_and_has_no_group(api: Rest) -> None
         f"apis/shop.example.com/{version}" for version in ("v1", "v1beta1")
     }
     assert document["info"] == {"title": "Kubernetes CRD Swagger", "version": "v0.1.0"}
-    assert "/apis/shop.example.com/v1/" not in document["paths"]
+    assert "/apis/shop.example.com/v1/" not in document["paths"] and "securitySchemes" not in document["components"]
 
 
 NOT_CHECKED = "some validation rules were not checked because the object was invalid"
