@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from actors.apiserver.callers import Caller
 from actors.apiserver.keys import object_key
 from actors.apiserver.schema.check import FieldValidation
 from actors.apiserver.schema.resources import Resource, find
+from protocols.objects import Object
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class Call:
     created: bool = False
     shown: bool = False
     annotations: dict[str, str] | None = None  # of the audit, where there is one: admission adds to them
+    sent: Callable[[Object], None] | None = None  # told of the object that was sent, once it is understood
 
     @property
     def key(self) -> str:

@@ -61,6 +61,8 @@ def accept_kind(
     _pass(call, check(obj, type, settled=settled), api_version, kind, refuse)
     _place(call, obj)
     _name_owners_once(call, meta(obj), patched=refuse is not None)
+    if call.sent is not None:
+        call.sent(obj)
     return obj
 
 
@@ -76,6 +78,8 @@ def _accept_custom(types: Types, call: Call, obj: object, custom: CustomVersion,
     _pass(call, checked, resource.api_version, resource.kind, refuse)
     _place(call, obj)
     _name_owners_once(call, meta(obj), patched=refuse is not None)
+    if call.sent is not None:
+        call.sent(obj)
     return obj
 
 

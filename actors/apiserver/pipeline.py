@@ -204,7 +204,10 @@ class Pipeline:
             lambda why: forbidden(call.resource, call.name, why),
         )
         account = (await self.reads.get(call)).object()
-        answer = token_request.answer(request, account, issuer, self.tokens.lookup, self._ctx.now, self._ctx.uuid())
+        token_id = self._ctx.uuid()
+        answer = token_request.answer(request, account, issuer, self.tokens.lookup, self._ctx.now, token_id)
+        if call.annotations is not None:
+            call.annotations["authentication.kubernetes.io/issued-credential-id"] = f"JTI={token_id}"
         return _as_item(answer)
 
     async def connect(self, call: Call, options: Object) -> Object:

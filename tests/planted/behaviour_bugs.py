@@ -8,6 +8,7 @@ _DELETION = "tests/apiserver/test_deletion_answers.py::"
 _METADATA = "tests/apiserver/test_metadata_answers.py::"
 _EDGES = "tests/apiserver/test_edges_of_lists.py::"
 _BOUNDS = "tests/apiserver/test_bounds_of_requests.py::"
+_AUDIT = "tests/apiserver/audit/test_audit.py::"
 _SECURITY = "tests/apiserver/access/test_security_answers.py::"
 
 BEHAVIOUR = [
@@ -256,5 +257,75 @@ BEHAVIOUR = [
         'if role.get("aggregationRule") or (old or {}).get("aggregationRule"):',
         'if role.get("aggregationRule"):',
         _SECURITY + "test_only_an_administrator_touches_what_aggregates",
+    ),
+    Bug(
+        "the audit knows a version only when it has found the resource",
+        "actors/apiserver/rest/audit.py",
+        "        _version(request.path),\n",
+        '        "",\n',
+        _AUDIT + "test_what_a_request_is_about_is_known_as_soon_as_it_comes",
+    ),
+    Bug(
+        "the audit has an object without its defaults",
+        "actors/apiserver/rest/audit.py",
+        '    if obj.get("kind") == call.resource.kind and call.judged is call.resource:\n',
+        "    if not obj:\n",
+        _AUDIT + "test_what_is_sent_is_written_as_it_is_understood",
+    ),
+    Bug(
+        "the audit does not say which standard holds where none is asked for",
+        "actors/apiserver/admission/pod_security/admission.py",
+        "if not labels and not attributes.old:",
+        "if not labels and attributes.old:",
+        _AUDIT + "test_what_is_sent_is_written_as_it_is_understood",
+    ),
+    Bug(
+        "the audit names what the URL names alone",
+        "actors/apiserver/audit/event.py",
+        'found[key] = found.get(key) or (facts.sent or {}).get(key) or ""',
+        'found[key] = found.get(key) or ""',
+        _AUDIT + "test_an_object_says_what_a_request_is_about_where_its_url_does_not",
+    ),
+    Bug(
+        "the audit does not say what is gone",
+        "actors/apiserver/rest/audit.py",
+        "if response.status < 400 and not _begins_as_status(response):",
+        "if response.status < 400:",
+        _AUDIT + "test_what_is_gone_is_written_with_what_its_client_was_told",
+    ),
+    Bug(
+        "whose token is no good is anonymous",
+        "actors/apiserver/audit/trail.py",
+        "facts.caller, facts.asked, facts.status, facts.code = None, asked, status, 401",
+        "facts.caller, facts.asked, facts.status, facts.code = caller, asked, status, 401",
+        _AUDIT + "test_nobody_shows_a_token_that_is_no_good",
+    ),
+    Bug(
+        "a log that was refused had not begun",
+        "actors/apiserver/audit/trail.py",
+        '_LASTING = ("attach", "exec", "log", "portforward", "proxy")',
+        '_LASTING = ("attach", "exec", "portforward", "proxy")',
+        _AUDIT + "test_what_would_last_has_begun_even_where_nothing_comes_of_it",
+    ),
+    Bug(
+        "nobody knows in the log which token was issued",
+        "actors/apiserver/pipeline.py",
+        'call.annotations["authentication.kubernetes.io/issued-credential-id"] = f"JTI={token_id}"',
+        'call.annotations["authentication.kubernetes.io/issued-credential-id"] = "JTI="',
+        _AUDIT + "test_a_token_is_written_with_its_id_and_what_is_deprecated_as_that",
+    ),
+    Bug(
+        "the real address is not believed",
+        "actors/apiserver/rest/audit.py",
+        'peers = request.headers.get("X-Real-Ip", "").strip(), request.remote or ""',
+        'peers = (request.remote or "",)',
+        _AUDIT + "test_who_forwards_says_for_whom",
+    ),
+    Bug(
+        "who is refused does not see to which flow that belonged",
+        "actors/apiserver/rest/flow.py",
+        "refused: Headers = request.get(FLOW, [])",
+        "refused: Headers = []",
+        _SECURITY + "test_who_is_refused_sees_to_which_flow_that_belonged",
     ),
 ]

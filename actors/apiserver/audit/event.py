@@ -28,10 +28,11 @@ class Facts:
     agent: str
     sources: tuple[str, ...]
     received: float
-    caller: Caller
+    caller: Caller | None  # None: nobody knows
     asked: Attributes
     version: str = ""
     impersonated: Caller | None = None
+    sent: Object | None = None  # what an object that was sent says of itself: its metadata
     body: bytes | None = None
     code: int = 0
     reply: bytes | None = None
@@ -48,7 +49,7 @@ def event_of(facts: Facts, verdict: Verdict, stage: Stage, now: float) -> Object
         "stage": stage,
         "requestURI": facts.uri,
         "verb": facts.asked.verb,
-        "user": _user(facts.caller),
+        "user": _user(facts.caller) if facts.caller is not None else {},
         "sourceIPs": list(facts.sources),
     }
     if facts.impersonated is not None:
@@ -72,7 +73,7 @@ def _outcome(facts: Facts, verdict: Verdict) -> Object:
         said = {key: (facts.status or {}).get(key) for key in ("status", "message", "reason", "details")}
         found["responseStatus"] = {
             "metadata": {},
-            **{key: value for key, value in said.items() if value},
+            **{key: value for key, value in said.items() if value is not None and value != ""},
             "code": facts.code,
         }
     level = LEVELS.index(verdict.level)
@@ -109,6 +110,8 @@ def _reference(facts: Facts) -> Object:
         "apiVersion": facts.version,
         "subresource": asked.subresource,
     }
+    for key in ("namespace", "name", "uid", "resourceVersion"):
+        found[key] = found.get(key) or (facts.sent or {}).get(key) or ""
     return {key: value for key, value in found.items() if value}
 
 

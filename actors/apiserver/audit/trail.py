@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import orjson
+
 from actors.apiserver.access.attributes import Attributes, Decision
 from actors.apiserver.audit.event import REQUEST, RESPONSE, Facts, event_of
 from actors.apiserver.audit.policy import LEVELS, NOTHING, Policy, Stage
 from actors.apiserver.callers import Caller
-from protocols.objects import Object
+from protocols.objects import Object, meta
+
+_LASTING = ("attach", "exec", "log", "portforward", "proxy")
 
 
 class Trail:
@@ -54,9 +58,13 @@ class Record:
         self.annotations["authorization.k8s.io/decision"] = "allow" if decision.allowed else "forbid"
         self.annotations["authorization.k8s.io/reason"] = decision.reason
 
-    def created(self, name: str) -> None:
-        """The name of what a create made, which its URL does not have."""
-        self.facts.asked = self.facts.asked._replace(name=name)
+    def sent(self, obj: Object) -> None:
+        """The object that a create or update sends, as it is understood. Only the first word counts: who admits it may
+        make another of it."""
+        if self.facts.sent is None:
+            self.facts.sent = {**meta(obj)}
+            if self.wants_request:
+                self.facts.body = orjson.dumps(obj)
 
     def started(self, code: int) -> None:
         """An answer that takes its time (a watch, a log, a session) has begun."""
@@ -64,12 +72,17 @@ class Record:
         self._stage("ResponseStarted")
 
     def unauthenticated(self, caller: Caller, asked: Attributes, status: Object) -> None:
-        self.facts.caller, self.facts.asked, self.facts.status, self.facts.code = caller, asked, status, 401
+        """Whoever shows what is no good is nobody, and the policy's rules for nobody hold."""
+        facts = self.facts
+        facts.caller, facts.asked, facts.status, facts.code = None, asked, status, 401
         self._verdict = self._trail.policy.verdict(caller, asked)
+        facts.reply = orjson.dumps(status) if self.wants_response else None
         self._stage("ResponseStarted")
 
     def complete(self, code: int, status: Object | None = None, reply: bytes | None = None) -> None:
         self.facts.code, self.facts.status, self.facts.reply = code, status, reply
+        if self.facts.asked.subresource in _LASTING:
+            self._stage("ResponseStarted")  # also where nothing came of it
         self._stage("ResponseComplete")
 
     def panicked(self, status: Object) -> None:

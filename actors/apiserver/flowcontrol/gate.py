@@ -48,12 +48,7 @@ class Pass(Place):
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """By which a client sees where its request belonged."""
-        schema = self.flow.schema
-        return [
-            ("X-Kubernetes-PF-FlowSchema-UID", schema.uid),
-            ("X-Kubernetes-PF-PriorityLevel-UID", schema.level.uid),
-        ]
+        return _headers(self.flow)
 
     async def enter(self) -> None:
         """Returns when the request may be served. Raises TooManyRequests where it may not, or has waited too long."""
@@ -134,6 +129,10 @@ class Gate:
             self._wake(started)
         return way
 
+    def flow_headers(self, caller: Caller, asked: Attributes) -> list[tuple[str, str]]:
+        """Of what is refused before it is admitted; nothing for what is held open."""
+        return [] if asked.subresource in _HELD else _headers(self.levels.flow_of(caller, asked))
+
     def metrics(self) -> bytes:
         from actors.apiserver.flowcontrol.exposition import render  # prometheus-client: only who is asked pays for it
 
@@ -185,3 +184,11 @@ class Gate:
 
     def _changed(self) -> None:
         self._stale = True
+
+
+def _headers(flow: Flow) -> list[tuple[str, str]]:
+    """By which a client sees where its request belonged."""
+    return [
+        ("X-Kubernetes-PF-FlowSchema-UID", flow.schema.uid),
+        ("X-Kubernetes-PF-PriorityLevel-UID", flow.schema.level.uid),
+    ]

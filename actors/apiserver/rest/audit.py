@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import orjson
 from aiohttp import web
 
@@ -13,17 +14,20 @@ from actors.apiserver.access.attributes import Attributes
 from actors.apiserver.audit.event import Facts
 from actors.apiserver.audit.trail import Record, Trail
 from actors.apiserver.callers import ANONYMOUS
+from actors.apiserver.calls import Call
 from actors.apiserver.rest.bodies import decode_body
 from actors.apiserver.rest.negotiate import JSON, media_type_of
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.parts import Parts
 from actors.apiserver.rest.request_info import attributes_of
+from actors.apiserver.rules.defaults import apply_defaults
 from protocols.errors import StatusError, Unauthorized
 from protocols.objects import Object
 
 RECORD = web.RequestKey("audit", Record)
 FAILED = web.RequestKey("audit.failed", bool)  # set by the handler where a bug ended the request
 _ID_LENGTH_MAX = 64
+_STATUS = b'{"kind":"Status"'
 _SOURCES_MAX = 16
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -72,8 +76,26 @@ def note_body(record: Record, body: bytes, content_type: str) -> None:
         return  # it is refused for that
 
 
+def note_object(record: Record, call: Call, obj: Object) -> None:
+    """The object of a create or update as it is understood, which is with its defaults."""
+    if not record.wants_request:
+        record.sent(obj)
+        return
+    shown = msgspec.msgpack.decode(msgspec.msgpack.encode(obj))
+    if obj.get("kind") == call.resource.kind and call.judged is call.resource:
+        apply_defaults(call.judged, shown)
+    record.sent(shown)
+
+
+def note_options(record: Record, options: Object) -> None:
+    """Those of a deletion, which are of no version where Kubernetes looks at them."""
+    if record.wants_request:
+        internal = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/__internal"}
+        record.facts.body = orjson.dumps({**options, **internal})
+
+
 def _complete(record: Record, request: web.BaseRequest, response: web.StreamResponse) -> None:
-    status = _status(response) if response.status >= 400 else None
+    status = _status(response)
     if response.status == Unauthorized.code and record.facts.caller is ANONYMOUS:
         asked = attributes_of(request.method, request.path, Params(request.query))
         record.unauthenticated(ANONYMOUS, asked, status or {})
@@ -86,11 +108,19 @@ def _complete(record: Record, request: web.BaseRequest, response: web.StreamResp
 
 
 def _status(response: web.StreamResponse) -> Object | None:
+    """Also of what went well: that something is gone, or a pod is bound."""
+    if response.status < 400 and not _begins_as_status(response):
+        return None
     try:
         found = orjson.loads(_json(response) or b"null")
     except orjson.JSONDecodeError:
         return None
     return found if isinstance(found, dict) and found.get("kind") == "Status" else None
+
+
+def _begins_as_status(response: web.StreamResponse) -> bool:
+    body = response.body if isinstance(response, web.Response) else None
+    return isinstance(body, bytes) and body.startswith(_STATUS)
 
 
 def _json(response: web.StreamResponse) -> bytes | None:
@@ -110,11 +140,18 @@ def _facts(request: web.BaseRequest, now: float, new_id: Callable[[], str]) -> F
         now,
         ANONYMOUS,
         Attributes(""),
+        _version(request.path),
     )
+
+
+def _version(path: str) -> str:
+    """That of a path that is about a resource, whether there is one or not."""
+    parts = path.strip("/").split("/")
+    return parts[1] if parts[0] == "api" and len(parts) > 2 else parts[2] if len(parts) > 3 else ""
 
 
 def _sources(request: web.BaseRequest) -> tuple[str, ...]:
     """Who forwarded it says for whom; the peer itself comes last."""
     said = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")[:_SOURCES_MAX]]
-    peer = request.remote or ""
-    return tuple(dict.fromkeys(part for part in (*said, peer) if part))
+    peers = request.headers.get("X-Real-Ip", "").strip(), request.remote or ""
+    return tuple(dict.fromkeys(part for part in (*said, *peers) if part))

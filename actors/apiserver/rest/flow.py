@@ -9,6 +9,9 @@ from actors.apiserver.rest.params import Params
 from protocols.errors import BadRequest
 
 PASS = web.RequestKey("flowcontrol.pass", Pass)
+Headers = list[tuple[str, str]]
+# Of what was refused before it came to the gate.
+FLOW: web.RequestKey[Headers] = web.RequestKey("flowcontrol.flow", list)
 
 
 def extent_of(params: Params) -> Extent:
@@ -21,10 +24,13 @@ def extent_of(params: Params) -> Extent:
     return Extent(limit, selects, lists_first)
 
 
-def flow_headers(request: web.BaseRequest) -> list[tuple[str, str]]:
+def flow_headers(request: web.BaseRequest) -> Headers:
     """By which a client sees where its request belonged; nothing for what is held open."""
-    way = request.get(PASS)
-    return way.headers if way is not None else []
+    way: Pass | None = request.get(PASS)
+    if way is not None:
+        return way.headers
+    refused: Headers = request.get(FLOW, [])
+    return refused
 
 
 def has_begun(request: web.BaseRequest) -> None:

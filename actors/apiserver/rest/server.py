@@ -36,7 +36,7 @@ from actors.apiserver.rest.config import RestConfig, flags_of
 from actors.apiserver.rest.connections import BACKLOG, Connection, Server, listen
 from actors.apiserver.rest.counts import CLIENT_GONE, Counted, Counts, Told
 from actors.apiserver.rest.documents import Documents
-from actors.apiserver.rest.flow import PASS, extent_of, flow_headers
+from actors.apiserver.rest.flow import FLOW, PASS, extent_of, flow_headers
 from actors.apiserver.rest.negotiate import Output, negotiate
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.parts import PIECE_BYTES, Parts
@@ -251,7 +251,11 @@ class RestServer:
         caller = impersonated(shown, request.headers.items(), self._pipeline.authorizer, on)
         if record is not None:
             record.decided(caller, self._pipeline.authorizer.decide(caller, asked))
-        self._pipeline.authorizer.permit(caller, asked)
+        try:
+            self._pipeline.authorizer.permit(caller, asked)
+        except Forbidden:
+            request[FLOW] = self._gate.flow_headers(caller, asked)
+            raise
         return caller, parse_path(self._pipeline.served, request.path)
 
     async def _about(self, target: Target, request: web.BaseRequest, params: Params, caller: Caller) -> Answer:
@@ -261,6 +265,8 @@ class RestServer:
             params = params.watching()
         if text := deprecation(target.resource, self._pipeline.types.version):
             request[WARNINGS] = [text]
+            if (record := record_of(request)) is not None and target.resource.custom is None:
+                record.annotations["k8s.io/deprecated"] = "true"
         accept, is_custom = request.headers.get("Accept", ""), target.resource.custom is not None
         output = negotiate(accept, protobuf=not is_custom, streams=not (is_custom or target.name))
         renderer = self._renderer(request, params, output)

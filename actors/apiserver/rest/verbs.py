@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -18,7 +19,7 @@ from actors.apiserver.incoming import accept_options, nameless
 from actors.apiserver.patch import manager_named
 from actors.apiserver.pipeline import Pipeline, check_served
 from actors.apiserver.reads import is_kept
-from actors.apiserver.rest.audit import note_body
+from actors.apiserver.rest.audit import note_body, note_object, note_options
 from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch, is_apply, is_patch
 from actors.apiserver.rest.connect import CONNECTIONS, Connect
 from actors.apiserver.rest.logs import stream_log
@@ -88,6 +89,8 @@ class Verbs:
         body = await read_body(request)
         if self._record is not None:
             note_body(self._record, body, content_type)
+            if request.method in ("POST", "PUT"):
+                self.call.sent = partial(note_object, self._record, self.call)
         match request.method:
             case "GET" | "HEAD":
                 return await self._read(request)
@@ -99,7 +102,11 @@ class Verbs:
                 return await self._patch(body, content_type)
             case "DELETE":
                 options = decode_body(body, content_type) if body else None
-                return await self._delete(None if options is None else accept_options(self._pipeline.types, options))
+                if options is not None:
+                    options = accept_options(self._pipeline.types, options)
+                if options and self._record is not None:
+                    note_options(self._record, options)
+                return await self._delete(options)
         raise method_not_allowed()
 
     def _decoded(self, body: bytes, content_type: str) -> Any:
@@ -182,8 +189,6 @@ class Verbs:
         if call.name and not call.subresource:
             raise method_not_allowed()
         item = await self._pipeline.create(call, body)
-        if self._record is not None:
-            self._record.created(call.name)
         if call.subresource in ("binding", "eviction") or call.resource.plural == "bindings":
             return self._renderer.document({**_SUCCESS, "code": 201}, 201)
         return self._renderer.item(call.resource, item, 201, self._warnings())

@@ -239,3 +239,22 @@ async def test_the_role_of_a_binding_is_shown_as_go_has_it(api: Rest) -> None:
 
     shown = '{"APIGroup":"rbac.authorization.k8s.io","Kind":"ClusterRole","Name":"edit"}'
     assert answer.json["message"].endswith(f"roleRef: Invalid value: {shown}: cannot change roleRef")
+
+
+# -- where a refused request belonged ---------------------------------------------------------------------------------
+
+
+async def test_who_is_refused_sees_to_which_flow_that_belonged(api: Rest) -> None:
+    schemas = (await api.get("/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas")).json["items"]
+    names = {each["metadata"]["uid"]: each["metadata"]["name"] for each in schemas}
+
+    answers = [
+        await api.by("jane", "GET", "/api/v1/nodes"),
+        await api.send("GET", "/api/v1/nodes", Impersonate_User="system:serviceaccount:default:a"),
+        await api.by("", "GET", "/metrics"),
+    ]
+
+    flows = [names[answer.headers["X-Kubernetes-PF-FlowSchema-UID"]] for answer in answers]
+    assert [answer.code for answer in answers] == [403, 403, 403]
+    assert flows == ["global-default", "service-accounts", "global-default"]
+    assert "X-Kubernetes-PF-FlowSchema-UID" not in (await api.by("wrong", "GET", "/api/v1/nodes")).headers

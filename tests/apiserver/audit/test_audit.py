@@ -211,3 +211,108 @@ async def test_a_connection_to_another_api_server_is_written_when_it_begins(tmp_
     assert [event["stage"] for event in over] == ["RequestReceived", "ResponseStarted", "ResponseComplete"]
     assert [event["stage"] for event in begun] == ["RequestReceived", "ResponseStarted"]
     assert over[1]["responseStatus"]["code"] == 101 and over[1]["objectRef"]["apiGroup"] == orchard.GROUP
+
+
+# -- as a kube-apiserver 1.36.2 was seen to write it ------------------------------------------------------------------
+
+EVERYTHING = {"level": "RequestResponse", "resources": [{"group": ""}, {"group": "authentication.k8s.io"}]}
+
+
+async def test_what_a_request_is_about_is_known_as_soon_as_it_comes(tmp_path: Path) -> None:
+    async with audited(tmp_path, EVERYTHING) as here:
+        await here.client.get(f"{MAPS}/a", Audit_ID="read")
+        await here.client.by("jane", "GET", MAPS, Audit_ID="refused")
+        events = [*await here.events(2, auditID="read"), *await here.events(2, auditID="refused")]
+
+    assert [event["objectRef"]["apiVersion"] for event in events] == ["v1"] * 4
+
+
+async def test_what_is_sent_is_written_as_it_is_understood(tmp_path: Path) -> None:
+    sent = {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "image": "i:1"}], "nope": 1}}
+    async with audited(tmp_path, EVERYTHING, omitStages=["RequestReceived"]) as here:
+        await here.client.send("POST", "/api/v1/namespaces/default/pods", sent)
+        await here.client.send("POST", "/api/v1/namespaces/default/secrets", {**sent, "stringData": {"a": "b"}})
+        pods, secrets = await here.events(2, verb="create")
+
+    pod, secret = pods["requestObject"], secrets["requestObject"]
+    assert (pod["kind"], pod["apiVersion"], pod["spec"]["restartPolicy"]) == ("Pod", "v1", "Always")
+    assert "nope" not in pod["spec"]
+    assert (secret["data"], "stringData" in secret) == ({"a": "Yg=="}, False)
+    assert pods["annotations"]["pod-security.kubernetes.io/enforce-policy"] == "privileged:latest"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "metadata", "about"),
+    [
+        ("POST", MAPS, {"name": "A B"}, {"name": "A B"}),
+        ("POST", f"{MAPS}?dryRun=All", {"generateName": "a-"}, {}),
+        ("PUT", f"{MAPS}/a", {"name": "a", "uid": "u", "resourceVersion": "1"}, {"uid": "u", "resourceVersion": "1"}),
+    ],
+)
+async def test_an_object_says_what_a_request_is_about_where_its_url_does_not(
+    tmp_path: Path, method: str, path: str, metadata: Any, about: Any
+) -> None:
+    async with audited(tmp_path, EVERYTHING, omitStages=["RequestReceived"]) as here:
+        await here.client.send(method, path, {"metadata": metadata})
+        (event,) = await here.events(1)
+
+    named = {"name": "a"} if method == "PUT" else {}
+    there = {"resource": "configmaps", "namespace": "default", "apiVersion": "v1", **named}
+    assert event["objectRef"] == {**there, **about}
+
+
+async def test_what_is_gone_is_written_with_what_its_client_was_told(tmp_path: Path) -> None:
+    async with audited(tmp_path, EVERYTHING, omitStages=["RequestReceived"]) as here:
+        uid = (await here.client.create(MAPS, config_map("a")))["metadata"]["uid"]
+        await here.client.send("DELETE", f"{MAPS}/a", {"propagationPolicy": "Background"})
+        (event,) = await here.events(1, verb="delete")
+
+    details = {"name": "a", "kind": "configmaps", "uid": uid}
+    assert event["responseStatus"] == {"metadata": {}, "status": "Success", "details": details, "code": 200}
+    internal = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/__internal"}
+    assert event["requestObject"] == {"propagationPolicy": "Background", **internal}
+
+
+async def test_nobody_shows_a_token_that_is_no_good(tmp_path: Path) -> None:
+    async with audited(tmp_path, EVERYTHING) as here:
+        await here.client.by("wrong", "GET", MAPS)
+        (event,) = await here.events(1)
+
+    assert (event["stage"], event["user"]) == ("ResponseStarted", {})
+    assert event["responseObject"]["message"] == event["responseStatus"]["message"] == "Unauthorized"
+
+
+@pytest.mark.parametrize("path", ["pods/a/log", "pods/a/exec?command=ls", "services/a/proxy/x"])
+async def test_what_would_last_has_begun_even_where_nothing_comes_of_it(tmp_path: Path, path: str) -> None:
+    async with audited(tmp_path, EVERYTHING) as here:
+        await here.client.get(f"/api/v1/namespaces/default/{path}", Audit_ID="it")
+        stages = [event["stage"] for event in await here.events(3, auditID="it")]
+
+    assert stages == ["RequestReceived", "ResponseStarted", "ResponseComplete"]
+
+
+async def test_a_token_is_written_with_its_id_and_what_is_deprecated_as_that(tmp_path: Path) -> None:
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    async with audited(tmp_path, EVERYTHING, omitStages=["RequestReceived"]) as here:
+        await here.client.create(accounts, {"metadata": {"name": "a"}})
+        token = (await here.client.create(f"{accounts}/a/token", {}))["status"]["token"]
+        await here.client.get("/api/v1/componentstatuses")
+        shown = {"spec": {"token": token}}
+        review = await here.client.create("/apis/authentication.k8s.io/v1/tokenreviews", shown)
+        made, asked = [(await here.events(1, verb=verb))[-1] for verb in ("create", "list")]
+        issued = [
+            each for each in await here.events(3, verb="create") if each["objectRef"].get("subresource") == "token"
+        ]
+
+    told = review["status"]["user"]["extra"]["authentication.kubernetes.io/credential-id"]
+    assert [issued[0]["annotations"]["authentication.kubernetes.io/issued-credential-id"]] == told
+    assert asked["annotations"]["k8s.io/deprecated"] == "true" and "k8s.io/deprecated" not in made["annotations"]
+
+
+async def test_who_forwards_says_for_whom(tmp_path: Path) -> None:
+    forwarded = {"X-Forwarded-For": "10.0.0.1, 10.0.0.2", "X-Real-Ip": "10.0.0.9"}
+    async with audited(tmp_path, EVERYTHING, omitStages=["RequestReceived"]) as here:
+        await here.client.get(MAPS, **forwarded)
+        (event,) = await here.events(1)
+
+    assert event["sourceIPs"] == ["10.0.0.1", "10.0.0.2", "10.0.0.9", "127.0.0.1"]

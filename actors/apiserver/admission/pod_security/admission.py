@@ -34,6 +34,8 @@ PODS_CHECKED_MAX = 3000
 
 def validate_pod(attributes: Attributes, stored: Stored) -> None:
     labels = _labels(attributes, stored)
+    if not labels and not attributes.old:
+        attributes.annotate(f"{_PREFIX}enforce-policy", str(PRIVILEGED))
     if not labels or (attributes.old and not _is_significant(attributes.obj, attributes.old)):
         return
     policy = policy_of(labels)
