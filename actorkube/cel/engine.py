@@ -16,13 +16,14 @@ from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_string
 from google.protobuf import descriptor_pool
 
 from actorkube.cel.library import BASE, Table, comparisons, extension, opaque_types
+from actorkube.cel.literals import problems
 from actorkube.cel.provenance import Shapes
 from actorkube.cel.rewriting import needs_rewriting, rewritten
 from actorkube.cel.tree import Tree, parse
+from actorkube.cel.words import explained, located
 
 DYN = "dyn"
 EXPRESSION_BYTES_MAX = 16 * 1024
-_NOISE = re.compile(r"^(?!ERROR)[A-Z_]+: | not found in struct '[^']*'| \[[A-Z_]+\]$")
 _MISSING_KEY = re.compile(r'Key not found in map : "?(.*?)"?$')
 
 
@@ -85,19 +86,23 @@ class Environment:
         )
         self._names = tuple(variables)
 
-    def compile(self, text: str) -> Program:
-        """Raises CompileError."""
+    def compile(self, text: str, *, mixed: bool = False) -> Program:
+        """`mixed`: parts of a list or map may be of different types. Raises CompileError."""
         if len(text.encode()) > EXPRESSION_BYTES_MAX:
             raise CompileError(f"compilation failed: the expression is longer than {EXPRESSION_BYTES_MAX} bytes")
         try:
             checked = self._checker.compile(text)
             result = checked.return_type().name()
         except RuntimeError as error:
-            raise CompileError(f"compilation failed: {explained(str(error))}") from None
+            raise CompileError(f"compilation failed: {explained(str(error), text)}") from None
         try:
-            return Program(self._evaluated(text), result, checked.serialize())
+            program = Program(self._evaluated(text), result, checked.serialize())
         except RuntimeError as error:
-            raise CompileError(f"compilation failed: {explained(str(error))}") from None
+            raise CompileError(f"compilation failed: {explained(str(error), text)}") from None
+        wrong = [located(text, *problem) for problem in problems(program.tree, mixed=mixed)]
+        if wrong:
+            raise CompileError("compilation failed: " + "\n".join(wrong))
+        return program
 
     def _evaluated(self, text: str) -> Any:
         checker, evaluator = self._evaluator(self._names)
@@ -150,14 +155,6 @@ def as_type(written: Any) -> Any:
     if written.startswith("map("):
         return cel.Type.Map(cel.Type.STRING, as_type(written.partition(",")[2][:-1].strip()))
     return _PLAIN.get(written) or cel.Type(written)
-
-
-def explained(text: str) -> str:
-    """cel-cpp's message without what only its own code can use."""
-    previous = ""
-    while previous != text:
-        previous, text = text, _NOISE.sub("", text)
-    return text
 
 
 def _failure(text: str) -> Exception:

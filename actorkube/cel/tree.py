@@ -5,6 +5,7 @@ Only the fields that costs are counted by are declared; the names and numbers ar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -33,11 +34,14 @@ _MESSAGES = {
     "7 list_expr CreateList, 8 struct_expr CreateStruct, 9 comprehension_expr Comprehension",
     "ListType": "1 elem_type Type",
     "MapType": "1 key_type Type, 2 value_type Type",
-    "Type": "3 primitive int32, 4 wrapper int32, 5 well_known int32, 6 list_type ListType, 7 map_type MapType, "
-    "9 message_type string, 10 type_param string",
+    "Type": "2 null int32, 3 primitive int32, 4 wrapper int32, 5 well_known int32, 6 list_type ListType, "
+    "7 map_type MapType, 9 message_type string, 10 type_param string",
     "Reference": "1 name string, 3 overload_id *string",
-    "CheckedExpr": "2 reference_map ~Reference, 3 type_map ~Type, 4 expr Expr",
+    "SourceInfo": "4 positions ~int32",
+    "CheckedExpr": "2 reference_map ~Reference, 3 type_map ~Type, 4 expr Expr, 5 source_info SourceInfo",
 }
+_PRIMITIVES = {1: "bool", 2: "int", 3: "uint", 4: "double", 5: "string", 6: "bytes"}
+_WELL_KNOWN = {2: "google.protobuf.Timestamp", 3: "google.protobuf.Duration"}
 _ONE_OF = {"Constant", "Expr", "Type"}  # a message of which one field but the id is set
 _KINDS = {"string": 9, "bool": 8, "int64": 3, "int32": 5, "bytes": 12}
 
@@ -54,6 +58,47 @@ def parse(serialized: bytes) -> Tree:
 def kind_of(expr: Expr) -> str:
     """`const_expr`, `ident_expr`, `call_expr`, ..."""
     return expr.WhichOneof("kind") or ""
+
+
+def parts(expr: Expr) -> Iterator[Expr]:
+    """What an expression is made of, in the order in which it is written."""
+    match kind_of(expr):
+        case "select_expr":
+            yield expr.select_expr.operand
+        case "call_expr":
+            if expr.call_expr.HasField("target"):
+                yield expr.call_expr.target
+            yield from expr.call_expr.args
+        case "list_expr":
+            yield from expr.list_expr.elements
+        case "struct_expr":
+            for entry in expr.struct_expr.entries:
+                yield from (entry.map_key, entry.value)
+        case "comprehension_expr":
+            loop = expr.comprehension_expr
+            yield from (loop.iter_range, loop.accu_init, loop.loop_condition, loop.loop_step, loop.result)
+
+
+def name_of_type(tree: Tree, expr: Expr) -> str:
+    """As CEL writes it: `int`, `list(string)`, `dyn`."""
+    return _named(tree.type_map[expr.id]) if expr.id in tree.type_map else "dyn"
+
+
+def _named(type: Type) -> str:
+    match type.WhichOneof("kind"):
+        case "primitive":
+            return _PRIMITIVES.get(type.primitive, "dyn")
+        case "well_known":
+            return _WELL_KNOWN.get(type.well_known, "any")
+        case "list_type":
+            return f"list({_named(type.list_type.elem_type)})"
+        case "map_type":
+            return f"map({_named(type.map_type.key_type)}, {_named(type.map_type.value_type)})"
+        case "message_type":
+            return str(type.message_type)
+        case "null":
+            return "null"
+    return "dyn"
 
 
 def is_bind(expr: Expr) -> bool:
@@ -90,7 +135,9 @@ def _declare(message: Any, number: str, name: str, written: str, *, alternative:
         entry = message.nested_type.add(name="".join(part.capitalize() for part in name.split("_")) + "Entry")
         entry.options.map_entry = True
         entry.field.add(name="key", number=1, label=1, type=3)
-        entry.field.add(name="value", number=2, label=1, type=11, type_name=f".{_PACKAGE}.{type}")
+        value = entry.field.add(name="value", number=2, label=1, type=_KINDS.get(type, 11))
+        if type not in _KINDS:
+            value.type_name = f".{_PACKAGE}.{type}"
         field.type, field.type_name = 11, f".{_PACKAGE}.{message.name}.{entry.name}"
     elif type in _KINDS:
         field.type = _KINDS[type]

@@ -13,10 +13,68 @@ _FAR_WRITES = "tests/apiserver/aggregation/test_far_writes.py"
 _FAR = "tests/controllers/test_far_objects.py"
 _COSTS = "tests/apiserver/custom/test_costs.py"
 _STRUCTURAL = "tests/apiserver/custom/test_structural.py"
+_EXPRESSIONS = "tests/apiserver/custom/test_expressions.py"
+_REFUSED = f"{_EXPRESSIONS}::test_expressions_are_refused_as_kubernetes_refuses_them"
 _ANSWERS = "tests/apiserver/custom/test_answers.py"
 _JUDGED = f"{_ANSWERS}::test_objects_are_judged_as_kubernetes_judges_them"
 
 CUSTOM = [
+    Bug(
+        "cel: a text that is no duration is found when it is evaluated",
+        "actorkube/cel/literals.py",
+        '"duration": _is_no_duration, ',
+        "",
+        _REFUSED,
+    ),
+    Bug(
+        "cel: parts of a list may be of any types",
+        "actorkube/cel/literals.py",
+        "        if type != types[0]:\n",
+        "        if False:\n",
+        _REFUSED,
+    ),
+    Bug(
+        "cel: a format is not counted",
+        "actorkube/cel/literals.py",
+        "    if used < len(given):\n",
+        "    if False:\n",
+        _REFUSED,
+    ),
+    Bug(
+        "cel: whose method it is does not stand before the dot",
+        "actorkube/cel/words.py",
+        '    return f"{before}{target}.({rest})\'"',
+        '    return f"{before}({target}, {rest})\'"',
+        _REFUSED,
+    ),
+    Bug(
+        "cel: a path may lead nowhere",
+        "actors/apiserver/cel/validations.py",
+        "        if below is None:\n            return None\n        found",
+        "        if below is None:\n            return path\n        found",
+        f"{_EXPRESSIONS}::test_a_path_leads_to_a_field",
+    ),
+    Bug(
+        "cel: the field of a map's entry is a property's",
+        "actors/apiserver/cel/validations.py",
+        'f".{name}" if name in node.properties else f"[{name}]"',
+        'f".{name}"',
+        f"{_EXPRESSIONS}::test_an_error_is_at_the_field_that_the_rule_names",
+    ),
+    Bug(
+        "cel: reserved words are no fields",
+        "actors/apiserver/cel/declared.py",
+        "return (escape(name), name) if",
+        "return (escape(name),) if",
+        f"{_EXPRESSIONS}::test_reserved_words_are_fields_behind_a_dot",
+    ),
+    Bug(
+        "cel: a default need not keep the rules",
+        "actors/apiserver/rules/validate/rules.py",
+        "            if node.has_default:\n",
+        "            if False:\n",
+        f"{_EXPRESSIONS}::test_a_default_is_held_against_the_rules",
+    ),
     Bug(
         "a number that is held against a factor is not taken for whole",
         "actors/apiserver/custom/numbers.py",

@@ -49,6 +49,7 @@ _RESERVED = frozenset(
         "while",
     }
 )
+_KEYWORDS = {"true", "false", "null", "in"}  # which nothing else can be
 _ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
@@ -108,13 +109,13 @@ class Declared:
             return self._messages[node]
         name = self._messages[node] = f"Object{len(self._messages)}"
         message = descriptor_pb2.DescriptorProto(name=name)
-        for number, (field, below) in enumerate(fields_of(node, node is self._root), 1):
+        fields = [(spelt, below) for name, below in fields_of(node, node is self._root) for spelt in spellings(name)]
+        for number, (field, below) in enumerate(fields, 1):
             self._field(message, number, field, below)
         self._file.message_type.append(message)
         return name
 
-    def _field(self, message: descriptor_pb2.DescriptorProto, number: int, name: str, node: Node) -> None:
-        escaped = escape(name)
+    def _field(self, message: descriptor_pb2.DescriptorProto, number: int, escaped: str, node: Node) -> None:
         if not _NAME.fullmatch(escaped):
             return  # CEL has no way to write it
         # Names that JSON would take for the same (a_b, aB) may stand side by side: nobody writes these as JSON.
@@ -184,6 +185,11 @@ def fields_of(node: Node, root: bool) -> list[tuple[str, Node]]:
     return list(fields.items())
 
 
+def spellings(name: str) -> tuple[str, ...]:
+    """How an expression may name a field: some of CEL's reserved words are understood behind a dot, too."""
+    return (escape(name), name) if name in _RESERVED - _KEYWORDS else (escape(name),)
+
+
 def escape(name: str) -> str:
     if name in _RESERVED:
         return f"__{name}__"
@@ -199,7 +205,7 @@ def presenter(node: Node, root: bool = False) -> Present | None:
     if node.type == "object" and isinstance(node.rest, Node):
         return _of_map(presenter(node.rest))
     if node.type == "object":
-        return _of_object({name: (escape(name), presenter(below)) for name, below in fields_of(node, root)})
+        return _of_object({name: (spellings(name), presenter(below)) for name, below in fields_of(node, root)})
     if node.type == "number":
         return lambda value: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
     return _CONVERSIONS.get(node.schema.get("format") or "") if node.type == "string" else None
@@ -217,18 +223,18 @@ def _of_map(below: Present | None) -> Present | None:
     return lambda value: {key: below(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
-def _of_object(fields: dict[str, tuple[str, Present | None]]) -> Present | None:
-    changing = {name: how for name, how in fields.items() if how != (name, None)}
+def _of_object(fields: dict[str, tuple[tuple[str, ...], Present | None]]) -> Present | None:
+    changing = {name: how for name, how in fields.items() if how != ((name,), None)}
     if not changing:
         return None
 
     def present(value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        shown = {}
+        shown: dict[str, Any] = {}
         for name, each in value.items():
-            escaped, below = changing.get(name, (name, None))
-            shown[escaped] = below(each) if below is not None else each
+            spelt, below = changing.get(name, ((name,), None))
+            shown |= dict.fromkeys(spelt, below(each) if below is not None else each)
         return shown
 
     return present

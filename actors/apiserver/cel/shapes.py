@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actorkube.cel.list_types import Shape
-from actors.apiserver.cel.declared import escape, fields_of
+from actors.apiserver.cel.declared import escape, fields_of, spellings
 from actors.apiserver.custom.structural import Node
 
 
@@ -18,6 +18,6 @@ def shape_of(node: Node, root: bool = False) -> Shape | None:
     if isinstance(node.rest, Node):
         rest = shape_of(node.rest)
         return Shape(rest=rest) if rest is not None else None
-    found = {escape(name): shape_of(below) for name, below in fields_of(node, root)}
+    found = {spelt: shape_of(below) for name, below in fields_of(node, root) for spelt in spellings(name)}
     fields = {name: shape for name, shape in found.items() if shape is not None}
     return Shape(fields=fields) if fields else None

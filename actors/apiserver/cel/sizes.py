@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from actors.apiserver.cel.declared import escape, fields_of
+from actors.apiserver.cel.declared import fields_of, spellings
 from actors.apiserver.custom.structural import Node
 
 Path = tuple[str, ...]
@@ -53,7 +53,7 @@ def _below(node: Node, step: str, root: bool) -> Node | None:
         return node.items
     if step == "@values":
         return node.rest if isinstance(node.rest, Node) else None
-    return next((below for name, below in fields_of(node, root) if escape(name) == step), None)
+    return next((below for name, below in fields_of(node, root) if step in spellings(name)), None)
 
 
 def elements_max(node: Node) -> int:

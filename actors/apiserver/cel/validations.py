@@ -69,6 +69,13 @@ class Rules:
         except _Stopped as stopped:
             yield stopped.error
 
+    def errors_below(self, node: Node, value: Any, path: str) -> FieldErrors:
+        """Of a value that would stand at one place, as `errors`."""
+        try:
+            yield from self._errors(node, value, _ABSENT, path, Budget())
+        except _Stopped as stopped:
+            yield stopped.error
+
     # -- compiling ------------------------------------------------------------------------------------------------
 
     def _find(self, node: Node) -> bool:
@@ -86,7 +93,7 @@ class Rules:
             found = []
             for index, each in enumerate(written):
                 place = f"{at}.x-kubernetes-validations[{index}]"
-                rule = self._rule(each, Self(type, shape), place, forbidden_old)
+                rule = self._rule(each, node, Self(type, shape), place, forbidden_old)
                 if rule is not None:
                     found.append(rule)
                     self._estimate(rule, node, times, place)
@@ -105,7 +112,7 @@ class Rules:
             found.append(self._estimates.of_message(rule.message_program, node, root, f"{at}.messageExpression"))
         self.problems += [error for error in found if error is not None]
 
-    def _rule(self, written: dict[str, Any], type: Self, at: str, forbidden_old: str) -> Rule | None:
+    def _rule(self, written: dict[str, Any], node: Node, type: Self, at: str, forbidden_old: str) -> Rule | None:
         text = written.get("rule") or ""
         optional = bool(written.get("optionalOldSelf"))
         uses_old = _OLD in text and not self._compiles(text, {"self": type.name})
@@ -123,6 +130,10 @@ class Rules:
         if not uses_old and written.get("optionalOldSelf") is not None:
             detail = "may not be set if oldSelf is not used in rule"
             self.problems.append(invalid_value(f"{at}.optionalOldSelf", optional, detail))
+        path = written.get("fieldPath") or ""
+        field = _below(node, path)
+        if field is None and path.strip():
+            self.problems.append(invalid_value(f"{at}.fieldPath", path, "must be a valid path"))
         message = self._message(written, type, optional and uses_old, f"{at}.messageExpression")
         return Rule(
             text.strip(),
@@ -130,7 +141,7 @@ class Rules:
             (written.get("message") or "").strip(),
             message,
             written.get("reason") or "",
-            (written.get("fieldPath") or "").strip(),
+            field or "",
             uses_old,
             optional,
         )
@@ -229,7 +240,7 @@ def _judged(rule: Rule, values: dict[str, Any], node: Node, value: Any, path: st
         else:
             yield invalid_value(path, node.type, f"{text} evaluating rule: {rule.message or rule.text}")
         return
-    field = f"{path}{rule.field}" if path else rule.field.removeprefix(".")
+    field = (f"{path}{rule.field}" if path else rule.field.removeprefix(".")) or "<nil>"
     shown = OMITTED if node.type in ("object", "array") else value
     detail = _detail(rule, values, budget)
     match rule.reason:
@@ -262,6 +273,22 @@ def _children(node: Node) -> Iterator[tuple[str, Node]]:
         yield ".items", node.items
     if isinstance(node.rest, Node):
         yield ".additionalProperties", node.rest
+
+
+def _below(node: Node, path: str) -> str | None:
+    """The path of a field as errors have it; None if there is no such field. A list's items have no path."""
+    steps = list(_STEP.finditer(path))
+    if "".join(step[0] for step in steps) != path:
+        return None
+    found = ""
+    for step in steps:
+        name = step[1] or step[2]
+        below = node.below(name)
+        if below is None:
+            return None
+        found += f".{name}" if name in node.properties else f"[{name}]"
+        node = below
+    return found
 
 
 def _key(node: Node, item: Any) -> Place:

@@ -7,6 +7,7 @@ plain strings that grow on the way down (`spec.containers[0].image`, `spec.resou
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -42,6 +43,7 @@ _VALUELESS: frozenset[ErrorType] = frozenset({"FieldValueRequired", "FieldValueF
 
 OMITTED = object()  # a value that is too large to be shown, or says nothing
 _PLACES_MIN, _PLACES_MAX = -4, 6  # of numbers that are written without an exponent
+_ESCAPED = re.compile("[<>&\u2028\u2029]")  # by Go, within JSON
 IMMUTABLE = "field is immutable"
 NOT_NEGATIVE = "must be greater than or equal to 0"
 
@@ -166,4 +168,5 @@ def _shown(value: object) -> str:
     """As Go shows it: `"text"`, numbers and booleans bare, the rest as compact JSON."""
     if isinstance(value, float):
         return go_number(value)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return text if isinstance(value, str) else _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -36,7 +36,7 @@ def _program(text: str, builds: bool, authorizer: bool = True) -> Program | str:
 
     try:
         types = {**dict.fromkeys(VARIABLES, "dyn"), **({AUTHORIZER: "kubernetes.Authorizer"} if authorizer else {})}
-        return Environment(types).compile(as_maps(text) if builds else text)
+        return Environment(types).compile(as_maps(text) if builds else text, mixed=builds)
     except CompileError as error:
         return str(error)
     except BadObject as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from actors.apiserver.custom.structural import Node, has_rules
+from actors.apiserver.custom.structural import Node, has_rules, nodes
 from actors.apiserver.rules.field import FieldErrors, invalid_value, not_supported, required
 
 _REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
@@ -21,9 +21,14 @@ def rule_problems(root: Node, at: str) -> FieldErrors:
         return
     from actors.apiserver.cel.validations import Rules  # cel-cpp: 40 ms that most clusters need not take
 
-    for problem in Rules(root).problems:
+    rules = Rules(root)
+    for problem in rules.problems:
         value = _in_go(problem.value) if isinstance(problem.value, dict) else problem.value
         yield replace(problem, field=f"{at}{problem.field}", value=value)
+    if not rules.problems:
+        for place, node in nodes(root, at):
+            if node.has_default:
+                yield from rules.errors_below(node, node.default, f"{place}.default")
 
 
 def _in_go(rule: dict[str, Any]) -> dict[str, Any]:
