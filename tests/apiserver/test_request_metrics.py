@@ -44,17 +44,17 @@ async def test_requests_are_counted_by_what_they_were_about_and_what_came_of_the
     answered = await read(api, *ANSWERED)
 
     total = "apiserver_request_total"
-    assert answered[total, *of_pods("POST", "namespace"), "", "201"] == 1
-    assert answered[total, *of_pods("POST", "namespace"), "All", "201"] == 1
-    assert answered[total, *of_pods("POST", "namespace"), "", "409"] == 1
+    assert answered[total, *of_pods("POST", "resource"), "", "201"] == 1
+    assert answered[total, *of_pods("POST", "resource"), "All", "201"] == 1
+    assert answered[total, *of_pods("POST", "resource"), "", "409"] == 1
     assert answered[total, *of_pods("LIST", "namespace"), "", "200"] == 1
     assert answered[total, *of_pods("LIST", "cluster"), "", "200"] == 1
     assert answered[total, *of_pods("GET", "resource", "status"), "", "200"] == 1
     assert answered[total, *of_pods("GET", "resource"), "", "404"] == 1
     lasted = await read(api, *SUBJECT, "dry_run")
-    assert lasted["apiserver_request_duration_seconds_count", *of_pods("POST", "namespace"), ""] == 2
+    assert lasted["apiserver_request_duration_seconds_count", *of_pods("POST", "resource"), ""] == 2
     buckets = await read(api, *SUBJECT, "dry_run", "le")
-    bounds = [key[-1] for key in buckets if key[1:-2] == of_pods("POST", "namespace") and not key[-2]]
+    bounds = [key[-1] for key in buckets if key[1:-2] == of_pods("POST", "resource") and not key[-2]]
     assert [float(bound) for bound in bounds] == [*BOUNDS_S, float("inf")]
 
 
@@ -96,7 +96,7 @@ async def test_who_asks_for_what_there_is_not_makes_no_series_of_his_own(api: Re
     assert b"made" not in answer.body.lower()
     answered = samples(answer.body, *ANSWERED)
     assert answered["apiserver_request_total", "LIST", *[""] * 5, "apiserver", "", "404"] == 2
-    assert answered["apiserver_request_total", "OTHER", *[""] * 5, "apiserver", "", "404"] == 2
+    assert answered["apiserver_request_total", "other", *[""] * 5, "apiserver", "", "404"] == 2
 
 
 async def test_objects_are_counted_by_resource(api: Rest) -> None:
@@ -118,3 +118,63 @@ async def test_another_api_server_can_be_asked_for_what_this_one_counts(api: Res
 
     assert samples(told.text, *ANSWERED)["apiserver_request_total", *of_pods("LIST", "namespace"), "", "200"] == 1
     assert b"apiserver_flowcontrol_nominal_limit_seats" in told.text
+
+
+async def test_what_is_not_held_open_is_told_for_objectives(api: Rest) -> None:
+    await api.get(PODS)
+    async with api.watch(f"{PODS}?watch=1&timeoutSeconds=1") as watch:
+        await watch.names(0)
+
+    lasted = await read(api, *SUBJECT)
+    buckets = await read(api, *SUBJECT, "le")
+
+    name = "apiserver_request_sli_duration_seconds"
+    assert lasted[f"{name}_count", *of_pods("LIST", "namespace")] == 1
+    assert not any(key[:2] == (f"{name}_count", "WATCH") for key in lasted)
+    assert [key[-1] for key in buckets if key[1:-1] == of_pods("LIST", "namespace")][:3] == ["0.05", "0.1", "0.2"]
+
+
+async def test_an_apply_is_no_patch_like_others(api: Rest) -> None:
+    applied = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}}
+    path = "/api/v1/namespaces/default/configmaps/m"
+
+    await api.send("PATCH", f"{path}?fieldManager=f", applied, content_type="application/apply-patch+yaml")
+    await api.send("PATCH", path, {}, content_type="application/merge-patch+json")
+
+    answered = await read(api, *ANSWERED)
+    of = ("", "v1", "configmaps", "", "resource", "apiserver", "")
+    assert answered["apiserver_request_total", "APPLY", *of, "201"] == 1
+    assert answered["apiserver_request_total", "PATCH", *of, "200"] == 1
+
+
+async def test_who_asks_for_what_is_to_go_is_counted(api: Rest) -> None:
+    await api.get("/api/v1/endpoints")
+    await api.get("/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas")
+
+    asked = await read(api, "group", "version", "resource", "subresource", "removed_release")
+
+    assert [key[1:] for key in asked if key[0] == "apiserver_requested_deprecated_apis"] == [
+        ("", "v1", "endpoints", "", "")
+    ]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+async def test_metrics_are_told_whatever_the_method(api: Rest, method: str) -> None:
+    answer = await api.send(method, "/metrics")
+
+    assert (answer.code, answer.headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+
+
+async def test_families_that_dashboards_read(api: Rest) -> None:
+    text = (await api.get("/metrics")).body.decode()
+
+    for name in ("process_start_time_seconds", "process_open_fds", "apiserver_flowcontrol_request_execution_seconds"):
+        assert f"\n# TYPE {name} " in text
+    assert text.count("# TYPE process_cpu_seconds_total ") == 1
+
+
+async def test_checks_of_health_for_prometheus(api: Rest) -> None:
+    told = samples((await api.get("/metrics/slis")).body, "name", "type")
+
+    assert told["kubernetes_healthcheck", "etcd", "livez"] == told["kubernetes_healthcheck", "shutdown", "readyz"] == 1
+    assert ("kubernetes_healthcheck", "shutdown", "livez") not in told

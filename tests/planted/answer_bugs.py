@@ -6,6 +6,7 @@ from tests.planted.bug import Bug
 
 _ANSWERS = "tests/apiserver/test_kubernetes_answers.py::"
 _DISCOVERY = "tests/apiserver/test_discovery_answers.py::"
+_METRICS = "tests/apiserver/test_request_metrics.py::"
 _OPENAPI = "tests/apiserver/schema/test_openapi_answers.py::"
 _PUBLISHED = "tests/apiserver/custom/test_published.py::"
 _SURFACE = "tests/apiserver/test_surface_answers.py::"
@@ -403,5 +404,47 @@ ANSWERS = [
         "        said = self._kind if self._is_custom else kind",
         "        said = kind",
         _PUBLISHED + "test_its_scale_is_spoken_of_as_its_own",
+    ),
+    Bug(
+        "watches count against the objectives of requests",
+        "actors/apiserver/rest/exposition.py",
+        "        if subject.verb not in _HELD:\n",
+        "        if subject.verb:\n",
+        _METRICS + "test_what_is_not_held_open_is_told_for_objectives",
+    ),
+    Bug(
+        "an apply is counted as a patch",
+        "actors/apiserver/rest/counts.py",
+        'verb = "APPLY" if applies and asked.verb == "patch" else',
+        'verb = "APPLY" if False else',
+        _METRICS + "test_an_apply_is_no_patch_like_others",
+    ),
+    Bug(
+        "what is made is counted as of a namespace",
+        "actors/apiserver/rest/counts.py",
+        'scope = "resource" if name or asked.verb == "create" else',
+        'scope = "resource" if name else',
+        _METRICS + "test_requests_are_counted_by_what_they_were_about_and_what_came_of_them",
+    ),
+    Bug(
+        "nobody learns who asks for what is to go",
+        "actors/apiserver/rest/server.py",
+        "            request[COUNTED].is_of_old(removed_release(target.resource))\n",
+        "",
+        _METRICS + "test_who_asks_for_what_is_to_go_is_counted",
+    ),
+    Bug(
+        "all is told of the process, and some of it twice",
+        "actors/apiserver/rest/exposition.py",
+        ".collect() if family.name not in _TOLD_OF_ALL]",
+        ".collect()]",
+        _METRICS + "test_families_that_dashboards_read",
+    ),
+    Bug(
+        "checks of health are told to Prometheus without their kind",
+        "actors/apiserver/rest/exposition.py",
+        "            family.add_metric([name, kind], int(good))\n",
+        '            family.add_metric([name, "healthz"], int(good))\n',
+        _METRICS + "test_checks_of_health_for_prometheus",
     ),
 ]

@@ -32,7 +32,7 @@ _OF_SCHEMAS: dict[str, tuple[str, Callable[[Counts], float]]] = {
 }
 _DURATIONS: dict[str, tuple[str, Callable[[Counts], Bounded]]] = {
     "request_wait_duration_seconds": ("How long requests waited.", lambda counts: counts.waited),
-    "request_execution_duration_seconds": ("How long requests were served.", lambda counts: counts.lasted),
+    "request_execution_seconds": ("How long requests were served.", lambda counts: counts.lasted),
 }
 
 

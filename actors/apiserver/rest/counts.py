@@ -39,18 +39,21 @@ class Subject(NamedTuple):
 
 class Counts:
     """`answers` by (subject, code, dry run), `durations` by (subject, dry run); `in_flight` by kind and `held` by
-    subject are open now."""
+    subject are open now. `deprecated`: what was asked for that is to go, by group, version, resource and subresource;
+    in which release it goes."""
 
     def __init__(self) -> None:
         self.answers: Counter[tuple[Subject, int, str]] = Counter()
         self.durations: dict[tuple[Subject, str], Bounded] = {}
         self.in_flight: Counter[str] = Counter({"mutating": 0, "readOnly": 0})
         self.held: Counter[Subject] = Counter()
+        self.deprecated: dict[tuple[str, str, str, str], str] = {}
 
     def copy(self) -> Counts:
         """What was counted until now."""
         other = Counts()
         other.answers, other.in_flight, other.held = self.answers.copy(), self.in_flight.copy(), self.held.copy()
+        other.deprecated = dict(self.deprecated)
         other.durations = {key: each.copy() for key, each in self.durations.items()}
         return other
 
@@ -60,15 +63,22 @@ class Counted:
 
     __slots__ = ("_counts", "_dry_run", "_kind", "_subject")
 
-    def __init__(self, counts: Counts, asked: Attributes, target: Target | None, dry_run: bool) -> None:
+    def __init__(
+        self, counts: Counts, asked: Attributes, target: Target | None, dry_run: bool, *, applies: bool = False
+    ) -> None:
         self._counts = counts
-        self._subject = subject_of(asked, target)
+        self._subject = subject_of(asked, target, applies=applies)
         self._kind = _kind_of(asked)
         self._dry_run = "All" if dry_run else ""
         if self._kind:
             counts.in_flight[self._kind] += 1
         else:
             counts.held[self._subject] += 1
+
+    def is_of_old(self, removed_release: str) -> None:
+        """What it asks for is deprecated."""
+        of = self._subject
+        self._counts.deprecated[of.group, of.version, of.resource, of.subresource] = removed_release
 
     def end(self, code: int, took_s: float) -> None:
         counts, subject = self._counts, self._subject
@@ -83,13 +93,14 @@ class Counted:
         found.observe(took_s)
 
 
-def subject_of(asked: Attributes, target: Target | None) -> Subject:
+def subject_of(asked: Attributes, target: Target | None, *, applies: bool = False) -> Subject:
     if target is None:
         known = bool(asked.resource) or asked.verb in _METHODS
-        return Subject(_VERBS.get(asked.verb, asked.verb.upper()) if known else "OTHER")
+        return Subject(_VERBS.get(asked.verb, asked.verb.upper()) if known else "other")
     of, name, within = target.resource, target.name, target.namespace
-    verb = "CONNECT" if target.subresource in _CONNECTS else _VERBS.get(asked.verb, asked.verb.upper())
-    scope = "resource" if name else "namespace" if within else "cluster"
+    verb = "APPLY" if applies and asked.verb == "patch" else _VERBS.get(asked.verb, asked.verb.upper())
+    verb = "CONNECT" if target.subresource in _CONNECTS else verb
+    scope = "resource" if name or asked.verb == "create" else "namespace" if within else "cluster"
     return Subject(verb, of.group, of.version, of.plural, target.subresource, scope)
 
 

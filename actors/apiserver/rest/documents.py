@@ -58,7 +58,19 @@ _MADE_FIRST = tuple(
     )
 )
 _ROOTS = ("/api", "/apis")
-_PATHS = ("/api", "/api/v1", "/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/version", DISCOVERY_PATH, KEYS_PATH)
+_SLIS_PATH = "/metrics/slis"
+_PATHS = (
+    _SLIS_PATH,
+    "/api",
+    "/api/v1",
+    "/apis",
+    "/metrics",
+    "/openapi/v2",
+    "/openapi/v3",
+    "/version",
+    DISCOVERY_PATH,
+    KEYS_PATH,
+)
 
 
 class Documents:
@@ -93,6 +105,8 @@ class Documents:
         """The document at a path; None when there is none. `excluded` are checks of health that do not count."""
         if path.startswith(_HEALTH) or path in KINDS:
             return await self._health(path, verbose, excluded)
+        if path == _SLIS_PATH:
+            return await self._slis()
         if path in (DISCOVERY_PATH, KEYS_PATH):
             return self._of_tokens(path)
         if path.startswith("/openapi/"):
@@ -154,6 +168,14 @@ class Documents:
         found = report(path, checks, verbose, excluded)
         headers = () if check else _NO_SNIFF
         return Reply(found[1].encode(), found[0], _TEXT, headers) if found is not None else None
+
+    async def _slis(self) -> Reply:
+        """The same for Prometheus."""
+        from actors.apiserver.rest.exposition import CONTENT_TYPE, health
+
+        store = await self._store_answers()
+        told = {kind[1:]: self._checks(kind[1:], store=store) for kind in KINDS}
+        return Reply(health(told), content_type=CONTENT_TYPE)
 
     def _checks(self, kind: str, *, store: bool = False) -> dict[str, bool]:
         """By name. `store`: whether it answers, where that has been asked."""

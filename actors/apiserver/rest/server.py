@@ -31,6 +31,7 @@ from actors.apiserver.rest import gzip, metrics_api, observe
 from actors.apiserver.rest.aggregator import Aggregator
 from actors.apiserver.rest.audit import FAILED, audited, record_of
 from actors.apiserver.rest.authenticate import authenticate, authenticates_as_nobody, bearer_token
+from actors.apiserver.rest.bodies import is_apply
 from actors.apiserver.rest.caching import kept
 from actors.apiserver.rest.config import RestConfig, flags_of
 from actors.apiserver.rest.connections import BACKLOG, Connection, Server, listen
@@ -46,7 +47,7 @@ from actors.apiserver.rest.request_info import attributes_of
 from actors.apiserver.rest.timeout import not_in_time, seconds_allowed
 from actors.apiserver.rest.verbs import Answer, Verbs, read_body
 from actors.apiserver.rest.warned import WARNINGS, warned
-from actors.apiserver.schema.deprecated import deprecation
+from actors.apiserver.schema.deprecated import deprecation, removed_release
 from actors.apiserver.schema.types import minor_of
 from actors.apiserver.tls import server_context
 from protocols.errors import (
@@ -195,7 +196,9 @@ class RestServer:
         if not asked.path:
             await self._until_serving()
         caller, target = await self._permitted(request, asked)
-        request[COUNTED] = Counted(self._counts, asked, target, params.dry_run)
+        request[COUNTED] = Counted(
+            self._counts, asked, target, params.dry_run, applies=is_apply(request.headers.get("Content-Type", ""))
+        )
         way = self._gate.admit(
             caller, asked, target.resource if target is not None else None, partial(extent_of, params)
         )
@@ -265,6 +268,7 @@ class RestServer:
             params = params.watching()
         if text := deprecation(target.resource, self._pipeline.types.version):
             request[WARNINGS] = [text]
+            request[COUNTED].is_of_old(removed_release(target.resource))
             if (record := record_of(request)) is not None and target.resource.custom is None:
                 record.annotations["k8s.io/deprecated"] = "true"
         accept, is_custom = request.headers.get("Accept", ""), target.resource.custom is not None
@@ -289,7 +293,7 @@ class RestServer:
 
     async def _document(self, request: web.BaseRequest, params: Params) -> Reply:
         match request.method, request.path:
-            case "GET", observe.METRICS_PATH:
+            case _, observe.METRICS_PATH:
                 return await observe.metrics(self._context, params.text("system"), self.told)
             case "GET", path if path.startswith(DUMPS):
                 return self._dump(path.removeprefix(DUMPS))

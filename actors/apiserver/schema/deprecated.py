@@ -31,6 +31,12 @@ _DEPRECATED = {
 }
 
 
+def removed_release(resource: Resource) -> str:
+    """In which release it goes ("1.32"); "" where that is not known."""
+    found = _DEPRECATED.get((resource.api_version, resource.kind)) if resource.custom is None else None
+    return f"1.{found.until}" if found is not None and found.until else ""
+
+
 def deprecation(resource: Resource, version: str) -> str:
     """What to warn of in this version of Kubernetes ("1.36"); "" for nothing."""
     if resource.custom is not None:
