@@ -15,6 +15,7 @@ from protocols.objects import Object
 
 _STREAMS = {"stdin": bool, "stdout": bool, "stderr": bool, "tty": bool, "container": str}
 _PROXY = {"path": str}
+_PORT_MAX, _DIGITS_MAX = 65_535, 100
 _FIELDS: dict[str, dict[str, Any]] = {
     "PodExecOptions": {**_STREAMS, "command": [str]},
     "PodAttachOptions": _STREAMS,
@@ -51,10 +52,14 @@ def accepted(kind: str, changed: Object) -> Object:
 def ports_of(texts: list[str]) -> list[int]:
     """`ports=80,81` or `ports=80&ports=81`. Raises BadRequest."""
     parts = [part for text in texts for part in text.split(",")]
-    ports = [int(part) if part.isascii() and part.isdigit() and len(part) <= 5 else 0 for part in parts]
-    if not all(0 < port < 65_536 for port in ports):
+    for part in parts:
+        is_number = part.isascii() and part.isdigit()
+        if not is_number or len(part) > _DIGITS_MAX or int(part) > _PORT_MAX:
+            why = "value out of range" if is_number else "invalid syntax"
+            raise BadRequest(f'cannot convert to []int32: strconv.ParseUint: parsing "{part}": {why}')
+    if "0" in {part.lstrip("0") or "0" for part in parts}:
         raise BadRequest(f"unable to parse ports: {','.join(parts)}")
-    return ports
+    return [int(part) for part in parts]
 
 
 def _value(type: Any, texts: list[str]) -> Any:

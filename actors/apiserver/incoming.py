@@ -153,6 +153,13 @@ def check_applied_to_nothing(call: Call, patch: Object) -> None:
         raise nameless(call.name)
 
 
+def check_named_again(call: Call, body: object) -> None:
+    """Of what is posted to an object: it names that object as well. Raises BadRequest."""
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    if isinstance(body, dict) and (metadata.get("name") if isinstance(metadata, dict) else None) != call.name:
+        raise BadRequest(f"name in URL does not match name in {call.subresource.capitalize()} object")
+
+
 def has_name(obj: Object) -> bool:
     """Also of what is not checked yet."""
     metadata = obj.get("metadata")

@@ -29,7 +29,7 @@ from actors.apiserver.component_statuses import ComponentStatuses
 from actors.apiserver.conversions import Conversions
 from actors.apiserver.custom.served import Served
 from actors.apiserver.deletion import Deletion, deletion_of, dry_run_of
-from actors.apiserver.eviction import budget_to_spend, marked, means, spent
+from actors.apiserver.eviction import as_of_today, budget_to_spend, marked, means, spent
 from actors.apiserver.incoming import accept, accept_kind, check_applied_to_nothing, has_name, nameless
 from actors.apiserver.item import Item, Made
 from actors.apiserver.lists import KeptList
@@ -172,7 +172,7 @@ class Pipeline:
         )
 
     async def _evict(self, call: Call, body: object) -> Item:
-        eviction = await self._admitted(call, body, "policy/v1", "Eviction")
+        eviction = await self._admitted(call, as_of_today(body), "policy/v1", "Eviction")
         options = eviction.get("deleteOptions") or {}
         call.dry_run = call.dry_run or dry_run_of(options)  # kubectl drain says it there, and nowhere else
         pod = (await self.reads.get(call)).object()

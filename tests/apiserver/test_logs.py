@@ -55,6 +55,7 @@ async def test_a_log_is_what_the_kubelet_sends(api: Rest) -> None:
 
 async def test_logs_that_there_cannot_be_are_refused(api: Rest) -> None:
     await api.create(PODS, pod("web", node="n1"))
+    await api.create("/api/v1/nodes", {"metadata": {"name": "n9"}})
     await api.create(PODS, pod("lost", node="n9"))
 
     answers = {

@@ -6,13 +6,14 @@ import random
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from actors.apiserver.outward.services import service_address
 from actors.apiserver.rest.proxy import Wanted, parse_name, pod_address, rest_of
-from protocols.errors import BadRequest, ServiceUnavailable
+from protocols.errors import BadRequest, NotFound, ServiceUnavailable, StatusError
 from protocols.objects import Object
 from tests.apiserver.rest_client import Rest, rest
 from tests.apiserver.world import pod
@@ -88,12 +89,12 @@ async def test_who_is_not_authenticated_reaches_no_pod(api: Rest, port: int) -> 
 
 
 def test_a_name_has_a_scheme_and_a_port_or_has_not() -> None:
-    assert parse_name("web") == Wanted("http", "web", "")
-    assert parse_name("web:80") == Wanted("http", "web", "80")
-    assert parse_name("https:web:") == Wanted("https", "web", "")
+    assert parse_name("web", "Pod") == Wanted("http", "web", "")
+    assert parse_name("web:80", "Pod") == Wanted("http", "web", "80")
+    assert parse_name("https:web:", "Pod") == Wanted("https", "web", "")
     for bad in ("ftp:web:80", ":80", "a:b:c:d", "::"):
-        with pytest.raises(BadRequest):
-            parse_name(bad)
+        with pytest.raises(BadRequest, match=f'invalid service request "{bad}"'):
+            parse_name(bad, "Service")
 
 
 def test_the_path_behind_the_proxy_is_kept_as_it_is() -> None:
@@ -114,9 +115,25 @@ def test_a_pods_first_port_is_meant_where_none_is_named() -> None:
         pod_address(with_ports, "70000")
 
 
-def test_a_service_without_that_port_or_without_endpoints_is_unavailable() -> None:
+@pytest.mark.parametrize(
+    ("endpoints", "port", "refusal", "words"),
+    [
+        ({}, "http", NotFound, 'services "web" not found'),
+        ({}, "nope", NotFound, 'services "web" not found'),
+        ({}, "81", ServiceUnavailable, 'no service port 81 found for service "web"'),
+        ({"subsets": []}, "nope", ServiceUnavailable, 'no endpoints available for service "web"'),
+        (
+            {"subsets": [{"notReadyAddresses": [{"ip": "1.1.1.1"}], "ports": [{"name": "http", "port": 1}]}]},
+            "",
+            ServiceUnavailable,
+            'no endpoints available for service "web"',
+        ),
+    ],
+)
+def test_why_a_service_cannot_be_reached(endpoints: Any, port: str, refusal: type[StatusError], words: str) -> None:
     service: Object = {"metadata": {"name": "web"}, "spec": {"ports": [{"name": "http", "port": 80}]}}
 
-    for endpoints, port in (({}, "http"), ({"subsets": [{"notReadyAddresses": [{"ip": "1.1.1.1"}]}]}, ""), ({}, "81")):
-        with pytest.raises(ServiceUnavailable):
-            service_address(service, endpoints, port, random.Random(1))
+    with pytest.raises(refusal) as refused:
+        service_address(service, endpoints, port, random.Random(1))
+
+    assert refused.value.message == words

@@ -9,6 +9,7 @@ _METADATA = "tests/apiserver/test_metadata_answers.py::"
 _EDGES = "tests/apiserver/test_edges_of_lists.py::"
 _BOUNDS = "tests/apiserver/test_bounds_of_requests.py::"
 _AUDIT = "tests/apiserver/audit/test_audit.py::"
+_CONNECTIONS = "tests/apiserver/test_connection_answers.py::"
 _SECURITY = "tests/apiserver/access/test_security_answers.py::"
 
 BEHAVIOUR = [
@@ -327,5 +328,62 @@ BEHAVIOUR = [
         "refused: Headers = request.get(FLOW, [])",
         "refused: Headers = []",
         _SECURITY + "test_who_is_refused_sees_to_which_flow_that_belonged",
+    ),
+    Bug(
+        "a command's streams are looked at before its container",
+        "actors/apiserver/rest/exec.py",
+        '        container = choose_container(pod, options.get("container") or "")\n        if not node_of(pod):',
+        '        if node_of(pod):\n            container = choose_container(pod, options.get("container") or "")\n'
+        "        if not node_of(pod):",
+        _CONNECTIONS + "test_the_container_is_looked_for_before_anything_else",
+    ),
+    Bug(
+        "a node that is not there does not answer",
+        "actors/apiserver/rest/kubelets.py",
+        'if pipeline.tokens.lookup("nodes", node) is None:',
+        'if pipeline.tokens.lookup("nodes", node) is not None:',
+        _CONNECTIONS + "test_where_a_node_is_not_there_it_is_said_of_a_pod",
+    ),
+    Bug(
+        "a port has as many bits as it likes",
+        "actors/apiserver/connect_options.py",
+        "_PORT_MAX, _DIGITS_MAX = 65_535, 100",
+        "_PORT_MAX, _DIGITS_MAX = 2**31, 100",
+        _CONNECTIONS + "test_what_is_no_port",
+    ),
+    Bug(
+        "a stream of a log may be chosen",
+        "actors/apiserver/rest/logs.py",
+        'if params.has("stream"):',
+        'if params.has("streams"):',
+        _CONNECTIONS + "test_which_logs_cannot_be_asked_for",
+    ),
+    Bug(
+        "a log's pod is looked for before its numbers are read",
+        "actors/apiserver/rest/verbs.py",
+        "            read_numbers(params)\n            pod =",
+        "            pod =",
+        _CONNECTIONS + "test_a_logs_numbers_are_read_before_its_pod_is_looked_for",
+    ),
+    Bug(
+        "an eviction need not name its pod",
+        "actors/apiserver/rest/verbs.py",
+        '_NAMED_AGAIN = ("binding", "eviction")',
+        '_NAMED_AGAIN = ("binding",)',
+        _CONNECTIONS + "test_who_is_bound_or_evicted_is_named_twice",
+    ),
+    Bug(
+        "old evictions are not taken",
+        "actors/apiserver/eviction.py",
+        'eviction.get("apiVersion") == "policy/v1beta1"',
+        'eviction.get("apiVersion") == "policy/v1alpha1"',
+        _CONNECTIONS + "test_old_evictions_are_taken",
+    ),
+    Bug(
+        "a port's name that a service does not have is one of its own",
+        "actors/apiserver/outward/services.py",
+        "    if not port.isdecimal():\n        return port",
+        '    if not port.isdecimal():\n        raise ServiceUnavailable("no such port")',
+        "tests/apiserver/test_proxy.py::test_why_a_service_cannot_be_reached",
     ),
 ]

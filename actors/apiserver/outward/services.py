@@ -9,6 +9,8 @@ import random
 from typing import Any
 
 from actors.apiserver.admission.stored import Stored
+from actors.apiserver.answers import not_found
+from actors.apiserver.schema.resources import find
 from protocols.errors import ServiceUnavailable
 from protocols.objects import Object, name_of
 
@@ -27,18 +29,17 @@ def resolve(stored: Stored, reference: dict[str, Any], chance: random.Random) ->
         return str(spec.get("externalName") or ""), port
     if all(each.get("port") != port for each in spec.get("ports") or ()):
         raise ServiceUnavailable(f'no service port {port} found for service "{name}"')
-    return service_address(service, stored.get("endpoints", key) or {}, str(port), chance)
+    return service_address(service, stored.get("endpoints", key) or {"subsets": []}, str(port), chance)
 
 
 def service_address(service: Object, endpoints: Object, port: str, chance: random.Random) -> tuple[str, int]:
-    """One of the service's ready endpoints; `port` is a name, a number, or empty where there is only one."""
-    ports = (service.get("spec") or {}).get("ports") or []
-    chosen = [each for each in ports if port in (each.get("name") or "", str(each["port"]))]
-    if not chosen and not port and len(ports) == 1:
-        chosen = ports
-    if not chosen:
-        raise ServiceUnavailable(f'no service port "{port}" found for service "{name_of(service)}"')
-    wanted = chosen[0].get("name") or ""
+    """One of the service's ready endpoints; `port` is a name, a number, or empty where there is only one. Raises
+    ServiceUnavailable, NotFound where nobody has written endpoints: the service itself is said not to be found then."""
+    wanted = _port_name(service, port)
+    if not endpoints:
+        resource = find("services")
+        assert resource is not None
+        raise not_found(resource, name_of(service))
     ready = [
         (str(address["ip"]), int(each["port"]))
         for subset in endpoints.get("subsets") or ()
@@ -49,6 +50,19 @@ def service_address(service: Object, endpoints: Object, port: str, chance: rando
     if not ready:
         raise ServiceUnavailable(f'no endpoints available for service "{name_of(service)}"')
     return chance.choice(ready)
+
+
+def _port_name(service: Object, port: str) -> str:
+    """A name is looked for among the endpoints alone."""
+    ports = (service.get("spec") or {}).get("ports") or []
+    if not port:
+        return str(ports[0].get("name") or "") if len(ports) == 1 else ""
+    if not port.isdecimal():
+        return port
+    named = [str(each.get("name") or "") for each in ports if str(each["port"]) == port]
+    if not named:
+        raise ServiceUnavailable(f'no service port {port} found for service "{name_of(service)}"')
+    return named[0]
 
 
 def server_name(reference: dict[str, Any]) -> str:

@@ -12,19 +12,21 @@ from urllib.parse import quote
 from aiohttp import web
 
 from actorkube.runtime import Context
+from actors.apiserver.answers import method_not_allowed
 from actors.apiserver.calls import Call
 from actors.apiserver.connect_options import options_of
 from actors.apiserver.outward.services import service_address
 from actors.apiserver.pipeline import Pipeline, asked, check_served
 from actors.apiserver.reads import CURRENT
 from actors.apiserver.rest.exec import run_exec
+from actors.apiserver.rest.kubelets import unanswered
 from actors.apiserver.rest.node_proxy import KUBELET_PORTS, kubelet_page, node_address
 from actors.apiserver.rest.portforward import run_portforward
 from actors.apiserver.rest.proxy import Wanted, parse_name, pass_on, path_asked, pod_address, rest_of
 from actors.apiserver.rest.render import Renderer, Reply
 from actors.apiserver.rest.warned import WARNINGS
 from actors.apiserver.schema.resources import find, subresource_kind
-from protocols.errors import BadRequest, MethodNotAllowed, NotFound
+from protocols.errors import BadRequest, NotFound, StatusError
 from protocols.objects import Object
 
 CONNECTIONS = ("exec", "attach", "portforward", "proxy")
@@ -45,7 +47,7 @@ class Connect:
             check_served(self.call, verb)
             return await self._proxy(request)
         if request.method not in ("GET", "POST"):
-            raise MethodNotAllowed(f"{request.method} is not supported")
+            raise method_not_allowed()
         check_served(self.call, "create")
         return await self._hold(request)
 
@@ -65,14 +67,17 @@ class Connect:
         pod = (await self._pipeline.reads.get(call, CURRENT)).object()
         if call.subresource == "portforward":
             return await run_portforward(self._context, request, pod, options)
-        return await run_exec(self._context, request, pod, options)
+        return await run_exec(self._context, request, pod, options, self._unanswered)
+
+    def _unanswered(self, node: str, error: Exception) -> StatusError:
+        return unanswered(self._pipeline, node, error)
 
     async def _proxy(self, request: web.BaseRequest) -> Reply | web.StreamResponse:
         call, path = self.call, path_asked(request.path)
         changed = (await self._admitted(request)).get("path", "")
         # What nobody has changed passes as it came, with its own way of escaping.
         way = rest_of(request.rel_url.raw_path) if changed == path else quote(f"/{changed.lstrip('/')}", _PATH_SAFE)
-        wanted = parse_name(call.name)
+        wanted = parse_name(call.name, call.resource.kind)
         found = (await self._pipeline.reads.get(replace(call, name=wanted.name), CURRENT)).object()
         if call.resource.group_resource == "pods":
             return await pass_on(request, wanted.scheme, pod_address(found, wanted.port), way)

@@ -18,7 +18,7 @@ from actors.apiserver.rest import channels
 from actors.apiserver.rest.idle import idle_limit
 from actors.apiserver.rest.logs import choose_container
 from actors.apiserver.rest.wires import Wire, open_wire, require_wire
-from protocols.errors import Answer, AskError, BadRequest, InternalError
+from protocols.errors import Answer, AskError, BadRequest, StatusError
 from protocols.exec import (
     CHUNK_BYTES_MAX,
     IDLE_S,
@@ -43,12 +43,14 @@ class Choice:
         wanted = {name: bool(options.get(name)) for name in ("stdin", "stdout", "stderr", "tty")}
         self.stdin, self.stdout, self.tty = wanted["stdin"], wanted["stdout"], wanted["tty"]
         self.stderr = wanted["stderr"] and not self.tty
+        container = choose_container(pod, options.get("container") or "")
+        if not node_of(pod):
+            raise BadRequest(f"pod {name_of(pod)} does not have a host assigned")
         if not (self.stdin or self.stdout or self.stderr):
             raise BadRequest("you must specify at least 1 of stdin, stdout, stderr")
         attaches, command = options["kind"] == "PodAttachOptions", options.get("command")
         if not attaches and not command:
             raise BadRequest("you must specify at least one command for the container")
-        container = choose_container(pod, options.get("container") or "")
         at = namespace_of(pod), name_of(pod), container
         if attaches:
             self.request: ExecInPod | AttachToPod = AttachToPod(*at, self.stdin, self.tty)
@@ -70,11 +72,14 @@ class Choice:
         return {channel for channel, wanted in asked.items() if wanted}
 
 
-async def run_exec(context: Context, request: web.BaseRequest, pod: Object, options: Object) -> web.StreamResponse:
-    node = node_of(pod)
-    if not node:
-        raise BadRequest(f"pod {name_of(pod)} does not have a host assigned")
-    choice = Choice(pod, options)
+async def run_exec(
+    context: Context,
+    request: web.BaseRequest,
+    pod: Object,
+    options: Object,
+    unanswered: Callable[[str, Exception], StatusError],
+) -> web.StreamResponse:
+    choice, node = Choice(pod, options), node_of(pod)
     require_wire(request)
     kubelet = context.ref(f"{node}-kubelet/kubelet")
     async with context.stream(kubelet, choice.request, window=WINDOW) as items:
@@ -82,7 +87,7 @@ async def run_exec(context: Context, request: web.BaseRequest, pod: Object, opti
             async with asyncio.timeout(_OPENED_WITHIN_S):
                 first = await anext(items)
         except (AskError, TimeoutError) as error:
-            raise InternalError(f"the kubelet of node {node} does not answer: {error}") from None
+            raise unanswered(node, error) from None
         wire = await open_wire(request, choice.channels)
         await Session(context, kubelet, wire, items, choice).run(first)
     return wire.response

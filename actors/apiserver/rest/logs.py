@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -12,13 +13,15 @@ from actors.apiserver.rest.audit import has_started
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.render import Reply
 from actors.apiserver.rules.field import FieldErrors, forbidden, invalid_value, refusal
+from actors.apiserver.schema.times import time_problem
 from protocols.api import LogChunk, ReadLog
-from protocols.errors import AskError, BadRequest, InternalError
+from protocols.errors import AskError, BadRequest, StatusError
 from protocols.objects import Object, name_of, namespace_of
 from protocols.rules.pods import node_of, only_container
 from protocols.rules.times import seconds_of
 
 _FIRST_CHUNK_WITHIN_S = 1.0  # a refusal comes quickly; after that the answer begins, whether or not there is output
+_NUMBERS = ("sinceSeconds", "tailLines", "limitBytes")
 _CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 
@@ -29,8 +32,7 @@ def log_request(pod: Object, params: Params, now: float) -> ReadLog:
         try:
             since_s = max(0.0, now - seconds_of(params.text("sinceTime")))
         except ValueError:
-            text = params.text("sinceTime")
-            raise BadRequest(f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}"') from None
+            raise BadRequest(time_problem(params.text("sinceTime"), "date-time")) from None
     return ReadLog(
         namespace=namespace_of(pod),
         pod=name_of(pod),
@@ -60,7 +62,15 @@ def _check_options(pod: Object, params: Params) -> None:
         raise refusal("PodLogOptions", "", "PodLogOptions", name_of(pod), errors)
 
 
+def read_numbers(params: Params) -> None:
+    """Before anybody looks for the pod. Raises BadRequest."""
+    for name in _NUMBERS:
+        params.number(name)
+
+
 def _errors(params: Params) -> FieldErrors:
+    if params.has("stream"):  # which streams: a feature that is not on
+        yield forbidden("stream", "may not be specified")
     if params.number("tailLines") < 0:
         yield invalid_value("tailLines", params.number("tailLines"), "must be greater than or equal to 0")
     for field in ("limitBytes", "sinceSeconds"):
@@ -71,7 +81,11 @@ def _errors(params: Params) -> FieldErrors:
 
 
 async def stream_log(
-    context: Context, request: web.BaseRequest, pod: Object, params: Params
+    context: Context,
+    request: web.BaseRequest,
+    pod: Object,
+    params: Params,
+    unanswered: Callable[[str, Exception], StatusError],
 ) -> Reply | web.StreamResponse:
     node = node_of(pod)
     _check_options(pod, params)
@@ -87,7 +101,7 @@ async def stream_log(
             except TimeoutError:
                 pass  # a quiet container that is followed
             except AskError as error:
-                raise InternalError(f"the kubelet of node {node} does not answer: {error}") from None
+                raise unanswered(node, error) from None
             await response.prepare(request)
             has_started(request, response)
             chunk = await first

@@ -34,12 +34,12 @@ class Wanted(NamedTuple):
     port: str
 
 
-def parse_name(text: str) -> Wanted:
-    """Raises BadRequest."""
+def parse_name(text: str, kind: str) -> Wanted:
+    """`kind`: of what has the name. Raises BadRequest."""
     parts = text.split(":")
     scheme, name, port = {1: ("", text, ""), 2: ("", *parts), 3: parts}.get(len(parts), ("-", "", ""))
     if scheme not in ("", "http", "https") or not name:
-        raise BadRequest(f'invalid name "{text}": it is NAME, NAME:PORT or https:NAME:PORT')
+        raise BadRequest(f'invalid {kind.lower()} request "{text}"')
     return Wanted(scheme or "http", name, port)
 
 

@@ -15,14 +15,15 @@ from actors.apiserver.callers import Caller
 from actors.apiserver.calls import Call
 from actors.apiserver.changes import Removed
 from actors.apiserver.deletion import deletion_of, dry_run_of
-from actors.apiserver.incoming import accept_options, nameless
+from actors.apiserver.incoming import accept_options, check_named_again, nameless
 from actors.apiserver.patch import manager_named
 from actors.apiserver.pipeline import Pipeline, check_served
 from actors.apiserver.reads import is_kept
 from actors.apiserver.rest.audit import note_body, note_object, note_options
 from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch, is_apply, is_patch
 from actors.apiserver.rest.connect import CONNECTIONS, Connect
-from actors.apiserver.rest.logs import stream_log
+from actors.apiserver.rest.kubelets import unanswered
+from actors.apiserver.rest.logs import read_numbers, stream_log
 from actors.apiserver.rest.negotiate import check_form
 from actors.apiserver.rest.options import check_options
 from actors.apiserver.rest.params import Params
@@ -37,6 +38,7 @@ from protocols.objects import Object
 
 Answer = Reply | web.StreamResponse
 
+_NAMED_AGAIN = ("binding", "eviction")
 _SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 
 
@@ -164,8 +166,9 @@ class Verbs:
         if watches:
             return await self._watch(request)
         if call.subresource == "log":
+            read_numbers(params)
             pod = (await self._pipeline.get(call)).object()
-            return await stream_log(self._context, request, pod, params)
+            return await stream_log(self._context, request, pod, params, partial(unanswered, self._pipeline))
         if call.name:
             return self._renderer.item(call.resource, await self._pipeline.get(call, params.revision))
         query = params.query()
@@ -188,6 +191,8 @@ class Verbs:
         call = self.call
         if call.name and not call.subresource:
             raise method_not_allowed()
+        if call.subresource in _NAMED_AGAIN:
+            check_named_again(call, body)
         item = await self._pipeline.create(call, body)
         if call.subresource in ("binding", "eviction") or call.resource.plural == "bindings":
             return self._renderer.document({**_SUCCESS, "code": 201}, 201)
