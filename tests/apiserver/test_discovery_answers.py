@@ -49,6 +49,13 @@ async def test_who_speaks_no_http_is_not_told_either(api: Rest) -> None:
     assert b" 400 Bad Request" in answer and b"aiohttp" not in answer
 
 
+async def test_what_nobody_may_see_is_not_guessed_at(api: Rest) -> None:
+    """A browser is not to look into a refusal for what it might be."""
+    answers = [await api.by("", "GET", path) for path in ("/api", "/livez/ping", "/api/v1/pods")]
+
+    assert [(each.code, each.headers["X-Content-Type-Options"]) for each in answers] == [(403, "nosniff")] * 3
+
+
 # -- paths and methods ------------------------------------------------------------------------------------------------
 
 

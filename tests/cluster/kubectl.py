@@ -37,8 +37,13 @@ class Kubectl:
     """`k("get", "pods")` returns what it prints; raises KubectlError unless `check` is False."""
 
     def __init__(self, binary: Path, kubeconfig: Path, home: Path, namespace: str = "default") -> None:
+        self._given = (kubeconfig, home, namespace)
         self._command = [str(binary), "--kubeconfig", str(kubeconfig), "--namespace", namespace]
         self._environment = {**os.environ, "HOME": str(home), "KUBECONFIG": str(kubeconfig)}
+
+    def of(self, binary: Path) -> Kubectl:
+        """The same for another binary."""
+        return Kubectl(binary, *self._given)
 
     def __call__(self, *arguments: str, stdin: str | None = None, check: bool = True, timeout_s: float = 60) -> str:
         done = subprocess.run(

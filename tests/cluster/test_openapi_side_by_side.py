@@ -5,14 +5,17 @@ It runs where ACTORKUBE_KUBE_APISERVER names one, and is skipped elsewhere.
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.apiserver.custom.test_published import DEFINITION
 from tests.apiserver.custom.widgets import CRD_PATH
+from tests.cluster.kubectl import kubectl_binaries
 from tests.cluster.real_kubernetes import needs_apiserver
 from tests.cluster.two_servers import TwoServers, differences, two_servers
 from tests.etcd.real_etcd import needs_etcd
@@ -25,6 +28,10 @@ _ONLY_HERE = ("scheduling.k8s.io/v1alpha2", "metrics.k8s.io")
 _PROTOBUF = "application/vnd.kubernetes.protobuf"
 _TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_EXPLAINED = (
+    *("pods", "services", "deployments", "cronjobs", "customresourcedefinitions", "widgets", "widgets.spec.template"),
+    *("resourceclaims", "networkpolicies", "validatingadmissionpolicies", "nothere", "pods.spec.nothere"),
+)
 _MAPS = "/api/v1/namespaces/default/configmaps"
 
 
@@ -88,6 +95,20 @@ def test_who_gets_what_in_which_form(both: TwoServers, path: str, accept: str) -
     theirs, ours = (side.form(path, accept) for side in both)
 
     assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    "binary", [*kubectl_binaries().values()][:: max(len(kubectl_binaries()) - 1, 1)], ids=lambda path: path.name
+)
+def test_kubectl_explains(both: TwoServers, binary: Path) -> None:
+    """The oldest and the newest: one reads gnostic's protobuf, the other OpenAPI v3."""
+    differing = []
+    for kind in _EXPLAINED:
+        theirs, ours = (side.kubectl.of(binary)("explain", kind, "--recursive", check=False) for side in both)
+        if theirs != ours:
+            differing += [kind, *difflib.unified_diff(theirs.splitlines(), ours.splitlines(), lineterm="", n=0)]
+
+    assert "\n".join(differing) == ""
 
 
 def _plain(document: Any) -> Any:

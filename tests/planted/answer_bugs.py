@@ -447,4 +447,11 @@ ANSWERS = [
         '            family.add_metric([name, "healthz"], int(good))\n',
         _METRICS + "test_checks_of_health_for_prometheus",
     ),
+    Bug(
+        "a browser may guess at what is refused",
+        "actors/apiserver/rest/server.py",
+        "            return _refusal(request, denied, _NO_SNIFF)\n",
+        "            return _refusal(request, denied)\n",
+        _DISCOVERY + "test_what_nobody_may_see_is_not_guessed_at",
+    ),
 ]

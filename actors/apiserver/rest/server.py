@@ -10,7 +10,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import cast
 
@@ -195,7 +195,10 @@ class RestServer:
             await self._pipeline.tokens.prepare(token)
         if not asked.path:
             await self._until_serving()
-        caller, target = await self._permitted(request, asked)
+        try:
+            caller, target = await self._permitted(request, asked)
+        except Forbidden as denied:
+            return _refusal(request, denied, _NO_SNIFF)
         request[COUNTED] = Counted(
             self._counts, asked, target, params.dry_run, applies=is_apply(request.headers.get("Content-Type", ""))
         )
@@ -361,9 +364,9 @@ def _reads_gzip(request: web.BaseRequest) -> bool:
     return "gzip" in request.headers.get("Accept-Encoding", "")
 
 
-def _refusal(request: web.BaseRequest, error: StatusError) -> Reply:
+def _refusal(request: web.BaseRequest, error: StatusError, more: Sequence[tuple[str, str]] = ()) -> Reply:
     """In the form that the client asked for: who reads nothing but protobuf or YAML is told in it why not."""
-    headers = []
+    headers = list(more)
     if error.details.get("retryAfterSeconds"):
         headers.append(("Retry-After", str(error.details["retryAfterSeconds"])))
     try:
