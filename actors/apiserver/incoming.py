@@ -59,10 +59,10 @@ def accept_kind(
     if type is None:
         raise InternalError(f"there is no type for {kind} of {api_version}")
     _pass(call, check(obj, type, settled=settled), api_version, kind, refuse)
-    _place(call, obj)
-    _name_owners_once(call, meta(obj), patched=refuse is not None)
     if call.sent is not None:
         call.sent(obj)
+    _place(call, obj)
+    _name_owners_once(call, meta(obj), patched=refuse is not None)
     return obj
 
 
@@ -76,10 +76,10 @@ def _accept_custom(types: Types, call: Call, obj: object, custom: CustomVersion,
     checked.unknown += [f'unknown field "{path}"' for path in prune(custom.node, obj)]
     checked.unknown += within.unknown
     _pass(call, checked, resource.api_version, resource.kind, refuse)
-    _place(call, obj)
-    _name_owners_once(call, meta(obj), patched=refuse is not None)
     if call.sent is not None:
         call.sent(obj)
+    _place(call, obj)
+    _name_owners_once(call, meta(obj), patched=refuse is not None)
     return obj
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from tests.apiserver.rest_client import Rest, rest
+from tests.apiserver.rules.minimal import minimal_of
 from tests.apiserver.world import config_map
+from tests.cluster.two_servers import path_of
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 MERGE, APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
@@ -46,6 +48,21 @@ async def test_a_manager_is_named_after_its_program(api: Rest, agent: str, manag
     answer = await api.send("POST", MAPS, {"metadata": {"name": "a"}, "data": {"b": "c"}}, User_Agent=agent)
 
     assert [entry["manager"] for entry in answer.json["metadata"]["managedFields"]] == [manager]
+
+
+@pytest.mark.parametrize("kind", [MERGE, APPLY])
+async def test_who_scales_has_no_time(api: Rest, kind: str) -> None:
+    made = minimal_of("Deployment")
+    await api.create(path_of(made), made)
+    scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "a"}, "spec": {"replicas": 3}}
+
+    path = path_of(made, made["metadata"]["name"])
+    force = "&force=true" if kind == APPLY else ""
+    scaled = await api.send("PATCH", f"{path}/scale?fieldManager=hpa{force}", scale, content_type=kind)
+    entries = (await api.get(path)).json["metadata"]["managedFields"]
+
+    assert scaled.code == 200
+    assert [("time" in entry) for entry in entries if entry.get("subresource") == "scale"] == [False]
 
 
 async def test_nobody_owns_a_deletion_that_somebody_sent_with_what_is_new(api: Rest) -> None:

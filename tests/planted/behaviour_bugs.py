@@ -297,8 +297,8 @@ BEHAVIOUR = [
     Bug(
         "whose token is no good is anonymous",
         "actors/apiserver/audit/trail.py",
-        "facts.caller, facts.asked, facts.status, facts.code = None, asked, status, 401",
-        "facts.caller, facts.asked, facts.status, facts.code = caller, asked, status, 401",
+        "facts.caller, facts.asked, facts.status, facts.code = None, asked, status, code",
+        "facts.caller, facts.asked, facts.status, facts.code = caller, asked, status, code",
         _AUDIT + "test_nobody_shows_a_token_that_is_no_good",
     ),
     Bug(
@@ -385,5 +385,19 @@ BEHAVIOUR = [
         "    if not port.isdecimal():\n        return port",
         '    if not port.isdecimal():\n        raise ServiceUnavailable("no such port")',
         "tests/apiserver/test_proxy.py::test_why_a_service_cannot_be_reached",
+    ),
+    Bug(
+        "who scales does it in time",
+        "actors/apiserver/patch/managers.py",
+        'if manager.subresource == "scale":',
+        'if manager.subresource == "scales":',
+        _METADATA + "test_who_scales_has_no_time",
+    ),
+    Bug(
+        "who is refused early is nowhere in the log",
+        "actors/apiserver/rest/audit.py",
+        "if not record.has_come and response.status in (BadRequest.code, Unauthorized.code):",
+        "if not record.has_come and response.status == Unauthorized.code:",
+        _AUDIT + "test_who_is_refused_before_it_is_known_who_asks_is_nobody",
     ),
 ]

@@ -32,6 +32,7 @@ class Record:
         self._trail = trail
         self._verdict = NOTHING
         self._written: set[Stage] = set()
+        self._has_come = False
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -47,6 +48,7 @@ class Record:
 
     def received(self, caller: Caller, asked: Attributes) -> None:
         """Who asks is known, and nothing else has been looked at. A second time says nothing new."""
+        self._has_come = True
         self.facts.caller, self.facts.asked = caller, asked
         self._verdict = self._trail.policy.verdict(caller, asked)
         self._stage("RequestReceived")
@@ -71,10 +73,15 @@ class Record:
         self.facts.code = code
         self._stage("ResponseStarted")
 
-    def unauthenticated(self, caller: Caller, asked: Attributes, status: Object) -> None:
-        """Whoever shows what is no good is nobody, and the policy's rules for nobody hold."""
+    @property
+    def has_come(self) -> bool:
+        """Whether it is known who asks."""
+        return self._has_come
+
+    def refused(self, caller: Caller, asked: Attributes, code: int, status: Object) -> None:
+        """Before it was known who asks: that is nobody, and the policy's rules for nobody hold."""
         facts = self.facts
-        facts.caller, facts.asked, facts.status, facts.code = None, asked, status, 401
+        facts.caller, facts.asked, facts.status, facts.code = None, asked, status, code
         self._verdict = self._trail.policy.verdict(caller, asked)
         facts.reply = orjson.dumps(status) if self.wants_response else None
         self._stage("ResponseStarted")

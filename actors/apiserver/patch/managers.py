@@ -124,6 +124,8 @@ def _in_order_like(encoded: bytes) -> FieldSet:
 
 def encode_manager(manager: Manager, fields: FieldSet, time: str, api_version: str) -> dict[str, Any]:
     """One entry; `fields` are in order."""
+    if manager.subresource == "scale":
+        time = ""  # as in Kubernetes, where it gets lost on the way through a Scale and back
     entry: dict[str, Any] = {
         "manager": manager.name,
         "operation": manager.operation,

@@ -21,7 +21,7 @@ from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.parts import Parts
 from actors.apiserver.rest.request_info import attributes_of
 from actors.apiserver.rules.defaults import apply_defaults
-from protocols.errors import StatusError, Unauthorized
+from protocols.errors import BadRequest, StatusError, Unauthorized
 from protocols.objects import Object
 
 RECORD = web.RequestKey("audit", Record)
@@ -96,9 +96,9 @@ def note_options(record: Record, options: Object) -> None:
 
 def _complete(record: Record, request: web.BaseRequest, response: web.StreamResponse) -> None:
     status = _status(response)
-    if response.status == Unauthorized.code and record.facts.caller is ANONYMOUS:
+    if not record.has_come and response.status in (BadRequest.code, Unauthorized.code):
         asked = attributes_of(request.method, request.path, Params(request.query))
-        record.unauthenticated(ANONYMOUS, asked, status or {})
+        record.refused(ANONYMOUS, asked, response.status, status or {})
         return
     if request.get(FAILED):
         record.panicked(status or {})

@@ -236,7 +236,7 @@ async def test_what_is_sent_is_written_as_it_is_understood(tmp_path: Path) -> No
 
     pod, secret = pods["requestObject"], secrets["requestObject"]
     assert (pod["kind"], pod["apiVersion"], pod["spec"]["restartPolicy"]) == ("Pod", "v1", "Always")
-    assert "nope" not in pod["spec"]
+    assert "nope" not in pod["spec"] and "namespace" not in pod["metadata"]
     assert (secret["data"], "stringData" in secret) == ({"a": "Yg=="}, False)
     assert pods["annotations"]["pod-security.kubernetes.io/enforce-policy"] == "privileged:latest"
 
@@ -307,6 +307,15 @@ async def test_a_token_is_written_with_its_id_and_what_is_deprecated_as_that(tmp
     told = review["status"]["user"]["extra"]["authentication.kubernetes.io/credential-id"]
     assert [issued[0]["annotations"]["authentication.kubernetes.io/issued-credential-id"]] == told
     assert asked["annotations"]["k8s.io/deprecated"] == "true" and "k8s.io/deprecated" not in made["annotations"]
+
+
+async def test_who_is_refused_before_it_is_known_who_asks_is_nobody(tmp_path: Path) -> None:
+    async with audited(tmp_path, EVERYTHING) as here:
+        await here.client.get(f"{MAPS}?timeout=abc")
+        (event,) = await here.events(1)
+
+    assert (event["stage"], event["user"], event["responseStatus"]["code"]) == ("ResponseStarted", {}, 400)
+    assert event["objectRef"]["resource"] == "configmaps"
 
 
 async def test_who_forwards_says_for_whom(tmp_path: Path) -> None:
