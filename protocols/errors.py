@@ -44,11 +44,14 @@ class Answer(Exception):
         self.details: dict[str, Any] = details or {}
 
 
+_INTERNALLY = "Internal error occurred: "
+
+
 class StatusError(Answer):
     """A `Status` of kind Failure. `details` are StatusDetails: name, group, kind, causes, retryAfterSeconds."""
 
-    code: ClassVar[int] = 500
-    reason: ClassVar[str] = "InternalError"
+    code: int = 500
+    reason: str = "InternalError"
     has_details: ClassVar[bool] = False  # whether a Status of this reason has details, if empty ones
 
     def status(self) -> dict[str, Any]:
@@ -131,6 +134,31 @@ class TooManyRequests(StatusError):
 
 class InternalError(StatusError):
     code, reason = 500, "InternalError"
+
+    def status(self) -> dict[str, Any]:
+        """What went wrong is the cause, too."""
+        body = super().status()
+        cause = self.message.removeprefix(_INTERNALLY)
+        if not self.details and cause != self.message:
+            body["details"] = {"causes": [{"message": cause}]}
+        return body
+
+
+class WebhookRefusal(StatusError):
+    """A webhook says no, with a code and a reason of its own: `code` and `reason` in the details, 400 and none without.
+    What else is in them is shown."""
+
+    code, reason = 400, ""
+
+    def __init__(self, message: str = "", details: dict[str, Any] | None = None) -> None:
+        super().__init__(message, details)
+        self.code, self.reason = self.details.get("code", 400), self.details.get("reason", "")
+
+    def status(self) -> dict[str, Any]:
+        body = super().status()
+        shown = {key: value for key, value in self.details.items() if key not in ("code", "reason")}
+        body.pop("details", None)
+        return {**body, **({"details": shown} if shown else {})}
 
 
 class ServerTimeout(StatusError):

@@ -37,6 +37,7 @@ class Call:
     repeated: list[str] = field(default_factory=list)  # what the body says twice
     created: bool = False
     shown: bool = False
+    options: Object = field(default_factory=dict)  # what of the request's options was said, as webhooks are told
     annotations: dict[str, str] | None = None  # of the audit, where there is one: admission adds to them
     sent: Callable[[Object], None] | None = None  # told of the object that was sent, once it is understood
 

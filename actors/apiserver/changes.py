@@ -45,7 +45,7 @@ from actors.apiserver.service_addresses import ADDRESSES, Taken, recorded, relea
 from actors.apiserver.settled import has_settled_spec, keeps_spec
 from actors.apiserver.versions import served, to_stored
 from actors.apiserver.writes import Guard, Refused
-from protocols.errors import StatusError
+from protocols.errors import InternalError, StatusError
 from protocols.objects import Object, meta, name_of, revision_of
 from protocols.rules.certificate_signers import RESOURCE as SIGNING_REQUESTS
 from protocols.rules.names import suffix
@@ -307,8 +307,9 @@ class Changes:
 
         async def accepted(patched: Object, seen_as: Resource) -> Object:
             # A name that is still to be generated is not one that the request gave.
-            again = replace(call, resource=seen_as, name=call.name if old else "", validation="Ignore")
-            checked = to_stored(seen_as, accept(self._types, again, patched))
+            name = call.name if old else ""
+            again = replace(call, resource=seen_as, name=name, validation="Ignore", sent=None)
+            checked = to_stored(seen_as, accept(self._types, again, patched, refuse=_mutated_badly))
             new = await self._conversions.converted(call.resource, checked)
             apply_defaults(call.judged, new)
             self._admission.chain.complete(self._attributes(call, operation, new, old))
@@ -330,6 +331,7 @@ class Changes:
             call.warnings,
             call.resource,
             call.annotations,
+            options=call.options,
         )
 
     async def _put(
@@ -454,3 +456,8 @@ def _same(old: Object, new: Object) -> bool:
 def _without_revision(obj: Object) -> Object:
     metadata = {key: value for key, value in meta(obj).items() if key != "resourceVersion"}
     return {**obj, "metadata": metadata}
+
+
+def _mutated_badly(problem: str) -> StatusError:
+    """It is not the client who sent that."""
+    return InternalError(f"Internal error occurred: {problem}")

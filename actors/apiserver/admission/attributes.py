@@ -40,6 +40,7 @@ class Attributes:
     asked_for: Resource | None = None
     annotations: dict[str, str] | None = None  # what an audit says of this change; None where there is none
     named: str = ""
+    options: Object = field(default_factory=dict)  # of the request
 
     @property
     def requested(self) -> Resource:

@@ -34,6 +34,7 @@ class Passing:
             dry_run=call.dry_run,
             warnings=call.warnings,
             annotations=call.annotations,
+            options=call.options,
         )
 
         async def accepted(changed: Object, seen_as: Resource) -> Object:

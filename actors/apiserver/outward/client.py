@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import errno
 import random
 import ssl
 from functools import lru_cache
@@ -21,6 +22,23 @@ if TYPE_CHECKING:
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 CONNECTIONS_MAX = 64
 _PER_WEBHOOK_MAX = 16
+_HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json, */*",
+    "User-Agent": "kube-apiserver-admission",
+}
+_UNKNOWN_AUTHORITY = (18, 19, 20, 21)  # self-signed, or by nobody who is known: X509_V_ERR_...
+_ANSWERS = {
+    400: "the server rejected our request for an unknown reason",
+    401: "the server has asked for the client to provide credentials",
+    403: "unknown",
+    404: "the server could not find the requested resource",
+    405: "the server does not allow this method on the requested resource",
+    409: "the server reported a conflict",
+    429: "the server has received too many requests and has asked us to try again later",
+    503: "the server is currently unable to handle the request",
+    504: "the server was unable to return a response in the time allotted, but may still be processing the request",
+}
 
 
 class Unreachable(Exception):
@@ -55,19 +73,18 @@ class HttpsClient:
         try:
             url, name = self._place(config)
             context = _context(config.get("caBundle") or "")
-            headers = {"Content-Type": "application/json", "Accept": "application/json"}
             url = _with_timeout(url, timeout_s)
-            sent = self._session.opened().post(url, data=body, ssl=context, server_hostname=name, headers=headers)
+            sent = self._session.opened().post(url, data=body, ssl=context, server_hostname=name, headers=_HEADERS)
             async with asyncio.timeout(timeout_s), sent as response:
                 if response.status != 200:
-                    raise Unreachable(f"the server answered {response.status}")
+                    raise Unreachable(_answered(response.status))
                 return await _bounded(response)
         except TimeoutError:
             raise Unreachable(f'Post "{shown}": context deadline exceeded') from None
         except ServiceUnavailable as refusal:
             raise Unreachable(f'Post "{shown}": {refusal.message}') from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unreachable(f'Post "{shown}": {error}') from None
+            raise Unreachable(f'Post "{shown}": {_said(error)}') from None
 
     def _place(self, config: dict[str, Any]) -> tuple[str, str | None]:
         """(URL, the name that the certificate must have where it is not the URL's). Raises ServiceUnavailable."""
@@ -77,6 +94,29 @@ class HttpsClient:
         host, port = resolve(self._stored, service, self._chance)
         at = f"[{host}]" if ":" in host else host
         return f"https://{at}:{port}/{(service.get('path') or '').lstrip('/')}", server_name(service)
+
+
+def _answered(status: int) -> str:
+    """As Kubernetes' client speaks of an answer that is no Status."""
+    by_server = 'an error on the server ("unknown") has prevented the request from succeeding'
+    other = f"the server responded with the status code {status} but did not return more information"
+    return _ANSWERS.get(status) or (by_server if status >= 500 else other)
+
+
+def _said(error: Exception) -> str:
+    """As Go speaks of a connection that does not come about."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        reason = error.certificate_error
+        unknown = isinstance(reason, ssl.SSLCertVerificationError) and reason.verify_code in _UNKNOWN_AUTHORITY
+        why = "certificate signed by unknown authority" if unknown else str(getattr(reason, "verify_message", reason))
+        return f"tls: failed to verify certificate: x509: {why}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        why = (error.strerror or str(error.os_error)).lower()
+        refused = "connect: connection refused" if error.errno == errno.ECONNREFUSED else why
+        return f"dial tcp {error.host}:{error.port}: {refused}"
+    return str(error)
 
 
 def shown_url(config: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from protocols.objects import Object
 
 OPERATIONS_MAX = 10_000
 COPIED_BYTES_MAX = 3 * 1024 * 1024
-_REJECTED = "the server rejected our request due to an error in our request"
+REJECTED = "the server rejected our request due to an error in our request"
 
 
 def json_patch(document: Object, operations: Any) -> Object:
@@ -41,13 +41,13 @@ def json_patch(document: Object, operations: Any) -> Object:
                 operation = {"op": "add", "path": indexed(operation["path"], patched, grows=True), "value": value}
             patched = jsonpatch.JsonPatch([operation]).apply(patched, in_place=True)
         except Unfit as unfit:
-            raise Invalid(f"{_REJECTED}: {unfit}") from None
+            raise Invalid(f"{REJECTED}: {unfit}") from None
         except jsonpatch.JsonPatchTestFailed:
-            raise Invalid(f"{_REJECTED}: testing value {given['path']} failed: test failed") from None
+            raise Invalid(f"{REJECTED}: testing value {given['path']} failed: test failed") from None
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException):
-            raise Invalid(f"{_REJECTED}: {_why(given, patched)}") from None
+            raise Invalid(f"{REJECTED}: {_why(given, patched)}") from None
     if not isinstance(patched, dict):
-        raise Invalid(f"{_REJECTED}: the patched document is not an object")
+        raise Invalid(f"{REJECTED}: the patched document is not an object")
     return patched
 
 

@@ -21,6 +21,7 @@ FIELD_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 _NUMBER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _DIGITS_MAX = 100  # far more than a number of 64 bits has
 _DELETE_OPTIONS = {"gracePeriodSeconds": int, "orphanDependents": bool, "propagationPolicy": str}
+_WRITE_OPTIONS = ("fieldManager", "fieldValidation")
 _PRECONDITIONS = ("uid", "resourceVersion")
 
 
@@ -34,6 +35,11 @@ class Params:
 
     def has(self, name: str) -> bool:
         return name in self._query
+
+    def options(self) -> dict[str, Any]:
+        """Those of a write that were said, as its options object has them."""
+        said: dict[str, Any] = {name: self._query[name] for name in _WRITE_OPTIONS if self._query.get(name)}
+        return {**said, **({"dryRun": ["All"]} if self.dry_run else {})}
 
     def flag(self, name: str) -> bool:
         """Only absence, "false" and "0" are false: Go clients write true, Python ones True."""
@@ -104,9 +110,13 @@ class Params:
     def deletion(self) -> Deletion:
         """What a DELETE without a body asks for. The query of a collection's is read twice: for what is to be listed,
         and for what is to be the case of each."""
+        return deletion_of(self.delete_options())
+
+    def delete_options(self) -> dict[str, Any]:
+        """The DeleteOptions that the query is."""
         stated = {name: self.text(name) for name in _PRECONDITIONS if self.text(name)}
         found: dict[str, Any] = {"preconditions": stated} if stated else {}
         for name, kind in _DELETE_OPTIONS.items():
             if name in self._query:
                 found[name] = self.number(name) if kind is int else self.flag(name) if kind is bool else self.text(name)
-        return deletion_of(found)
+        return found

@@ -74,6 +74,7 @@ class Verbs:
             force=params.flag("force"),
             validation=params.field_validation,
             shown=target.resource.custom is None and renderer.shows_json,
+            options=params.options(),
         )
         if record is not None:
             self.call.annotations = record.annotations
@@ -219,8 +220,10 @@ class Verbs:
         call = self.call
         if options is None:
             deletion = self._params.deletion()
+            call.options |= self._params.delete_options()
         else:
             deletion, call.dry_run = deletion_of(options), dry_run_of(options)
+            call.options = {name: value for name, value in options.items() if name not in ("kind", "apiVersion")}
         if not call.name:
             query = self._params.query()
             return self._renderer.list(call.resource, await self._pipeline.delete_collection(call, query, deletion))

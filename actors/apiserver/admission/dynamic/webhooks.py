@@ -24,9 +24,9 @@ from actors.apiserver.admission.dynamic.review import BadReply, Reply, denied, r
 from actors.apiserver.admission.stored import Stored
 from actors.apiserver.conversions import Conversions
 from actors.apiserver.outward.client import Client, Unreachable
-from actors.apiserver.patch.json_patch import json_patch
+from actors.apiserver.patch.json_patch import REJECTED, json_patch
 from actors.apiserver.schema.resources import Resource
-from protocols.errors import BadRequest, Forbidden, InternalError, StatusError
+from protocols.errors import BadRequest, InternalError, StatusError
 from protocols.objects import Object, name_of
 
 Hook = dict[str, Any]
@@ -82,6 +82,7 @@ class Webhooks:
     async def mutate(self, attributes: Attributes, accept: Accept) -> None:
         """Changes `attributes.obj`. Raises what a webhook refuses with."""
         seen: dict[int, Object] = {}
+        attributes.named = attributes.named or str(attributes.obj.get("metadata", {}).get("name", ""))
         changed = await self._round(attributes, accept, seen, again=False)
         if changed:
             await self._round(attributes, accept, seen, again=True)
@@ -104,7 +105,7 @@ class Webhooks:
             asked = await self._one(hook, attributes)
             if asked is None:
                 continue
-            reply = await self._decided(asked, attributes)
+            reply = await self._decided(asked, attributes, mutates=True)
             if isinstance(reply, StatusError):
                 raise reply
             if reply is not None and reply.patch and attributes.obj:
@@ -120,7 +121,9 @@ class Webhooks:
             return None
         return Asked(hook, found, await request_of(attributes, found.resource, self._new_uid(), self._conversions))
 
-    async def _decided(self, asked: Asked, attributes: Attributes) -> Reply | StatusError | None:
+    async def _decided(
+        self, asked: Asked, attributes: Attributes, *, mutates: bool = False
+    ) -> Reply | StatusError | None:
         """Its answer, what it refuses with, or None where it is not asked, or does not answer and that is ignored."""
         hook, request = asked.hook, asked.request
         conditions = hook.get("matchConditions") or []
@@ -128,13 +131,13 @@ class Webhooks:
             if conditions and not hold(conditions, values_of(request)):
                 return None
         except ConditionError as error:
-            return None if _ignores(hook) else Forbidden(attributes.refusal(str(error)).message)
+            return None if _ignores(hook) else attributes.refusal(str(error))
         if attributes.dry_run and hook.get("sideEffects") not in _HARMLESS:
             return BadRequest(f'admission webhook "{hook["name"]}" does not support dry run')
         try:
             timeout_s = float(hook.get("timeoutSeconds") or _TIMEOUT_S)
             body = await self._client.post(hook.get("clientConfig") or {}, review(request), timeout_s)
-            reply = reply_of(body, request["uid"])
+            reply = reply_of(body, request["uid"], mutates=mutates)
         except (Unreachable, BadReply) as error:
             return None if _ignores(hook) else _failed(hook, error)
         for warning in reply.warnings:
@@ -148,8 +151,7 @@ def _patched(asked: Asked, patch: list[dict[str, Any]]) -> Object:
     try:
         return json_patch(asked.request["object"], patch)
     except StatusError as error:
-        name = asked.hook["name"]
-        raise InternalError(f'Internal error occurred: admission webhook "{name}" sent a bad patch: {error}') from None
+        raise InternalError(f"Internal error occurred: {error.message.removeprefix(f'{REJECTED}: ')}") from None
 
 
 def _hooks(stored: Stored, configurations: str) -> list[Hook]:
@@ -162,5 +164,5 @@ def _ignores(hook: Hook) -> bool:
 
 
 def _failed(hook: Hook, error: Exception) -> StatusError:
-    how = "failed to call webhook: " if isinstance(error, Unreachable) else "received invalid webhook response: "
+    how = "failed to call webhook: " if isinstance(error, Unreachable) else ""
     return InternalError(f'Internal error occurred: failed calling webhook "{hook["name"]}": {how}{error}')
