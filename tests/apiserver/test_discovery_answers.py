@@ -128,6 +128,14 @@ async def test_a_list_may_be_a_stream(api: Rest) -> None:
         ("/api/", f"application/json;{AGGREGATED}", f"application/json;{AGGREGATED}"),
         ("/apis", f"{PROTOBUF};{AGGREGATED}", f"{PROTOBUF};{AGGREGATED}"),
         ("/apis", f"application/json;{AGGREGATED}, application/json", f"application/json;{AGGREGATED}"),
+        ("/apis", f"application/json, application/json;{AGGREGATED};q=0.5", f"application/json;{AGGREGATED}"),
+        ("/api", f"application/json;{AGGREGATED};profile=nopeer", f"application/json;{AGGREGATED}"),
+        ("/api", f"application/yaml;{AGGREGATED}", f"application/yaml;{AGGREGATED}"),
+        (
+            "/api",
+            f"application/json;{AGGREGATED.replace('v2', 'v2beta1')}, application/json;{AGGREGATED}",
+            f"application/json;{AGGREGATED}",
+        ),
     ],
 )
 async def test_discovery_in_a_form_that_there_is(api: Rest, path: str, accept: str, content_type: str) -> None:

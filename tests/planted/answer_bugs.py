@@ -211,8 +211,8 @@ ANSWERS = [
     Bug(
         "who reads aggregated discovery in protobuf gets it in JSON",
         "actors/apiserver/rest/documents.py",
-        "media_type = PROTOBUF if media.media_type == PROTOBUF else JSON",
-        "media_type = JSON",
+        "_FORMS = {PROTOBUF: PROTOBUF, YAML: YAML}",
+        "_FORMS = {YAML: YAML}",
         _DISCOVERY + "test_discovery_in_a_form_that_there_is",
     ),
     Bug(
@@ -453,5 +453,12 @@ ANSWERS = [
         "            return _refusal(request, denied, _NO_SNIFF)\n",
         "            return _refusal(request, denied)\n",
         _DISCOVERY + "test_what_nobody_may_see_is_not_guessed_at",
+    ),
+    Bug(
+        "who would like something else better is not told all at once",
+        "actors/apiserver/rest/documents.py",
+        '        if _is_aggregated(media, "v2"):\n',
+        '        if media is ranges[0] and _is_aggregated(media, "v2"):\n',
+        _DISCOVERY + "test_discovery_in_a_form_that_there_is",
     ),
 ]

@@ -11,12 +11,12 @@ import orjson
 
 from actorkube import __version__
 from actorkube.kube.health import KINDS, report
-from actorkube.kube.media_ranges import accepted
+from actorkube.kube.media_ranges import Range, accepted
 from actorkube.kube.zpages import ZPages
 from actors.apiserver.aggregation import documents as remote_documents
 from actors.apiserver.aggregation.remotes import Remotes
 from actors.apiserver.custom.served import Served
-from actors.apiserver.rest.negotiate import JSON, PROTOBUF, Output, negotiate, negotiate_plainly
+from actors.apiserver.rest.negotiate import JSON, PROTOBUF, YAML, Output, negotiate, negotiate_plainly
 from actors.apiserver.rest.parts import Parts
 from actors.apiserver.rest.render import Renderer, Reply
 from actors.apiserver.schema import discovery
@@ -37,6 +37,7 @@ _DISCOVERY_GROUP = "apidiscovery.k8s.io"
 _GNOSTIC = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _GNOSTIC_NAMES = (_GNOSTIC, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
 _AS_JSON = (JSON, "application/*", "*/*")
+_FORMS = {PROTOBUF: PROTOBUF, YAML: YAML}
 _NOT_ACCEPTABLE = Reply(b"", 406, "", (("Vary", "Accept"),))
 _TEXT = "text/plain; charset=utf-8"
 _NO_SNIFF = (("X-Content-Type-Options", "nosniff"),)
@@ -265,15 +266,19 @@ def _page(page: Page, content_type: str, *headers: tuple[str, str]) -> Reply:
 
 
 def _aggregated_form(accept: str) -> tuple[str, discovery.AggregatedVersion] | None:
-    """Its media type and version, for whoever wants to know all in one document."""
-    for media in accepted(accept):
-        params = media.params
-        if params.get("as") == "APIGroupDiscoveryList" and params.get("g") == _DISCOVERY_GROUP:
-            media_type = PROTOBUF if media.media_type == PROTOBUF else JSON
-            if params.get("v") == "v2":
-                return media_type, "v2"
-            if params.get("v") == "v2beta1":
-                return media_type, "v2beta1"
-        elif media.media_type in (JSON, "*/*", "application/*"):
+    """Its media type and version, for whoever wants to know all in one document, however much he would like others."""
+    ranges = accepted(accept)
+    for media in ranges:
+        if _is_aggregated(media, "v2"):
+            return _FORMS.get(media.media_type, JSON), "v2"
+    for media in ranges:  # of what came before, only until there is something else that would do
+        if _is_aggregated(media, "v2beta1"):
+            return _FORMS.get(media.media_type, JSON), "v2beta1"
+        if media.media_type in _AS_JSON and "as" not in media.params:
             return None
     return None
+
+
+def _is_aggregated(media: Range, version: str) -> bool:
+    params = media.params
+    return (params.get("as"), params.get("g"), params.get("v")) == ("APIGroupDiscoveryList", _DISCOVERY_GROUP, version)
