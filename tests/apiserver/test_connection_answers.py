@@ -92,10 +92,20 @@ async def test_which_logs_cannot_be_asked_for(api: Rest, query: str, code: int, 
     assert (answer.code, answer.json["message"]) == (code, words)
 
 
-async def test_a_logs_numbers_are_read_before_its_pod_is_looked_for(api: Rest) -> None:
-    answer = await api.get(f"{PODS}/nope/log?tailLines=x")
+@pytest.mark.parametrize(
+    ("query", "code", "words"),
+    [
+        ("tailLines=x", 400, 'strconv.ParseInt: parsing "x": invalid syntax'),
+        ("stream=Stdout", 422, STREAM),
+        ("sinceTime=abc", 400, 'parsing time "abc" as "2006-01-02T15:04:05Z07:00": cannot parse "abc" as "2006"'),
+    ],
+)
+async def test_a_logs_options_are_read_before_its_pod_is_looked_for(
+    api: Rest, query: str, code: int, words: str
+) -> None:
+    answer = await api.get(f"{PODS}/a/log?{query}")
 
-    assert (answer.code, answer.json["message"]) == (400, 'strconv.ParseInt: parsing "x": invalid syntax')
+    assert (answer.code, answer.json["message"]) == (code, words)
 
 
 @pytest.mark.parametrize(

@@ -361,9 +361,9 @@ BEHAVIOUR = [
     Bug(
         "a log's pod is looked for before its numbers are read",
         "actors/apiserver/rest/verbs.py",
-        "            read_numbers(params)\n            pod =",
+        "            check_log_options(call.name, params)\n            pod =",
         "            pod =",
-        _CONNECTIONS + "test_a_logs_numbers_are_read_before_its_pod_is_looked_for",
+        _CONNECTIONS + "test_a_logs_options_are_read_before_its_pod_is_looked_for",
     ),
     Bug(
         "an eviction need not name its pod",
@@ -399,5 +399,26 @@ BEHAVIOUR = [
         "if not record.has_come and response.status in (BadRequest.code, Unauthorized.code):",
         "if not record.has_come and response.status == Unauthorized.code:",
         _AUDIT + "test_who_is_refused_before_it_is_known_who_asks_is_nobody",
+    ),
+    Bug(
+        "a node may have itself collected as garbage",
+        "actors/apiserver/admission/node_restriction.py",
+        'if meta(new).get("ownerReferences") != meta(old).get("ownerReferences"):',
+        'if meta(new).get("ownerReference") != meta(old).get("ownerReference"):',
+        _SECURITY + "test_a_node_belongs_to_nobody_of_its_own_accord",
+    ),
+    Bug(
+        "a node offers devices of others",
+        "actors/apiserver/admission/node_restriction.py",
+        'if attributes.operation == "CREATE" and (attributes.obj.get("spec") or {}).get("nodeName") != node:',
+        'if attributes.operation == "CREATE" and not (attributes.obj.get("spec") or {}).get("nodeName"):',
+        _SECURITY + "test_a_node_offers_devices_of_its_own_alone",
+    ),
+    Bug(
+        "a node reads every account",
+        "actors/apiserver/access/node.py",
+        'if asked.verb == "get" and not asked.subresource:\n            return self._named(node, asked)',
+        'if asked.verb == "get" and not asked.subresource:\n            return _ALLOWED',
+        _SECURITY + "test_a_node_reads_the_accounts_of_its_pods_and_gets_tokens_for_no_others",
     ),
 ]

@@ -45,7 +45,7 @@ class NodeAuthorizer:
             ("resource.k8s.io", "resourceslices"): self._slice,
             ("storage.k8s.io", "volumeattachments"): self._get,
             ("storage.k8s.io", "csinodes"): self._csi_node,
-            ("", "serviceaccounts"): self._token,
+            ("", "serviceaccounts"): self._account,
             ("coordination.k8s.io", "leases"): self._lease,
             ("", "nodes"): self._node,
             ("", "pods"): self._pod,
@@ -99,7 +99,9 @@ class NodeAuthorizer:
             return Decision(False, "can only get/update/patch this type")
         return self._named(node, asked)
 
-    def _token(self, node: str, asked: Attributes) -> Decision:
+    def _account(self, node: str, asked: Attributes) -> Decision:
+        if asked.verb == "get" and not asked.subresource:
+            return self._named(node, asked)
         if asked.verb != "create" or not asked.name:
             return Decision(False, "can only create tokens for individual service accounts")
         if asked.subresource != "token":

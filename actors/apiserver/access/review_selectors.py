@@ -39,14 +39,14 @@ def _errors(field: str, selector: Mapping[str, Any], *, labels: bool) -> FieldEr
 
 def _requirement_errors(field: str, requirement: Mapping[str, Any], *, labels: bool) -> FieldErrors:
     key, operator, values = (requirement.get(name) or "" for name in ("key", "operator", "values"))
-    if labels:
-        yield from matches(f"{field}.key", key, names.label_key(key))
-    elif not key:
+    if not labels and not key:
         yield required(f"{field}.key", "must be specified")
     if operator in _WITH_VALUES and not values:
         yield required(f"{field}.values", "must be specified when `operator` is 'In' or 'NotIn'")
     if operator in _WITHOUT and values:
         yield forbidden(f"{field}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+    if labels:
+        yield from matches(f"{field}.key", key, names.label_key(key))
 
 
 def _is_readable(name: str, selector: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from actors.apiserver.access.references import references
 from actors.apiserver.admission.attributes import Attributes
 from actors.apiserver.admission.stored import Stored
 from actors.apiserver.callers import Caller
+from protocols.errors import NotFound
 from protocols.objects import Object, labels_of, meta, name_of, uid_of
 from protocols.rules.pods import MIRROR, node_of
 
@@ -71,7 +72,7 @@ def restrict_token(
         raise refuse("node requested token with a pod binding without a uid")
     pod = find(bound["name"])
     if pod is None:
-        return  # who answers the request says that there is no such pod
+        raise NotFound(f'pod "{bound["name"]}" not found', {"name": bound["name"], "kind": "pod"})
     if uid_of(pod) != bound["uid"]:
         raise refuse(
             f"the UID in the bound object reference ({bound['uid']}) does not match the UID in record. "
@@ -168,6 +169,8 @@ def _node(node: str, attributes: Attributes, stored: Stored) -> None:
         raise attributes.refusal(f"{who} is not allowed to update configSource to a new non-nil configSource")
     if _taints(new) != _taints(old):
         raise attributes.refusal(f"{who} is not allowed to modify taints")
+    if meta(new).get("ownerReferences") != meta(old).get("ownerReferences"):
+        raise attributes.refusal(f"{who} is not allowed to modify ownerReferences")
     if forbidden := _forbidden_labels(labels_of(new), labels_of(old)):
         raise attributes.refusal(f"is not allowed to modify labels: {forbidden}")
 
@@ -193,6 +196,12 @@ def _lease(node: str, attributes: Attributes, stored: Stored) -> None:
 def _csi_node(node: str, attributes: Attributes, stored: Stored) -> None:
     if name_of(attributes.obj or attributes.old) != node:
         raise attributes.refusal("can only access CSINode with the same name as the requesting node")
+
+
+def _slice(node: str, attributes: Attributes, stored: Stored) -> None:
+    """Which slices a node may change is its authorizer's business."""
+    if attributes.operation == "CREATE" and (attributes.obj.get("spec") or {}).get("nodeName") != node:
+        raise attributes.refusal("can only create ResourceSlice with the same NodeName as the requesting node")
 
 
 def _forbidden_labels(new: Mapping[str, str], old: Mapping[str, str]) -> str:
@@ -234,4 +243,5 @@ _CHECKS: dict[str, Callable[[str, Attributes, Stored], None]] = {
     "persistentvolumeclaims": _claim,
     "leases.coordination.k8s.io": _lease,
     "csinodes.storage.k8s.io": _csi_node,
+    "resourceslices.resource.k8s.io": _slice,
 }

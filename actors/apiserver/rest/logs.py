@@ -28,11 +28,8 @@ _CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 def log_request(pod: Object, params: Params, now: float) -> ReadLog:
     """What to ask the kubelet. Raises BadRequest as Kubernetes does."""
     since_s: float = params.number("sinceSeconds", -1)
-    if params.text("sinceTime"):
-        try:
-            since_s = max(0.0, now - seconds_of(params.text("sinceTime")))
-        except ValueError:
-            raise BadRequest(time_problem(params.text("sinceTime"), "date-time")) from None
+    if (since := _since(params.text("sinceTime"))) is not None:
+        since_s = max(0.0, now - since)
     return ReadLog(
         namespace=namespace_of(pod),
         pod=name_of(pod),
@@ -56,16 +53,20 @@ def choose_container(pod: Object, wanted: str) -> str:
     return only_container(pod)
 
 
-def _check_options(pod: Object, params: Params) -> None:
-    """Raises Invalid."""
+def check_options(name: str, params: Params) -> None:
+    """Before anybody looks for the pod. Raises BadRequest, Invalid."""
+    for number in _NUMBERS:
+        params.number(number)
+    _since(params.text("sinceTime"))
     if errors := list(_errors(params)):
-        raise refusal("PodLogOptions", "", "PodLogOptions", name_of(pod), errors)
+        raise refusal("PodLogOptions", "", "PodLogOptions", name, errors)
 
 
-def read_numbers(params: Params) -> None:
-    """Before anybody looks for the pod. Raises BadRequest."""
-    for name in _NUMBERS:
-        params.number(name)
+def _since(text: str) -> float | None:
+    try:
+        return seconds_of(text) if text else None
+    except ValueError:
+        raise BadRequest(time_problem(text, "date-time")) from None
 
 
 def _errors(params: Params) -> FieldErrors:
@@ -88,7 +89,6 @@ async def stream_log(
     unanswered: Callable[[str, Exception], StatusError],
 ) -> Reply | web.StreamResponse:
     node = node_of(pod)
-    _check_options(pod, params)
     message = log_request(pod, params, context.now)
     if not node:
         return Reply(b"", 204, "text/plain")  # it has said nothing yet

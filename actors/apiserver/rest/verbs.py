@@ -23,7 +23,8 @@ from actors.apiserver.rest.audit import note_body, note_object, note_options
 from actors.apiserver.rest.bodies import BODY_BYTES_MAX, decode_body, decode_patch, is_apply, is_patch
 from actors.apiserver.rest.connect import CONNECTIONS, Connect
 from actors.apiserver.rest.kubelets import unanswered
-from actors.apiserver.rest.logs import read_numbers, stream_log
+from actors.apiserver.rest.logs import check_options as check_log_options
+from actors.apiserver.rest.logs import stream_log
 from actors.apiserver.rest.negotiate import check_form
 from actors.apiserver.rest.options import check_options
 from actors.apiserver.rest.params import Params
@@ -167,7 +168,7 @@ class Verbs:
         if watches:
             return await self._watch(request)
         if call.subresource == "log":
-            read_numbers(params)
+            check_log_options(call.name, params)
             pod = (await self._pipeline.get(call)).object()
             return await stream_log(self._context, request, pod, params, partial(unanswered, self._pipeline))
         if call.name:

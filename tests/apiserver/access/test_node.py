@@ -143,7 +143,8 @@ def test_a_node_may_what_its_pods_need(stored: Stored, asked: Attributes) -> Non
         (read("persistentvolumeclaims", "x", verb="patch", subresource="status"), NOBODY),
         (read("volumeattachments.storage.k8s.io", "of-n2", ""), NOBODY),
         (read("serviceaccounts", "other", verb="create", subresource="token"), NOBODY),
-        (read("serviceaccounts", "robot"), "can only create tokens for individual service accounts"),
+        (read("serviceaccounts", "other"), NOBODY),
+        (read("serviceaccounts", "robot", verb="delete"), "can only create tokens for individual service accounts"),
         (
             read("serviceaccounts", "robot", verb="create"),
             "can only create token subresource of serviceaccount",

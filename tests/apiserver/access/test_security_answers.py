@@ -258,3 +258,45 @@ async def test_who_is_refused_sees_to_which_flow_that_belonged(api: Rest) -> Non
     assert [answer.code for answer in answers] == [403, 403, 403]
     assert flows == ["global-default", "service-accounts", "global-default"]
     assert "X-Kubernetes-PF-FlowSchema-UID" not in (await api.by("wrong", "GET", "/api/v1/nodes")).headers
+
+
+# -- what a node may not ----------------------------------------------------------------------------------------------
+
+ITSELF = {"Impersonate_User": "system:node:n1", "Impersonate_Group": "system:nodes"}
+OWNED = {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "b"}]}}
+
+
+async def test_a_node_belongs_to_nobody_of_its_own_accord(api: Rest) -> None:
+    await api.create("/api/v1/nodes", {"metadata": {"name": "n1"}})
+
+    answer = await api.send("PATCH", "/api/v1/nodes/n1", OWNED, content_type=MERGE, **ITSELF)
+
+    said = 'nodes "n1" is forbidden: node "n1" is not allowed to modify ownerReferences'
+    assert (answer.code, answer.json["message"]) == (403, said)
+
+
+@pytest.mark.parametrize(("node", "code"), [("n1", 201), ("n2", 403)])
+async def test_a_node_offers_devices_of_its_own_alone(api: Rest, node: str, code: int) -> None:
+    pool = {"name": "p", "generation": 1, "resourceSliceCount": 1}
+    offer = {"metadata": {"name": "s"}, "spec": {"driver": "a.b", "nodeName": node, "pool": pool}}
+
+    answer = await api.send("POST", "/apis/resource.k8s.io/v1/resourceslices", offer, **ITSELF)
+
+    said = "can only create ResourceSlice with the same NodeName as the requesting node"
+    assert answer.code == code
+    assert code == 201 or answer.json["message"] == f'resourceslices.resource.k8s.io "s" is forbidden: {said}'
+
+
+async def test_a_node_reads_the_accounts_of_its_pods_and_gets_tokens_for_no_others(api: Rest) -> None:
+    for name in ("mine", "other"):
+        await api.create(ACCOUNTS, {"metadata": {"name": name}})
+    containers = [{"name": "c", "image": "i"}]
+    spec = {"nodeName": "n1", "serviceAccountName": "mine", "containers": containers}
+    await api.create("/api/v1/namespaces/default/pods", {"metadata": {"name": "p"}, "spec": spec})
+
+    codes = [(await api.get(f"{ACCOUNTS}/{name}", **ITSELF)).code for name in ("mine", "other")]
+    bound = {"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "gone", "uid": "u"}}
+    refused = await api.send("POST", f"{ACCOUNTS}/mine/token", {"spec": bound}, **ITSELF)
+
+    assert codes == [200, 403]
+    assert (refused.code, refused.json["message"]) == (404, 'pod "gone" not found')

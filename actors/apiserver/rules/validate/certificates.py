@@ -139,7 +139,7 @@ def _conditions(conditions: list[dict[str, Any]]) -> FieldErrors:
         elif state not in ("True", "False", "Unknown"):
             yield not_supported(f"{where}.status", state, ("False", "True", "Unknown"))
         if {"Approved", "Denied"} <= seen and type in ("Approved", "Denied"):
-            yield invalid_value(f"{where}.type", type, "Approved and Denied conditions are mutually exclusive")
+            yield invalid_value("status.conditions", type, "Approved and Denied conditions are mutually exclusive")
 
 
 def _of_type(conditions: list[dict[str, Any]], type: str) -> list[dict[str, Any]]:
