@@ -35,6 +35,7 @@ class Call:
     validation: FieldValidation = "Warn"
     warnings: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)  # what the body says twice
+    patched: bool = False  # and that of a patch
     created: bool = False
     shown: bool = False
     options: Object = field(default_factory=dict)  # what of the request's options was said, as webhooks are told

@@ -113,7 +113,7 @@ def _of_kind(obj: object, api_version: str, kind: str) -> Object:
 
 
 def _pass(call: Call, checked: Checked, api_version: str, kind: str, refuse: Refuse | None = None) -> None:
-    problem = checked.problem(call.validation, call.repeated)
+    problem = checked.problem(call.validation, call.repeated, patched=call.patched)
     if problem and refuse is not None:
         raise refuse(problem)
     if problem:

@@ -142,6 +142,28 @@ async def test_what_is_sent_names_the_object_and_its_address_the_collection(api:
     assert (await api.get(f"{MAPS}/b")).code == 404
 
 
+@pytest.mark.parametrize(
+    ("content_type", "body", "said"),
+    [
+        (
+            "application/json",
+            b'{"metadata": {"name": "a", "bar": 1}, "immutable": false, "immutable": false, "foo": 1, "foo": 2}',
+            'unknown field "metadata.bar", unknown field "foo", duplicate field "immutable"',
+        ),
+        (
+            "application/yaml",
+            b"metadata: {name: a}\nimmutable: false\nimmutable: false\nfoo: 1\n",
+            'yaml: unmarshal errors:\n  line 3: key "immutable" already set in map, unknown field "foo"',
+        ),
+    ],
+)
+async def test_a_strict_client_hears_of_all_that_is_wrong(api: Rest, content_type: str, body: bytes, said: str) -> None:
+    answer = await api.send("POST", f"{MAPS}?fieldValidation=Strict", body, content_type=content_type)
+
+    head = 'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: '
+    assert (answer.code, answer.json["message"]) == (400, head + said)
+
+
 async def test_a_strict_client_may_say_nothing_twice(api: Rest) -> None:
     twice = b'{"metadata": {"name": "a", "name": "b"}, "data": {"x": "1", "x": "2"}}'
 

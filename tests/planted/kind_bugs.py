@@ -269,7 +269,7 @@ KINDS = [
     Bug(
         "nobody is warned of what is said twice",
         "actors/apiserver/rest/verbs.py",
-        "        return with_repeated(self.call.warnings, self.call.repeated)\n",
+        "        return with_repeated(self.call.warnings, self.call.repeated, patched=self.call.patched)\n",
         "        return self.call.warnings\n",
         "tests/apiserver/test_updating.py::test_who_says_something_twice_is_warned_of_it",
     ),
@@ -283,8 +283,8 @@ KINDS = [
     Bug(
         "a strict client applies a field twice, and one of them is lost",
         "actors/apiserver/rest/verbs.py",
-        '        if self.call.repeated and self.call.validation == "Strict":\n',
-        "        if False:\n",
+        'if self.call.repeated and self.call.validation == "Strict" and is_apply(content_type):',
+        "if False:",
         "tests/apiserver/test_updating.py::test_a_patch_that_says_something_twice_is_warned_of_it",
     ),
     Bug(

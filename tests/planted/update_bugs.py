@@ -46,6 +46,13 @@ UPDATES = [
         f"{_DROPPED}::test_a_field_that_is_off_is_dropped_and_nobody_is_told",
     ),
     Bug(
+        "a strict client hears of unknown fields only where there are repeated ones, too",
+        "actors/apiserver/schema/strict.py",
+        "    return [*fields, *known, *sentences[len(fields) :]]\n",
+        "    return [*known]\n",
+        "tests/apiserver/test_updating.py::test_a_strict_client_hears_of_all_that_is_wrong",
+    ),
+    Bug(
         "there may be more ready pods than pods",
         f"{_VALIDATE}/counted_status.py",
         'if status.get(name, 0) > status.get("replicas", 0):',

@@ -13,8 +13,6 @@ import orjson
 
 from actors.apiserver.rest.negotiate import JSON, JSON_PATCH, PROTOBUF, media_type_of
 
-_YAML_HEAD = "yaml: unmarshal errors:\n  "
-
 
 def repeated(body: bytes, content_type: str, decoded: Any) -> list[str]:
     """A sentence for each field that is named more than once. `decoded`: what the body was found to say."""
@@ -29,23 +27,6 @@ def repeated(body: bytes, content_type: str, decoded: Any) -> list[str]:
         said += [f'unknown field "{field}"' for field in _not_of_an_operation(decoded)]
         return [f"json patch {sentence}" for sentence in said]
     return [] if _is_no_longer(body, decoded) else repeated_keys(body)
-
-
-def with_repeated(warnings: list[str], repeated: list[str]) -> list[str]:
-    """As Kubernetes' decoders come upon them: that of YAML looks for what is said twice before it looks at fields, that
-    of JSON when it has a field's place, which it has not for one that nobody knows."""
-    if not repeated or not repeated[0].startswith("duplicate field "):
-        return [*repeated, *warnings]
-    known = [sentence for sentence in repeated if sentence.replace("duplicate", "unknown", 1) not in warnings]
-    fields = [sentence for sentence in warnings if sentence.startswith("unknown field ")]
-    return [*fields, *known, *warnings[len(fields) :]]
-
-
-def strict_problem(sentences: list[str]) -> str:
-    """The sentences as a decoder of this form puts them together."""
-    if sentences and sentences[0].startswith("line "):
-        return _YAML_HEAD + "\n  ".join(sentences)
-    return ", ".join(sentences)
 
 
 def repeated_fields(body: bytes) -> list[str]:

@@ -30,10 +30,10 @@ from actors.apiserver.rest.options import check_options
 from actors.apiserver.rest.params import Params
 from actors.apiserver.rest.paths import Target
 from actors.apiserver.rest.render import Renderer, Reply, warning_headers
-from actors.apiserver.rest.repeated import repeated, strict_problem, with_repeated
+from actors.apiserver.rest.repeated import repeated
 from actors.apiserver.rest.watch import RestWatch, watch_options
-from actors.apiserver.schema.check import cannot_be_handled
 from actors.apiserver.schema.resources import is_told_when_deleted
+from actors.apiserver.schema.strict import strict_problem, with_repeated
 from protocols.errors import BadRequest, RequestEntityTooLarge
 from protocols.objects import Object
 
@@ -119,26 +119,21 @@ class Verbs:
         return decoded
 
     def _look_for_repeated(self, body: bytes, content_type: str, decoded: Any) -> None:
-        """Who asks for strictness is refused what says something twice; who asks for nothing is warned of it. A patch
-        is refused when it is known what it makes of the object, which the refusal shows."""
+        """Who asks for strictness is refused what says something twice, with what else is wrong with it; who asks for
+        nothing is warned of it. An apply is refused before anything else is looked at."""
         if self.call.validation == "Ignore":
             return
         self.call.repeated = repeated(body, content_type, decoded)
-        if self.call.repeated and self.call.validation == "Strict":
+        self.call.patched = is_patch(content_type)
+        if self.call.repeated and self.call.validation == "Strict" and is_apply(content_type):
             problem = strict_problem(self.call.repeated)
-            if is_apply(content_type):
-                raise BadRequest(f"error strict decoding YAML: error converting YAML to JSON: {problem}")
-            if is_patch(content_type):
-                return
-            resource = self.call.resource
-            why = f"strict decoding error: {problem}"
-            raise BadRequest(cannot_be_handled(resource.api_version, resource.kind, why))
+            raise BadRequest(f"error strict decoding YAML: error converting YAML to JSON: {problem}")
 
     @property
     def warnings(self) -> list[str]:
         if self.call.validation == "Strict":
             return self.call.warnings  # whoever said something twice was refused for it
-        return with_repeated(self.call.warnings, self.call.repeated)
+        return with_repeated(self.call.warnings, self.call.repeated, patched=self.call.patched)
 
     def _warnings(self) -> list[tuple[str, str]]:
         return warning_headers(self.warnings)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from actors.apiserver.alike import REMEMBERED, again, exactly
+from actors.apiserver.schema.strict import strict_problem, with_repeated
 from actors.apiserver.schema.times import LAYOUTS, time_problem
 from actors.apiserver.schema.types import ZEROS, Type, Types
 from protocols.rules.quantity import InvalidQuantity, canonical_quantity
@@ -44,13 +45,13 @@ class Checked:
     errors: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
-    def problem(self, validation: FieldValidation, repeated: Sequence[str] = ()) -> str:
+    def problem(self, validation: FieldValidation, repeated: Sequence[str] = (), *, patched: bool = False) -> str:
         """Why the object is refused; "" when it is not. Kubernetes' decoder stops at the first error, so does this.
-        `repeated`: what was found before, of the document that the object comes from."""
+        `repeated`: what was found before, of the document that the object comes from, or of the patch that made it."""
         if self.errors:
             return self.errors[0]
         if validation == "Strict" and (repeated or self.unknown):
-            return f"strict decoding error: {', '.join([*repeated, *self.unknown])}"
+            return f"strict decoding error: {strict_problem(with_repeated(self.unknown, repeated, patched=patched))}"
         return ""
 
     def warnings(self, validation: FieldValidation) -> list[str]:
