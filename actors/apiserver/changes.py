@@ -45,7 +45,7 @@ from actors.apiserver.service_addresses import ADDRESSES, Taken, recorded, relea
 from actors.apiserver.settled import has_settled_spec, keeps_spec
 from actors.apiserver.versions import served, to_stored
 from actors.apiserver.writes import Guard, Refused
-from protocols.errors import InternalError, StatusError
+from protocols.errors import InternalError, Invalid, StatusError
 from protocols.objects import Object, meta, name_of, revision_of
 from protocols.rules.certificate_signers import RESOURCE as SIGNING_REQUESTS
 from protocols.rules.names import suffix
@@ -109,9 +109,15 @@ class Changes:
         for _ in range(_ATTEMPTS):
             guards = (*admitted, *self._others(resource))
             new = identified(call, self._prepared(call.judged, obj))
-            allocation = await self._confirmed(lambda new=new: self._allocated(resource, new, None))  # type: ignore[misc]
+            try:
+                allocation = await self._confirmed(lambda new=new: self._allocated(resource, new, None))  # type: ignore[misc]
+            except Invalid:
+                self._look_for_another(call, new)  # what is asked for may be taken by the object itself
+                raise
             new = allocation.service if sent is None else tracked_like(allocation.service, sent)
             self._validated(call, new, None)
+            if not _is_generated(obj):
+                await self._confirmed(lambda new=new: self._look_for_another(call, new))  # type: ignore[misc]
             call.name = name_of(new)
             check_escalation(self._authorizer, call, new, None)
             check_signers(self._authorizer, call, new, None)
@@ -275,14 +281,17 @@ class Changes:
 
     def _admit(self, call: Call, resource: Resource, obj: Object) -> tuple[Guard, ...]:
         """What must stay as it is until the object is stored: that of its namespace."""
-        there = self._cache.get(resource.group_resource, object_key(call.namespace, name_of(obj)))
-        if there is not None:
-            raise already_exists(call.resource, name_of(obj), obj, there.object())
         self._admission.chain.complete(self._attributes(call, "CREATE", obj, {}))
         namespace = self._cache.get("namespaces", call.namespace) if resource.namespaced else None
         if namespace is None:
             return ()
         return (Guard(store_key("namespaces", call.namespace), b"", namespace.revision),)
+
+    def _look_for_another(self, call: Call, new: Object) -> None:
+        """What is wrong with an object is said first, as in Kubernetes; whether it may be is not asked any more."""
+        there = self._cache.get(call.stored.group_resource, object_key(call.namespace, name_of(new)))
+        if there is not None:
+            raise already_exists(call.resource, name_of(new), new, there.object())
 
     def _others(self, resource: Resource) -> tuple[Guard, ...]:
         """That there are no other definitions than those beside which the names of one are settled."""

@@ -58,7 +58,7 @@ async def test_a_pod_gets_other_amounts_and_counts_a_generation(api: Rest) -> No
         ({"requests": {"example.com/x": "1"}, "limits": {"example.com/x": "1"}}, "only cpu and memory resources are"),
         (
             {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
-            'Invalid value: "Guaranteed": Pod QOS Class may not change as a result of resizing',
+            'Invalid value: "Burstable": Pod QOS Class may not change as a result of resizing',
         ),
         ({"limits": {"cpu": "500m"}}, "must be less than or equal to cpu limit"),
     ],

@@ -142,6 +142,16 @@ async def test_what_is_sent_names_the_object_and_its_address_the_collection(api:
     assert (await api.get(f"{MAPS}/b")).code == 404
 
 
+async def test_what_is_wrong_with_an_object_is_said_before_there_is_one_of_its_name(api: Rest) -> None:
+    await api.send("POST", MAPS, config_map("a"))
+
+    wrong = await api.send("POST", MAPS, {**config_map("a"), "data": {"a b": "c"}})
+    right = await api.send("POST", MAPS, config_map("a"))
+
+    assert (wrong.code, wrong.json["reason"]) == (422, "Invalid")
+    assert (right.code, right.json["reason"]) == (409, "AlreadyExists")
+
+
 @pytest.mark.parametrize(
     ("content_type", "body", "said"),
     [

@@ -222,10 +222,10 @@ ACCESS = [
         f"{_SIGNERS}::test_the_server_says_who_made_it",
     ),
     Bug(
-        "a signer approves",
+        "a signer takes back what was approved",
         "actors/apiserver/rules/signing_requests.py",
-        'if each.get("type") not in _DECIDED]',
-        'if each.get("type")]',
+        'if each.get("type") in _DECIDED]',
+        "if False]",
         f"{_SIGNERS}::test_its_spec_stays_and_each_endpoint_changes_its_own",
     ),
     Bug(

@@ -332,7 +332,7 @@ KINDS = [
     Bug(
         "a resize changes more of a pod than its amounts",
         "actors/apiserver/rules/prepare.py",
-        '    _put_back(resized, asked, "resources")\n    return resized\n',
+        "    return resized\n",
         "    return asked\n",
         "tests/apiserver/test_resize.py::test_a_pod_gets_other_amounts_and_counts_a_generation",
     ),

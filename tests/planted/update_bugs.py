@@ -6,6 +6,7 @@ from tests.planted.bug import Bug
 
 _VALIDATE = "actors/apiserver/rules/validate"
 _ANSWERS = "tests/apiserver/rules/test_answers.py::test_an_update_is_answered_as_was_seen"
+_SEEN = "tests/apiserver/rules/test_answers.py::test_the_answer_is_the_one_that_was_seen"
 _PLUGINS = "tests/apiserver/admission/test_plugins.py"
 _DROPPED = "tests/apiserver/schema/test_dropped.py"
 
@@ -51,6 +52,58 @@ UPDATES = [
         "    return [*fields, *known, *sentences[len(fields) :]]\n",
         "    return [*known]\n",
         "tests/apiserver/test_updating.py::test_a_strict_client_hears_of_all_that_is_wrong",
+    ),
+    Bug(
+        "a resize changes how containers are resized",
+        f"{_VALIDATE}/pod_resize.py",
+        'if container.get("resizePolicy") != was.get("resizePolicy"):',
+        "if False:",
+        _ANSWERS,
+    ),
+    Bug(
+        "a resize adds a container, and nobody is told that it does not",
+        f"{_VALIDATE}/pod_resize.py",
+        'yield forbidden(f"spec.{field}", f"{field} may not be added or removed on resize")',
+        "pass",
+        _ANSWERS,
+    ),
+    Bug(
+        "a resize renames a container, and nobody is told that it does not",
+        f"{_VALIDATE}/pod_resize.py",
+        'if container.get("name") != was["name"]:',
+        "if False:",
+        _ANSWERS,
+    ),
+    Bug(
+        "who may write a request's status approves it",
+        f"{_VALIDATE}/certificates.py",
+        "if len(_of_type(conditions, type)) > len(_of_type(were, type)):",
+        "if False:",
+        _ANSWERS,
+    ),
+    Bug(
+        "a signer's name has labels of any length",
+        f"{_VALIDATE}/certificates.py",
+        "        yield from _labels(domain, names.dns_label)\n",
+        "",
+        _SEEN,
+    ),
+    Bug(
+        "an object that is there hides what is wrong with one of its name",
+        "actors/apiserver/changes.py",
+        """        self._admission.chain.complete(self._attributes(call, "CREATE", obj, {}))
+        namespace =""",
+        """        self._look_for_another(call, obj)
+        self._admission.chain.complete(self._attributes(call, "CREATE", obj, {}))
+        namespace =""",
+        "tests/apiserver/test_updating.py::test_what_is_wrong_with_an_object_is_said_before_there_is_one_of_its_name",
+    ),
+    Bug(
+        "an ephemeral container that is changed is not shown",
+        f"{_VALIDATE}/pods.py",
+        "may not be changed\\n{how}'",
+        "may not be changed\\n'",
+        "tests/apiserver/test_subresources.py::test_ephemeral_containers_that_may_not_be_are_refused",
     ),
     Bug(
         "there may be more ready pods than pods",

@@ -38,9 +38,7 @@ def _check(schema: dict[str, Any], type: Type, checked: Checked, depth: int) -> 
             found = check(value, type)
             checked.errors += found.errors
             checked.unknown += found.unknown
-        elif isinstance(value, list) and key == "items":
-            checked.errors.append("json: cannot unmarshal items of a schema: it is no schema")
-        elif value is not None and not isinstance(value, bool):
+        elif value is not None and not isinstance(value, bool if key != "items" else list):
             checked.errors.append("boolean or JSON schema expected")
     if not checked.errors:
         for below in _below(schema):

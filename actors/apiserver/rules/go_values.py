@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -27,7 +27,14 @@ _NAMES = {
     "nfs": "NFS",
     "rbd": "RBD",
     "storageos": "StorageOS",
+    "tty": "TTY",
 }
+_CONTAINER = (
+    *("name", "image", "command", "args", "workingDir", "ports", "envFrom", "env", "resources", "resizePolicy"),
+    *("restartPolicy", "restartPolicyRules", "volumeMounts", "volumeDevices", "livenessProbe", "readinessProbe"),
+    *("startupProbe", "lifecycle", "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy"),
+    *("securityContext", "stdin", "stdinOnce", "tty", "targetContainerName"),
+)
 _ORDERS = {
     "core.v1.PersistentVolumeClaimSpec": (
         *("accessModes", "selector", "resources", "volumeName", "storageClassName", "volumeMode"),
@@ -38,6 +45,7 @@ _ORDERS = {
         *("flexVolume", "cinder", "cephfs", "fc", "flocker", "azureFile", "vsphereVolume", "azureDisk"),
         *("photonPersistentDisk", "portworxVolume", "scaleIO", "local", "storageos", "csi"),
     ),
+    "core.v1.EphemeralContainer": _CONTAINER,
     "core.v1.CSIPersistentVolumeSource": ("driver", "volumeHandle", "readOnly", "fsType"),
 }
 _NOT_THERE = {("core.v1.VolumeResourceRequirements", "claims")}
@@ -87,9 +95,17 @@ def _one(field: Field, value: Any) -> Any:
 @cache
 def _fields(message: str) -> tuple[Field, ...]:
     """In the order of the struct: what the tables do not name comes last."""
-    fields = [field for field in table().get(message, {}).values() if (message, field.name) not in _NOT_THERE]
+    fields = [field for field in _flat(message) if (message, field.name) not in _NOT_THERE]
     order = {name: place for place, name in enumerate(_ORDERS.get(message, ()))}
     return tuple(sorted(fields, key=lambda field: order.get(field.name, len(order))))
+
+
+def _flat(message: str) -> Iterator[Field]:
+    for field in table().get(message, {}).values():
+        if field.inline:
+            yield from _flat(field.type)
+        else:
+            yield field
 
 
 def _name(field: str) -> str:

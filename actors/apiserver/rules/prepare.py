@@ -337,11 +337,15 @@ def _ephemeral_only(new: Object, old: Object) -> Object:
 
 
 def _resources_only(new: Object, old: Object) -> Object:
-    """The old pod with what the new one says of the resources of containers that are there."""
+    """The old pod with what the new one says of the resources of its containers. Where there are others, that is left
+    to be refused."""
     spec = {**old["spec"]}
     for field in ("containers", "initContainers"):
-        asked = {container.get("name"): container for container in (new.get("spec") or {}).get(field) or ()}
-        if field in spec:
+        given = (new.get("spec") or {}).get(field) or ()
+        asked = {container.get("name"): container for container in given}
+        if [*asked] != [container["name"] for container in spec.get(field) or ()]:
+            spec[field] = [*given]
+        elif field in spec:
             spec[field] = [_resized(container, asked.get(container["name"])) for container in spec[field] or ()]
     return {**old, "metadata": _written_by(new, old), "spec": spec}
 
@@ -350,7 +354,8 @@ def _resized(container: dict[str, Any], asked: dict[str, Any] | None) -> dict[st
     if asked is None:
         return container
     resized = {**container}
-    _put_back(resized, asked, "resources")
+    for key in ("resources", "resizePolicy"):
+        _put_back(resized, asked, key)
     return resized
 
 

@@ -20,8 +20,9 @@ def kept_apart(updated: Object, old: Object, subresource: str) -> Object:
         status = {**before, "conditions": new.get("conditions") or []}
         return {**old, "metadata": _metadata(updated, old), "status": status}
     if subresource == "status":
-        conditions = [each for each in new.get("conditions") or () if each.get("type") not in _DECIDED]
         decided = [each for each in before.get("conditions") or () if each.get("type") in _DECIDED]
+        known = {each["type"] for each in decided}  # what is new among those is refused (validate/certificates.py)
+        conditions = [each for each in new.get("conditions") or () if each.get("type") not in known]
         return {**updated, "spec": old.get("spec"), "status": {**new, "conditions": [*decided, *conditions]}}
     return {**updated, "spec": old.get("spec"), "status": before}
 

@@ -80,12 +80,13 @@ async def test_its_spec_stays_and_each_endpoint_changes_its_own(api: Rest) -> No
     made = await api.create(REQUESTS, asking("a"))
 
     main = (await api.send("PUT", f"{REQUESTS}/a", {**made, "spec": {}, "status": {"conditions": [APPROVED]}})).json
-    by_status = (await change(api, "a", "status", {"conditions": [APPROVED]})).json
+    by_status = await change(api, "a", "status", {"conditions": [APPROVED]})
     by_approval = (await change(api, "a", "approval", {"conditions": [APPROVED], "certificate": "eA=="})).json
     withdrawn = (await change(api, "a", "status", {"conditions": []})).json
 
     assert main["spec"] == made["spec"] and main["status"] == {}
-    assert by_status["status"].get("conditions", []) == []
+    forbidden = 'status.conditions: Forbidden: updates may not add a condition of type "Approved"'
+    assert by_status.code == 422 and by_status.json["message"].endswith(forbidden)
     (condition,) = by_approval["status"]["conditions"]
     assert APPROVED.items() <= condition.items() and condition["lastTransitionTime"] and condition["lastUpdateTime"]
     assert "certificate" not in by_approval["status"]

@@ -149,7 +149,7 @@ async def test_kubernetes_refuses_in_these_words(server: Rest) -> None:
     ("spec", "problem"),
     [
         ({"type": "object", "additionalProperties": {"properties": "x"}}, "cannot unmarshal string"),
-        ({"type": "array", "items": ["x"]}, "it is no schema"),
+        ({"type": "array", "items": [{"type": "string"}]}, "items must be a schema object and not an array"),
         ({"type": "array", "items": "x"}, "items: Required value"),
         ({"type": "object", "additionalProperties": "x"}, "boolean or JSON schema expected"),
         ({"type": "string", "pattern": "("}, "must be a valid regular expression"),

@@ -59,8 +59,6 @@ def _validation(at: str, validation: dict[str, Any]) -> FieldErrors:
         yield invalid_value(f"{at}.message", message, "must be non-empty if specified")
     elif "\n" in message.strip():
         yield invalid_value(f"{at}.message", message, "must not contain line breaks")
-    elif "\n" in text.strip() and not message:
-        yield required(f"{at}.message", "message must be specified if expression contains line breaks")
     if told and not told.strip():
         yield invalid_value(f"{at}.messageExpression", told, "must be non-empty if specified")
     elif told:

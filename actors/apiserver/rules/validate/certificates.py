@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from actors.apiserver.rules import names
 from actors.apiserver.rules.field import (
     FieldErrors,
     duplicate,
@@ -17,6 +18,7 @@ from actors.apiserver.rules.field import (
     invalid_value,
     not_supported,
     required,
+    too_long,
 )
 from protocols.objects import Object
 from protocols.rules.certificate_signers import LEGACY
@@ -47,8 +49,8 @@ _USAGES = (
     "timestamping",
 )
 _SECONDS_MIN = 600
-_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
-_PATH = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?([/:][A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)*")
+_DOMAIN_BYTES_MAX = 253
+_SIGNER_BYTES_MAX = 571
 _ALWAYS_TRUE = ("Approved", "Denied", "Failed")
 
 
@@ -70,14 +72,23 @@ def approval(obj: Object, old: Object | None) -> FieldErrors:
     conditions = (obj.get("status") or {}).get("conditions") or []
     yield from _conditions(conditions)
     before = ((old or {}).get("status") or {}).get("conditions") or []
-    for type in ("Approved", "Denied"):
+    yield from _none_removed(conditions, before)
+
+
+def _none_removed(conditions: list[dict[str, Any]], before: list[dict[str, Any]]) -> FieldErrors:
+    for type in _ALWAYS_TRUE:
         if _of_type(before, type) and not _of_type(conditions, type):
             yield forbidden("status.conditions", f"updates may not remove a condition of type {quoted(type)}")
 
 
 def status(obj: Object, old: Object | None) -> FieldErrors:
     new, before = obj.get("status") or {}, (old or {}).get("status") or {}
-    yield from _conditions(new.get("conditions") or [])
+    conditions, were = new.get("conditions") or [], before.get("conditions") or []
+    yield from _conditions(conditions)
+    for type in ("Approved", "Denied"):  # that is the approval endpoint's to say
+        if len(_of_type(conditions, type)) > len(_of_type(were, type)):
+            yield forbidden("status.conditions", f"updates may not add a condition of type {quoted(type)}")
+    yield from _none_removed(conditions, were)
     if not before.get("certificate") and (certificate := new.get("certificate")):
         if b"-----BEGIN CERTIFICATE-----" not in (_decoded(certificate) or b""):
             yield invalid_value(
@@ -115,11 +126,30 @@ def _signer_name(name: str) -> FieldErrors:
         yield required("spec.signerName")
     elif name == LEGACY:
         yield invalid_value("spec.signerName", name, "the legacy signerName is not allowed via this API version")
+    elif name.count("/") != 1:
+        why = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
+        yield invalid_value("spec.signerName", name, why)
     else:
-        domain, slash, path = name.partition("/")
-        if not slash or not _DOMAIN.fullmatch(domain) or not _PATH.fullmatch(path) or len(name) > 571:
-            why = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
-            yield invalid_value("spec.signerName", name, why)
+        domain, _, path = name.partition("/")
+        if len(domain) > _DOMAIN_BYTES_MAX:
+            yield too_long("spec.signerName", _DOMAIN_BYTES_MAX)
+        yield from _labels(domain, names.dns_label)
+        if "." not in domain:
+            why = "should be a domain with at least two segments separated by dots"
+            yield invalid_value("spec.signerName", domain, why)
+        yield from _labels(path, names.dns_subdomain)
+        if len(name) > _SIGNER_BYTES_MAX:
+            yield too_long("spec.signerName", _SIGNER_BYTES_MAX)
+
+
+def _labels(text: str, form: Callable[[str], Iterator[str]]) -> FieldErrors:
+    """Of the labels that are wrong the first."""
+    for label in text.split("."):
+        problems = list(form(label))
+        for problem in problems:
+            yield invalid_value("spec.signerName", text, f'validating label "{label}": {problem}')
+        if problems:
+            return
 
 
 def _conditions(conditions: list[dict[str, Any]]) -> FieldErrors:

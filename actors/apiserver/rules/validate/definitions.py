@@ -253,6 +253,11 @@ def _selectable(version: dict[str, Any], at: str) -> FieldErrors:
         text = field.get("jsonPath") or ""
         if not text:
             yield required(f"{at}[{index}].jsonPath")
+        elif text[0] not in ".[":
+            why = f"is an invalid path: expected [ or . but got: {text}"
+            yield invalid_value(f"{at}[{index}].jsonPath", text, why)
+        elif "[" in text:
+            yield invalid_value(f"{at}[{index}].jsonPath", text, "is an invalid path: does not refer to a valid field")
         elif not _SIMPLE_PATH.fullmatch(text) or text.startswith(".metadata"):
             yield invalid_value(f"{at}[{index}].jsonPath", text, "is an invalid path: must be a simple path to a field")
         elif text in seen:
@@ -296,6 +301,10 @@ def _root(schema: JsonSchema, at: str) -> FieldErrors:
         yield invalid_value(f"{at}.type", kind, "must be object at the root")
     if schema.get("nullable"):
         yield forbidden(f"{at}.nullable", "nullable cannot be true at the root")
+    if isinstance(schema.get("default"), dict):
+        for key in ("apiVersion", "kind"):  # it is the default of a whole object
+            if not schema["default"].get(key):
+                yield required(f"{at}.default.{key}")
     metadata = (schema.get("properties") or {}).get("metadata")
     if isinstance(metadata, dict):
         said = {key for key in metadata if key not in ("type", "description", "properties")}
@@ -327,7 +336,9 @@ def _own(schema: JsonSchema, at: str, level: str) -> FieldErrors:
     elif not kind and not anything:
         where = {"root": "at the root", "item": "for specified array items", "field": "for specified object fields"}
         yield required(f"{at}.type", f"must not be empty {where[level]}")
-    if kind == "array" and not isinstance(schema.get("items"), dict):
+    if isinstance(schema.get("items"), list):
+        yield forbidden(f"{at}.items", "items must be a schema object and not an array")
+    elif kind == "array" and not isinstance(schema.get("items"), dict):
         yield required(f"{at}.items", "must be specified")
     yield from _properties(schema, at, level)
     yield from _lists(schema, at)
@@ -374,11 +385,11 @@ def _properties(schema: JsonSchema, at: str, level: str) -> FieldErrors:
 
 def _lists(schema: JsonSchema, at: str) -> FieldErrors:
     kind, keys = schema.get("x-kubernetes-list-type"), schema.get("x-kubernetes-list-map-keys") or []
-    if kind and kind not in ("atomic", "set", "map"):
-        yield not_supported(f"{at}.x-kubernetes-list-type", kind, ("atomic", "set", "map"))
-    if kind and schema.get("type") != "array":
+    if kind is not None and schema.get("type") != "array":
         detail = "must be array if x-kubernetes-list-type is specified"
         yield invalid_value(f"{at}.type", schema.get("type") or "", detail)
+    if kind is not None and kind not in ("atomic", "set", "map"):
+        yield not_supported(f"{at}.x-kubernetes-list-type", kind, ("atomic", "set", "map"))
     whole = schema.get("x-kubernetes-map-type")
     if whole is not None and schema.get("type") != "object":
         detail = "must be object if x-kubernetes-map-type is specified"
@@ -386,9 +397,9 @@ def _lists(schema: JsonSchema, at: str) -> FieldErrors:
     if whole is not None and whole not in _MAP_TYPES:
         yield not_supported(f"{at}.x-kubernetes-map-type", whole, _MAP_TYPES)
     if keys and kind != "map":
-        yield invalid_value(
-            f"{at}.x-kubernetes-list-type", kind, "must be map if x-kubernetes-list-map-keys is non-empty"
-        )
+        why = "must be map if x-kubernetes-list-map-keys is non-empty"
+        where = f"{at}.x-kubernetes-list-type"
+        yield required(where, why) if kind is None else invalid_value(where, kind, why)
     items: JsonSchema = schema["items"] if isinstance(schema.get("items"), dict) else {}
     if kind == "set" and items.get("type") in ("object", "array"):
         if items["type"] == "object" and items.get("x-kubernetes-map-type") != "atomic":

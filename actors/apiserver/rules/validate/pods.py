@@ -17,6 +17,7 @@ from actors.apiserver.rules.field import (
     required,
     too_long,
 )
+from actors.apiserver.rules.go_values import difference
 from actors.apiserver.rules.validate import scheduling
 from actors.apiserver.rules.validate.containers import containers, ephemeral_containers, init_containers
 from actors.apiserver.rules.validate.metadata import annotation_map, label_map
@@ -73,7 +74,8 @@ def pod_ephemeral(obj: Object, old: Object | None) -> FieldErrors:
         if name not in new:
             yield forbidden(field, f'existing ephemeral containers "{name}" may not be removed\n')
         elif new[name] != container:
-            yield forbidden(field, f'existing ephemeral containers "{name}" may not be changed\n')
+            how = difference("core.v1.EphemeralContainer", container, new[name])
+            yield forbidden(field, f'existing ephemeral containers "{name}" may not be changed\n{how}')
 
 
 def pod_template(field: str, template: dict[str, Any]) -> FieldErrors:
