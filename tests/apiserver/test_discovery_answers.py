@@ -86,6 +86,23 @@ async def test_where_the_method_does_not_matter(api: Rest, path: str, code: int)
     assert [(await api.send(method, path)).code for method in ("POST", "OPTIONS", "DELETE")] == [code] * 3
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        *(("GET", "/api/v1/bindings", 404), ("POST", "/api/v1/bindings", 404)),
+        ("POST", "/apis/authorization.k8s.io/v1/localsubjectaccessreviews", 404),
+        *((method, "/apis/authentication.k8s.io/v1/tokenreviews/x", 404) for method in ("GET", "POST", "DELETE")),
+        *((method, "/apis/authentication.k8s.io/v1/tokenreviews", 405) for method in ("GET", "DELETE")),
+        *((method, "/apis/apps/v1/namespaces/default/deployments", 405) for method in ("PUT", "PATCH")),
+        *(("GET", "/index.html", 200), ("GET", "/debug/api_priority_and_fairness/nope", 404)),
+    ],
+)
+async def test_where_there_is_nothing_and_where_it_is_not_allowed(api: Rest, method: str, path: str, code: int) -> None:
+    answer = await api.send(method, path)
+
+    assert (answer.code, answer.body == b"404 page not found\n") == (code, path.startswith("/debug"))
+
+
 # -- forms ------------------------------------------------------------------------------------------------------------
 
 

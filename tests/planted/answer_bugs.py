@@ -141,7 +141,7 @@ ANSWERS = [
     Bug(
         "what lives in a namespace may be asked for without it",
         "actors/apiserver/rest/paths.py",
-        "if resource is None or (resource.namespaced and len(rest) > 1):",
+        """if resource is None or (resource.namespaced and (len(rest) > 1 or "list" not in resource.verbs)):""",
         "if resource is None:",
         _SURFACE + "test_what_lives_in_a_namespace_is_not_found_without_it",
     ),
@@ -460,5 +460,26 @@ ANSWERS = [
         '        if _is_aggregated(media, "v2"):\n',
         '        if media is ranges[0] and _is_aggregated(media, "v2"):\n',
         _DISCOVERY + "test_discovery_in_a_form_that_there_is",
+    ),
+    Bug(
+        "what is only asked has a name",
+        "actors/apiserver/rest/paths.py",
+        '    if name and "get" not in resource.verbs:\n',
+        "    if False:\n",
+        _DISCOVERY + "test_where_there_is_nothing_and_where_it_is_not_allowed",
+    ),
+    Bug(
+        "a binding may be of any namespace",
+        "actors/apiserver/rest/paths.py",
+        '(len(rest) > 1 or "list" not in resource.verbs)',
+        "len(rest) > 1",
+        _DISCOVERY + "test_where_there_is_nothing_and_where_it_is_not_allowed",
+    ),
+    Bug(
+        "what replaces a collection is read before that is refused",
+        "actors/apiserver/rest/verbs.py",
+        '        if request.method in ("PUT", "PATCH") and not call.name:\n',
+        "        if False:\n",
+        _DISCOVERY + "test_where_there_is_nothing_and_where_it_is_not_allowed",
     ),
 ]

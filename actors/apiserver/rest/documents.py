@@ -116,7 +116,7 @@ class Documents:
             return self._discovery(path.removesuffix("/"), accept, renderer)
         if path.rstrip("/") == "/version":
             return renderer.document(discovery.version_document(self._types.version, __version__))
-        if path == "/":
+        if path in ("/", "/index.html"):
             return renderer.document({"paths": self._paths()})
         page = self._zpages.find(path, accept, self._now(), self._paths())
         return Reply(page.body, content_type=page.content_type) if page is not None else None

@@ -42,8 +42,8 @@ def _target(served: Served, group: str, version: str, rest: list[str]) -> Target
         if within is not None and within.namespaced:
             return _sized(within, rest[1], rest[3:])
     resource = served.by_path(group, version, rest[0])
-    if resource is None or (resource.namespaced and len(rest) > 1):
-        return None  # an object that lives in a namespace is not found without it
+    if resource is None or (resource.namespaced and (len(rest) > 1 or "list" not in resource.verbs)):
+        return None  # what lives in a namespace is not found without it, but in lists
     return _sized(resource, "", rest[1:])
 
 
@@ -54,4 +54,6 @@ def _sized(resource: Resource, namespace: str, rest: list[str]) -> Target | None
     if len(rest) > 2 or "" in rest:
         return None
     name, subresource = (*rest, "", "")[:2]
+    if name and "get" not in resource.verbs:
+        return None  # what is only asked, and kept nowhere, has no name
     return Target(resource, namespace, name, subresource)

@@ -72,6 +72,7 @@ DUMPS = "/debug/api_priority_and_fairness/"
 _READ_ONLY = ("/version", "/.well-known/", "/openid/")
 _TEXT = "text/plain; charset=utf-8"
 _NO_SNIFF = (("X-Content-Type-Options", "nosniff"),)
+_NO_PAGE = Reply(b"404 page not found\n", 404, _TEXT, _NO_SNIFF)
 _PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 _SHUTDOWN_S = 0.2  # requests under way may end; watches never would
 IN_FLIGHT_MAX = 4096
@@ -316,7 +317,7 @@ class RestServer:
         if reply is None and self._documents.is_of_api(request.path):
             raise NotFound("the server could not find the requested resource")
         if reply is None:
-            return Reply(b"404 page not found\n", 404, _TEXT, _NO_SNIFF)
+            return _NO_PAGE
         if refusal is not None:
             raise refusal
         if request.method not in ("GET", "HEAD") and self._is_read_only(request.path):
@@ -331,7 +332,7 @@ class RestServer:
     def _dump(self, what: str) -> Reply:
         text = self._gate.dump(what)
         if text is None:
-            raise NotFound("the server could not find the requested resource")
+            return _NO_PAGE
         return Reply(text.encode(), content_type=_TEXT)
 
     def _renderer(self, request: web.BaseRequest, params: Params, output: Output) -> Renderer:

@@ -89,6 +89,8 @@ class Verbs:
             return await connect.run(request, verb)
         content_type, verb = request.headers.get("Content-Type", ""), self._verb(request.method)
         check_served(call, verb)
+        if request.method in ("PUT", "PATCH") and not call.name:
+            raise method_not_allowed()
         check_options(verb, self._params, applies=is_apply(content_type), has_body=request.can_read_body)
         body = await read_body(request)
         if self._record is not None:
