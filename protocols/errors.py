@@ -144,9 +144,9 @@ class InternalError(StatusError):
         return body
 
 
-class WebhookRefusal(StatusError):
-    """A webhook says no, with a code and a reason of its own: `code` and `reason` in the details, 400 and none without.
-    What else is in them is shown."""
+class AdmissionRefusal(StatusError):
+    """A webhook or a policy says no, with a code and a reason of its own: `code` and `reason` in the details, 400 and
+    none without. What else is in them is shown."""
 
     code, reason = 400, ""
 

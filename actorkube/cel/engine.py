@@ -24,6 +24,7 @@ from actorkube.cel.words import explained, located
 
 DYN = "dyn"
 EXPRESSION_BYTES_MAX = 16 * 1024
+_CONVERSION = re.compile(r"cannot convert (\w+) to (\w+)")
 _MISSING_KEY = re.compile(r'Key not found in map : "?(.*?)"?$')
 
 
@@ -168,6 +169,7 @@ def _explained(text: str) -> str:
         return f"no such key: {missing[1]}"
     if "No matching overloads found" in text:
         return text.replace("No matching overloads found", "no such overload")
+    text = _CONVERSION.sub(r"type conversion error from '\1' to '\2'", text)
     return text.replace("divide by zero", "division by zero")
 
 

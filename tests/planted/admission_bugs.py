@@ -19,6 +19,41 @@ _AUTHORIZER = "tests/apiserver/admission/test_authorizer.py"
 
 ADMISSION = [
     Bug(
+        "policies: a variable may use one that stands behind it",
+        "actors/apiserver/rules/validate/admission.py",
+        "scope_of(spec, index), builds",
+        "scope_of(spec), builds",
+        "tests/apiserver/admission/test_policies.py::test_an_expression_may_name_what_stands_before_it",
+    ),
+    Bug(
+        "policies: there are parameters without a kind of them",
+        "actors/apiserver/admission/dynamic/conditions.py",
+        "            if not scope.has_params:\n",
+        "            if False:\n",
+        "tests/apiserver/admission/test_policies.py::test_an_expression_may_name_what_stands_before_it",
+    ),
+    Bug(
+        "policies: why a variable failed is forgotten",
+        "actors/apiserver/admission/dynamic/meeting.py",
+        '            values[FAILED][variable["name"]] = why(error, text)',
+        "            _ = why(error, text)",
+        "tests/apiserver/admission/test_policies.py::test_who_uses_a_variable_that_failed_is_told_why",
+    ),
+    Bug(
+        "policies: what is wrong with a policy is its binding's",
+        "actors/apiserver/admission/dynamic/policies.py",
+        "bound=not isinstance(error, PolicyError)",
+        "bound=True",
+        "tests/apiserver/admission/test_policies.py::test_a_kind_of_parameters_that_is_not_there_is_named",
+    ),
+    Bug(
+        "policies: an operation whose test fails refuses",
+        "actors/apiserver/admission/dynamic/mutations.py",
+        "        if error.message.endswith(TEST_FAILED):\n",
+        "        if False:\n",
+        "tests/apiserver/admission/test_mutations.py::test_what_operations_test_for_decides_whether_they_are_made",
+    ),
+    Bug(
         "webhooks: a refusal has no reason of its own",
         "actors/apiserver/admission/dynamic/review.py",
         '        given["reason"] = str(status["reason"])\n',

@@ -13,6 +13,7 @@ from protocols.objects import Object
 OPERATIONS_MAX = 10_000
 COPIED_BYTES_MAX = 3 * 1024 * 1024
 REJECTED = "the server rejected our request due to an error in our request"
+TEST_FAILED = "failed: test failed"
 
 
 def json_patch(document: Object, operations: Any) -> Object:
@@ -43,7 +44,7 @@ def json_patch(document: Object, operations: Any) -> Object:
         except Unfit as unfit:
             raise Invalid(f"{REJECTED}: {unfit}") from None
         except jsonpatch.JsonPatchTestFailed:
-            raise Invalid(f"{REJECTED}: testing value {given['path']} failed: test failed") from None
+            raise Invalid(f"{REJECTED}: testing value {given['path']} {TEST_FAILED}") from None
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException):
             raise Invalid(f"{REJECTED}: {_why(given, patched)}") from None
     if not isinstance(patched, dict):

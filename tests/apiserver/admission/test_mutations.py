@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actors.apiserver.cel.objects import BadObject, as_maps
-from protocols.errors import Forbidden, Invalid
+from protocols.errors import AdmissionRefusal, Invalid
 from protocols.objects import Object
 from tests.apiserver.custom.widgets import CRDS, WIDGETS, definition, widget
 from tests.apiserver.world import World, config_map, deployment, pod, world
@@ -115,7 +115,7 @@ async def test_who_wants_to_see_what_others_changed_is_asked_again_once(api: Wor
 
 async def test_what_is_made_is_judged_and_what_cannot_be_made_refuses(api: World) -> None:
     await enact(api, policy(apply("Object{spec: Object.spec{nodeName: object.spec.nothing}}"), resources="pods"))
-    with pytest.raises(Forbidden) as refused:
+    with pytest.raises(AdmissionRefusal) as refused:
         await api.create("pods", pod("web"))
     await api.delete(BINDINGS, "p", "")
     main = 'Object.spec.containers{name: "main", image: "x"}'
@@ -124,9 +124,19 @@ async def test_what_is_made_is_judged_and_what_cannot_be_made_refuses(api: World
     with pytest.raises(Invalid) as invalid:
         await api.create("pods", pod("web"))
 
-    start = "pods \"web\" is forbidden: policy 'p' with binding 'p' denied request: expression "
+    start = "policy 'p' with binding 'p' denied request: expression "
+    assert (refused.value.code, refused.value.reason) == (403, "Invalid")
     assert refused.value.message.startswith(start) and "no such key: nothing" in refused.value.message
     assert "spec.containers[1].name: Duplicate value" in invalid.value.message
+
+
+async def test_what_operations_test_for_decides_whether_they_are_made(api: World) -> None:
+    tested = 'JSONPatch{op: "test", path: "/data/a", value: "other"}'
+    await enact(api, policy(patch(f'[{tested}, JSONPatch{{op: "add", path: "/data/b", value: "2"}}]')))
+
+    created = await api.create("configmaps", config_map("one"))
+
+    assert created["data"] == {"a": "1"}
 
 
 @pytest.mark.parametrize(
@@ -144,7 +154,7 @@ async def test_an_object_that_cannot_be_merged_is_refused_unless_failures_are_ig
 ) -> None:
     await enact(api, policy(apply(expression), resources="pods"))
 
-    with pytest.raises(Forbidden) as refused:
+    with pytest.raises(AdmissionRefusal) as refused:
         await api.create("pods", pod("web"))
     await api.patch(POLICIES, "p", {"spec": {"failurePolicy": "Ignore"}}, "")
     created = await api.create("pods", pod("web"))

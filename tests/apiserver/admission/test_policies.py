@@ -131,3 +131,63 @@ async def test_a_policy_that_does_not_compile_is_refused(api: World) -> None:
         await api.create(POLICIES, policy("object."))
     with pytest.raises(Invalid, match="must not contain both Deny and Warn"):
         await api.create(BINDINGS, binding("Deny", "Warn"))
+
+
+async def test_who_uses_a_variable_that_failed_is_told_why(api: World) -> None:
+    await enact(api, policy("variables.a == 'x'", variables=[{"name": "a", "expression": "object.spec.nope"}]))
+
+    with pytest.raises(Invalid) as refused:
+        await api.create("deployments.apps", deployment("web"))
+
+    assert refused.value.message.endswith(
+        "expression 'variables.a == 'x'' resulted in error: "
+        'composited variable "a" fails to evaluate: no such key: nope'
+    )
+
+
+async def test_a_kind_of_parameters_that_is_not_there_is_named(api: World) -> None:
+    made = policy("params.data.most == '1'", paramKind={"apiVersion": "no.such/v1", "kind": "Foo"})
+    await enact(api, made, binding(paramRef={"name": "x", "parameterNotFoundAction": "Deny"}))
+
+    with pytest.raises(Invalid) as refused:
+        await api.create("deployments.apps", deployment("web"))
+
+    assert refused.value.message.endswith(
+        "ValidatingAdmissionPolicy 'p' denied request: failed to configure policy: "
+        "failed to find resource referenced by paramKind: 'no.such/v1, Kind=Foo'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "words"),
+    [
+        (
+            {"variables": [{"name": "a", "expression": "variables.b"}, {"name": "b", "expression": "2"}]},
+            "spec.variables[0].expression",
+            "undefined field 'b'",
+        ),
+        (
+            {"validations": [{"expression": "variables.c == 1"}], "variables": [{"name": "b", "expression": "2"}]},
+            "spec.validations[0].expression",
+            "undefined field 'c'",
+        ),
+        (
+            {"validations": [{"expression": "params != null"}]},
+            "spec.validations[0].expression",
+            "undeclared reference to 'params' (in container '')",
+        ),
+    ],
+)
+async def test_an_expression_may_name_what_stands_before_it(api: World, spec: Any, field: str, words: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        await api.create(POLICIES, policy("true", **spec))
+
+    (cause,) = refused.value.details["causes"]
+    assert cause["field"] == field and words in cause["message"]
+
+
+async def test_an_expression_may_have_lines(api: World) -> None:
+    await enact(api, policy("object.spec.replicas <= 5 ||\n false"))
+
+    with pytest.raises(Invalid):
+        await api.create("deployments.apps", deployment("large", 6))

@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors.apiserver.admission.attributes import Attributes, Operation
-from actors.apiserver.admission.dynamic.conditions import ConditionError, Spent, evaluate, values_of
+from actors.apiserver.admission.dynamic.conditions import (
+    FAILED,
+    ConditionError,
+    PolicyError,
+    Spent,
+    evaluate,
+    values_of,
+    why,
+)
 from actors.apiserver.admission.dynamic.matching import match, may_concern
 from actors.apiserver.admission.dynamic.review import request_of
 from actors.apiserver.admission.stored import Stored
@@ -77,7 +85,9 @@ class Meeting:
             return [None]
         resource = self._by_kind(kind.get("apiVersion") or "", kind.get("kind") or "")
         if resource is None:
-            raise ConditionError("failed to configure policy: failed to find resource referenced by paramKind")
+            version, name = kind.get("apiVersion") or "", kind.get("kind") or ""
+            problem = f"failed to find resource referenced by paramKind: '{version}, Kind={name}'"
+            raise PolicyError(f"failed to configure policy: {problem}")
         if not wanted:
             return [None]
         found = list(self._chosen(resource, wanted, attributes))
@@ -107,13 +117,15 @@ def with_variables(
 
     Raises Spent.
     """
-    values = {**values, "variables": {}}
+    values = {**values, "variables": {}, FAILED: {}}
     for variable in variables:
+        text = variable.get("expression") or ""
         try:
-            made = evaluate(variable.get("expression") or "", values, budget, builds=builds)
+            made = evaluate(text, values, budget, builds=builds)
         except Spent:
             raise
-        except ConditionError:
-            continue  # who uses it finds that it is not there
-        values["variables"] = {**values["variables"], variable["name"]: made}
+        except ConditionError as error:
+            values[FAILED][variable["name"]] = why(error, text)  # who uses it is told
+        else:
+            values["variables"] = {**values["variables"], variable["name"]: made}
     return values

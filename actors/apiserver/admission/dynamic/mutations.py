@@ -16,11 +16,11 @@ from actors.apiserver.admission.dynamic.meeting import Meeting, Seen, Values, wi
 from actors.apiserver.admission.dynamic.webhooks import Accept
 from actors.apiserver.admission.stored import Stored
 from actors.apiserver.patch.combine import merge, without_nulls
-from actors.apiserver.patch.json_patch import json_patch
+from actors.apiserver.patch.json_patch import REJECTED, TEST_FAILED, json_patch
 from actors.apiserver.patch.structure import NotOfItsType, field_set, field_type
 from actors.apiserver.schema.resources import Resource
 from actors.apiserver.schema.types import Type, Types
-from protocols.errors import StatusError
+from protocols.errors import AdmissionRefusal, StatusError
 from protocols.objects import Object, name_of
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ class Mutations:
             if spec.get("failurePolicy") == "Ignore":
                 return
             who = f"policy '{name_of(policy)}' with binding '{name_of(binding)}'"
-            raise attributes.refusal(f"{who} denied request: {error}") from None
+            message = f"{who} denied request: {error}"
+            about = {**attributes.refusal(message).details, "causes": [{"message": message}]}
+            raise AdmissionRefusal(message, {"code": 403, "reason": "Invalid", **about}) from None
         if made != found.values["object"]:
             attributes.obj = await accept(made, found.resource)
 
@@ -104,14 +106,16 @@ class Mutations:
 
 
 def patched(obj: Object, operations: Any) -> Object:
-    """Raises ConditionError."""
+    """The object as it was if what the operations test for is not so. Raises ConditionError."""
     if not isinstance(operations, list):
         raise ConditionError("must evaluate to an array of JSONPatch operations")
     try:
         # What the document gives away it must not share: operations change it in place.
         return json_patch(without_shared(obj), without_shared(operations))
     except StatusError as error:
-        raise ConditionError(f"error applying JSON Patch: {error.message}") from None
+        if error.message.endswith(TEST_FAILED):
+            return obj
+        raise ConditionError(f"JSON Patch: {error.message.removeprefix(f'{REJECTED}: ')}") from None
 
 
 def applied(type: Type, obj: Object, configuration: Any) -> Object:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from actors.apiserver.admission.attributes import Attributes, Operation
-from actors.apiserver.admission.dynamic.conditions import ConditionError, Spent, evaluate, hold, new_budget
+from actors.apiserver.admission.dynamic.conditions import ConditionError, PolicyError, Spent, evaluate, hold, new_budget
 from actors.apiserver.admission.dynamic.matching import BINDINGS, POLICIES
 from actors.apiserver.admission.dynamic.meeting import Meeting, with_variables
 from actors.apiserver.admission.stored import Stored
@@ -33,6 +33,7 @@ class Finding(NamedTuple):
 
     message: str
     reason: str = ""
+    bound: bool = True  # whether it is one of the policy as the binding uses it
 
 
 class Policies:
@@ -73,7 +74,7 @@ class Policies:
                     _annotate(attributes, name_of(policy), spec, values, budget)
         except ConditionError as error:
             if spec.get("failurePolicy") != "Ignore":
-                findings.append(Finding(str(error)))
+                findings.append(Finding(str(error), bound=not isinstance(error, PolicyError)))
         return findings
 
 
@@ -116,7 +117,7 @@ def _message(validation: dict[str, Any], values: dict[str, Any], budget: Budget)
 
 
 def _act(attributes: Attributes, finding: Finding, actions: Iterable[str], policy: str, binding: str) -> None:
-    who = f"ValidatingAdmissionPolicy '{policy}' with binding '{binding}'"
+    who = f"ValidatingAdmissionPolicy '{policy}'" + (f" with binding '{binding}'" if finding.bound else "")
     if "Warn" in actions:
         attributes.warn(f"Validation failed for {who}: {finding.message}")
     if "Audit" in actions and attributes.annotations is not None:

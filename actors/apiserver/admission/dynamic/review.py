@@ -14,7 +14,7 @@ from actors.apiserver.conversions import Conversions
 from actors.apiserver.scale import scale_of
 from actors.apiserver.schema.resources import Resource, subresource_kind
 from actors.apiserver.versions import to_served
-from protocols.errors import StatusError, WebhookRefusal
+from protocols.errors import AdmissionRefusal, StatusError
 from protocols.objects import Object, decode_object, encode_object
 
 API_VERSION = "admission.k8s.io/v1"
@@ -131,7 +131,7 @@ def denied(name: str, status: dict[str, Any]) -> StatusError:
         given["code"] = code
     if status.get("reason"):
         given["reason"] = str(status["reason"])
-    return WebhookRefusal(text, given)
+    return AdmissionRefusal(text, given)
 
 
 async def _shown(

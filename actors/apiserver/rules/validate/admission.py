@@ -7,9 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from actors.apiserver.admission.dynamic.conditions import problem
+from actors.apiserver.admission.dynamic.conditions import Scope, problem
 from actors.apiserver.rules import names
-from actors.apiserver.rules.field import FieldErrors, duplicate, invalid_value, matches, not_supported, one_of, required
+from actors.apiserver.rules.field import (
+    FieldErrors,
+    duplicate,
+    forbidden,
+    invalid_value,
+    matches,
+    not_supported,
+    one_of,
+    required,
+)
 from actors.apiserver.rules.validate.scheduling import label_selector
 from protocols.objects import Object
 
@@ -38,23 +47,31 @@ def webhook_configuration(obj: Object, old: Object | None) -> FieldErrors:
 def admission_policy(obj: Object, old: Object | None) -> FieldErrors:
     spec = obj.get("spec") or {}
     if not (spec.get("validations") or spec.get("auditAnnotations")):
-        yield required("spec.validations", "validations or auditAnnotations must contain at least one item")
+        for field in ("validations", "auditAnnotations"):
+            yield required(f"spec.{field}", "validations or auditAnnotations must contain at least one item")
     yield from policy_subject(spec)
+    scope = scope_of(spec)
     for index, validation in enumerate(spec.get("validations") or ()):
         at = f"spec.validations[{index}]"
-        yield from _validation(at, validation)
+        yield from _validation(at, validation, scope)
         if validation.get("reason") is not None and validation["reason"] not in _REASONS:
             yield not_supported(f"{at}.reason", validation["reason"], _REASONS)
     name = obj["metadata"].get("name") or ""
-    yield from _audit_annotations("spec.auditAnnotations", name, spec.get("auditAnnotations") or ())
+    yield from _audit_annotations("spec.auditAnnotations", name, spec.get("auditAnnotations") or (), scope)
 
 
-def _validation(at: str, validation: dict[str, Any]) -> FieldErrors:
+def scope_of(spec: dict[str, Any], variables: int | None = None) -> Scope:
+    """What the expressions of a policy may name, if they stand behind so many of its variables (None: all)."""
+    found = (spec.get("variables") or [])[:variables]
+    return Scope(tuple(str(each.get("name") or "") for each in found), has_params=spec.get("paramKind") is not None)
+
+
+def _validation(at: str, validation: dict[str, Any], scope: Scope) -> FieldErrors:
     text, message, told = ((validation.get(key) or "") for key in ("expression", "message", "messageExpression"))
     if not text.strip():
         yield required(f"{at}.expression", "expression is not specified")
     else:
-        yield from expression(f"{at}.expression", text, "BOOL")
+        yield from expression(f"{at}.expression", text, "BOOL", scope=scope)
     if message and not message.strip():
         yield invalid_value(f"{at}.message", message, "must be non-empty if specified")
     elif "\n" in message.strip():
@@ -62,10 +79,10 @@ def _validation(at: str, validation: dict[str, Any]) -> FieldErrors:
     if told and not told.strip():
         yield invalid_value(f"{at}.messageExpression", told, "must be non-empty if specified")
     elif told:
-        yield from expression(f"{at}.messageExpression", told, "STRING", authorizer=False)
+        yield from expression(f"{at}.messageExpression", told, "STRING", authorizer=False, scope=scope)
 
 
-def _audit_annotations(field: str, policy: str, annotations: Sequence[dict[str, Any]]) -> FieldErrors:
+def _audit_annotations(field: str, policy: str, annotations: Sequence[dict[str, Any]], scope: Scope) -> FieldErrors:
     """Their keys in the log begin with the policy's name."""
     seen: set[str] = set()
     for index, annotation in enumerate(annotations):
@@ -78,7 +95,7 @@ def _audit_annotations(field: str, policy: str, annotations: Sequence[dict[str, 
         if not text.strip():
             yield required(f"{at}.valueExpression", "valueExpression is not specified")
         else:
-            yield from expression(f"{at}.valueExpression", text, "STRING", "NULL")
+            yield from expression(f"{at}.valueExpression", text, "STRING", "NULL", scope=scope)
 
 
 def policy_subject(spec: dict[str, Any], *, builds: bool = False) -> FieldErrors:
@@ -95,10 +112,10 @@ def policy_subject(spec: dict[str, Any], *, builds: bool = False) -> FieldErrors
             yield required("spec.matchConstraints.resourceRules")
     yield from _conditions("spec.matchConditions", spec)
     for index, variable in enumerate(spec.get("variables") or ()):
-        yield from _variable(f"spec.variables[{index}]", variable, builds=builds)
+        yield from _variable(f"spec.variables[{index}]", variable, scope_of(spec, index), builds=builds)
 
 
-def _variable(at: str, variable: dict[str, Any], *, builds: bool) -> FieldErrors:
+def _variable(at: str, variable: dict[str, Any], scope: Scope, *, builds: bool) -> FieldErrors:
     name, text = variable.get("name") or "", variable.get("expression") or ""
     if not name.strip():
         yield required(f"{at}.name", "name is not specified")
@@ -107,7 +124,7 @@ def _variable(at: str, variable: dict[str, Any], *, builds: bool) -> FieldErrors
     if not text.strip():
         yield required(f"{at}.expression", "expression is not specified")
     else:
-        yield from expression(f"{at}.expression", text, builds=builds)
+        yield from expression(f"{at}.expression", text, builds=builds, scope=scope)
 
 
 def admission_policy_binding(obj: Object, old: Object | None) -> FieldErrors:
@@ -153,12 +170,12 @@ def policy_name(field: str, name: str) -> FieldErrors:
 def params(field: str, reference: dict[str, Any] | None) -> FieldErrors:
     if reference is None:
         return
-    if bool(reference.get("name")) == (reference.get("selector") is not None):
+    if reference.get("name") and reference.get("selector") is not None:
+        for name in ("name", "selector"):
+            yield forbidden(f"{field}.{name}", "name and selector are mutually exclusive")
+    elif not reference.get("name") and reference.get("selector") is None:
         yield required(field, "one of name or selector must be specified")
-    if reference.get("parameterNotFoundAction") not in ("Allow", "Deny"):
-        yield from one_of(
-            f"{field}.parameterNotFoundAction", reference.get("parameterNotFoundAction"), ("Allow", "Deny")
-        )
+    yield from one_of(f"{field}.parameterNotFoundAction", reference.get("parameterNotFoundAction"), ("Deny", "Allow"))
 
 
 def _name(field: str, name: str) -> FieldErrors:
@@ -275,12 +292,18 @@ def _conditions(field: str, holder: dict[str, Any]) -> FieldErrors:
 
 
 def expression(
-    field: str, text: str | None, *results: str, builds: bool = False, authorizer: bool = True
+    field: str,
+    text: str | None,
+    *results: str,
+    builds: bool = False,
+    authorizer: bool = True,
+    scope: Scope | None = None,
 ) -> FieldErrors:
+    """`results`: the types that it may be of, none: any. `scope`: what it may name, of a policy."""
     if not (text or "").strip():
         yield required(field)
         return
     assert text is not None
-    why = problem(text, *results, builds=builds, authorizer=authorizer)
+    why = problem(text, *results, builds=builds, authorizer=authorizer, scope=scope)
     if why:
         yield invalid_value(field, text, why)

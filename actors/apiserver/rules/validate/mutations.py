@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from actors.apiserver.admission.dynamic.conditions import Scope
 from actors.apiserver.rules.field import FieldErrors, forbidden, one_of, required
 from actors.apiserver.rules.validate.admission import (
     expression,
@@ -11,6 +12,7 @@ from actors.apiserver.rules.validate.admission import (
     policy_name,
     policy_subject,
     resources_matched,
+    scope_of,
 )
 from protocols.objects import Object
 
@@ -24,8 +26,9 @@ def mutating_policy(obj: Object, old: Object | None) -> FieldErrors:
     mutations = spec.get("mutations") or ()
     if not mutations:
         yield required("spec.mutations", "mutations must contain at least one item")
+    scope = scope_of(spec)
     for index, mutation in enumerate(mutations):
-        yield from _mutation(f"spec.mutations[{index}]", mutation)
+        yield from _mutation(f"spec.mutations[{index}]", mutation, scope)
     yield from one_of("spec.reinvocationPolicy", spec.get("reinvocationPolicy"), ("IfNeeded", "Never"))
 
 
@@ -37,7 +40,7 @@ def mutating_policy_binding(obj: Object, old: Object | None) -> FieldErrors:
         yield from resources_matched("spec.matchResources", spec["matchResources"])
 
 
-def _mutation(at: str, mutation: dict[str, Any]) -> FieldErrors:
+def _mutation(at: str, mutation: dict[str, Any], scope: Scope) -> FieldErrors:
     kind = mutation.get("patchType")
     yield from one_of(f"{at}.patchType", kind, tuple(_KINDS))
     for each, field in _KINDS.items():
@@ -45,6 +48,7 @@ def _mutation(at: str, mutation: dict[str, Any]) -> FieldErrors:
         if each == kind and given is None:
             yield required(f"{at}.{field}", f"must be specified when patchType is {each}")
         elif each == kind and given is not None:
-            yield from expression(f"{at}.{field}.expression", given.get("expression"), *_RESULTS[each], builds=True)
+            text = given.get("expression")
+            yield from expression(f"{at}.{field}.expression", text, *_RESULTS[each], builds=True, scope=scope)
         elif given is not None:
             yield forbidden(f"{at}.{field}", f"must not be specified when patchType is {kind}")
