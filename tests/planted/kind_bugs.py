@@ -154,7 +154,7 @@ KINDS = [
     Bug(
         "who fails a test of a JSON patch is told what the object holds",
         "actors/apiserver/patch/json_patch.py",
-        "testing value {given['path']} failed: test failed",
+        "testing value {given['path']} {TEST_FAILED}",
         "{patched}",
         "tests/apiserver/patch/test_json_and_merge_patch.py::"
         "test_an_operation_that_does_not_apply_refuses_the_patch_and_tells_nothing_of_the_object",
