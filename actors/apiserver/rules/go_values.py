@@ -14,6 +14,7 @@ from typing import Any
 
 from actors.apiserver.schema.protobuf import Field, table
 
+LINES_MAX = 2000
 _META = "meta.v1."  # the types that are shown as they are written
 _OBJECT_META = "meta.v1.ObjectMeta"
 _NAMES = {
@@ -72,9 +73,13 @@ def in_go(message: str, value: Mapping[str, Any] | None) -> Any:
 
 
 def difference(message: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """The lines by which the two differ, with three around them, as `diff -u` writes them."""
-    before, after = (json.dumps(in_go(message, value), indent=1, ensure_ascii=False) for value in (old, new))
-    lines = [*difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="")]
+    """The lines by which the two differ, with three around them, as `diff -u` writes them. "" where there are very many
+    lines: to find that out takes time that grows with their square."""
+    texts = (json.dumps(in_go(message, value), indent=1, ensure_ascii=False) for value in (old, new))
+    before, after = (text.splitlines() for text in texts)
+    if len(before) + len(after) > LINES_MAX:
+        return ""
+    lines = [*difflib.unified_diff(before, after, lineterm="")]
     return "".join(f"{line}\n" for line in lines[2:])
 
 
