@@ -19,6 +19,13 @@ _AUTHORIZER = "tests/apiserver/admission/test_authorizer.py"
 
 ADMISSION = [
     Bug(
+        "policies: a patch may be a list of anything",
+        "actors/apiserver/admission/dynamic/conditions.py",
+        'type.startswith("list(map(")',
+        'type.startswith("list(")',
+        "tests/apiserver/admission/test_mutations.py::test_a_mutation_is_of_its_type",
+    ),
+    Bug(
         "policies: a variable may use one that stands behind it",
         "actors/apiserver/rules/validate/admission.py",
         "scope_of(spec, index), builds",

@@ -130,6 +130,30 @@ async def test_what_is_made_is_judged_and_what_cannot_be_made_refuses(api: World
     assert "spec.containers[1].name: Duplicate value" in invalid.value.message
 
 
+@pytest.mark.parametrize(
+    ("mutation", "cause"),
+    [
+        (patch("[1]"), 'Invalid value: "[1]": must evaluate to list(JSONPatch) but got list(int)'),
+        (patch("[]"), 'Invalid value: "[]": must evaluate to list(JSONPatch) but got list(dyn)'),
+        (apply("1"), 'Invalid value: "1": must evaluate to Object but got int'),
+        (
+            {**patch("[JSONPatch{op: 'remove', path: '/data/a'}]"), "applyConfiguration": {"expression": "Object{}"}},
+            'Invalid value: "{applyConfiguration}": must not be specified when patchType is JSONPatch',
+        ),
+        ({"jsonPatch": {"expression": "[]"}}, "Required value"),
+        (
+            {"patchType": "X", "jsonPatch": {"expression": "[]"}},
+            'Unsupported value: "X": supported values: "ApplyConfiguration", "JSONPatch"',
+        ),
+    ],
+)
+async def test_a_mutation_is_of_its_type(api: World, mutation: Object, cause: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        await api.create(POLICIES, policy(mutation))
+
+    assert [each["message"] for each in refused.value.details["causes"]] == [cause]
+
+
 async def test_what_operations_test_for_decides_whether_they_are_made(api: World) -> None:
     tested = 'JSONPatch{op: "test", path: "/data/a", value: "other"}'
     await enact(api, policy(patch(f'[{tested}, JSONPatch{{op: "add", path: "/data/b", value: "2"}}]')))
@@ -192,7 +216,8 @@ async def test_a_policy_that_could_not_work_is_refused(api: World) -> None:
         "spec.mutations[1].jsonPatch.expression: Invalid value",
         "must evaluate to list",
         "spec.mutations[2].jsonPatch: Required value: must be specified when patchType is JSONPatch",
-        "spec.mutations[2].applyConfiguration: Forbidden: must not be specified when patchType is JSONPatch",
+        'spec.mutations[2].applyConfiguration: Invalid value: "{applyConfiguration}": must not be specified when '
+        "patchType is JSONPatch",
         'spec.reinvocationPolicy: Unsupported value: "Sometimes"',
     ):
         assert part in refused.value.message

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 VARIABLES = ("object", "oldObject", "request", "params", "namespaceObject", "variables")
 AUTHORIZER = "authorizer"
+PATCH = "list(JSONPatch)"  # the result of an expression that makes a patch: what builds an object builds a map here
 FAILED = "failed variables"  # among the values, for no expression: of which variables no value came, and why
 _KEPT_MAX = 4096
 _SAID = {"NULL": "null_type", "MAP": "Object"}
@@ -110,11 +111,20 @@ def problem(text: str, *results: str, builds: bool = False, authorizer: bool = T
     found = _program(text, builds, authorizer, scope)
     if isinstance(found, str):
         return found
+    if PATCH in results:
+        type = _type_of(found)
+        return "" if type == "dyn" or type.startswith("list(map(") else f"must evaluate to {PATCH} but got {type}"
     if results and found.result.partition("<")[0] not in (*results, "DYN"):
         *wanted, got = [_SAID.get(each, each.lower()) for each in (*results, found.result)]
         only = wanted[0] if len(wanted) == 1 else f"one of [{' '.join(wanted)}]"
         return f"must evaluate to {only} but got {got}"
     return ""
+
+
+def _type_of(program: Program) -> str:
+    from actorkube.cel.tree import name_of_type
+
+    return name_of_type(program.tree, program.tree.expr)
 
 
 class Spent(ConditionError):

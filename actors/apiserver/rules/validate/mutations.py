@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.apiserver.admission.dynamic.conditions import Scope
-from actors.apiserver.rules.field import FieldErrors, forbidden, one_of, required
+from actors.apiserver.admission.dynamic.conditions import PATCH, Scope
+from actors.apiserver.rules.field import FieldErrors, invalid_value, one_of, required
 from actors.apiserver.rules.validate.admission import (
     expression,
     params,
@@ -17,7 +17,7 @@ from actors.apiserver.rules.validate.admission import (
 from protocols.objects import Object
 
 _KINDS = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}
-_RESULTS = {"ApplyConfiguration": ("MAP",), "JSONPatch": ("LIST",)}
+_RESULTS = {"ApplyConfiguration": ("MAP",), "JSONPatch": (PATCH,)}
 
 
 def mutating_policy(obj: Object, old: Object | None) -> FieldErrors:
@@ -43,6 +43,8 @@ def mutating_policy_binding(obj: Object, old: Object | None) -> FieldErrors:
 def _mutation(at: str, mutation: dict[str, Any], scope: Scope) -> FieldErrors:
     kind = mutation.get("patchType")
     yield from one_of(f"{at}.patchType", kind, tuple(_KINDS))
+    if kind not in _KINDS:
+        return
     for each, field in _KINDS.items():
         given = mutation.get(field)
         if each == kind and given is None:
@@ -51,4 +53,5 @@ def _mutation(at: str, mutation: dict[str, Any], scope: Scope) -> FieldErrors:
             text = given.get("expression")
             yield from expression(f"{at}.{field}.expression", text, *_RESULTS[each], builds=True, scope=scope)
         elif given is not None:
-            yield forbidden(f"{at}.{field}", f"must not be specified when patchType is {kind}")
+            why = f"must not be specified when patchType is {kind}"
+            yield invalid_value(f"{at}.{field}", f"{{{field}}}", why)
