@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from actors.apiserver.custom.formats import CHECKS
-from actors.apiserver.custom.numbers import as_number, is_whole, number_errors
+from actors.apiserver.custom.numbers import INT64_MAX, as_number, is_whole, number_errors
 from actors.apiserver.custom.structural import Node
 from actors.apiserver.rules.field import (
     FieldError,
@@ -26,12 +26,15 @@ from actors.apiserver.rules.field import (
 
 ABSENT: Any = object()
 NOWHERE = "<nil>"  # the field of what is said of a combination of schemas
+_WEIGHTS: dict[type, int] = {bool: 7, str: 8, dict: 8, int: 9, float: 9, list: 9}
 _FORMAT_OF = {"integer": "int64", "number": "float64"}
 
 
 def errors(node: Node, value: Any, old: Any = ABSENT, path: str = "", *, within: str = "") -> FieldErrors:
     """`old`: what stood here before. `within`: the field whose own schema this is; messages begin there."""
     found = _Judge().value(node, value, old, path)
+    if not found:
+        return
     once = {(error.type, str(error)): error for error in reversed(found)}  # the same is not said twice
     for error in reversed(once.values()):
         yield error if not within else _moved(error, within)
@@ -52,6 +55,8 @@ class _Judge:
     def value(self, node: Node, value: Any, old: Any, path: str) -> list[FieldError]:
         if old is not ABSENT and _same(value, old):
             return []
+        if value.__class__ is node.exact and (node.exact is not int or -INT64_MAX <= value <= INT64_MAX):
+            return self._errors_within(node, value, old, path)
         found = self._type_errors(node, value, path)
         if value is None:
             return found + _choice_errors(node, value, path)
@@ -61,6 +66,13 @@ class _Judge:
         found += self._own_errors(node, value, old, path)
         self.matched += 3
         return found
+
+    def _errors_within(self, node: Node, value: Any, old: Any, path: str) -> list[FieldError]:
+        """Of a value that has nothing wrong of its own; what is checked of others counts as if it had been."""
+        self.matched += _WEIGHTS[value.__class__]
+        if value.__class__ is dict:
+            return self._object_errors(node, value, old, path)
+        return self._array_errors(node, value, old, path) if value.__class__ is list else []
 
     def _own_errors(self, node: Node, value: Any, old: Any, path: str) -> list[FieldError]:
         """By what the value is."""
@@ -84,7 +96,7 @@ class _Judge:
 
     def _object_errors(self, node: Node, value: dict[str, Any], old: Any, path: str) -> list[FieldError]:
         before = old if isinstance(old, dict) else {}
-        found = list(_size_errors(node.schema, len(value), path, "Properties"))
+        found = _size_errors(node.schema, len(value), path, "Properties")
         for name, item in value.items():
             below = node.below(name)
             if below is not None:
@@ -100,7 +112,7 @@ class _Judge:
             for index, item in enumerate(value):
                 was = before.get(identity(node, item), ABSENT) if before else ABSENT
                 found += self.value(node.items, item, was, f"{path}[{index}]")
-        return [*found, *_size_errors(node.schema, len(value), path, "Items")]
+        return found + _size_errors(node.schema, len(value), path, "Items")
 
     def _type_errors(self, node: Node, value: Any, path: str) -> list[FieldError]:
         expected = ("integer", "string") if node.int_or_string else (node.type,) if node.type else ()
@@ -257,12 +269,13 @@ def _format_errors(node: Node, value: str, path: str) -> FieldErrors:
         yield wrong_type(path, value, _of_type(path, str(node.schema["format"]), value))
 
 
-def _size_errors(schema: dict[str, Any], size: int, path: str, what: str) -> FieldErrors:
-    low, high = schema.get(f"min{what}"), schema.get(f"max{what}")
+def _size_errors(schema: dict[str, Any], size: int, path: str, what: str) -> list[FieldError]:
+    found, low, high = [], schema.get(f"min{what}"), schema.get(f"max{what}")
     if low is not None and size < low:
-        yield invalid_value(path, size, f"{path} in body should have at least {low} {what.lower()}")
+        found.append(invalid_value(path, size, f"{path} in body should have at least {low} {what.lower()}"))
     if high is not None and size > high:
-        yield too_many(path, size, high)
+        found.append(too_many(path, size, high))
+    return found
 
 
 def _below(path: str, name: str) -> str:

@@ -20,12 +20,22 @@ OWN_FIELDS = frozenset({"apiVersion", "kind", "metadata"})
 INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
 
 _MISSING: Any = object()
+_CHOOSY = ("enum", "maxLength", "minLength", "pattern", "minimum", "maximum", "multipleOf")
+_CLASSES: dict[str, type] = {
+    "array": list,
+    "boolean": bool,
+    "integer": int,
+    "number": float,
+    "object": dict,
+    "string": str,
+}
 
 
 class Node:
     """`rest` is the node of fields that have no property of their own (True: anything goes, None: there are none).
 
     `lists` and `embeds`: whether here or below there are lists that are sets or maps, and objects within the object.
+    `exact`: the class of values of which nothing but what is in them is to be checked; None where there is more.
     """
 
     __slots__ = (
@@ -34,6 +44,7 @@ class Node:
         "default",
         "embedded",
         "embeds",
+        "exact",
         "fills",
         "format",
         "int_or_string",
@@ -73,6 +84,7 @@ class Node:
         self.one_of = [Node(each) for each in schema.get("oneOf") or ()]
         self.negated = Node(schema["not"]) if schema.get("not") is not None else None
         self.format = known(schema.get("format") or "", "" if self.int_or_string else self.type)
+        self.exact: type | None = None if self.int_or_string or self._is_choosy() else _CLASSES.get(self.type)
         self.fills = self._fills()
         self.lists: bool = self.list_type in ("set", "map") or any(node.lists for node in self._within())
         self.embeds: bool = self.embedded or any(node.embeds for node in self._within())
@@ -84,6 +96,11 @@ class Node:
     def below(self, field: str) -> Node | None:
         """The node of a field that is specified, by its name or as one of many."""
         return self.properties.get(field) or (self.rest if isinstance(self.rest, Node) else None)
+
+    def _is_choosy(self) -> bool:
+        """Whether not every value of the type will do; how many there are in a list or object is looked at anyway."""
+        schemas = self.all_of or self.any_of or self.one_of or self.negated is not None
+        return bool(schemas or self.format or any(self.schema.get(name) is not None for name in _CHOOSY))
 
     def _fills(self) -> bool:
         """Whether `fill` has anything to do here or below."""
