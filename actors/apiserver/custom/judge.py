@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from actors.apiserver.custom.formats import CHECKS
-from actors.apiserver.custom.numbers import INT64_MAX, as_number, is_whole, number_errors
+from actors.apiserver.custom.numbers import as_number, is_whole, number_errors
 from actors.apiserver.custom.structural import Node
 from actors.apiserver.rules.field import (
     FieldError,
@@ -55,7 +55,8 @@ class _Judge:
     def value(self, node: Node, value: Any, old: Any, path: str) -> list[FieldError]:
         if old is not ABSENT and _same(value, old):
             return []
-        if value.__class__ is node.exact and (node.exact is not int or -INT64_MAX <= value <= INT64_MAX):
+        kind: type = value.__class__
+        if kind is node.exact and (kind is not int or as_number(value).__class__ is int):
             return self._errors_within(node, value, old, path)
         found = self._type_errors(node, value, path)
         if value is None:
