@@ -268,7 +268,7 @@ metadata: {name: a}
 spec:
   matchConstraints:
     resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
-  mutations: [{patchType: JSONPatch, jsonPatch: {expression: "[]"}}]
+  mutations: [{patchType: JSONPatch, jsonPatch: {expression: '[JSONPatch{op: "remove", path: "/data"}]'}}]
   reinvocationPolicy: Never
 ---
 apiVersion: admissionregistration.k8s.io/v1
