@@ -11,6 +11,8 @@ import pytest
 from tests.apiserver.rest_client import Rest, rest
 from tests.apiserver.world import pod
 
+pytestmark = pytest.mark.slow  # a server for each answer
+
 PODS = "/api/v1/namespaces/default/pods"
 SPDY = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": "v4.channel.k8s.io"}
 STREAM = 'PodLogOptions "a" is invalid: stream: Forbidden: may not be specified'

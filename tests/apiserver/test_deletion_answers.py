@@ -14,6 +14,8 @@ from tests.apiserver.rules.minimal import minimal_of
 from tests.apiserver.world import config_map, pod
 from tests.cluster.two_servers import path_of
 
+pytestmark = pytest.mark.slow  # a server for each answer
+
 MAPS = "/api/v1/namespaces/default/configmaps"
 PODS = "/api/v1/namespaces/default/pods"
 MERGE = "application/merge-patch+json"

@@ -15,6 +15,8 @@ from protocols.objects import Object
 from tests.apiserver.custom.widgets import CRD_PATH, definition
 from tests.apiserver.rest_client import Rest, rest
 
+pytestmark = pytest.mark.slow  # a server for each answer
+
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 AGGREGATED = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"

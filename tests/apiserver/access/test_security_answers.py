@@ -11,6 +11,8 @@ import pytest
 from tests.apiserver.access.test_access_rest import binding, role
 from tests.apiserver.rest_client import Rest, rest
 
+pytestmark = pytest.mark.slow  # a server for each answer
+
 ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
 AUTHENTICATION = "/apis/authentication.k8s.io/v1"
 MERGE = "application/merge-patch+json"

@@ -13,6 +13,8 @@ import pytest
 from tests.apiserver.admission.hooks import CONFIGMAPS, Answer, Webhook, add, allow, deny, hooked, patch
 from tests.apiserver.world import config_map
 
+pytestmark = pytest.mark.slow  # a server for each answer
+
 MERGE = "application/merge-patch+json"
 DENIED = 'admission webhook "a.example.com" denied the request'
 FAILED = 'failed calling webhook "a.example.com": '

@@ -12,6 +12,8 @@ from tests.apiserver.custom.widgets import CRD_PATH
 from tests.apiserver.rest_client import Rest, rest
 from tests.apiserver.schema import gnostic_reader
 
+pytestmark = pytest.mark.slow  # a server for each answer
+
 V3 = "/openapi/v3/apis/shop.example.com"
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 SPEC = {
