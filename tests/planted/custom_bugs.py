@@ -99,8 +99,8 @@ CUSTOM = [
     Bug(
         "null is a choice where it is one of them",
         "actors/apiserver/custom/judge.py",
-        "    if not choices or (value is not None and any(",
-        "    if not choices or (any(",
+        "return choice is not None and _same(value, choice)",
+        "return _same(value, choice)",
         _JUDGED,
     ),
     Bug(

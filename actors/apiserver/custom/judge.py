@@ -240,7 +240,7 @@ def _json_type(value: Any) -> str:
 def _choice_errors(node: Node, value: Any, path: str) -> list[FieldError]:
     """A null is none of the choices, even where one of them is null."""
     choices = node.schema.get("enum")
-    if not choices or (value is not None and any(_is_choice(value, choice) for choice in choices)):
+    if not choices or any(_is_choice(value, choice) for choice in choices):
         return []
     said = (each if isinstance(each, str) else json.dumps(each, separators=(",", ":")) for each in choices)
     return [not_supported(path, value, said)]
