@@ -310,9 +310,9 @@ KINDS = [
     ),
     Bug(
         "what is asked for behind /watch/ is listed, and not watched",
-        "actors/apiserver/rest/server.py",
-        "            params = params.watching()\n",
-        "            pass\n",
+        "actors/apiserver/rest/verbs.py",
+        "        return self._target.watches or (self._params",
+        "        return False or (self._params",
         "tests/apiserver/test_rest_watch.py::test_what_stands_behind_watch_in_the_path_is_watched",
     ),
     Bug(
