@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from actorkube.cel.patterns import BadPattern, compiled
+from actorkube.cel.patterns import GO_DURATION, BadPattern, compiled
 from actorkube.cel.tree import Expr, Tree, kind_of, name_of_type, parts
 
-_DURATION = re.compile(r"[+-]?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _TEXT_BYTES_MAX = 256
 _ANY = ("dyn", "")
@@ -128,7 +127,7 @@ def _text(expr: Expr) -> str | None:
 
 
 def _is_no_duration(text: str) -> bool:
-    return len(text) > _TEXT_BYTES_MAX or _DURATION.fullmatch(text) is None
+    return compiled(rf"\A(?:{GO_DURATION})\z").search(text) is None
 
 
 def _is_no_timestamp(text: str) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Protocol
 
+# What Go's time.ParseDuration takes.
+GO_DURATION = r"[+-]?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|\x{b5}s|\x{3bc}s|ms|s|m|h))+)"
 _KEPT_MAX = 4096
 _MEMORY_BYTES_MAX = 8 * 1024 * 1024  # of one pattern: RE2's own limit
 

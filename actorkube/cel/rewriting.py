@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from google.protobuf import any_pb2
 
 from actorkube.cel.provenance import Shapes, may_depend, tell_operators
-from actorkube.cel.tree import Expr, Tree, kind_of, parse
+from actorkube.cel.tree import Expr, Tree, kind_of, parse, parts
 
 OPTIONALS = frozenset({"validate", "format.named"})
 MAP_INSERT, _OF_THE_MACRO = "kubernetes.mapInsert", "cel.@mapInsert"
@@ -68,24 +68,6 @@ def _calls(expr: Expr) -> Iterator[Expr]:
 
 def _all(expr: Expr) -> Iterator[Expr]:
     """What is inside comes first."""
-    for below in _below(expr):
+    for below in parts(expr):
         yield from _all(below)
     yield expr
-
-
-def _below(expr: Expr) -> Iterator[Expr]:
-    match kind_of(expr):
-        case "select_expr":
-            yield expr.select_expr.operand
-        case "call_expr":
-            if expr.call_expr.HasField("target"):
-                yield expr.call_expr.target
-            yield from expr.call_expr.args
-        case "list_expr":
-            yield from expr.list_expr.elements
-        case "struct_expr":
-            for entry in expr.struct_expr.entries:
-                yield from (part for part in (entry.map_key, entry.value) if kind_of(part))
-        case "comprehension_expr":
-            loop = expr.comprehension_expr
-            yield from (loop.iter_range, loop.accu_init, loop.loop_condition, loop.loop_step, loop.result)

@@ -73,7 +73,7 @@ def parts(expr: Expr) -> Iterator[Expr]:
             yield from expr.list_expr.elements
         case "struct_expr":
             for entry in expr.struct_expr.entries:
-                yield from (entry.map_key, entry.value)
+                yield from (part for part in (entry.map_key, entry.value) if kind_of(part))
         case "comprehension_expr":
             loop = expr.comprehension_expr
             yield from (loop.iter_range, loop.accu_init, loop.loop_condition, loop.loop_step, loop.result)

@@ -17,6 +17,7 @@ from tests.planted.controller_bugs import CONTROLLERS
 from tests.planted.custom_bugs import CUSTOM
 from tests.planted.device_bugs import DEVICES
 from tests.planted.explain_bugs import EXPLANATIONS
+from tests.planted.expression_bugs import EXPRESSIONS
 from tests.planted.extender_bugs import EXTENDERS
 from tests.planted.flow_bugs import FLOWS
 from tests.planted.grpc_bugs import GRPC
@@ -54,6 +55,7 @@ BUGS = [
     *ACCESS,
     *FLOWS,
     *CUSTOM,
+    *EXPRESSIONS,
     *KINDS,
     *RULES,
     *UPDATES,

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import datetime
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from actorkube.cel.patterns import compiled
 from actorkube.cel.urls import uri_problem
+from actors.apiserver.custom.formats import CHECKS, is_date
 from actors.apiserver.rules.names import dns_1035_label, dns_label, dns_subdomain, label_key, label_value
 
 Format = dict[str, str]
 
-_UUID = r"(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$"
 _DATE_TIME = r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$"
 
 
@@ -28,7 +27,7 @@ def _uri(text: str) -> Iterator[str]:
 
 
 def _uuid(text: str) -> Iterator[str]:
-    if not compiled(_UUID).search(text):
+    if not CHECKS["uuid"](text):
         yield "does not match the UUID format"
 
 
@@ -40,21 +39,13 @@ def _byte(text: str) -> Iterator[str]:
 
 
 def _date(text: str) -> Iterator[str]:
-    if len(text) != len("2026-01-01") or not _is_date(text):
+    if not is_date(text):
         yield "invalid date"
 
 
 def _datetime(text: str) -> Iterator[str]:
-    if not compiled(_DATE_TIME).search(text) or not _is_date(text[: len("2026-01-01")]):
+    if not compiled(_DATE_TIME).search(text) or not is_date(text[: len("2026-01-01")]):
         yield "invalid datetime"
-
-
-def _is_date(text: str) -> bool:
-    try:
-        datetime.date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _prefix_of(check: Callable[[str], Iterable[str]]) -> Callable[[str], Iterable[str]]:

@@ -11,11 +11,10 @@ import ipaddress
 from collections.abc import Callable
 from email.utils import parseaddr
 
-from actorkube.cel.patterns import Match, compiled
+from actorkube.cel.patterns import GO_DURATION, Match, compiled
 from actorkube.cel.urls import uri_problem
 
 _CLOCK = r"([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|[+-][0-9]{2}:[0-9]{2})"
-_GO_DURATION = r"[+-]?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|\x{b5}s|\x{3bc}s|ms|s|m|h))+)"
 _SCALA_DURATION = r"\d+\s*([A-Za-z\x{b5}]+)"
 _UNITS = (
     ("ns", "nano"),
@@ -59,7 +58,7 @@ def _uuid(version: str, variant: str) -> Callable[[str], bool]:
     return _form(rf"(?i)[0-9a-f]{{8}}-?[0-9a-f]{{4}}-?{version}[0-9a-f]{{3}}-?{variant}[0-9a-f]{{3}}-?[0-9a-f]{{12}}")
 
 
-def _date(value: str) -> bool:
+def is_date(value: str) -> bool:
     if not _match(r"\d{4}-\d\d-\d\d", value):
         return False
     try:
@@ -72,13 +71,13 @@ def _date(value: str) -> bool:
 def _date_time(value: str) -> bool:
     """What stands behind a second T is not looked at."""
     date, *rest = value.lower().split("t", 2)
-    clock = _match(_CLOCK, rest[0]) if rest and _date(date) else None
+    clock = _match(_CLOCK, rest[0]) if rest and is_date(date) else None
     return clock is not None and clock[1] <= "23" and clock[2] <= "59" and clock[3] <= "59"
 
 
 def _duration(value: str) -> bool:
     """As Go writes them, or any text in which a number has a unit as in Scala (3 days)."""
-    if _match(_GO_DURATION, value):
+    if _match(GO_DURATION, value):
         return True
     return any(_is_unit(part[1].lower()) for part in compiled(_SCALA_DURATION).finditer(value))
 
@@ -166,7 +165,7 @@ CHECKS: dict[str, Callable[[str], bool]] = {
     "byte": _form(_BASE64),
     "cidr": _cidr,
     "creditcard": _card,
-    "date": _date,
+    "date": is_date,
     "datetime": _date_time,
     "duration": _duration,
     "email": _email,
