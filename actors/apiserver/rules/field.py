@@ -7,6 +7,7 @@ plain strings that grow on the way down (`spec.containers[0].image`, `spec.resou
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -155,6 +156,8 @@ def go_number(value: float) -> str:
     """As Go's `%v`: the shortest digits that mean it, with an exponent below 0.0001 and from a million on."""
     if isinstance(value, int):
         return str(value)
+    if not math.isfinite(value):  # no JSON has them, but actors' messages may
+        return "NaN" if math.isnan(value) else f"{'-' if value < 0 else '+'}Inf"
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
     places = len(digits) + int(exponent) - 1
     if not value or _PLACES_MIN <= places < _PLACES_MAX:
